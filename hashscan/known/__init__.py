@@ -1,5 +1,5 @@
 """The known set: from digest lists to filters and verdicts.
 
-``lists`` reads digest lists as they come; ``filters`` makes, checks and asks filter files;
+``lists`` reads published digest lists; ``filters`` makes, checks and asks filter files;
 ``confirmers`` gives verdicts, from local lists or the central service.
 """

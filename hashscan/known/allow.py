@@ -1,6 +1,6 @@
 """The allow-list: files that must never be moved, by their digests.
 
-Its files are digest lists, which are looked up exactly, and filters, which may err towards yes. All
+Its files are digest lists, which answer exactly, and filters, which may wrongly answer yes. All
 categories of a list are taken: a class of innocent files ("non-pertinent") is a good allow-list.
 """
 
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from hashscan.known.lists.staging import BuildProgress
     from hashscan.model import Algorithm
 
-#: Error rate above which a filter's errors are told: one in a million is what ours have.
+#: Error rate above which the user is warned about a filter: hashscan's own have one in a million.
 _ERRS_RARELY = 1e-6
-#: Origins that are remembered: one stock image may be in thousands of customers' sites.
+#: Number of cached origins: a single stock image may be in thousands of customers' sites.
 _MOST_ORIGINS = 4096
 
 
-#: First line and columns of a list that ``allow build`` made. The last column says where a content
-#: is from.
+#: First line and columns of a list that ``allow build`` made. The last column is the origin of a
+#: content.
 BUILT = "# An allow-list of hashscan, made by 'hashscan allow build'.\n"
 BUILT_COLUMNS = ("md5", "sha1", "sha256", "file_name")
 
@@ -72,13 +72,13 @@ class AllowList:
     """Digests of files that must never be moved.
 
     Attributes:
-        paths: of its files.
-        algorithms: whose digests it holds.
+        paths: paths of its files.
+        algorithms: the algorithms of its digests.
     """
 
     def __init__(self, parts: Sequence[_Exact | _Filter]) -> None:
         """Only for ``open_allow_list``."""
-        # What errs never is asked first, and named.
+        # Lists come first: they never err, so the answer names them rather than a filter.
         self._parts = sorted(parts, key=lambda part: isinstance(part, _Filter))
         self.paths = tuple(part.path for part in parts)
         self._origins: dict[Digest, str] = {}
@@ -96,7 +96,7 @@ class AllowList:
         return None if found is None else found[0].path
 
     def origin(self, digests: FileDigests) -> str:
-        """Where the content is from that ``find`` finds, if its list says so; else empty.
+        """The origin of the content that ``find`` finds; empty if its list does not name it.
 
         Raises:
             ServiceError: as ``find``.
@@ -143,7 +143,7 @@ def open_allow_list(
     Args:
         paths: digest lists of any kind, filters of hashscan, DCSO filters.
         cache_directory: where the indexes of lists are kept (``STATE/filters``).
-        algorithms: of filters that do not say so themselves.
+        algorithms: for filters that do not name their algorithms.
         on_notice: called with sentences for the reader.
         on_progress: called while an index is made.
 
@@ -230,7 +230,7 @@ def _exact(
 
 
 def origin_in(path: str, digest: Digest) -> str:
-    """Where a content is from, by a list that ``allow build`` made; empty: the list does not say.
+    """The origin of a content in a list that ``allow build`` made; empty if the list has none.
 
     Searches the whole list, at memory speed.
     """

@@ -1,1 +1,1 @@
-"""Who gives verdicts: the central service, or an index of local lists."""
+"""Confirmers, which give verdicts: the central service, or an index of local lists."""

@@ -1,7 +1,7 @@
-"""When the central service may be asked: a circuit breaker, and the pauses that the service wants.
+"""Decides when the central service may be asked: a circuit breaker, plus the service's own pauses.
 
 The breaker is the usual one (M. Nygard, "Release It!"): closed, open for a growing time after
-failures in a row, then half-open, where one caller tries while the others are still told to wait.
+failures in a row, then half-open, in which one caller tries while the others still have to wait.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Turn(NamedTuple):
 
     Attributes:
         wait: seconds to wait before asking; 0 means: ask now.
-        open: the breaker is open or someone else is trying it; waiting here is of no use.
+        open: the breaker is open, or another caller is trying the service; waiting is of no use.
     """
 
     wait: float
@@ -31,10 +31,10 @@ class Turn(NamedTuple):
 
 
 class CircuitBreaker:
-    """Counts failures in a row and keeps callers away while they would only add to them.
+    """Counts failures in a row, and keeps callers away while more failures are likely.
 
-    Thread-safe. Whoever is admitted must report exactly one of ``succeeded``, ``failed`` and
-    ``abandoned``, else a half-open breaker waits for its trial without end.
+    Thread-safe. Each admitted caller must report exactly one of ``succeeded``, ``failed`` and
+    ``abandoned``; otherwise a half-open breaker waits for its trial forever.
     """
 
     def __init__(
@@ -90,10 +90,10 @@ class CircuitBreaker:
             self._trying = False
 
     def failed(self) -> None:
-        """The service was asked and gave nothing of use."""
+        """The service was asked, and gave no usable answer."""
         with self._lock:
             self._failures += 1
-            # Of threads that were under way when it opened, none may prolong the opening.
+            # Questions that were sent before the breaker opened must not prolong the opening.
             late = self._open_until is not None and not self._trying
             if self._failures >= self._threshold and not late:
                 self._trying = False
@@ -114,7 +114,7 @@ class CircuitBreaker:
             self._paused_until = max(self._paused_until, until)
 
     def look(self) -> Turn:
-        """What ``admit`` would say to a caller that comes after a failure; admits nobody."""
+        """The answer that ``admit`` would give to a caller after a failure; admits nobody."""
         with self._lock:
             is_open = self._open_until is not None
             until = max(self._paused_until, self._open_until or self._paused_until)

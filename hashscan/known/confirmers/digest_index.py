@@ -37,7 +37,7 @@ class LocalConfirmer:
 
     Attributes:
         name: ``local:`` and the lists' paths.
-        categories: that the lists name.
+        categories: the categories that the lists name.
         remote: false; no question leaves this machine.
     """
 
@@ -47,7 +47,7 @@ class LocalConfirmer:
         """Check and open the index in ``directory``.
 
         Raises:
-            StateError: it is damaged, or no index of the known set ``key``.
+            StateError: it is damaged, or is not the index of the known set ``key``.
             OSError: it is missing, or cannot be read.
         """
         self.name = name
@@ -82,7 +82,7 @@ class LocalConfirmer:
 
         Raises:
             ServiceUnavailableError: the index cannot be read; never taken for "unknown".
-            ServiceRefusedError: that is no digest.
+            ServiceRefusedError: the text is not a digest.
         """
         try:
             raw = bytes.fromhex(digest.hex)
@@ -102,7 +102,7 @@ class LocalConfirmer:
         return Answer(known=True, category=self._categories.get(row[0]))
 
     def meta(self) -> tuple[int, list[str]]:
-        """The number of distinct digests, and sentences on what of the lists was left out.
+        """The number of distinct digests, and sentences on the entries that were left out.
 
         Raises:
             StateError: the index cannot be read.
@@ -171,7 +171,7 @@ def write_index(
 
 
 def seal(directory: str) -> None:
-    """Sync the index and ``directory``, and write down what the index must be."""
+    """Write the seal (length and SHA-256 of the index), and sync the index and ``directory``."""
     with open(os.path.join(directory, _INDEX), "rb") as index:
         os.fsync(index.fileno())
         found = {"sha256": hashlib.file_digest(index, "sha256").hexdigest(), "length": index.tell()}

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 _VERDICTS = {b"true": True, b"false": False}
 _LONGEST_BODY = 64
-#: Seconds that a question waits for its turn; a longer pause is the caller's to plan.
+#: Seconds that a question waits for its turn; for a longer pause, the caller decides what to do.
 _PATIENCE = 5.0
 _LONGEST_BACKOFF = 5.0
 # Basic authentication (RFC 7617): no colon in the user's name, no control characters in either.
@@ -57,7 +57,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f]")
 
 
 class _Trouble(NamedTuple):
-    """No verdict: what to raise, and whether the same question may do better in a moment."""
+    """No verdict: the error to raise, and whether the same question may succeed in a moment."""
 
     error: ServiceError
     again: bool = False
@@ -66,8 +66,8 @@ class _Trouble(NamedTuple):
 class HashCheckService:
     """Asks the HashCheckService, or one that speaks its protocol.
 
-    Thread-safe: a session is on loan to one thread at a time, so there are as many connections
-    as threads that ask at once, and each is used again. Redirects are not followed. Proxies and
+    Thread-safe: a session is on loan to one thread at a time, so there are as many connections as
+    threads that ask simultaneously, and each is used again. Redirects are not followed. Proxies and
     the CA bundle of the environment (``https_proxy``, ``REQUESTS_CA_BUNDLE``) are used for
     ``https``; ``~/.netrc`` never is.
 
@@ -104,13 +104,14 @@ class HashCheckService:
             test: ask ``/v1/test/check/`` instead of ``/v1/check/``.
             ca_bundle: PEM file of the authorities to trust instead of the usual ones.
             attempts: how often one question is asked before it is given up.
-            backoff: seconds before the second attempt at most; doubles with each further one.
+            backoff: longest wait in seconds before the second attempt; doubles with each further
+                attempt.
             breaker: shared with other clients of the same service, or for tests.
             clock: monotonic seconds.
-            sleep: waits so many seconds; by default until then or until ``close``.
+            sleep: waits so many seconds; the default ends its wait early on ``close``.
 
         Raises:
-            UsageError: a setting that cannot work, or would send the credentials in the clear.
+            UsageError: a setting cannot work, or would send the credentials in the clear.
         """
         self._url = check_url(url)
         self.name = f"{self._url} (test)" if test else self._url
@@ -143,9 +144,9 @@ class HashCheckService:
 
         Raises:
             CredentialsError: 401 or 403, now or earlier; nothing is asked any more.
-            ServiceRefusedError: another 4xx, or ``digest`` is none; other questions may do better.
-            ServiceUnavailableError: no answer, none in time, or one that is no verdict;
-                ``retry_after`` tells when asking again makes sense, if that is known.
+            ServiceRefusedError: another 4xx, or ``digest`` is invalid; other questions may succeed.
+            ServiceUnavailableError: no answer, no answer in time, or an answer that is not a
+                verdict; ``retry_after``: seconds until asking again makes sense, if known.
         """
         where = f"{self._prefix}/{digest.algorithm}"
         if not _is_digest(digest):
@@ -177,7 +178,7 @@ class HashCheckService:
             self._sleep(wait)
 
     def close(self) -> None:
-        """Close the connections and wake whoever waits; questions fail from now on."""
+        """Close the connections, and wake threads that wait; questions fail from now on."""
         self._closed.set()
         while self._idle:
             self._idle.pop().close()
@@ -201,7 +202,7 @@ class HashCheckService:
             self._sleep(turn.wait)
 
     def _attempt(self, where: str, digest: Digest, seconds: float) -> Answer | _Trouble:
-        """Ask once, and tell the breaker how it went."""
+        """Ask once, and report the result to the breaker."""
         outcome: Answer | _Trouble | None = None
         try:
             outcome = self._exchange(where, digest, seconds)
@@ -221,7 +222,10 @@ class HashCheckService:
         return outcome
 
     def _exchange(self, where: str, digest: Digest, seconds: float) -> Answer | _Trouble:
-        """One request and its answer; a session that saw anything but a verdict starts anew."""
+        """Send one request and read its answer.
+
+        Without a verdict, the session's connections are closed.
+        """
         session = self._borrow()
         outcome: Answer | _Trouble | None = None
         try:
@@ -296,7 +300,7 @@ class HashCheckService:
             return Answer(known=known)
 
     def _status_trouble(self, where: str, response: requests.Response) -> _Trouble:
-        """What a status other than 200 means. Texts quote nothing that the server chose."""
+        """The meaning of a status other than 200. Texts quote nothing that the server chose."""
         status = response.status_code
         told = f"{where}: answered {status}"
         if status in {401, 403}:
@@ -389,7 +393,7 @@ def _check_ca_bundle(ca_bundle: str | None) -> None:
 
 
 def _body(raw: urllib3.HTTPResponse) -> bytes | None:
-    """The whole body as it came, or ``None`` if it is longer than any verdict."""
+    """The whole raw body, or ``None`` if it is longer than any verdict."""
     body = b""
     while len(body) <= _LONGEST_BODY:
         piece = raw.read(_LONGEST_BODY + 1 - len(body), decode_content=False)

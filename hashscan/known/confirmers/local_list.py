@@ -1,9 +1,9 @@
 """A known set from local digest lists: a filter and an index on disk, made once and kept.
 
 Below the cache directory (``STATE/filters``) each state of the lists has a directory
-``local-LISTS-KEY``: LISTS stands for the lists' paths, KEY for their content and how they were
-read. It is made under another name, synced, and renamed when it is complete, so that it is whole
-or absent, whatever kills the build. It holds:
+``local-LISTS-KEY``: LISTS is a digest of the lists' paths, KEY a digest of their content and of the
+options for reading them. The directory is made under another name, synced, and renamed when it is
+complete. So it is complete or absent, even if the build is killed. It holds:
 
 - ``filter.bloom``, its metadata (``filter_file``) and its tiers (``tiers``),
 - the index and its seal (``digest_index``).
@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 
 #: Raised whenever a kept set of an older hashscan must not be used any more.
 BUILDER_VERSION = 5
-#: Sets of the same lists that are kept: the one in use, and the one before it.
+#: Number of kept sets of the same lists: the set in use, and the set before it.
 KEPT = 2
-#: Seconds after which a set of any lists that nobody opened is removed when another one is made.
+#: Seconds after which an unused set of any lists is removed, when another set is made.
 UNUSED = 90 * 86400
 _FILTER = "filter.bloom"
 _UNFINISHED = ".unfinished-"
@@ -61,10 +61,9 @@ class LocalKnownSet:
         loaded: the same filters, loaded.
         confirmer: gives the verdicts; close it in the end.
         digests: distinct digests.
-        remarks: sentences for a reader: what of the lists was left out, and what of the rest
-            deserves a look.
-        built: whether it was made just now, not found.
-        key: stands for the content of the lists, and how they were read.
+        remarks: sentences for a reader: entries that were left out, and others that may be wrong.
+        built: whether it was made now; false: a kept set was found.
+        key: a digest of the lists' content and of the options for reading them.
     """
 
     filters: list[str]
@@ -85,11 +84,11 @@ def open_local(
     on_progress: Callable[[BuildProgress], None] | None = None,
     on_notice: Callable[[str], None] | None = None,
 ) -> LocalKnownSet:
-    """Open the known set of ``lists``; it is made first where it is not kept, or damaged.
+    """Open the known set of ``lists``; make it first if no kept set exists or it is damaged.
 
     Args:
         lists: paths of digest lists.
-        cache_directory: where known sets are kept; made (0700) where it is missing.
+        cache_directory: has the known sets; made (0700) if it is missing.
         skip_invalid: leave invalid lines out instead of raising for them.
         only_categories: leave out entries of other categories; default: see ``categories``.
         on_progress: called while a set is made.
@@ -98,7 +97,7 @@ def open_local(
     Raises:
         UsageError: no list, or standard input as one; or a category that is no name of one.
         DigestListError: a list cannot be used; nothing was made.
-        StateError: no room for the set, or the directory cannot be used. Nothing half-made stays.
+        StateError: no room for the set, or the directory cannot be used. Nothing half-made remains.
     """
     notice = on_notice or (lambda _message: None)
     paths, only, key, group = _wanted(lists, skip_invalid, only_categories)
@@ -111,7 +110,7 @@ def open_local(
         make_directories(cache_directory)
         with _locked(cache_directory, notice):
             _clean(cache_directory)
-            # Another process may have made it; that it is damaged was said already.
+            # Another process may have made it. The damage was already reported.
             found = _open_kept(directory, key, name, lambda _message: None)
             if found:
                 return found
@@ -122,7 +121,7 @@ def open_local(
             sync_directory(cache_directory)
             _prune(cache_directory, group, directory)
     except (OSError, StateError) as error:
-        # Where only a tier is damaged, the set is used without it.
+        # If only a tier is damaged, the set is used without it.
         spare = _open_kept(directory, key, name, lambda _message: None, strict=False)
         if spare:
             return spare
@@ -161,7 +160,7 @@ def check_local(
 
 
 class _Wanted(NamedTuple):
-    """The lists, the categories that count, what stands for both, and for the lists' paths."""
+    """The lists, the categories that count, the key of both, and a digest of the lists' paths."""
 
     paths: list[str]
     only: frozenset[str] | None
@@ -182,10 +181,10 @@ def _wanted(
 
 
 def _key(paths: list[str], *, skip_invalid: bool, only: frozenset[str] | None) -> str:
-    """What the set is made of, as a SHA-256.
+    """The key of the set: a SHA-256 of all inputs.
 
     Raises:
-        DigestListError: lists that cannot be read, all of them.
+        DigestListError: names all lists that cannot be read.
     """
     how = [BUILDER_VERSION, skip_invalid, only and sorted(only)]
     total = hashlib.sha256(json.dumps(how).encode())
@@ -227,7 +226,7 @@ def _make(
     only: frozenset[str] | None,
     on_progress: Callable[[BuildProgress], None] | None,
 ) -> str:
-    """Make the set under a temporary name; its path."""
+    """Make the set under a temporary name; return its path."""
     made = os.path.join(cache_directory, _UNFINISHED + secrets.token_hex(8))
     os.mkdir(made, 0o700)
     try:
@@ -258,9 +257,9 @@ def _make(
 def _open_kept(
     directory: str, key: str, name: str, notice: Callable[[str], None], *, strict: bool = True
 ) -> LocalKnownSet | None:
-    """The kept set, or ``None`` where there is none or it is damaged.
+    """The kept set; ``None`` if there is no such set, or it is damaged.
 
-    Not ``strict``: a damaged tier is no damage.
+    If ``strict`` is false, a damaged tier does not count.
     """
     if not os.path.lexists(directory):
         return None
@@ -290,7 +289,7 @@ def _open(
 
 
 def _prune(cache_directory: str, group: str, current: str) -> None:
-    """Remove all other sets of the same lists but the one used last, and those unused for long."""
+    """Remove the other sets of the same lists except the last used, and sets long unused."""
     others = sorted(
         (
             (entry.stat(follow_symlinks=False).st_mtime, entry.name)
@@ -306,14 +305,14 @@ def _prune(cache_directory: str, group: str, current: str) -> None:
 
 
 def _clean(cache_directory: str) -> None:
-    """Remove what builds that were killed left; called under the lock, so nobody works on it."""
+    """Remove leftovers of killed builds; the caller has the lock, so nobody works on them."""
     for name in os.listdir(cache_directory):
         if name.startswith(_UNFINISHED):
             _remove(os.path.join(cache_directory, name))
 
 
 def _remove(directory: str) -> None:
-    """Remove a set, which holds files only; a kill half-way leaves one that is cleaned later."""
+    """Remove a set's directory of files; a set half removed by a kill is cleaned up later."""
     parent, name = os.path.split(directory)
     if not name.startswith(_UNFINISHED):
         away = os.path.join(parent, _UNFINISHED + secrets.token_hex(8))

@@ -1,1 +1,1 @@
-"""Filter files: made, checked, asked."""
+"""Makes, checks and asks filter files."""

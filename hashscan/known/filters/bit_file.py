@@ -50,7 +50,7 @@ class Bits:
     __slots__ = ("_bits", "_bits_per_slice", "_rounds", "fill", "path", "version")
 
     def __init__(self, path: str, metadata: FileMetadata, bits: bitarray) -> None:
-        """``bits`` are believed."""
+        """``bits`` are used without a check."""
         self.path = path
         self.version: str = metadata.version
         slices, self._bits_per_slice = geometry(metadata.capacity, metadata.error_rate)
@@ -59,8 +59,8 @@ class Bits:
         self.fill = bits.count() / (slices * self._bits_per_slice)
 
     def holds(self, hex_key: str) -> bool:
-        """Whether the file holds ``hex_key`` (lower case); may err towards yes."""
-        # The hot path of a scan, so without a call in between.
+        """Whether the file holds ``hex_key`` (lower case); may wrongly answer yes."""
+        # The hot path of a scan, so without a function call.
         bits = self._bits
         step = self._bits_per_slice
         key = hex_key.encode()
@@ -73,10 +73,10 @@ class Bits:
         return True
 
     def among(self, keys: Sequence[bytes]) -> list[int]:
-        """Which of raw ``keys``, by their indices, the file holds.
+        """Indices of the raw ``keys`` that the file holds.
 
-        Nearly all keys miss at one of the first four bits, so those are looked at before all
-        numbers are taken out of the digest.
+        Nearly all keys miss at one of the first four bits, so these are checked before all numbers
+        are computed from the digest.
         """
         bits, step = self._bits, self._bits_per_slice
         first = self._rounds[0]
@@ -97,7 +97,7 @@ class Bits:
 
 
 def geometry(capacity: int, error_rate: float) -> tuple[int, int]:
-    """Slices and bits a slice that pybloom-live gives a filter (``BloomFilter.__init__``)."""
+    """Number of slices, and bits a slice, as pybloom-live chooses (``BloomFilter.__init__``)."""
     # Not log2: the result must be the library's, to the last bit.
     slices = math.ceil(math.log(1.0 / error_rate, 2))  # noqa: FURB163
     bits = math.ceil(capacity * abs(math.log(error_rate)) / (slices * (math.log(2) ** 2)))
@@ -118,7 +118,7 @@ def file_length(capacity: int, error_rate: float) -> int:
 
 
 def metadata_path(path: str) -> str:
-    """Where the metadata of the file ``path`` lies."""
+    """The path of the metadata of the file ``path``."""
     return path + ".json"
 
 
@@ -137,10 +137,10 @@ def read_metadata(path: str, kind: type[M]) -> M:
 
 
 def read_bits(path: str, metadata: FileMetadata) -> bitarray:
-    """The bits of the file ``path``, after every check but the canaries.
+    """The bits of the file ``path``, after every check except the canaries.
 
-    The checks run on a copy in memory, which processes that are forked later share: whatever
-    becomes of the file, what was checked is what is used.
+    The checks run on a copy in memory, which processes that are forked later share: a later change
+    of the file does not matter, because the checked copy is used.
 
     Raises:
         FilterError: missing, damaged or foreign.
@@ -160,7 +160,7 @@ def read_bits(path: str, metadata: FileMetadata) -> bitarray:
 
 
 def refused(path: str, what: str) -> FilterError:
-    """The error of a file that is not used."""
+    """The error for a file that is refused."""
     return FilterError(f"{shown(path)}: {what}; {MEND}")
 
 
@@ -190,16 +190,16 @@ def _checked(path: str, metadata: FileMetadata, content: memoryview) -> bitarray
 
 
 def check_bits(one: Bits, metadata: FileMetadata) -> None:
-    """The last checks: how many bits are set, and the canaries.
+    """Make the last checks: the number of set bits, and the canaries.
 
     Raises:
-        FilterError: the bits are not those of a file with so many keys, or of another.
+        FilterError: the bits do not fit the number of keys, or are another file's.
     """
     path = one.path
     slices, bits_per_slice = geometry(metadata.capacity, metadata.error_rate)
     count = metadata.digests + len(metadata.canaries_present)
     # Each digest sets one bit of each slice, unless it is set already. Small filters scatter: six
-    # standard deviations, so that none is refused by chance.
+    # standard deviations, so that no file is refused by chance.
     usual = 1 - math.exp(-count / bits_per_slice)
     scatter = 6 * math.sqrt(usual * (1 - usual) / (slices * bits_per_slice))
     if abs(one.fill - usual) > 0.1 * usual + scatter:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class ToldTier(NamedTuple):
-    """A tier, and what a reader has to know of it."""
+    """A tier, plus remarks on it for a reader."""
 
     name: TierName
     text: str
@@ -39,14 +39,14 @@ class ToldTier(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TiersMade:
-    """The tiers of a filter, and why others were not made; see ``tiers``.
+    """The tiers of a filter, and the reasons why others were not made; see ``tiers``.
 
     Attributes:
         made: their metadata by name.
-        lacking: of tiers that were not made, digests of the set without what they tell by.
-        size_range: the smallest and the largest size, in bytes, where there are sizes.
-        digests: of the set.
-        contradicted: digests with several sizes, of which each counts.
+        lacking: for each tier that was not made: number of digests without a key for it.
+        size_range: the smallest and the largest size, in bytes, if there are sizes.
+        digests: number of digests of the set.
+        contradicted: number of digests with several sizes; each size counts.
     """
 
     made: dict[TierName, TierMetadata]
@@ -56,7 +56,7 @@ class TiersMade:
     contradicted: int = 0
 
     def told(self) -> list[ToldTier]:
-        """What a reader has to know of each, and of one that some digests have the keys for."""
+        """Remarks on each tier, and on tiers for which only some digests have keys."""
         found = []
         for name, lacking in self.lacking.items():
             if lacking < self.digests:
@@ -89,17 +89,17 @@ class TiersMade:
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
-    """What a build took and made.
+    """The inputs and results of a build.
 
     Attributes:
         path: of the filter file.
         metadata: of the filter.
         digests: distinct digests by algorithm.
-        duplicates: digests that stood in the lists more than once.
+        duplicates: repeated digests in the lists.
         categories: distinct digests of the filter by the category that the lists name.
-        lists: what was taken from each list, and what was left out.
-        tiers: what was made beside the filter.
-        seconds: that it took.
+        lists: for each list, counts of taken and of left-out entries.
+        tiers: the tiers that were made beside the filter.
+        seconds: duration of the build.
     """
 
     path: str
@@ -135,12 +135,13 @@ def build(
         output: the filter file.
         category: of the filter.
         error_rate: probability of a hit for a digest that is not in it, 1e-12 to 0.1.
-        capacity: digests that it has room for; default: those that it holds.
+        capacity: number of digests that it has room for; default: the number that it holds.
         skip_invalid: count invalid lines instead of raising for them.
         only_categories: leave out entries of other categories; default: see ``categories``.
         force: replace a filter that is there.
-        tiers: make the tiers that the lists have all for.
-        jobs: processes that fill the filter; default: the cores that this one may use.
+        tiers: make each tier for which the lists give every digest a key.
+        jobs: number of processes that fill the filter; default: the cores that this process may
+            use.
         on_progress: called a few times a second at most, with the stage.
 
     Raises:
@@ -184,7 +185,7 @@ def write_filter(
     jobs: int | None = None,
     on_progress: Callable[[BuildProgress], None] | None = None,
 ) -> tuple[FilterMetadata, dict[Algorithm, int]]:
-    """Write the filter of a filled staging area; its metadata, and the digests by algorithm.
+    """Write a filled staging area's filter; return its metadata, and the digests by algorithm.
 
     ``previous``: of the version before, see ``FilterWriter.write``. ``jobs``: see ``build``.
 
@@ -216,19 +217,19 @@ def write_tiers(
     previous: Mapping[TierName, TierMetadata] | None = None,
     jobs: int | None = None,
 ) -> TiersMade:
-    """Write the tiers of a filter that was just made of a staging area.
+    """Write the tiers of a filter that was just made from a staging area.
 
     Args:
-        area: what the filter was made of.
+        area: the source of the filter.
         output: the filter file.
         metadata: of the filter.
-        wanted: false: none.
-        capacities: keys that each has room for; default: those that there are.
+        wanted: false: no tiers are made.
+        capacities: number of keys that each tier has room for; default: the existing number.
         previous: of the version before, see ``FilterWriter.write``.
         jobs: see ``build``.
 
     Raises:
-        StateError: one cannot be written.
+        StateError: a tier cannot be written.
     """
     made: dict[TierName, TierMetadata] = {}
     lacking: dict[TierName, int] = {}
@@ -285,7 +286,7 @@ def _opened_empty(name: str, above: int) -> Iterator[int]:
     """A descriptor of the directory ``name`` that was just made, so only we write into it.
 
     Raises:
-        OSError: another directory, or a link, has its name by now.
+        OSError: another directory, or a link, has its name now.
     """
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(name, flags, dir_fd=above)
@@ -379,7 +380,7 @@ def check_output(output: str, *, force: bool) -> None:
     """Refuse an output path that exists or cannot be written.
 
     Raises:
-        UsageError: says why, and what to do; e.g. a customer's link is on the way.
+        UsageError: says why, and what to do; e.g. the path leads through a customer's link.
     """
     resolve(os.path.dirname(output) or ".")
     files = (output, *(tier_path(output, name) for name in TIER_NAMES))

@@ -1,13 +1,13 @@
-"""DCSO Bloom filters, format 1: what hashlookup (CIRCL) and others of the field publish.
+"""DCSO Bloom filters, format 1: published by hashlookup (CIRCL) and others.
 
 Format (github.com/DCSO/bloom, ``bloom.go`` and ``io.go``), little-endian: a header of six words of
 64 bits, ``<QQdQQQ`` = flags (1), n (capacity), p (error rate), k (hash functions), m (bits), N
 (inserted); then the bits in words of 64, lowest first; then free data to the end. The whole file
 may be gzipped. Its keys are digests as hexadecimal text, in upper case (hashlookup) or lower case.
 
-The format has no checksum and its readers believe any header. So everything that follows from
-other things in it is computed and compared before use: sizes, k and m, how many bits are set, and
-where. It does not say which algorithms its digests are of, nor when it was made.
+The format has no checksum and its readers believe any header. So every value that follows from
+other values is computed and compared before use: sizes, k and m, the number of set bits, and their
+places. It names neither the algorithms of its digests nor the time when it was made.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ _MODULUS = 18446744073709551557
 _FACTOR = 18446744073709550147
 
 _EMPTY = frozenset(digest.hex for digest in EMPTY_DIGESTS)
-#: Bits of a region whose share of set bits is looked at: a page of memory.
+#: Bits of a region whose share of set bits is checked: a page of memory.
 _REGION = 4096 * 8
-#: How many digests that nobody put in are asked for.
+#: Number of random digests that are asked for as a test: they must not hit too often.
 _PROBES = 1000
 _MEND = "the filter is not used; get it again from where it came"
 
@@ -80,15 +80,15 @@ class Header(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DcsoMetadata:
-    """What is known of a DCSO filter.
+    """Metadata of a DCSO filter.
 
     Attributes:
-        digests: how many were put in, as the writer counted.
-        capacity: how many it can hold at its error rate.
+        digests: number of added digests, as the writer counted.
+        capacity: number of digests that it can hold at its error rate.
         error_rate: probability of a hit for a digest that is not in it, when full.
         created_seconds: the file's modification time, in seconds since the epoch.
-        length, sha256: of the file as it is on disk.
-        gzipped: whether that is gzipped.
+        length, sha256: of the file on disk.
+        gzipped: whether the file on disk is gzipped.
     """
 
     digests: int
@@ -110,11 +110,11 @@ class DcsoFile:
 
     Attributes:
         path: of the file.
-        category, algorithms: as the caller said; the file does not say.
+        category, algorithms: from the caller; the file does not name them.
         version: the start of the file's SHA-256, and the algorithms.
-        metadata: what is known of it.
+        metadata: of the file.
         fill: share of the bits that are set, 0 to 1.
-        tiers, tiers_unused: none.
+        tiers, tiers_unused: empty.
     """
 
     __slots__ = (
@@ -141,12 +141,12 @@ class DcsoFile:
         category: str,
         algorithms: Iterable[Algorithm],
     ) -> None:
-        """Only for ``load_dcso``: ``header`` and ``bits`` are believed."""
+        """Only for ``load_dcso``: ``header`` and ``bits`` are used without a check."""
         names = in_order(algorithms)
         self.path = path
         self.category = category
         self.algorithms: frozenset[Algorithm] = frozenset(names)
-        # Another choice of algorithms must judge all files anew.
+        # After a change of the algorithms, all files must be judged again.
         self.version = "+".join([metadata.sha256[:16], *names])
         self.metadata = metadata
         self.tiers = Tiers()  # the format has none
@@ -157,10 +157,10 @@ class DcsoFile:
         self.fill = bits.count(1, 0, header.bits) / header.bits
 
     def __contains__(self, hex_digest: str) -> bool:
-        """Whether the filter holds ``hex_digest``, in either letter case; may err towards yes.
+        """Whether the filter holds ``hex_digest``, in either letter case; may wrongly answer yes.
 
-        Never for a digest of empty content: such filters hold it, and it would condemn all empty
-        files.
+        The answer for a digest of empty content is always no: some filters hold it, and it would
+        condemn all empty files.
         """
         bits = self._bits
         modulus = self._modulus
@@ -179,7 +179,7 @@ class DcsoFile:
         return False
 
     def among(self, digests: Sequence[bytes]) -> list[int]:
-        """Which of ``digests``, by their indices, the filter holds."""
+        """Indices of the ``digests`` that the filter holds."""
         return [number for number, digest in enumerate(digests) if digest.hex() in self]
 
 
@@ -189,17 +189,17 @@ def load_dcso(
     """Check a DCSO filter file, plain or gzipped, and open it.
 
     A plain one is mapped, so that processes share its memory; a gzipped one is unpacked into
-    memory, which processes that are forked afterwards share. Where others than root and this user
+    memory, which processes that are forked afterwards share. If others than root and this user
     could rewrite the file, a private copy is checked and used.
 
     Args:
         path: of the file.
-        category: what its digests are of.
-        algorithms: whose digests it may hold, at least one; those are asked for.
-        max_age: seconds since its modification that it may be used; ``None`` is for ever.
+        category: of its digests.
+        algorithms: at least one; only their digests are asked for.
+        max_age: seconds after its modification for which it may be used; ``None``: without limit.
 
     Raises:
-        FilterError: it cannot be used: the message says which file, what, and the mend.
+        FilterError: it cannot be used: the message names the file, the fault and the mend.
     """
     with open_regular(path, _MEND) as descriptor:
         try:
@@ -269,7 +269,7 @@ def _check_age(path: str, found: os.stat_result, max_age: float | None) -> None:
 
 
 def _header(path: str, head: bytes) -> Header:
-    """The header, after every check that needs nothing else."""
+    """The header, after every check that needs only the header."""
     if len(head) < HEADER_LENGTH:
         raise _refused(path, "is no DCSO filter: it is too short")
     header = Header(*_HEADER.unpack(head))
@@ -363,7 +363,7 @@ def _unpacked(path: str, descriptor: int, found: os.stat_result) -> tuple[Header
 
 
 def _check_bits(one: DcsoFile, header: Header, bits: bitarray) -> None:
-    """What stands in for a checksum: how many bits are set, where, and how often it errs."""
+    """Check for damage without a checksum: by the set bits, their places, and the error rate."""
     path = one.path
     if bits.find(1, header.bits) >= 0:
         raise _refused(path, "has bits set behind its last one")
@@ -375,8 +375,8 @@ def _check_bits(one: DcsoFile, header: Header, bits: bitarray) -> None:
             f"is damaged: {one.fill:.2%} of its bits are set, where its {header.inserted} digests "
             f"would set {usual:.2%}",
         )
-    # Seven standard deviations, and some for regions with few bits: not one filter is refused by
-    # chance, and a page of zeros or of other data shows.
+    # Seven standard deviations, and some for regions with few bits: no filter is refused by chance,
+    # and a page of zeros or of other data is found.
     mean = one.fill * _REGION
     scatter = 7 * math.sqrt(mean * (1 - one.fill)) + 7
     worst, start = max(
@@ -394,7 +394,7 @@ def _check_bits(one: DcsoFile, header: Header, bits: bitarray) -> None:
         )
     if header.bits < _REGION:
         return  # the places of so few bits are not independent of each other
-    # Each is asked for in two spellings.
+    # Each digest is asked for in two spellings.
     errs = 2 * _PROBES * one.fill**header.hashes
     hits = sum(hashlib.sha1(b"hashscan %d" % n).hexdigest() in one for n in range(_PROBES))
     if hits > 2 * errs + 6 * math.sqrt(errs) + 3:

@@ -1,4 +1,4 @@
-"""A filter file's bytes: of a regular file only, and such that nobody else rewrites them in use."""
+"""Reads the bytes of a regular filter file so that nobody can change them while they are used."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_regular(path: str, mend: str) -> Iterator[int]:
-    """A descriptor of ``path``; no link is followed at its end, and nothing is waited for.
+    """A descriptor of ``path``; opening never waits, and follows no link at the path's end.
 
     ``mend`` ends the message of an error.
 
     Raises:
-        FilterError: missing, unreadable or no regular file.
+        FilterError: missing, unreadable or not a regular file.
     """
     try:
         descriptor = os.open(
@@ -39,10 +39,10 @@ def open_regular(path: str, mend: str) -> Iterator[int]:
 
 
 def content_of(descriptor: int, found: os.stat_result) -> memoryview:
-    """The bytes from ``descriptor``'s offset on, in a copy of this process and those it forks.
+    """The bytes from ``descriptor``'s offset on, in a copy that forked processes share.
 
-    Not mapped: who copies a newer filter over one that a daemon uses would change it under its
-    hands, or end it (SIGBUS).
+    The file is not mapped: an administrator who copies a newer filter over a file that a daemon
+    uses would change the daemon's filter, or kill the daemon (SIGBUS).
 
     Raises:
         OSError: it cannot be read.

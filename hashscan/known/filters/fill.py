@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from multiprocessing.connection import Connection
 
-#: Digests that are handed to a worker at a time. Fewer in all are not worth a second process.
+#: Number of digests handed to a worker at a time. A smaller total is not worth a second process.
 _BATCH = 4096
 _WORTH_IT = 8 * _BATCH
 
@@ -33,7 +33,7 @@ _WORTH_IT = 8 * _BATCH
 def set_bits(bits: bitarray, capacity: int, error_rate: float, hex_digests: Iterable[str]) -> int:
     """Set the bits of lower-case ``hex_digests``; returns how many digests there were.
 
-    They are those that pybloom-live's ``BloomFilter.add`` sets.
+    The bits are the same as those set by pybloom-live's ``BloomFilter.add``.
     """
     slices, bits_per_slice = geometry(capacity, error_rate)
     hashes, _ = make_hashfuncs(slices, bits_per_slice)
@@ -52,7 +52,7 @@ def fill(
     """Set the bits of raw ``digests`` with ``jobs`` processes; returns how many digests there were.
 
     Raises:
-        StateError: a worker process died, e.g. for want of memory; ``bits`` must not be used.
+        StateError: a worker process died, e.g. because memory was short; ``bits`` must not be used.
     """
     digests = iter(digests)
     first = list(islice(digests, _WORTH_IT))
@@ -90,7 +90,7 @@ class _Crew:
             raise
 
     def give(self, batch: list[bytes]) -> None:
-        """Hand a batch to the next worker; waits where it has not taken the one before."""
+        """Hand a batch to the next worker; wait while it has not taken its previous batch."""
         try:
             self._workers[self._next].connection.send(batch)
         except OSError as error:
@@ -98,7 +98,7 @@ class _Crew:
         self._next = (self._next + 1) % len(self._workers)
 
     def join_into(self, bits: bitarray) -> None:
-        """Wait for all of them, and take over what they set."""
+        """Wait for all workers, and take over the bits that they set."""
         for worker in self._workers:
             try:
                 worker.connection.send(None)
@@ -118,7 +118,7 @@ class _Crew:
         )
 
     def close(self) -> None:
-        """End them, whatever they do; nothing of them stays."""
+        """Kill the workers, and release their pipes and memory."""
         for worker in self._workers:
             worker.end()
         for shared in self._shared:

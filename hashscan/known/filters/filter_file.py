@@ -1,6 +1,6 @@
 """The filter file of a category's known set: digests of the algorithms that it names.
 
-``bit_file`` has the format and the checks; ``tiers`` what may lie beside it.
+``bit_file`` has the format and the checks; ``tiers`` the smaller filters beside it.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class BloomFile(Bits):
 
     Attributes:
         category: of the known set.
-        algorithms: whose digests it holds.
+        algorithms: the algorithms of its digests.
         metadata: all that the metadata says.
-        tiers: that lie beside it and are used.
-        tiers_unused: why others are not, a sentence for each.
+        tiers: the tiers beside it that are used.
+        tiers_unused: for each unused tier, a sentence that says why.
     """
 
     __slots__ = ("algorithms", "category", "metadata", "tiers", "tiers_unused")
@@ -45,7 +45,7 @@ class BloomFile(Bits):
     def __init__(
         self, path: str, metadata: FilterMetadata, bits: bitarray, tiers: FoundTiers
     ) -> None:
-        """Only for ``load``: ``bits`` are believed."""
+        """Only for ``load``: ``bits`` are used without a check."""
         super().__init__(path, metadata, bits)
         self.category: str = metadata.category
         self.algorithms: frozenset[Algorithm] = frozenset(metadata.algorithms)
@@ -57,13 +57,13 @@ class BloomFile(Bits):
 
 
 def load(path: str, *, max_age: float | None = None) -> BloomFile:
-    """Check a filter file and open it, with the tiers that lie beside it.
+    """Check a filter file and open it, with the tiers beside it.
 
-    A tier that cannot be used is left out: more is read then, and nothing is missed.
+    A tier that cannot be used is left out: a scan then reads more files, and misses nothing.
 
     Args:
-        path: of the filter file; its metadata lies beside it.
-        max_age: seconds after its creation that a filter may be used; ``None`` is for ever.
+        path: of the filter file; its metadata is beside it.
+        max_age: seconds after its creation that a filter may be used; ``None``: without limit.
 
     Raises:
         FilterError: missing, damaged, foreign, expired: the message says which file, what and the

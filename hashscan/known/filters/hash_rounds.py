@@ -1,9 +1,9 @@
-"""Which bits a digest sets: pybloom-live's own scheme, in the order in which a look-up wants them.
+"""Computes the bits that a digest sets: pybloom-live's scheme, in the order of a look-up.
 
 pybloom-live (4.0, ``pybloom.make_hashfuncs``) hashes the key after each of a few salts, takes each
 digest apart into numbers, one for each slice, and each number modulo the bits of a slice. Its
 generator costs more than the hashing; here a look-up that misses, as nearly all do, hashes once and
-looks at two bits on average.
+checks two bits on average.
 """
 
 from __future__ import annotations
@@ -22,40 +22,40 @@ if TYPE_CHECKING:
 
 
 class Hash(Protocol):
-    """What hashlib and xxhash make alike."""
+    """The common interface of hashes from hashlib and xxhash."""
 
     @property
     def name(self) -> str:
-        """Of the algorithm."""
+        """Name of the algorithm."""
         ...
 
     @property
     def digest_size(self) -> int:
-        """In bytes."""
+        """Length of the digest in bytes."""
         ...
 
     def copy(self) -> Hash:
-        """One that goes on from here by itself."""
+        """An independent copy of this hash's state."""
         ...
 
     def update(self, data: bytes, /) -> None:
-        """Take in more."""
+        """Add ``data`` to the hashed bytes."""
         ...
 
     def digest(self) -> bytes:
-        """Of all that it took in."""
+        """The digest of all bytes so far."""
         ...
 
 
 class HashRound(NamedTuple):
-    """What one salt gives.
+    """The hash with one salt, and the bits that it gives.
 
     Attributes:
         salt, make: the hash of the key after the salt, the quickest way for a single one.
-        few: takes only the first four numbers from its digest; no filter has fewer slices.
+        few: takes only the first four numbers from its digest, for no filter has fewer slices.
         start: a hash that has taken the salt; copy it and give it the key.
         numbers: takes its digest apart.
-        offsets: where the slices begin that those numbers belong to, in bits.
+        offsets: for each number, the first bit of its slice.
     """
 
     salt: bytes
@@ -67,7 +67,7 @@ class HashRound(NamedTuple):
 
 
 def _hash_for(bits: int) -> Callable[..., Hash]:
-    """The hash that gives so many bits; for few, one that is none for security."""
+    """The hash function that gives so many bits; for few bits, it is not a secure one."""
     for more_than, name in ((384, "sha512"), (256, "sha384"), (160, "sha256"), (128, "sha1")):
         if bits > more_than:
             return partial(hashlib.new, name, usedforsecurity=False)
@@ -77,7 +77,8 @@ def _hash_for(bits: int) -> Callable[..., Hash]:
 def _quickest(name: str) -> Callable[[bytes], Hash]:
     """A hash by its name, for keys of a hundred bytes.
 
-    Python's own modules, where they are there: OpenSSL takes longer to set out than to hash so few.
+    Python's own modules are used if they exist: OpenSSL's setup takes longer than the hashing of so
+    few bytes.
     """
     for module in ("_sha2", "_sha512", "_sha256", "_sha1"):
         with suppress(ImportError, AttributeError):

@@ -43,19 +43,19 @@ _Canaries = Annotated[
 
 
 class FileMetadata(BaseModel):
-    """What any file of bits is, and what tells that it is whole.
+    """The description of a file of bits, with values that show whether it is complete.
 
     Attributes:
         format: version of the format, ``FORMAT``.
-        version: the file's own version: when it was made, and the start of its SHA-256.
-        digests: distinct keys that were put in: of a filter, the digests of the known set.
-        capacity: keys that it can hold at its error rate; canaries count as well.
+        version: the file's own version: the time of its making, and the start of its SHA-256.
+        digests: number of distinct added keys: in a filter, the digests of the known set.
+        capacity: number of keys that it can hold at its error rate; canaries count as well.
         error_rate: probability of a hit for a key that is not in it, when full.
         created: RFC 3339 UTC time.
         length: of the file, in bytes.
         sha256: of the file.
-        canaries_present: random keys that were put in and must hit.
-        canaries_absent: random keys that must not.
+        canaries_present: random keys that were added and must hit.
+        canaries_absent: random keys that must not hit.
         checksum: see the module.
     """
 
@@ -95,11 +95,11 @@ _CANARIES = ("canaries_present", "canaries_absent")
 
 
 class FilterMetadata(FileMetadata):
-    """What a filter file is.
+    """The description of a filter file.
 
     Attributes:
         category: category of the known set.
-        algorithms: whose digests it holds, in the order of ``model.ALGORITHMS``.
+        algorithms: the algorithms of its digests, in the order of ``model.ALGORITHMS``.
     """
 
     ORDER = ("format", "version", "category", "algorithms", *_SHARED, *_CANARIES)
@@ -116,12 +116,12 @@ class FilterMetadata(FileMetadata):
 
 
 class TierMetadata(FileMetadata):
-    """What a tier of a filter is; see ``tiers``.
+    """The description of a tier; see ``tiers``.
 
     Attributes:
-        tier: which one.
-        filter: SHA-256 of the filter file that it belongs to: of no other set's files may be told
-            by it that they cannot be known.
+        tier: its name.
+        filter: SHA-256 of the filter file that it belongs to: the tier must not rule out files for
+            another known set.
     """
 
     ORDER = ("format", "version", "tier", "filter", *_SHARED, *_CANARIES)
@@ -160,11 +160,11 @@ def parse(content: bytes, where: str, kind: type[M]) -> M:
 
     Args:
         content: the file's bytes, at most ``METADATA_LIMIT``.
-        where: the metadata file's path as it is shown.
+        where: the metadata file's path, ready for a message.
         kind: ``FilterMetadata`` or ``TierMetadata``.
 
     Raises:
-        FilterError: it is no metadata, of another format, or not what was written.
+        FilterError: the bytes are not metadata, have another format, or were changed.
     """
     try:
         found = json.loads(content)

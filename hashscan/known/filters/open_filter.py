@@ -1,4 +1,4 @@
-"""Any filter file: one of hashscan's own (with ``FILE.json`` beside it), or a DCSO filter."""
+"""Opens any filter file: one of hashscan (with ``FILE.json`` beside it), or a DCSO filter."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: A filter after all its checks.
 FilterFile: TypeAlias = BloomFile | DcsoFile
-#: What is asked of a file that does not say which algorithms its digests are of.
+#: The algorithms that are assumed for a file that does not name them.
 DEFAULT_ALGORITHMS: tuple[Algorithm, ...] = ("md5", "sha1")
 
 
@@ -32,11 +32,11 @@ def open_filter(
 ) -> FilterFile:
     """Recognise a filter file, check it and open it.
 
-    ``category`` and ``algorithms`` hold for a file that does not say them itself; ``max_age`` is as
+    ``category`` and ``algorithms`` are used for a file that does not name them; ``max_age`` is as
     for ``load``.
 
     Raises:
-        FilterError: it is none, or cannot be used.
+        FilterError: it is not a filter, or cannot be used.
     """
     if kind_of_filter(path) == "dcso":
         return load_dcso(path, category=category, algorithms=algorithms, max_age=max_age)
@@ -44,10 +44,10 @@ def open_filter(
 
 
 def kind_of_filter(path: str) -> Literal["hashscan", "dcso", "other"]:
-    """What the first bytes of a file look like; ``other`` may be a digest list.
+    """The kind of a file by its first bytes; ``other`` may be a digest list.
 
     Raises:
-        FilterError: it is missing, no regular file, or cannot be read.
+        FilterError: it is missing, is not a regular file, or cannot be read.
     """
     mend = "see the path and its permissions"
     with open_regular(path, mend) as descriptor:

@@ -1,8 +1,8 @@
-"""Files and patches as one zstd frame each (RFC 8878), unpacked within bounds.
+"""Packs files and patches as one zstd frame each (RFC 8878), and unpacks them within bounds.
 
-Whoever unpacks knows the length of the content beforehand, from signed metadata. A frame that
-gives another length, wants a larger window, is cut off, damaged or followed by anything is refused,
-so that a few bytes never become more than what was announced.
+The reader knows the length of the content beforehand, from signed metadata. A frame is refused if
+it gives another length, wants a larger window, is cut off or damaged, or has bytes behind it. So a
+few bytes never become more than the announced length.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from hashscan.durable import new_file
 from hashscan.errors import FilterError
 
 _LEVEL = 9
-#: The largest window that a frame may ask for, in bytes: what is packed here never needs more.
+#: The largest window that a frame may ask for, in bytes: frames that hashscan packs never need
+#: more.
 _WINDOW = 1 << 23
-#: Bytes of a frame that are unpacked at once: they give 16 MiB at most (blocks of 128 KiB, each in
-#: 4 bytes), so that no more than that is ever held.
+#: Bytes of a frame that are unpacked in one step: they give 16 MiB at most (blocks of 128 KiB, each
+#: in 4 bytes), so that no more than that is ever held.
 _PIECE = 512
 
 
@@ -28,7 +29,7 @@ def pack(source: str, target: str) -> None:
     """Write the file ``source`` as one frame to the new file ``target`` (mode 0600, synced).
 
     Raises:
-        OSError: it cannot be read or written; nothing half-written stays.
+        OSError: it cannot be read or written; nothing half-written remains.
     """
     with open(source, "rb") as content, new_file(target) as frame:
         length = os.fstat(content.fileno()).st_size
@@ -45,12 +46,12 @@ def unpack(source: str, target: str, length: int) -> None:
 
     Args:
         source: path of a file with one frame.
-        target: must not be there.
+        target: path of the new file; must not exist.
         length: that the content must have, in bytes.
 
     Raises:
-        FilterError: it is no such frame; no ``target`` stays.
-        OSError: it cannot be read or written; no ``target`` stays.
+        FilterError: the frame is invalid; no ``target`` remains.
+        OSError: it cannot be read or written; no ``target`` remains.
     """
     with open(source, "rb") as frame, new_file(target) as content:
         _unpack(frame, content, length)
@@ -60,7 +61,7 @@ def unpack_bytes(content: bytes, length: int) -> bytes:
     """The content of the frame ``content``.
 
     Raises:
-        FilterError: it is no frame with exactly ``length`` bytes in it.
+        FilterError: it is not a frame with exactly ``length`` bytes in it.
     """
     result = io.BytesIO()
     _unpack(io.BytesIO(content), result, length)

@@ -1,10 +1,11 @@
-"""Patches: what makes one version of a filter file of another one with the same geometry.
+"""Patches, which turn a version of a filter file into another with the same geometry.
 
 Format, before it is packed (``packing``): ``HSPATCH1``; two unsigned 64-bit integers,
 little-endian: the number of bits of the filter (those after the header, padding included) and the
 number of positions; then the positions of the bits that differ, ascending, each as the number of
 bits between it and the one before (from -1 on), in LEB128 (7 bits a byte, lowest first, the top bit
-set in all but the last). The header of the result is not in it: it follows from the metadata.
+set in all but the last). The patch does not hold the header of the result, which follows from the
+metadata.
 
 A bit that differs is inverted, so a patch works both ways, and two of them in a row are their
 symmetric difference (``compose``).
@@ -41,14 +42,14 @@ _LONGEST_GAP = 6
 
 
 def diff(base: str, result: str) -> bytes | None:
-    """The patch that makes the filter file ``result`` of ``base``.
+    """The patch that turns the filter file ``base`` into ``result``.
 
     Returns:
-        The unpacked patch; ``None`` where they differ in so much that it would save little.
+        The unpacked patch; ``None`` if the files differ so much that it would save little.
 
     Raises:
-        FilterError: they differ in length, so no patch can do it.
-        OSError: one cannot be read.
+        FilterError: the files differ in length, so there is no patch.
+        OSError: a file cannot be read.
     """
     length = os.stat(result).st_size
     if os.stat(base).st_size != length:
@@ -63,7 +64,8 @@ def diff(base: str, result: str) -> bytes | None:
             if left != right:
                 changed = _bits(left) ^ _bits(right)
                 positions.extend(at + found for found in changed.search(_ONE))
-                # One bit in 32: such a patch packs to a fifth of the filter; more is little use.
+                # One bit in 32: such a patch packs to a fifth of the filter; a larger patch saves
+                # little.
                 if len(positions) > max(length // 4, _SMALL):
                     return None
             at += 8 * len(left)
@@ -78,10 +80,10 @@ def _bits(content: bytes) -> bitarray:
 
 
 def compose(first: bytes, second: bytes) -> bytes:
-    """One patch for two in a row.
+    """The patch that does the work of two patches in a row.
 
     Raises:
-        FilterError: one is damaged, or they are for filters of different sizes.
+        FilterError: a patch is damaged, or the two are for filters of different sizes.
     """
     bits = bits_of(first)
     if bits_of(second) != bits:
@@ -90,7 +92,7 @@ def compose(first: bytes, second: bytes) -> bytes:
 
 
 def _in_one(first: Iterator[int], second: Iterator[int]) -> Iterator[int]:
-    """What stands in exactly one of two ascending sequences, ascending."""
+    """The numbers in exactly one of two ascending sequences, in ascending order."""
     left, right = next(first, None), next(second, None)
     while left is not None and right is not None:
         if left == right:
@@ -108,7 +110,7 @@ def _in_one(first: Iterator[int], second: Iterator[int]) -> Iterator[int]:
 
 
 def count(patch: bytes) -> int:
-    """How many bits it changes.
+    """Number of bits that the patch changes.
 
     Raises:
         FilterError: it is no patch.
@@ -117,7 +119,7 @@ def count(patch: bytes) -> int:
 
 
 def bits_of(patch: bytes) -> int:
-    """How many bits the filters have that it is for.
+    """Number of bits of the filters that the patch is for.
 
     Raises:
         FilterError: it is no patch.
@@ -132,12 +134,12 @@ def apply(base: str, patch: bytes, metadata: FileMetadata, output: str) -> None:
         base: path of a filter file.
         patch: unpacked.
         metadata: of the result.
-        output: path of a file that is not there; mode 0600, synced.
+        output: path of a new file; mode 0600, synced.
 
     Raises:
-        FilterError: base or patch do not fit, or the result is not the one that is described; no
-            ``output`` stays.
-        OSError: it cannot be read or written; no ``output`` stays.
+        FilterError: base or patch do not fit, or the result is not the file that ``metadata``
+            describes; no ``output`` remains.
+        OSError: it cannot be read or written; no ``output`` remains.
     """
     with open(base, "rb") as file:
         content = bytearray(file.read(metadata.length + 1))
@@ -183,7 +185,7 @@ def _positions(patch: bytes) -> Iterator[int]:
     """The positions, ascending and within the filter.
 
     Raises:
-        FilterError: they are not, or their number is another one.
+        FilterError: they are not, or their number is wrong.
     """
     bits, expected = _head(patch)
     position, gap, shift, number = -1, 0, 0, 0

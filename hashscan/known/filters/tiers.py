@@ -1,22 +1,23 @@
-"""Tiers: small filters beside a filter that tell, without all of a file, that it cannot be known.
+"""Tiers: small filters beside a filter; they rule a file out by its size or its first block.
 
 Two tiers of a filter ``FILE``, each a file of bits (``bit_file``) with its metadata beside it:
 
-- ``FILE.sizes``: the sizes of all known files (keys: ``model.size_key``). A file of another size is
-  none of them, and need not be opened.
+- ``FILE.sizes``: the sizes of all known files (keys: ``model.size_key``). A file of another size
+cannot be known, and need not be opened.
 - ``FILE.heads``: the first blocks of all known files (keys: ``model.head_key``: XXH3-128 of the
-  first 4,096 bytes). A file that begins otherwise is none of them, after one short read.
+  first 4,096 bytes). A file with another first block cannot be known, which takes one short read.
 
-Why that is safe: a digest says what a file's bytes are, all of them, so a file with that digest has
-that size and that first block. Whoever owns a file chooses its name, its times and its content, but
-not the content of a known file: with another byte, or one more, it is another file, which no digest
-would find either. A Bloom filter errs only towards "may be known", and two contents with the same
-XXH3 are one more reason to hash, never one to pass over. So a tier costs work where it errs.
+Why that is safe: a digest depends on all bytes of a file, so each file with that digest has that
+size and that first block. A customer chooses the name, the times and the content of a file, but
+cannot change the content of a known file: a changed or added byte makes another file, which no
+digest would find either. A Bloom filter errs only towards "may be known", and two contents with the
+same XXH3 only cause more hashing; no file is skipped because of them. So a tier's error costs work,
+and misses nothing.
 
 The exception is a list that gives a wrong size, or key, to a digest. So sizes are taken only from
-what is defined to be one in bytes, tiers are made only where **every** digest of the set has what
-they tell by, whoever builds a filter is told the range of the sizes and may leave tiers out, and so
-may whoever scans.
+fields that are defined as a size in bytes. A tier is made only if **every** digest of the set has a
+key for it. The publisher who builds a filter sees the range of the sizes, and may leave tiers out;
+an administrator who scans may leave them out, too.
 
 A tier names the filter file that it belongs to by its SHA-256 and is not used with another.
 """
@@ -58,16 +59,16 @@ class TierFile(Bits):
     __slots__ = ("metadata",)
 
     def __init__(self, path: str, metadata: TierMetadata, bits: bitarray) -> None:
-        """Only for ``load_tier``: ``bits`` are believed."""
+        """Only for ``load_tier``: ``bits`` are used without a check."""
         super().__init__(path, metadata, bits)
         self.metadata = metadata
 
     def __contains__(self, key: bytes) -> bool:
-        """Whether a known file may have ``key``; may err towards yes."""
+        """Whether a known file may have ``key``; may wrongly answer yes."""
         first = self._rounds[0]
         a, b, _, _ = first.few(first.make(first.salt + hexlify(key)).digest())
         bits, step = self._bits, self._bits_per_slice
-        # Most keys miss at one of these two.
+        # Most keys miss at one of these two bits.
         return bool(bits[a % step] and bits[first.offsets[1] + b % step] and self.holds(key.hex()))
 
 
@@ -75,8 +76,8 @@ class FoundTiers(NamedTuple):
     """The tiers beside a filter.
 
     Attributes:
-        tiers: those that are used.
-        unused: why others are not, a sentence for each.
+        tiers: the used tiers.
+        unused: for each unused tier, a sentence that says why.
     """
 
     tiers: Tiers
@@ -84,7 +85,7 @@ class FoundTiers(NamedTuple):
 
 
 def tier_path(path: str, name: TierName) -> str:
-    """Where the tier ``name`` of the filter file ``path`` lies."""
+    """The path of the tier ``name`` of the filter file ``path``."""
     return f"{path}.{name}"
 
 
@@ -101,7 +102,7 @@ def load_tiers(path: str, metadata: FilterMetadata) -> FoundTiers:
 
 
 def load_tier(path: str, name: TierName, filter_metadata: FilterMetadata) -> TierFile | None:
-    """One tier of the filter file ``path``; ``None`` where there is none.
+    """A tier of the filter file ``path``; ``None`` if it does not exist.
 
     Raises:
         FilterError: it is damaged, or belongs to another filter.

@@ -1,6 +1,7 @@
 """Writes a filter file, or a tier of one, with its metadata, whole or not at all.
 
-The same digests, geometry and canaries give the same bytes, whoever fills the filter.
+The same digests, geometry and canaries give the same bytes, whatever the number of processes that
+fill the filter.
 """
 
 from __future__ import annotations
@@ -133,12 +134,12 @@ class FilterWriter:
     ) -> F:
         """Add the canaries and write the pair of files, each whole or not at all (mode 0600).
 
-        The filter goes first, then the metadata, each by rename. A kill between the two leaves a
-        pair that do not fit each other: ``load`` refuses it until it is built again, while
+        The filter goes first, then the metadata, each by rename. A kill between the two leaves
+        files that do not fit each other: ``load`` refuses it until it is built again, while
         processes that loaded the old one keep it.
 
-        ``previous`` is the metadata of the version before: where the geometry is the same its
-        canaries are used again, so that the two differ in little more than in their digests.
+        ``previous`` is the metadata of the version before: if the geometry is the same, its
+        canaries are used again, so that the two files differ little more than their digests.
 
         Raises:
             StateError: it cannot be written; neither file was changed unless the message says so.
@@ -194,7 +195,7 @@ class FilterWriter:
     def _canaries(
         self, lengths: list[int], previous: FileMetadata | None
     ) -> tuple[list[str], list[str]]:
-        """Add those that must hit, and find those that must not."""
+        """Add the canaries that must hit, and find keys that do not hit; return both."""
         old_present: list[str] = []
         old_absent: list[str] = []
         if previous is not None and (previous.capacity, previous.error_rate) == (
@@ -213,7 +214,7 @@ class FilterWriter:
         return list(present), absent
 
     def _asker(self) -> Callable[[str], bool]:
-        """Whether a digest hits, as the filter is now."""
+        """Whether a digest hits in the filter's current state."""
         slices, bits_per_slice = geometry(self._capacity, self._error_rate)
         hashes, _ = make_hashfuncs(slices, bits_per_slice)
         bits = self._bits

@@ -1,1 +1,1 @@
-"""Digest lists as they are published: their kinds, their entries, their categories; sorted."""
+"""Reads and sorts published digest lists: their kinds, entries and categories."""

@@ -1,4 +1,4 @@
-"""Which categories of a digest list count as known.
+"""Decides which categories of a digest list count as known.
 
 Lists hold more than child abuse material, and hashscan must not move files of the other classes. So
 a category counts only if it is understood to be child abuse material. Everything else is left out
@@ -77,7 +77,7 @@ _DOUBTFUL = "doubtful"
 _NUMBER_NAME = re.compile(
     rf"(?:{_DOUBTFUL}-)?(?:(?:cat|kat|categor(?:y|ie|ia)|kategorie)[-_.]?)?[0-9][0-9._-]*"
 )
-#: The longest text in which a number is looked for, in characters.
+#: The longest text that is searched for a number, in characters.
 _LONGEST = 200
 
 #: In place of names: entries of any category are taken. Not for a list that condemns.
@@ -85,10 +85,10 @@ EVERY = frozenset({"*"})
 
 
 def chosen(names: Collection[str] | None) -> frozenset[str] | None:
-    """The named categories as the entries of lists have them; ``None`` where none is named.
+    """The named categories, spelled as in the entries of lists; ``None`` if no category is named.
 
     Raises:
-        UsageError: one is no name of a category.
+        UsageError: a name is not a possible name of a category.
     """
     if not names:
         return None

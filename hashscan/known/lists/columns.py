@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _BESIDE = re.compile(r"checksum|sum|file|media|content|hash|digest|value|hexadecimal|hex")
 _HASH = re.compile(r"checksum|hash|digest")
 _MAYBE_DIGEST = re.compile(r".*(?:md5|sha1|sha256|sha2256).*")
-# A "length" may be one of a film, in seconds.
+# A "length" may be the length of a film, in seconds.
 _SIZE = re.compile(r"(?:file|media|content)?(?:size(?:(?:in)?bytes)?|length(?:in)?bytes)")
 # "Physical size", "size in KB" ...: beside one of these, the meaning of a plain "size" is unclear.
 _OTHER_SIZE = re.compile(r".*size.*|.*bytes.*")

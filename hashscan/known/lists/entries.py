@@ -1,4 +1,4 @@
-"""What the parsers of digest lists have in common: an entry, a list's report, a row's checks."""
+"""The common parts of the parsers of digest lists: an entry, a list's report, a row's checks."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     import io
     from collections.abc import Iterable
 
-#: Findings that are kept for each list; the others are only counted.
+#: Number of findings kept for each list; further findings are only counted.
 FINDINGS_KEPT = 20
 #: The longest line, in characters. PATH_MAX is 4096 bytes: no honest line comes near.
 LINE_LIMIT = 64 * 1024
 
-#: What a column or a hash is called that has the key of a content's first block.
+#: The name of a column, or a hash, that has the key of a content's first block.
 HEAD_NAME = "xxh3-4096"
 HEX = re.compile(r"[0-9A-Fa-f]+")
 
@@ -36,9 +36,9 @@ class ListEntry(NamedTuple):
     Attributes:
         algorithm: its algorithm.
         hex: the digest in lower-case hexadecimal.
-        category: in lower case, without blanks; ``None`` where the list names none.
-        size: the content's size in bytes, where the list names it.
-        head: the key of the content's first block (``model.head_key``), where the list names it.
+        category: in lower case, without blanks; ``None`` if the list names no category.
+        size: the content's size in bytes, if the list names it.
+        head: the key of the content's first block (``model.head_key``), if the list names it.
         line: the line (from 1) on which the row begins.
     """
 
@@ -50,7 +50,7 @@ class ListEntry(NamedTuple):
     head: bytes | None = None
 
 
-#: How a reader says which categories are meant.
+#: How an administrator names the categories that count.
 NAME_THEM = (
     "name each category that counts as known with --only-category, or in service.only_categories"
 )
@@ -70,15 +70,15 @@ class ListReport:
     """Counts of one list.
 
     Attributes:
-        name: the list's path as it is shown.
+        name: the list's path, ready for a message.
         kind: ``lines``, ``hashdeep``, ``csv`` or ``json``.
         digests: digests taken, duplicates included.
         empty: digests left out because they are those of empty content.
-        keep_digests: a size, or a key of a first block, that is none does not refuse the row.
-        bad_keys: sizes and keys that were left out so.
+        keep_digests: an invalid size, or key of a first block, does not refuse the row.
+        bad_keys: number of sizes and keys that were left out for that reason.
         zero_size: digests taken although the list gives the size 0, which some tools write for
             "unknown".
-        size_columns: columns that may be the size; of several none is taken.
+        size_columns: columns that may be the size; if there are several, none of them is taken.
         categories: digests taken by category, duplicates included.
         uncategorised: digests taken that have no category.
         unwanted: digests left out by category, because it does not count as known.
@@ -111,7 +111,7 @@ class ListReport:
     findings: list[Finding] = field(default_factory=list)
 
     def refuse_key(self, line: int, what: str) -> bool:
-        """A row's size, or key of a first block, is none; whether the row is refused for it."""
+        """Count an invalid size, or key of a first block; return whether the row is refused."""
         if self.keep_digests:
             self.bad_keys += 1
             return False
@@ -135,7 +135,7 @@ class ListReport:
         return self.invalid + self.empty + self.without_digest + sum(self.unwanted.values())
 
     def told(self) -> str:
-        """What was left out, for a reader; ``nothing was left out`` otherwise."""
+        """Counts of what was left out, for a reader; otherwise ``nothing was left out``."""
         parts = [
             (self.invalid, "invalid lines"),
             (self.empty, "digests of empty content"),
@@ -147,14 +147,14 @@ class ListReport:
         return ", ".join(said) or "nothing was left out"
 
     def remarks(self) -> list[str]:
-        """Sentences for the reader: what was left out, and what of the rest deserves a look."""
+        """Sentences for the reader on entries that were left out, or may be wrong."""
         if not self.left_out:
             return self.advice()
         advice = f" ({NAME_THEM})" if self.unwanted else ""
         return [f"{self.name}: left out: {self.told()}{advice}", *self.advice()]
 
     def advice(self) -> list[str]:
-        """Sentences on what was taken, and deserves a look."""
+        """Sentences on entries that were taken, but may be wrong."""
         found = []
         if self.zero_size:
             found.append(f"{self.zero_size} digests are taken although their size is given as 0")
@@ -208,12 +208,12 @@ def row(
     head: str = "",
     label: str = "",
 ) -> list[ListEntry]:
-    """The entries of one row, or none where it is refused or left out.
+    """The entries of a row; empty if the row is refused or left out.
 
     Args:
         report: counts what is refused or left out.
-        line: where the row begins.
-        cells: an algorithm (``None``: told by the length) and the text of its cell.
+        line: the line on which the row begins.
+        cells: algorithm (``None``: known by the length) and text of each cell.
         size: the content's size, or an empty text.
         category: its category, or an empty text.
         head: the key of its first block in hexadecimal, or an empty text.

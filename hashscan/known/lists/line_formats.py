@@ -67,7 +67,7 @@ _SEVERAL_FIX = (
 
 
 def entries(source: TextSource) -> Iterator[ListEntry]:
-    """Yield a list's entries; what is wrong is counted in the source's report.
+    """Yield a list's entries; faults are counted in the source's report.
 
     Raises:
         FatalListError: the rest cannot be read.
@@ -79,7 +79,8 @@ def entries(source: TextSource) -> Iterator[ListEntry]:
             _passed_over(number, line, report)
             continue
         if not line.startswith("%%%%") and not _plain(line):
-            # First what splits it most: "md5;file" as one column would be a digest's name as well.
+            # The separator that gives the most columns comes first: unsplit, "md5;file" would also
+            # pass as the name of a digest's column.
             for delimiter in sorted((",", ";", "\t"), key=line.count, reverse=True):
                 named = columns(_cells(line, delimiter), report, number)
                 if named:
@@ -92,7 +93,7 @@ def entries(source: TextSource) -> Iterator[ListEntry]:
 
 
 def _lines(text: io.TextIOWrapper, report: ListReport) -> Iterator[tuple[int, str]]:
-    """Each line with its number; one that is too long is refused and comes out empty."""
+    """Each line with its number; a line that is too long is refused and comes out empty."""
     readline = text.readline
     wide = text.encoding.startswith("utf-16")
     number = 0

@@ -1,7 +1,7 @@
-"""Digest lists as hotlines, police tools and sysadmins hand them over, read as a stream.
+"""Reads digest lists from hotlines, police tools and sysadmins as a stream.
 
 The kind of a list is recognised from its first significant line (``line_formats`` has the parsers,
-``vics`` that for JSON). Memory stays flat whatever the size of the list. Nothing of a line's
+``vics`` the parser for JSON). Memory stays flat whatever the size of the list. Nothing of a line's
 content is ever quoted in a message: the lists are secret, and messages end in logs.
 """
 
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
 __all__ = ["STDIN", "ListEntry", "ListReport", "Lists", "open_list"]
 
-#: The name that stands for standard input.
+#: The name for standard input.
 STDIN = "-"
 
-#: Distinct categories that a list may name: more of them is a column that is no category.
+#: Distinct categories that a list may name: with more of them, the column is not a category.
 CATEGORIES_LIMIT = 1000
 _HEAD = 64 * 1024
 _BUFFER = 1024 * 1024
@@ -75,7 +75,7 @@ class Lists:
             on_bytes: called with the number of bytes of each chunk that was read.
 
         Raises:
-            UsageError: one of ``only_categories`` is no name of a category.
+            UsageError: a name in ``only_categories`` is not a possible name of a category.
         """
         self._paths = list(paths)
         self._skip_invalid = skip_invalid
@@ -88,13 +88,13 @@ class Lists:
 
         Left out are the digests of empty content, and categories that do not count as known.
 
-        Entries come out while the lists are read; what was made of them must be thrown away
-        when the iteration ends with an error.
+        Entries come out while the lists are read; if the iteration ends with an error, the caller
+        must throw away everything made from them.
 
         Raises:
             DigestListError: after the last list, with everything that is wrong in all of them:
-                invalid lines (unless they are skipped), a list that is missing, no regular
-                file, broken beyond the place or without any digest.
+                invalid lines (unless they are skipped), a list that is missing, is not a regular
+                file, cannot be read from some place on, or has no digest.
         """
         self.reports = []
         findings: list[Finding] = []
@@ -210,7 +210,7 @@ def open_list(path: str) -> Iterator[int]:
     """A descriptor of a digest list; never waits for a writer.
 
     Raises:
-        FatalListError: missing, unreadable or no regular file.
+        FatalListError: missing, unreadable or not a regular file.
     """
     if path == STDIN:
         yield sys.stdin.fileno()
@@ -235,7 +235,7 @@ def open_list(path: str) -> Iterator[int]:
 
 
 class _Raw(io.RawIOBase):
-    """What was read ahead to recognise the kind, then the rest of the descriptor."""
+    """A raw stream: the bytes read ahead to recognise the kind, then the rest of the descriptor."""
 
     def __init__(
         self, head: bytes, descriptor: int, limit: int, on_bytes: Callable[[int], None] | None
@@ -293,7 +293,7 @@ def _source(
     report.kind = "json" if first[:1] in ("{", "[") else "lines"
     # A file's name in a sum file may be any bytes: they must not make the digest unreadable.
     errors = "surrogateescape" if encoding == "utf-8" else "replace"
-    # A list that grows while it is read must come to an end.
+    # The reading of a list that grows meanwhile must end.
     limit = max(0, found.st_size - len(head)) if stat.S_ISREG(found.st_mode) else sys.maxsize
     raw = io.BufferedReader(_Raw(start, descriptor, limit, on_bytes), _BUFFER)
     return TextSource(io.TextIOWrapper(raw, encoding, errors, newline=None), report)

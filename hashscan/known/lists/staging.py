@@ -1,8 +1,8 @@
 """Sorts the digests of lists and drops duplicates on disk, so that memory stays flat.
 
-A temporary SQLite database takes the entries as they come; its sorter, which spills to disk, gives
-them back in order. A digest that stands in several categories keeps the one whose name appears
-first in the lists. Where lists give it different sizes, each of them counts.
+A temporary SQLite database takes the entries unsorted; its sorter, which spills to disk, returns
+them in order. A digest in several categories keeps the category whose name appears first in the
+lists. If lists give a digest different sizes, each of them counts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from hashscan.known.lists.reader import ListEntry, ListReport
 
-# How often progress is told: digests, and bytes.
+# Digests, and bytes, between two reports of the progress.
 _BATCH = 50_000
 _STEP = 1024 * 1024
 #: Memory of the sorting, in KiB.
@@ -29,12 +29,12 @@ CACHE_KIB = 64 * 1024
 
 
 class BuildProgress(NamedTuple):
-    """How far a build is.
+    """The progress of a build.
 
     Attributes:
         stage: ``reading`` (bytes), ``sorting`` (no numbers), ``adding`` (digests).
         done: of ``total``.
-        total: ``None`` where it is not known.
+        total: ``None`` if it is not known.
     """
 
     stage: Literal["reading", "sorting", "adding"]
@@ -43,11 +43,11 @@ class BuildProgress(NamedTuple):
 
 
 class Staged(NamedTuple):
-    """What the lists hold.
+    """The content of the lists.
 
     Attributes:
         reports: one for each list.
-        taken: entries with duplicates.
+        taken: number of entries with duplicates.
         categories: names that the lists give, in order of appearance; a category's number is its
             place here.
     """
@@ -57,7 +57,7 @@ class Staged(NamedTuple):
     categories: list[str]
 
 
-#: What a tier is made of: a table of distinct keys, and the mark of digests that have one.
+#: The source of a tier: a table of distinct keys, and a mark on each digest that has a key.
 _TIER_TABLES: dict[TierName, tuple[str, str]] = {
     "sizes": ("size", "sized"),
     "heads": ("head", "headed"),
@@ -65,7 +65,7 @@ _TIER_TABLES: dict[TierName, tuple[str, str]] = {
 
 
 class ListStaging:
-    """The sorted, distinct digests of some lists, for as long as they are needed."""
+    """The sorted, distinct digests of some lists, in a temporary database."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         """Only for ``staging``."""
@@ -109,7 +109,7 @@ class ListStaging:
             "CREATE TABLE known (digest BLOB PRIMARY KEY, category INTEGER,"
             " sized INTEGER, headed INTEGER) WITHOUT ROWID"
         )
-        # In sorted order each row is appended, which is what keeps a large index quick to build.
+        # In sorted order each row is appended, so even a large index is built quickly.
         self.connection.execute(
             "INSERT INTO known SELECT digest, min(category), CASE WHEN max(size) ISNULL THEN 0"
             " WHEN min(size) = max(size) THEN 1 ELSE 2 END, max(head) NOTNULL"
@@ -136,7 +136,7 @@ class ListStaging:
         return bool(found)
 
     def tier_count(self, name: TierName) -> int | None:
-        """Distinct keys of a tier; ``None`` where not every digest has one."""
+        """Number of distinct keys of a tier; ``None`` if a digest has no key."""
         column, mark = _TIER_TABLES[name]
         if not self._all_have(mark):
             return None
@@ -144,7 +144,7 @@ class ListStaging:
         return int(count)
 
     def tier_lacking(self, name: TierName) -> int:
-        """Distinct digests that have no key of a tier."""
+        """Number of distinct digests that have no key of a tier."""
         _, mark = _TIER_TABLES[name]
         (count,) = self.connection.execute(
             f"SELECT count(*) FROM known WHERE NOT {mark}"  # noqa: S608
@@ -158,12 +158,12 @@ class ListStaging:
         return (size_key(key) if name == "sizes" else key for (key,) in rows)
 
     def contradicted(self) -> int:
-        """Distinct digests to which the lists give different sizes."""
+        """Number of distinct digests to which the lists give different sizes."""
         (count,) = self.connection.execute("SELECT count(*) FROM known WHERE sized = 2").fetchone()
         return int(count)
 
     def size_range(self) -> tuple[int, int]:
-        """The smallest and the largest size, where ``tier_count`` knows sizes."""
+        """The smallest and the largest size, if ``tier_count`` knows sizes."""
         low, high = self.connection.execute("SELECT min(key), max(key) FROM sizes").fetchone()
         return int(low), int(high)
 
@@ -187,13 +187,13 @@ class ListStaging:
 
 @contextmanager
 def staging(purpose: str) -> Iterator[ListStaging]:
-    """A staging area of which nothing remains, not even after a kill.
+    """A staging area that leaves nothing on disk, not even after a kill.
 
-    It lies where SQLite keeps its temporary files: ``SQLITE_TMPDIR``, ``TMPDIR`` or ``/var/tmp``,
+    It is in SQLite's directory for temporary files: ``SQLITE_TMPDIR``, ``TMPDIR`` or ``/var/tmp``,
     in files of mode 0600 that have no name.
 
     Args:
-        purpose: what cannot be made when it fails, for the message.
+        purpose: for the message of an error: the thing that cannot be made.
 
     Raises:
         StateError: the disk is full or not writable.

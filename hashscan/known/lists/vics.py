@@ -2,7 +2,7 @@
 
 Source: the OData documents of the VICS data model, as exporters write them: ``odata.metadata``
 ``…/ProjectVic/DataModels/1.x.xml#Media`` or ``#Cases``, in 2.0 ``@odata.context``
-``…/ProjectVic/DataModels/2.0.xml/…/$metadata#Media``. Beside it stands ``value``: an array of
+``…/ProjectVic/DataModels/2.0.xml/…/$metadata#Media``. Beside it is ``value``: an array of
 media, or (``#Cases``) an array of cases, each with an array ``Media``. A medium has ``MediaID``,
 ``MD5`` and ``SHA1`` (usually upper-case hexadecimal, either may be empty or null), ``MediaSize``
 (a number, from some tools a text), ``Category`` (a number whose meaning each country sets) and,
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 _CHUNK = 256 * 1024
 #: The longest value that is decoded as a whole, in characters.
 VALUE_LIMIT = 4 * 1024 * 1024
-#: How deep arrays ``value`` and ``Media`` may lie in each other.
+#: How deeply arrays ``value`` and ``Media`` may be nested.
 _DEPTH = 16
 _HEAD = HEAD_NAME.replace("-", "")
 _HASHES = re.compile(r"(?:file|media|content)?(?:hash|digest|checksum)(?:e?s|values?|list)?")
@@ -82,11 +82,11 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def entries(source: TextSource) -> Iterator[ListEntry]:
-    """Yield a document's entries; what is wrong is counted in the source's report.
+    """Yield a document's entries; faults are counted in the source's report.
 
     Raises:
-        FatalListError: no JSON from some place on, so that the rest cannot be read. This is never
-            skipped: what comes after it would be missed in silence.
+        FatalListError: the text is not JSON from some place on, so the rest cannot be read. This is
+            never skipped: all later entries would be missed in silence.
     """
     reader = _Reader(source)
     try:
@@ -119,7 +119,7 @@ class _Reader:
         )
 
     def _more(self) -> bool:
-        """Drop what is behind and read on."""
+        """Drop the text before the current place, and read on."""
         if self._end:
             return False
         chunk = self._text.read(_CHUNK)
@@ -152,7 +152,8 @@ class _Reader:
         """Decode the next value as a whole.
 
         Returns:
-            Whether it was decoded, and it; an object or array beyond the limit is left where it is.
+            Whether the value was decoded, and the value; an object or array beyond the limit is not
+                consumed.
         """
         if not self.peek():
             raise self.error("ends in the middle")
@@ -367,7 +368,7 @@ class _Reader:
     def _unread_digests(
         self, fields: dict[str, Any], cells: list[tuple[Algorithm | None, str]]
     ) -> bool:
-        """Refuse a medium with digests inside of a value; count one with a digest elsewhere."""
+        """Refuse a medium with digests inside a value; count a medium with a digest elsewhere."""
         read = {text.strip().lower() for _, text in cells}
         doubtful = {}
         for name, value in fields.items():
@@ -408,7 +409,7 @@ class _Reader:
 
 
 def _category(fields: dict[str, Any]) -> str:
-    """The category as a text; empty where there is none and the object is no medium of VICS."""
+    """The category as a text; empty if there is none and the object is not a medium of VICS."""
     if "category" in fields or "mediaid" in fields:
         return vics_category(fields.get("category"))
     return ""

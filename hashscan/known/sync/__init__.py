@@ -1,6 +1,6 @@
 """The agent's side of the signed repository (TUF): fetches filters, checks them, and switches.
 
-``layout`` is what the publisher and the agent agree on. ``fetcher`` fetches, ``trust`` decides what
-is authentic and recent, ``client`` is the sync, ``apply`` makes files from patches,
-``synced_filters`` keeps what is in use.
+``layout`` has the names and the metadata that the publisher and the agent share. ``fetcher``
+fetches, ``trust`` decides whether files are authentic and recent, ``client`` is the sync, ``apply``
+makes files from patches, ``synced_filters`` has the filters in use.
 """

@@ -1,6 +1,7 @@
-"""Makes the file of a part of the one in use, by patch, or from the whole file of the repository.
+"""Makes a part's new file: from the file in use, by patch, or from the repository's whole file.
 
-Each is fetched and unpacked within its signed length and compared with its signed digest.
+Each patch or file is fetched and unpacked within its signed length and compared with its signed
+digest.
 """
 
 from __future__ import annotations
@@ -39,14 +40,14 @@ if TYPE_CHECKING:
 
 
 class WantedPart(NamedTuple):
-    """A part as the repository has it."""
+    """A part in the repository."""
 
     target: TargetFile
     custom: Whole
 
 
 class Kept(NamedTuple):
-    """A part that is in use: where its file lies, and what it is."""
+    """A part that is in use: path and metadata of its file."""
 
     path: str
     metadata: FilterMetadata | TierMetadata
@@ -58,7 +59,7 @@ class Maker:
     def __init__(
         self, updater: Updater, fetcher: Fetcher, url: str, notice: Callable[[str], None]
     ) -> None:
-        """``updater`` fetches from ``url`` by ``fetcher``; ``notice`` hears what goes wrong."""
+        """``updater`` fetches from ``url`` by ``fetcher``; ``notice`` gets each fault."""
         self._updater = updater
         self._fetcher = fetcher
         self._url = url
@@ -72,10 +73,10 @@ class Maker:
         base: Kept | None,
         path: str,
     ) -> Literal["patch", "whole"] | None:
-        """Make the file of a part, and its metadata: of the one in use, by patch, or whole.
+        """Make a part's file and metadata: from the file in use, by patch, or from the whole file.
 
         Returns:
-            How; ``None``: it is the file in use.
+            The way; ``None``: the file in use is already the wanted file.
 
         Raises:
             FilterError, RepositoryUnreachableError: as ``_fetch``, or it is not what it should be.
@@ -105,7 +106,7 @@ class Maker:
         base: Kept,
         path: str,
     ) -> bool:
-        """Make a file by patch; whether there is one that serves."""
+        """Make a file by patch; return whether a usable patch exists."""
         with translated(self._url, f"category {category}"):
             target = self._updater.get_targetinfo(
                 patch_target(category, part, base.metadata.sha256)
@@ -156,6 +157,6 @@ class Maker:
             except (LengthOrHashMismatchError, FetchError):
                 if not self._fetcher.resumed:
                     raise
-                # What an earlier run had fetched may be what is wrong: once more, from the start.
+                # Bytes from an earlier run may be wrong: fetch again from the start.
                 self._fetcher.forget()
                 self._updater.download_target(target, path)

@@ -1,9 +1,9 @@
 """Sync: fetch, verify and switch to the newest filters of a repository.
 
-python-tuf's client decides what is authentic and recent. A filter then comes as a patch where there
-is one for the version in use and it is smaller, else whole; it is unpacked within the signed
-length, compared with the signed digest and loaded with all checks, all beside the one in use. Only
-then does the pointer (``synced_filters``) change.
+python-tuf's client decides whether files are authentic and recent. A filter then comes as a patch
+if there is a patch for the version in use and it is smaller; otherwise it comes whole. The filter
+is unpacked within the signed length, compared with the signed digest and loaded with all checks,
+beside the filter in use. Only then does the pointer (``synced_filters``) change.
 """
 
 from __future__ import annotations
@@ -68,21 +68,21 @@ if TYPE_CHECKING:
     from hashscan.model import Tier
 
 _UNFINISHED = ".unfinished-"
-#: So many seconds since the version in use was the newest, a tier that cannot be had is waited for.
+#: For so many seconds after the version in use was the newest, sync waits for a missing tier.
 _PATIENCE = 6 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class CategoryReport:
-    """What became of one category.
+    """The result for one category.
 
     Attributes:
-        state: ``updated``; ``current``: it was the newest already; ``refused``: what was served is
-            not authentic, whole and recent; ``unreachable``: it cannot be fetched now.
-        version, digests: of the filter in use; ``None`` where there is none.
-        verified: when it was last said to be the newest, in seconds since the epoch.
-        way: ``patch`` or ``whole``, where it was updated.
-        message: what is wrong, and what to do; also where only a tier could not be had.
+        state: ``updated``; ``current``: it was the newest already; ``refused``: the served files
+            are not authentic, whole and recent; ``unreachable``: they cannot be fetched now.
+        version, digests: of the filter in use; ``None`` if there is no filter.
+        verified: time when the repository last named it as the newest, in seconds since the epoch.
+        way: ``patch`` or ``whole``, if it was updated.
+        message: the fault and its mend; also if only a tier could not be fetched.
         fault: if it cannot be fetched now, the kind of fault.
     """
 
@@ -105,7 +105,7 @@ class CategoryReport:
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
-    """What a sync did.
+    """The results of a sync.
 
     Attributes:
         source: URL of the repository.
@@ -121,7 +121,7 @@ class SyncReport:
 
     @property
     def exit_code(self) -> ExitCode:
-        """What the command line ends with."""
+        """The exit code of the command."""
         states = {one.state for one in self.categories}
         if "refused" in states:
             return ExitCode.FILTER
@@ -134,7 +134,7 @@ def sync(
     *,
     on_notice: Callable[[str], None] | None = None,
 ) -> SyncReport:
-    """Bring the filters of ``source`` up to date; what cannot be stays as it was, and is told.
+    """Update the filters of ``source``; a filter that cannot be updated is kept, and reported.
 
     Args:
         source: the repository.
@@ -144,7 +144,7 @@ def sync(
     Raises:
         FilterError: the pinned root cannot be read.
         LockedError: another process syncs from the same repository into the same state.
-        StateError: the disk is full or not writable; the filters in use stay.
+        StateError: the disk is full or not writable; the filters in use are kept.
     """
     place = KeptPlace(source, cache_directory)
     try:
@@ -194,7 +194,7 @@ class _Sync:
                 try:
                     reports.append(self._category(updater, category))
                 except (FilterError, RepositoryUnreachableError) as error:
-                    # Another category may still be brought up to date.
+                    # Another category may still be updated.
                     retry_after = getattr(error, "retry_after", None) or retry_after
                     reports.append(self._failed(category, error))
             if all(one.state in {"updated", "current"} and not one.message for one in reports):
@@ -215,7 +215,7 @@ class _Sync:
         )
 
     def _clean(self) -> None:
-        """Remove what killed syncs left; called under the lock."""
+        """Remove leftovers of killed syncs; the caller has the lock."""
         for name in names_in(self._place.directory):
             path = os.path.join(self._place.directory, name)
             if name.startswith(_UNFINISHED):
@@ -266,16 +266,16 @@ class _Sync:
         return self._report(category, "updated", one, way)
 
     def _still(self, category: str, kept: BloomFile) -> CategoryReport:
-        """Note that what is in use is the newest."""
+        """Note that the version in use is the newest."""
         entry = self._pointer.categories[category]
         self._point(category, entry.model_copy(update={"verified": time.time()}))
         return self._report(category, "current", kept)
 
     def _wanted(self, updater: Updater, category: str) -> WantedPart:
-        """What the repository has as a category's filter.
+        """A category's filter in the repository.
 
         Raises:
-            FilterError: nothing, or nothing sane.
+            FilterError: it has no filter, or an invalid one.
             RepositoryUnreachableError: its metadata cannot be fetched.
         """
         with translated(self._source.url, f"category {category}"):
@@ -293,7 +293,7 @@ class _Sync:
     def _wanted_tiers(
         self, updater: Updater, category: str, wanted: WantedPart
     ) -> dict[TierName, WantedPart]:
-        """The tiers of that filter; one that is not sane is told and left out."""
+        """The tiers of that filter; an invalid tier is reported and left out."""
         found: dict[TierName, WantedPart] = {}
         for name in TIER_NAMES:
             with translated(self._source.url, f"category {category}"):
@@ -321,10 +321,10 @@ class _Sync:
         kept: BloomFile | None,
         path: str,
     ) -> None:
-        """Make a tier's file; where that cannot be, the filter is used without it.
+        """Make a tier's file; if that fails, the filter is used without the tier.
 
         Raises:
-            RepositoryUnreachableError: it is waited for.
+            RepositoryUnreachableError: the sync waits for the tier.
         """
         metadata = wanted.custom.metadata
         assert isinstance(metadata, TierMetadata)
@@ -346,7 +346,7 @@ class _Sync:
             self._leave_out(category, error)
 
     def _leave_out(self, category: str, error: Exception) -> None:
-        """Tell that a tier is not used, now and in the report."""
+        """Report that a tier is not used, now and in the category's report."""
         message = (
             f"a tier of category {shown(category)} is not used, so more files are read than need "
             f"be: {error}"
@@ -355,9 +355,9 @@ class _Sync:
         self._left_out.setdefault(category, []).append(message)
 
     def _waits(self, category: str, old: Tier | None) -> bool:
-        """Whether the version in use stays for a tier that cannot be had now, as it has it.
+        """Whether to keep the version in use, because it has a tier that cannot be fetched now.
 
-        Without it every agent would read what it rules out, because a server had a bad minute.
+        Without the tier, a short fault of a server would make every agent read many more files.
         """
         entry = self._pointer.categories.get(category)
         return old is not None and entry is not None and time.time() - entry.verified < _PATIENCE
@@ -376,13 +376,13 @@ class _Sync:
         )
 
     def _take_over(self, category: str, made: str, one: BloomFile) -> BloomFile:
-        """Switch to the filter in ``made``, which was loaded as every user of it will."""
+        """Switch to the filter in ``made``, which was loaded with all checks."""
         metadata = one.metadata
         parent = self._place.category(category)
         directory = _directory_of(one)
         before = self._pointer.categories.get(category)
         if before is not None and before.directory == directory:
-            # A part of it was damaged. What is in use stays until the pointer leads elsewhere.
+            # A part of it was damaged. Its directory remains until the pointer names another one.
             directory = secrets.token_hex(10)
         make_directories(parent)
         final = os.path.join(parent, directory)
@@ -405,7 +405,7 @@ class _Sync:
         return load_entry(self._place, category, entry)
 
     def _prune(self, category: str, entry: KeptVersion) -> None:
-        """Remove all versions but the one in use and the one before it."""
+        """Remove all versions except the version in use and the version before it."""
         parent = self._place.category(category)
         for name in names_in(parent):
             if name not in {entry.directory, entry.previous}:
@@ -424,7 +424,7 @@ class _Sync:
         return made
 
     def _remove(self, directory: str) -> None:
-        """Remove a version; a kill half-way leaves one that is cleaned later."""
+        """Remove a version; remains after a kill are cleaned up later."""
         if not os.path.lexists(directory):
             return
         away = os.path.join(self._place.directory, _UNFINISHED + _token())
@@ -433,13 +433,13 @@ class _Sync:
 
 
 def _description(one: BloomFile) -> list[bytes]:
-    """What tells a filter and its tiers from others."""
+    """The metadata of a filter and its tiers, which differ from those of any other filter."""
     tiers = [tier.metadata for tier in one.tiers if isinstance(tier, TierFile)]
     return [dump(one.metadata), *map(dump, tiers)]
 
 
 def _descriptions(*parts: WantedPart) -> list[bytes]:
-    """The same of what the repository has."""
+    """The same for a filter in the repository."""
     return [dump(one.custom.metadata) for one in parts]
 
 

@@ -2,8 +2,8 @@
 
 An answer has at most the bytes that TUF allows for it, arrives at ``SLOWEST`` bytes a second or
 more, and comes from the configured host only: redirects are not followed, so credentials never
-travel elsewhere. A download of a target that broke off goes on where it was; python-tuf checks the
-whole of it.
+travel elsewhere. An interrupted download of a target is continued at its end; python-tuf checks the
+whole target.
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ class Fetcher(FetcherInterface):
     """
 
     def __init__(self, source: RepositorySource, partial: str) -> None:
-        """``partial``: a directory for downloads that broke off."""
+        """``partial``: a directory for interrupted downloads."""
         self.fetched = 0
         self.resumed = False
         self._source = source
         self._partial = partial
 
     def _fetch(self, url: str) -> Iterator[bytes]:
-        """Only to satisfy the interface: ``download_file`` is what TUF's client calls."""
+        """Only to satisfy the interface: TUF's client calls ``download_file``."""
         with self.download_file(url, 1 << 20) as file:
             yield from iter(lambda: file.read(_CHUNK), b"")
 
@@ -76,7 +76,7 @@ class Fetcher(FetcherInterface):
         """The file at ``url``, open for reading.
 
         Raises:
-            DownloadHTTPError: an HTTP status that is none of success.
+            DownloadHTTPError: an HTTP status other than success.
             DownloadLengthMismatchError: more than ``max_length`` bytes.
             FetchError: anything else.
         """
@@ -99,7 +99,7 @@ class Fetcher(FetcherInterface):
 
     @contextmanager
     def _open(self, name: str) -> Iterator[IO[bytes]]:
-        """A temporary file; for a target one that stays, so that it can be gone on with."""
+        """A temporary file; a target's file is kept, so that its download can be continued."""
         if not _PARTIAL.match(name):
             with tempfile.TemporaryFile(dir=self._partial) as file:
                 yield file
@@ -108,11 +108,11 @@ class Fetcher(FetcherInterface):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with open(descriptor, "r+b") as file:
             yield file
-        # Read to its end without an error: it is whole, or a lie; both are done with.
+        # Read to its end without an error: the file is complete, or a forgery. Neither is kept.
         os.unlink(path)
 
     def forget(self, keep: Collection[str] = ()) -> None:
-        """Throw away what earlier downloads left, but for targets with a SHA-256 in ``keep``."""
+        """Remove files of earlier downloads, except targets with a SHA-256 in ``keep``."""
         for entry in os.scandir(self._partial):
             if entry.name in keep:
                 continue
@@ -121,7 +121,7 @@ class Fetcher(FetcherInterface):
 
     def _download(self, url: str, file: IO[bytes], max_length: int) -> None:
         start = file.seek(0, os.SEEK_END)
-        if start >= max_length:  # it was whole, or is none of this target
+        if start >= max_length:  # it was complete, or is not this target
             start = 0
         bounds = Bounds(answer=max_length + _HEADERS + max_length // 64, slowest=SLOWEST)
         with contextlib.closing(BoundedSession(bounds=bounds)) as session:
@@ -214,7 +214,7 @@ class Fetcher(FetcherInterface):
 
 
 class DiskError(Exception):
-    """The disk, not the network: ``error`` is what it said."""
+    """A fault of the disk, not of the network: ``error``."""
 
     def __init__(self, error: OSError) -> None:
         """Keep ``error``."""

@@ -1,4 +1,4 @@
-"""What publisher and agent agree on: names of targets, and what the signed metadata says of each.
+"""What publisher and agent share: names of targets, and the signed metadata of each target.
 
 The repository follows the TUF specification (https://theupdateframework.github.io/specification/)
 with consistent snapshots: ``metadata/`` holds ``N.root.json``, ``N.targets.json``,
@@ -6,8 +6,8 @@ with consistent snapshots: ``metadata/`` holds ``N.root.json``, ``N.targets.json
 ``CATEGORY/SHA256.NAME``. A category has
 
 - ``CATEGORY/filter.zst``: the current filter file, as one zstd frame;
-- ``CATEGORY/patch-from-SHA256.zst``: what makes the current filter file of the earlier one with
-  that SHA-256 (see ``filters.patch``), as one zstd frame;
+- ``CATEGORY/patch-from-SHA256.zst``: the patch that turns the earlier filter file with that SHA-256
+into the current file (see ``filters.patch``), as one zstd frame;
 - ``CATEGORY/TIER.zst`` and ``CATEGORY/TIER-patch-from-SHA256.zst``: the same for a tier of the
   filter (``sizes``, ``heads``; see ``filters.tiers``), where every digest of the set has what it
   tells by. An agent that does not know tiers does not ask for them.
@@ -57,9 +57,9 @@ class PatchTarget(_Target):
 
     Attributes:
         base: SHA-256 of the filter file that it is for.
-        base_created: when that one was made, as in its metadata.
+        base_created: time when that file was made, as in its metadata.
         length: of the unpacked patch, in bytes.
-        metadata: of the filter that results.
+        metadata: of the resulting filter.
     """
 
     kind: Literal["patch"] = "patch"
@@ -90,7 +90,7 @@ Whole: TypeAlias = FilterTarget | TierTarget
 AnyPatch: TypeAlias = PatchTarget | TierPatchTarget
 AnyTarget = Annotated[Whole | AnyPatch, Field(discriminator="kind")]
 _adapter: TypeAdapter[Whole | AnyPatch] = TypeAdapter(AnyTarget)
-#: What a category has: its filter, and the filter's tiers.
+#: The parts of a category: its filter, and the filter's tiers.
 PartName: TypeAlias = Literal["filter"] | TierName
 
 
@@ -102,7 +102,7 @@ _NUMBERED = re.compile(r"([1-9][0-9]{0,8})\.(root|targets|snapshot)\.json")
 
 
 def target_file(path: str, sha256: str) -> str:
-    """Where the file of a target lies below ``TARGETS_DIRECTORY`` (consistent snapshots)."""
+    """Path of a target's file below ``TARGETS_DIRECTORY`` (consistent snapshots)."""
     directory, _, name = path.rpartition("/")
     return f"{directory}/{sha256}.{name}" if directory else f"{sha256}.{name}"
 
@@ -113,7 +113,7 @@ def whole_target(category: str, part: PartName) -> str:
 
 
 def patch_prefix(category: str, part: PartName) -> str:
-    """What the target paths of a part's patches begin with; the base's SHA-256 comes next."""
+    """Prefix of the target paths of a part's patches; the base's SHA-256 comes next."""
     return f"{category}/{'' if part == 'filter' else f'{part}-'}patch-from-"
 
 
@@ -146,10 +146,10 @@ def custom_of(target: Whole | AnyPatch) -> dict[str, Any]:
 
 
 def read_custom(found: "TargetFile") -> Whole | AnyPatch:
-    """What a TUF target says of itself, and that it fits its path.
+    """The ``custom`` object of a TUF target, after a check that it fits the target's path.
 
     Raises:
-        FilterError: nothing, or nothing sane; nothing of it is used.
+        FilterError: the object is missing or invalid; nothing of it is used.
     """
     custom = found.custom
     content: Any = custom.get(CUSTOM) if isinstance(custom, dict) else None

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class RepositorySource:
-    """A repository, and the way to it.
+    """A repository, and the settings for reaching it.
 
     Attributes:
         url: of the directory that holds ``metadata`` and ``targets``.
         root: path of the pinned first root (``1.root.json``, or a later one).
         categories: to fetch; at least one.
-        username, password: for Basic authentication; empty where it asks for none.
+        username, password: for Basic authentication; empty if it asks for none.
         ca_bundle: PEM file of the authorities to trust; ``None``: the usual ones.
         proxy: URL of a proxy; ``None``: the environment's, if any.
         timeout: seconds that the server may be silent.

@@ -1,11 +1,11 @@
-"""The filters that were synced: on disk, each version whole, one of each category in use.
+"""The synced filters on disk: complete versions, one of each category in use.
 
-Below ``STATE/filters`` each repository has ``repository-KEY``; KEY stands for its URL and its
-pinned root, so that what another pin verified is never used. In it:
+Below ``STATE/filters`` each repository has ``repository-KEY``; KEY is a digest of its URL and its
+pinned root, so a filter that was verified with another pin is never used. In it:
 
 - ``CATEGORY/VERSION/filter.bloom`` and ``filter.bloom.json``, VERSION from the filter's SHA-256;
 - ``current.json``: which version of each category is in use, which was before it, and when the
-  repository last said that it is the newest. It is replaced at once, so a kill changes nothing.
+  repository last said that it is the newest. It is replaced atomically, so a kill changes nothing.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class KeptVersion(BaseModel):
     Attributes:
         sha256, version: of its filter.
         directory: its directory's name.
-        previous: that of the version before; empty where there is none.
-        verified: when the repository last said that it is the newest, in seconds since the epoch.
+        previous: directory of the version before; empty if there is none.
+        verified: time when the repository last named it as the newest, in seconds since the epoch.
     """
 
     model_config = ConfigDict(
@@ -59,7 +59,7 @@ class Pointer(BaseModel):
     """``current.json``.
 
     Attributes:
-        categories: what is in use.
+        categories: the versions in use.
         seen: the highest version of each role's metadata that was verified; an older one is a
             rollback, even after TUF's own record of it was lost.
     """
@@ -104,9 +104,9 @@ class KeptPlace:
         self.directory = os.path.join(cache_directory, f"repository-{key}")
 
     def read(self) -> Pointer:
-        """What is in use; nothing where there is no pointer, or a damaged one.
+        """The versions in use; empty if the pointer is missing or damaged.
 
-        A damaged pointer is as good as none: the next sync fetches everything anew.
+        A damaged pointer is treated as missing: the next sync fetches everything again.
         """
         try:
             with open(os.path.join(self.directory, _POINTER), "rb") as file:
@@ -115,10 +115,10 @@ class KeptPlace:
             return Pointer()
 
     def write(self, pointer: Pointer) -> None:
-        """Switch to ``pointer``, at once and for good.
+        """Switch to ``pointer``, atomically and durably.
 
         Raises:
-            OSError: it cannot be written; the one before holds.
+            OSError: it cannot be written; the previous pointer remains valid.
         """
         content = pointer.model_dump_json(indent=2).encode() + b"\n"
         replace_file(os.path.join(self.directory, _POINTER), content)
@@ -159,7 +159,7 @@ def open_kept(
         max_age: seconds since the repository last said that a filter is the newest.
 
     Raises:
-        FilterError: one is missing, damaged, or was not verified for longer than ``max_age``.
+        FilterError: a filter is missing, damaged, or was not verified for longer than ``max_age``.
     """
     place = KeptPlace(source, cache_directory)
     pointer = place.read()
@@ -180,7 +180,7 @@ def load_entry(place: KeptPlace, category: str, entry: KeptVersion) -> BloomFile
     """Load the version that ``entry`` names.
 
     Raises:
-        FilterError: it is damaged, or another one.
+        FilterError: it is damaged, or another version.
     """
     path = place.filter(category, entry.directory)
     try:
@@ -215,7 +215,7 @@ def _check_age(
 
 
 def names_in(directory: str) -> list[str]:
-    """The names in a directory; none where it is missing."""
+    """The names in a directory; empty if it is missing."""
     with contextlib.suppress(FileNotFoundError):
         return os.listdir(directory)
     return []

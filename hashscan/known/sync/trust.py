@@ -1,4 +1,4 @@
-"""What the agent believes of a repository: python-tuf's client, and its faults in words."""
+"""Verifies a repository with python-tuf's client, and explains that client's errors."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _CONFIG = UpdaterConfig(targets_max_length=16 << 20)
 
 
 def trust_of(place: KeptPlace) -> str:
-    """Where python-tuf keeps the metadata that it verified."""
+    """The directory in which python-tuf keeps the metadata that it verified."""
     return os.path.join(place.directory, "trust")
 
 
@@ -46,7 +46,7 @@ def check_root(source: RepositorySource) -> None:
     """Check that the pinned root is one that ``refresh`` can begin with.
 
     Raises:
-        FilterError: it cannot be read, or is no root.
+        FilterError: it cannot be read, or is not a root.
     """
     content = read_root(source.root)
     with translated(source.url, "its metadata"):
@@ -89,7 +89,7 @@ def _check_seen(source: RepositorySource, place: KeptPlace, pointer: Pointer) ->
     for role in _ROLES:
         found[role] = Metadata.from_file(os.path.join(trust, f"{role}.json")).signed.version
     seen = pointer.seen
-    # A newer root may be the way out of a fast-forward attack: then versions begin anew.
+    # A newer root may be the way out of a fast-forward attack: then versions begin again.
     if found["root"] <= seen.get("root", 0):
         for role in ("root", *_ROLES):
             if found[role] < seen.get(role, 0):
@@ -129,7 +129,7 @@ def wanted(place: KeptPlace) -> set[str]:
 
 
 def refused(url: str, what: str) -> RepositoryRefusedError:
-    """The error for a repository that is not to be believed."""
+    """The error for a repository that must not be trusted."""
     return RepositoryRefusedError(
         f"{shown(url)}: {what}; nothing of it is used. Tell the publisher, and look for somebody "
         "in between"
@@ -138,7 +138,7 @@ def refused(url: str, what: str) -> RepositoryRefusedError:
 
 @contextmanager
 def translated(url: str, subject: str) -> Iterator[None]:
-    """Turn TUF's errors into ours, in words for a sysadmin; ``subject`` is what was fetched."""
+    """Turn TUF's errors into ours, in words for a sysadmin; ``subject`` names the fetched file."""
     where = shown(url)
     subject = shown(subject)
     try:

@@ -37,7 +37,8 @@ def status_error(response: requests.Response, url: str, *, is_root: bool) -> Dow
     Args:
         response: with that status.
         url: fit for a message.
-        is_root: TUF asks for a next root until there is none: 404, and 403 of some stores.
+        is_root: the client asks for the next root until the server has none (404; some stores:
+            403).
     """
     status = response.status_code
     told = f"{url}: the server answered HTTP {status}"
