@@ -12,12 +12,13 @@ from hashscan.audit.matches import MatchLines
 from hashscan.audit.recorder import Recorder
 from hashscan.audit.scans import ScanLines
 from hashscan.catalog.store import Catalog
-from hashscan.errors import ExitCode, LockedError, StateError, UsageError, exit_code_of
+from hashscan.errors import ExitCode, LockedError, StateError, UsageError
 from hashscan.fs.volume import Volume
 from hashscan.jobs.allowed_matches import Allowing, open_allow
 from hashscan.jobs.brakes import open_brakes
 from hashscan.jobs.known_set import KnownSet, describe, open_known_set
 from hashscan.jobs.new_list_check import check_lists
+from hashscan.jobs.scan_exit_code import exit_code
 from hashscan.jobs.scan_options import jobs_of, scan_options
 from hashscan.jobs.scan_problems import STOPS, ScanProblems
 from hashscan.jobs.volume_presence import follow_mounts, why_not_there
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from hashscan.config.settings import Settings, VolumeSettings
     from hashscan.jobs.known_set import Building
     from hashscan.jobs.volume_presence import Seen
-    from hashscan.model import Actor, Confirmed, Identity, Summary
+    from hashscan.model import Actor, Confirmed, Identity
     from hashscan.quarantine.act import Quarantine
     from hashscan.reporter import Reporter
     from hashscan.state import State
@@ -416,17 +417,3 @@ def open_actor(
     brakes = open_brakes(settings, state, quarantine, recorder.who.by if recorder else "scan")
     stack.callback(brakes.close)
     return Allowing(dismissed, brakes)
-
-
-def exit_code(summary: Summary) -> ExitCode:
-    """The exit code of a scan."""
-    codes = {ExitCode.NOTHING_FOUND}
-    if summary.interrupted:
-        codes.add(ExitCode.INTERRUPTED)
-    if summary.undecided:
-        codes.add(ExitCode.MATCHES)
-    if summary.pending:
-        codes.add(ExitCode.SERVICE)
-    if summary.problems:
-        codes.add(ExitCode.UNREADABLE)
-    return exit_code_of(codes)

@@ -13,7 +13,6 @@ from hashscan.audit import events
 from hashscan.audit.reader import read
 from hashscan.config.settings import Settings
 from hashscan.errors import (
-    ExitCode,
     LockedError,
     UsageError,
 )
@@ -24,7 +23,7 @@ from hashscan.jobs import (
 )
 from hashscan.jobs.known_set import KnownSet
 from hashscan.jobs.scan import open_actor
-from hashscan.model import Identity, Summary
+from hashscan.model import Identity
 from hashscan.quarantine.act import Quarantine
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store
@@ -172,25 +171,6 @@ def test_beside_a_daemon_a_scan_has_a_catalog_of_its_own(monkeypatch, holder, be
     (notice,) = told.notices
     assert "the daemon (process 77) works with this state" in notice
     assert "(/s/beside)" in notice
-
-
-@pytest.mark.parametrize(
-    ("counts", "code"),
-    [
-        ({}, ExitCode.NOTHING_FOUND),
-        ({"matches": 1}, ExitCode.MATCHES),
-        ({"matches": 1, "held": 1, "restored": 1}, ExitCode.NOTHING_FOUND),
-        ({"pending": 1, "problems": 1}, ExitCode.SERVICE),
-        ({"problems": 1}, ExitCode.UNREADABLE),
-        ({"matches": 1, "pending": 1, "problems": 1}, ExitCode.MATCHES),
-        ({"interrupted": True}, ExitCode.INTERRUPTED),
-    ],
-)
-def test_the_exit_code_of_a_scan(counts, code):
-    summary = Summary()
-    for name, value in counts.items():
-        setattr(summary, name, value)
-    assert scan.exit_code(summary) == code
 
 
 def test_a_scan_that_fails_has_its_line_and_leaves_nothing_open(tmp_path, monkeypatch):

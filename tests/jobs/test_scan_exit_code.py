@@ -2,8 +2,10 @@
 
 import pytest
 
-from hashscan.errors import ExitCode
-from hashscan.jobs.scan import exit_code
+from hashscan.errors import (
+    ExitCode,
+)
+from hashscan.jobs.scan_exit_code import exit_code
 from hashscan.model import Acted, Summary
 from hashscan.scan.confirmation import Confirmation
 
@@ -40,3 +42,22 @@ def test_a_restored_match_hides_neither_problems_nor_pending_ones():
     assert exit_code(summary) == ExitCode.UNREADABLE
     summary.pending = 1
     assert exit_code(summary) == ExitCode.SERVICE
+
+
+@pytest.mark.parametrize(
+    ("counts", "code"),
+    [
+        ({}, ExitCode.NOTHING_FOUND),
+        ({"matches": 1}, ExitCode.MATCHES),
+        ({"matches": 1, "held": 1, "restored": 1}, ExitCode.NOTHING_FOUND),
+        ({"pending": 1, "problems": 1}, ExitCode.SERVICE),
+        ({"problems": 1}, ExitCode.UNREADABLE),
+        ({"matches": 1, "pending": 1, "problems": 1}, ExitCode.MATCHES),
+        ({"interrupted": True}, ExitCode.INTERRUPTED),
+    ],
+)
+def test_the_exit_code_of_a_scan(counts, code):
+    summary = Summary()
+    for name, value in counts.items():
+        setattr(summary, name, value)
+    assert exit_code(summary) == code
