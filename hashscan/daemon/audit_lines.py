@@ -1,8 +1,8 @@
 """The daemon's lines in the audit log.
 
-A line that cannot be written never stops the daemon: it goes on, says so in its log, and moves no
-file meanwhile, because a move needs its own line. The line is written as soon as the log can be
-written again, with the time at which it was due (``delayed_since``).
+A line that cannot be written never stops the daemon. The daemon logs the fault and goes on, but
+moves no file meanwhile, because a move needs its own line. The line is written as soon as the audit
+log can be written again, with the time at which it was due (``delayed_since``).
 """
 
 from __future__ import annotations
@@ -36,11 +36,12 @@ class DaemonRecord:
     """Writes the daemon's lines.
 
     Attributes:
-        recorder: for acts, which must not happen without their line; ``None``: nothing is written.
+        recorder: writes the lines of acts, which must not happen without their line; ``None``:
+            nothing is written.
     """
 
     def __init__(self, complain: Callable[[str], None]) -> None:
-        """Write nothing before ``open``. ``complain``: takes why a line cannot be written."""
+        """Write nothing before ``open``. ``complain`` gets the reason of a line not written."""
         self.recorder: Recorder | None = None
         self._complain = complain
         self._matches: MatchLines | None = None
@@ -77,9 +78,9 @@ class DaemonRecord:
         self._note(events.DAEMON_STARTED, version=__version__, pid=os.getpid())
 
     def stopped(self) -> None:
-        """Write that it ends."""
+        """Write that the daemon ends."""
         self._save()
-        # The next daemon, which somebody starts, reports again what is wrong.
+        # The next daemon reports persisting problems again.
         if self._problems is not None and not self._delayed:
             self._problems.forget()
         self._note(events.DAEMON_STOPPED, pid=os.getpid())
@@ -88,7 +89,7 @@ class DaemonRecord:
         """Write the line of a match; complain once if that is not possible.
 
         Raises:
-            StateError: it cannot be written.
+            StateError: the line cannot be written.
         """
         if self._matches is None:
             return
@@ -125,11 +126,11 @@ class DaemonRecord:
         self._note(events.FILTER_CHANGED, filters=name)
 
     def refused(self, what: str, message: str) -> None:
-        """Write that something was refused and is not used."""
+        """Write that ``what`` (a filter or a configuration) was refused and is not used."""
         self._note(events.REFUSED, what=what, message=message)
 
     def problem(self, what: str, kind: str, message: str) -> None:
-        """Write that something needs somebody, unless a line says so; ``kind``: of fault."""
+        """Write that a problem needs an admin, unless a line says so; ``kind``: of its fault."""
         if self._problems is not None:
             self._problems.problem(what, kind, message)
 
@@ -139,12 +140,12 @@ class DaemonRecord:
             self._problems.well(what)
 
     def volume_lost(self, root: bytes, why: str) -> None:
-        """Write that a volume is not there, or does not answer, unless a line says so."""
+        """Write that a volume is missing or does not answer, unless a line says so already."""
         if self._problems is not None:
             self._problems.volume_lost(root, why)
 
     def volume_back(self, root: bytes) -> None:
-        """Write that it is there again, if it was lost."""
+        """Write that a volume is there again, if it was lost."""
         if self._problems is not None:
             self._problems.volume_back(root)
 
@@ -170,7 +171,7 @@ class DaemonRecord:
             self._write()
 
     def _write(self, *entries: EventEntry) -> None:
-        """Write lines after the delayed ones, or delay them, too."""
+        """Write ``entries`` after the delayed lines; if that fails, delay ``entries``, too."""
         assert self.recorder is not None
         try:
             self.recorder.log.append_all([*self._delayed, *entries])

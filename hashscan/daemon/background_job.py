@@ -1,4 +1,4 @@
-"""A job in a process of its own: the daemon waits for no network and for no disk."""
+"""Runs a job in a separate process, so that the daemon waits for no network and no disk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Job = TypeVar("Job", bound="Callable[..., object]")
 
 
 class Failure(NamedTuple):
-    """Why a job has no result; ``kind``: the class of its error."""
+    """The reason why a job has no result; ``kind``: the class of its error."""
 
     kind: str
     message: str
@@ -45,7 +45,7 @@ class Background(Generic[Result]):
         self.connection = self._child.connection
 
     def take(self) -> Result | Failure:
-        """The result; waits for it."""
+        """Wait for the result and return it."""
         result: Result | Failure = _received(self._child)
         self.close()
         return result
@@ -87,7 +87,7 @@ class Repeated(Generic[Order, Result]):
         return True
 
     def take(self) -> Result | Failure:
-        """The result; waits for it. After a failure the process must be closed."""
+        """Wait for the result and return it. After a failure the process must be closed."""
         result: Result | Failure = _received(self._child)
         return result
 
@@ -111,7 +111,7 @@ def _result(job: Callable[[], object]) -> object:
         return job()
     except HashscanError as error:
         return Failure(type(error).__name__, str(error))
-    except Exception as error:  # noqa: BLE001 - told by the daemon
+    except Exception as error:  # noqa: BLE001 - the daemon reports it
         return Failure("Exception", f"{type(error).__name__}: {error}")
 
 

@@ -1,11 +1,11 @@
-"""What changed and was not looked at yet: bursts coalesce, and nothing waits for ever.
+"""The queue of changed entries to check: bursts coalesce, and nothing waits for ever.
 
-Entries wait by directory until it has been quiet for a moment, or for ``LONGEST_QUIET`` at most. A
-file that was not whole when it was looked at comes back, and is hashed as it is after a time that
-grows with its size: a growing file of terabytes must not be read over and over again. One that was
-hashed so and is still open, or that could not be read, comes back later and later: of what its
-writer does then, nobody may be told. The queue is bounded: what would be too much becomes a scan of
-the volume.
+Changed entries wait until their directory has been quiet for ``QUIET``, or for ``LONGEST_QUIET`` at
+most. A file that is not whole when it is checked returns to the queue. After a time that grows with
+its size it is hashed even if it is not whole: a growing file of terabytes must not be read again
+and again. A file that was hashed this way and is still open, or that could not be read, is checked
+again with growing pauses, because no event may follow for its later writes. The queue is bounded:
+if it is full, the volume is scanned instead.
 """
 
 from __future__ import annotations
@@ -15,32 +15,33 @@ import math
 from collections import Counter
 from typing import NamedTuple
 
-#: Seconds without a further change in a directory after which its entries are looked at.
+#: Seconds without a further change in a directory after which its entries are checked.
 QUIET = 0.3
-#: Seconds for which a directory that never rests is waited for.
+#: Seconds after which the entries of a directory that never rests are checked.
 LONGEST_QUIET = 1.0
-#: Seconds between two looks at a file that is not whole; each time twice as long, up to ...
+#: Seconds between two checks of a file that is not whole; the pause doubles each time, up to ...
 AGAIN = 0.5
 AGAIN_MOST = 5.0
-#: ... longer in proportion where so many wait, so that whoever opens thousands keeps nobody busy.
+#: ... and is longer in proportion if so many files wait: a user who opens thousands of files must
+#: not keep the daemon busy.
 CROWD = 5000
-#: Seconds between two looks at a file that was hashed as it is, or could not be read; longer in
-#: proportion to ``BOUND_BYTES``, each time twice as long, up to ...
+#: Seconds between two checks of a file that was hashed before it was whole, or could not be read:
+#: longer in proportion to its size (``BOUND_BYTES``); the pause doubles each time, up to ...
 LATER = 5.0
 LATER_MOST = 3600.0
-#: Seconds within which a look that is under way comes back.
+#: Seconds within which a check that is under way returns its result.
 UNDER_WAY = 30.0
-#: Looks at one directory are brought together to such fractions of a second.
+#: Checks of one directory are gathered to such fractions of a second.
 GRID = 4
-#: Seconds after which a file that is never whole is hashed as it is, ...
+#: Seconds after which a file that is never whole is hashed anyway, ...
 BOUND = 60.0
-#: ... and one second more for so many bytes that it had at first: what grows faster than that must
-#: not put it off for ever.
+#: ... plus one second for each such number of bytes in its first size: a file that grows faster
+#: must not delay its hashing for ever.
 BOUND_BYTES = 10 << 20
-#: Names that wait, at most; and files that are remembered for not being whole.
+#: Largest number of waiting names, and of remembered files that are not whole.
 MOST_NAMES = 500_000
 MOST_UNRESTED = 50_000
-#: Names of one directory that are looked at together.
+#: Number of names of one directory that are checked together.
 BATCH = 256
 
 
@@ -52,10 +53,10 @@ class Key(NamedTuple):
 
 
 class Due(NamedTuple):
-    """Entries of one directory that are to be looked at now.
+    """Entries of one directory that are due for a check.
 
     Attributes:
-        final: files among them are hashed as they are.
+        final: files among them are hashed even if they are not whole.
     """
 
     key: Key
@@ -64,7 +65,7 @@ class Due(NamedTuple):
 
 
 class _Entry:
-    """What waits of one directory."""
+    """The waiting names of one directory."""
 
     __slots__ = ("due", "first", "names")
 
@@ -75,7 +76,7 @@ class _Entry:
 
 
 class _Unrested:
-    """A file that was not whole: when it is looked at again, and when as it is."""
+    """A file that was not whole: the time of its next check, and when it is hashed anyway."""
 
     __slots__ = ("again", "bound", "wait")
 
@@ -86,7 +87,7 @@ class _Unrested:
 
 
 class _Directory:
-    """Files of one directory that were not whole, and when the next of them is due."""
+    """Files of one directory that were not whole, and the time of the next check."""
 
     __slots__ = ("due", "files")
 
@@ -99,7 +100,7 @@ class Changes:
     """The queue. All times are of one monotonic clock, in seconds."""
 
     def __init__(self) -> None:
-        """Nothing waits."""
+        """Make an empty queue."""
         self._entries: dict[Key, _Entry] = {}
         self._heap: list[tuple[float, Key]] = []
         self._unrested: dict[Key, _Directory] = {}
@@ -107,11 +108,11 @@ class Changes:
         self._unrested_count = 0
 
     def __len__(self) -> int:
-        """Names that wait."""
+        """Return the number of names that wait."""
         return self._names + self._unrested_count
 
     def oldest(self) -> float | None:
-        """When the first change came that waits; ``None``: none waits.
+        """Return the time of the oldest waiting change; ``None``: no change waits.
 
         Files that are not whole yet do not count: they wait for their writers.
         """
@@ -119,7 +120,7 @@ class Changes:
         return next((entry.first for entry in self._entries.values()), None)
 
     def add(self, key: Key, name: bytes, now: float) -> bool:
-        """Note a change; ``False`` where the queue is full and the volume must be scanned."""
+        """Queue a change; return ``False`` if the queue is full and the volume must be scanned."""
         if self._names >= MOST_NAMES:
             return False
         entry = self._entries.get(key)
@@ -133,9 +134,9 @@ class Changes:
         return True
 
     def not_whole(self, key: Key, name: bytes, size: int, now: float) -> bool:
-        """Note that a file is not whole yet, so that it is looked at again.
+        """Queue a file that is not whole yet for another check.
 
-        Returns ``False`` where too many are remembered: then it should be hashed as it is.
+        Returns ``False`` if too many files are remembered: then it must be hashed immediately.
         """
         here = self._unrested.get(key)
         found = None if here is None else here.files.get(name)
@@ -149,9 +150,9 @@ class Changes:
         return True
 
     def look_later(self, key: Key, name: bytes, size: int, now: float) -> None:
-        """Note that a file is to be looked at as it is once more, later each time.
+        """Queue a file for a check that hashes it even if it is not whole; pauses grow.
 
-        Where too many are remembered, the next scan does.
+        If too many files are remembered, the next scan checks the file instead.
         """
         here = self._unrested.get(key)
         found = None if here is None else here.files.get(name)
@@ -184,7 +185,7 @@ class Changes:
             heapq.heappush(self._heap, (at, key))
 
     def rested(self, key: Key, names: list[bytes]) -> None:
-        """Forget that files were not whole: they were looked at, and not handed back."""
+        """Forget that files were not whole: they were checked, and not handed back."""
         here = self._unrested.get(key)
         if here is None:
             return
@@ -194,25 +195,25 @@ class Changes:
             del self._unrested[key]
 
     def forget_volume(self, volume: int) -> None:
-        """Forget what waits in a volume: all of it is scanned."""
+        """Forget the waiting changes of a volume, because the whole volume is scanned."""
         for key in [key for key in self._entries if key.volume == volume]:
             self._names -= len(self._entries.pop(key).names)
         for key in [key for key in self._unrested if key.volume == volume]:
             self._unrested_count -= len(self._unrested.pop(key).files)
 
     def most_crowded(self) -> int:
-        """The volume of which most waits: when the queue is full, it is the one to be scanned."""
+        """Return the volume with most waiting names, which is scanned if the queue is full."""
         names: Counter[int] = Counter()
         for key, entry in self._entries.items():
             names[key.volume] += len(entry.names)
         return names.most_common(1)[0][0]
 
     def next_due(self) -> float | None:
-        """When something may be due; ``None``: nothing waits."""
+        """Return the time of the next check; ``None``: nothing waits."""
         return self._heap[0][0] if self._heap else None
 
     def take(self, now: float, most: int) -> list[Due]:
-        """What is due, about ``most`` names of it."""
+        """Remove and return entries that are due, about ``most`` names."""
         found: list[Due] = []
         count = 0
         while self._heap and self._heap[0][0] <= now and count < most:
@@ -233,7 +234,7 @@ class Changes:
         return found
 
     def _split(self, key: Key, names: list[bytes], now: float) -> list[Due]:
-        """One look at names that changed; those whose bound has come, as they are."""
+        """Split changed names: files past their bound are hashed even if they are not whole."""
         here = self._unrested.get(key)
         if here is None:
             return [Due(key, names, final=False)]

@@ -1,4 +1,4 @@
-"""What changed is looked at: from what the watch tells to the worker processes."""
+"""Checks changed files: passes the changes that the watch reports to worker processes."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from hashscan.scan.options import ScanOptions
     from hashscan.scan.pool import WorkerHandle
 
-#: Names that are given to the workers ahead of time; the rest waits and coalesces.
+#: Number of names that are handed to the workers in advance; the rest waits and coalesces.
 _AHEAD = 2048
 _KNOWN_DIRECTORIES = 20_000
 
 
 class Looking:
-    """Changes, and worker processes of their own, so that no scan is ever before them.
+    """The changes and their own worker processes, so that changes never wait for a scan.
 
     Attributes:
-        changes: what waits.
+        changes: the queue of changes.
         pool: the worker processes.
     """
 
@@ -49,7 +49,7 @@ class Looking:
     ) -> None:
         """Start the worker processes.
 
-        ``on_too_many`` gets a volume of which so much waits that it has to be scanned.
+        ``on_too_many`` gets a volume with so many waiting files that it must be scanned.
         """
         self._options = options
         self._catalog = catalog
@@ -93,85 +93,85 @@ class Looking:
 
     @property
     def root_numbers(self) -> list[int]:
-        """Ids of the volumes' roots in the catalog."""
+        """Return the ids of the volumes' roots in the catalog."""
         return [root.number for root in self._roots]
 
     @property
     def scan(self) -> int:
-        """The number under which the catalog has what is met now."""
+        """Return the scan number under which the catalog stores files that are found now."""
         return self._dispatch.scan
 
     @property
     def tally(self) -> Tally:
-        """Outcomes so far."""
+        """Return the outcomes so far."""
         return self._dispatch.tally
 
     @property
     def busy(self) -> bool:
-        """Whether anything is due or under way."""
+        """Return whether anything is due or under way."""
         due = self.changes.next_due()
         return bool(self._dispatch) or (due is not None and due <= time.monotonic())
 
     @property
     def under_way(self) -> bool:
-        """Whether a worker process has something."""
+        """Return whether a worker process has a task."""
         return self._dispatch.under_way
 
     def held(self) -> set[int]:
-        """Ids of the directories that wait or are under way: they are not to be forgotten."""
+        """Return the ids of directories in work, which the catalog must not forget."""
         return self._dispatch.held()
 
     @property
     def backlog(self) -> int:
-        """Entries and directories that wait or are under way."""
+        """Return the number of entries and directories that wait or are under way."""
         return len(self.changes) + len(self._dispatch)
 
     @property
     def waits_for(self) -> float:
-        """Seconds for which the oldest change has waited; 0: none waits."""
+        """Return the seconds for which the oldest change has waited; 0: no change waits."""
         since = [self.changes.oldest(), self._dispatch.waits_since]
         first = min((one for one in since if one is not None), default=None)
         return 0.0 if first is None else max(0.0, time.monotonic() - first)
 
     @property
     def queued(self) -> int:
-        """Of those the ones that only wait for a worker process, not for their writers."""
+        """Return the part of the backlog that waits for a worker process, not for a writer."""
         return len(self._dispatch)
 
     def begin(self) -> None:
-        """A scan has begun: what is met from now on is later than it."""
+        """Take a new number after a scan has begun: files found from now on are later."""
         self._dispatch.scan = self._catalog.begin_watch()
 
     def ended(self) -> None:
-        """A scan has ended, and may have forgotten directories that are not there any more."""
+        """Forget directory ids, because a scan that ended may have removed some directories."""
         self._directories.clear()
 
     def changed(self, volume: int, directory: bytes, name: bytes) -> bool:
-        """Note a change; ``False``: too many wait, the volume must be scanned."""
+        """Queue a change; return ``False`` if too many wait and the volume must be scanned."""
         return self.changes.add(Key(volume, directory), name, time.monotonic())
 
     def look_at_rows(self, directory: int, names: list[bytes]) -> None:
-        """Have entries looked at whose directory has that id in the catalog, in any volume."""
+        """Queue a check of entries in the directory with an id in the catalog, in any volume."""
         root = self._catalog.volume_of(directory)
         for number, volume in enumerate(self._options.volumes):
             if volume.root == root:
                 self.look_known(number, directory, names)
 
     def look_known(self, volume: int, directory: int, names: list[bytes]) -> None:
-        """Have files looked at that the catalog knows, in the directory with that id."""
+        """Queue a check of files that the catalog knows, in the directory with an id."""
         path = self._catalog.directory_path(directory)
         queued = QueuedDirectory(directory, path, False)
         for start in range(0, len(names), BATCH):
             self._dispatch.look(volume, queued, names[start : start + BATCH], final=True)
 
     def give_up(self, volume: int) -> None:
-        """Do nothing more about a volume that is not there; it is scanned when it comes back."""
+        """Drop the work in a missing volume; it is scanned when it is back."""
         self.changes.forget_volume(volume)
         self._dispatch.forget_volume(volume)
         self.pool.give_up(volume)
 
     def hand_out(self) -> None:
-        """Give the worker processes what is due."""
+        """Give the due changes to the worker processes."""
         if self._dispatch.ahead < _AHEAD // 8:
             for key, names, final in self.changes.take(time.monotonic(), _AHEAD):
                 self._dispatch.look(key.volume, self._directory(key), names, final=final)
@@ -204,7 +204,7 @@ class Looking:
             self._dispatch.look(looked.volume, self._directory(key), too_many, final=True)
 
     def receive(self, others: list[Connection], timeout: float) -> tuple[list[Connection], int]:
-        """Take what the worker processes say; which of ``others`` are ready, and how many spoke."""
+        """Process messages of the workers; return the ready ``others`` and the message count."""
         ready: list[Connection] = []
         spoke = 0
         for said in self.pool.receive(others, timeout):
@@ -222,12 +222,12 @@ class Looking:
             self._dispatch.heard(worker, message)
 
     def swap(self, options: ScanOptions, judged: int, judged_until: int) -> None:
-        """Go on with other filters: what is under way is done again with them."""
+        """Continue with other filters: work under way is repeated with them."""
         self.pool.close()
         self._dispatch.start_over(judged)
         self._options = replace(options, volumes=self._options.volumes)
         self.pool = self._make_pool(judged, judged_until)
 
     def close(self) -> None:
-        """End the worker processes; what they had is found by the next scan."""
+        """End the worker processes; the next scan finds their unfinished work."""
         self.pool.close()

@@ -1,4 +1,4 @@
-"""What the daemon has counted since its start, whatever configuration it worked with meanwhile."""
+"""The daemon's counts since its start, also across reloads of the configuration."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ class Counters:
     """Counts of one configuration's work, or of several.
 
     Attributes:
-        tally: files by their outcomes, of changes and scans; a scan that runs counts, too.
+        tally: numbers of files by outcome, from changes and scans; a running scan counts, too.
         events: changes that the watch reported.
-        losses: how often changes were lost; each made a scan necessary.
-        scans: scans that ended, also those that were interrupted.
-        candidates: files with a digest in a filter.
-        false_positives: candidates that are not known, of changes and of scans that ended.
+        losses: number of times that changes were lost; each loss made a scan necessary.
+        scans: number of scans that ended, including interrupted scans.
+        candidates: number of files with a digest in a filter.
+        false_positives: number of candidates that the service does not know, from changes and from
+            scans that ended.
     """
 
     tally: Tally = field(default_factory=Tally)
@@ -32,7 +33,7 @@ class Counters:
     false_positives: int = 0
 
     def add(self, other: Counters) -> None:
-        """Add another's counts to these."""
+        """Add the counts of ``other``."""
         self.tally.add(other.tally)
         self.events += other.events
         self.losses += other.losses
@@ -41,7 +42,7 @@ class Counters:
         self.false_positives += other.false_positives
 
     def add_scan(self, summary: Summary) -> None:
-        """Count what a scan found that ended."""
+        """Add the results of a scan that has ended."""
         self.tally.add(
             Tally(
                 summary.hashed,
@@ -56,7 +57,7 @@ class Counters:
         self.false_positives += summary.false_positives
 
     def facts(self) -> dict[str, Any]:
-        """For the file that ``status`` reads."""
+        """Return the counts for the status file."""
         tally = self.tally
         return {
             "files": {

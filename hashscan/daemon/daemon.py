@@ -1,4 +1,4 @@
-"""``hashscan daemon``: from the lock to the end, with everything that comes by the clock."""
+"""``hashscan daemon``: runs from taking the lock to the end, including all timed work."""
 
 from __future__ import annotations
 
@@ -59,16 +59,16 @@ if TYPE_CHECKING:
     from hashscan.known.sync.client import SyncReport
     from hashscan.state import State
 
-#: Seconds between two writings of what ``status`` reads.
+#: Seconds between two writes of the status file, ...
 _FACTS_AFTER = 5.0
-#: ... and where there is news.
+#: ... and if there is news.
 _FACTS_SOON = 0.5
-#: Seconds after which work that does not go on is no progress any more: the service manager's
-#: watchdog is not told that all is well. Longer than a stuck worker process is waited for.
+#: Seconds after which work without progress counts as stuck, and the service manager's watchdog
+#: gets no more pings. Longer than the time after which a stuck worker process is replaced.
 _STUCK_AFTER = 900.0
-#: Seconds between two looks at local lists.
+#: Seconds between two checks of local lists.
 _LISTS_AFTER = 3600.0
-#: Seconds between two attempts to work at all, where something stands in the way.
+#: Seconds between two attempts to start scanning, if a fault prevents it.
 _TRY_AGAIN = 30.0
 
 
@@ -78,10 +78,10 @@ class Daemon:
     def __init__(
         self, settings: Settings, state: State, load: Callable[[], Settings], log: Log
     ) -> None:
-        """``load`` reads the configuration anew, for a reload.
+        """Prepare; ``load`` reads the configuration again, for a reload.
 
         Raises:
-            ConfigError: there is no volume, or nobody who gives verdicts.
+            ConfigError: no volume, or no service for verdicts, is configured.
         """
         require_volumes(settings)
         require_service(settings)
@@ -116,7 +116,7 @@ class Daemon:
     def _set_timers(self) -> None:
         settings = self._settings
         self._scan = Cron(settings.scan.schedule)
-        # Without a filter it is made from local lists, which may change as well.
+        # Without a configured filter, one is made from local lists, which may change as well.
         refresh = settings.filter.refresh if settings.filter is not None else _LISTS_AFTER
         self._refresh = Every(refresh, at_once=from_repository(settings))
         self._again = Every(_TRY_AGAIN)
@@ -146,7 +146,7 @@ class Daemon:
             self._log.record.started()
             self._log.reported = Reported(os.path.join(self._state.directory, REPORTED))
             self._log.info(f"hashscan {__version__} starts, state {shown(self._state.directory)}")
-            self._exporting.step()  # before anything is opened that a fork would copy
+            self._exporting.step()  # fork it before this process opens files of its own
             with suppress(InterruptError):
                 self._within_limits(self._refresh_known)
                 self._notifier.ready(self._status_line())
@@ -201,7 +201,7 @@ class Daemon:
             try:
                 ready = self._session.turn(listen)
             except StateError as error:
-                # A full disk: what was committed is kept, and it is tried again.
+                # E.g. a full disk: committed work is kept, and the daemon tries again.
                 ready = []
                 self._without(with_cause(error), limit=is_limited(error))
         else:
@@ -227,7 +227,7 @@ class Daemon:
         self._tell()
 
     def _during_a_turn(self, goes_on: bool) -> None:
-        """What goes on while a turn takes long, e.g. while a large match is moved.
+        """Keep status and watchdog up to date in a long turn, e.g. the move of a large match.
 
         Raises:
             InterruptError: the daemon is to end.
@@ -289,10 +289,10 @@ class Daemon:
         self._refresh_known()
 
     def _refresh_known(self, kind: str = "start") -> None:
-        """Open the filters with all their checks, and use them if they are others than before.
+        """Open and check the filters, and use them if they are not the filters in use.
 
-        One that fails is not used, and the one in use stays, as long as it would be recent enough.
-        ``kind``: of the scan that follows where nothing was scanned before.
+        If a filter fails, the filters in use remain as long as they are recent enough. ``kind`` is
+        the kind of the scan that follows if no session is running.
         """
         try:
             with self._opening.run() as notice:
@@ -341,7 +341,7 @@ class Daemon:
             self._without(with_cause(error), limit=is_limited(error))
 
     def _good_for(self) -> float:
-        """Until when the filters that were just opened may be used, in seconds since the epoch."""
+        """Return until when the opened filters may be used, in seconds since the epoch."""
         section = self._settings.filter
         if section is None or section.max_age is None:
             return math.inf
@@ -349,7 +349,7 @@ class Daemon:
         return time.time() + min((section.max_age - (one.age or 0.0) for one in found), default=0)
 
     def _without(self, why: str, *, limit: bool = False) -> None:
-        """No filter may be used: nothing is looked at, and somebody has to know."""
+        """Stop scanning for the reason ``why``, and report it."""
         if self._trouble != why:
             self._log.error(f"nothing is scanned: {why}")
             self._log.record.problem("scanning", why, why)
@@ -446,7 +446,7 @@ class Daemon:
         self._unwritten = why
 
     def _goes_on(self, now: float) -> bool:
-        """Whether work that is there gets done: what the watchdog of systemd wants to know."""
+        """Return whether waiting work makes progress; if not, systemd's watchdog gets no ping."""
         session = self._session
         since, turns = self._progress
         if self._in_turn:

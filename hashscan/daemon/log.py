@@ -1,11 +1,11 @@
-"""What the daemon tells: one line a fact, and no flood.
+"""The daemon's log: one line for each fact, and a limit on the number of lines.
 
-Lines for people go to stderr, with syslog's levels where the journal reads them (sd-daemon(3)) and
-with the time elsewhere. With ``--json`` results are JSON lines on stdout, as those of a scan, and
-the log is JSON lines on stderr. Names are escaped in both, so that none can forge a line.
+Lines for people go to stderr: with syslog's levels if the journal reads them (sd-daemon(3)), with
+the time otherwise. With ``--json`` results are JSON lines on stdout, like those of a scan, and the
+log is JSON lines on stderr. Names are escaped in both, so that no file name can forge a line.
 
-Of each kind of problem only some lines are told in a while, and then how many more there were; all
-of them are in the catalog. A match that was moved is always told.
+Only the first ``MOST_LINES`` lines of each kind are logged in ``WINDOW`` seconds, then the number
+of the other lines; all problems are in the catalog. A moved match is always logged.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
 
 Level = Literal["error", "warning", "info"]
 _ORDER: dict[Level, int] = {"error": 3, "warning": 4, "info": 6}
-#: So many lines of a kind in so many seconds.
+#: Largest number of lines of a kind in a window of so many seconds.
 MOST_LINES = 20
 WINDOW = 600.0
-#: The one kind of limited facts that needs nobody.
+#: The only kind of limited facts that needs no attention.
 _ALLOWED = "match allowed"
 
 
 def reaches_the_journal(stream: IO[str]) -> bool:
-    """Whether a stream is the one that systemd connected to the journal (systemd.exec(5))."""
+    """Return whether systemd connected this stream to the journal (systemd.exec(5))."""
     device, _, inode = os.environ.get("JOURNAL_STREAM", "").partition(":")
     try:
         status = os.fstat(stream.fileno())
@@ -51,7 +51,7 @@ def reaches_the_journal(stream: IO[str]) -> bool:
 
 
 class FloodGuard:
-    """Counts lines by kind, and says which are one too many."""
+    """Counts lines by kind, and decides which lines are too many."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """``clock`` in seconds."""
@@ -59,14 +59,14 @@ class FloodGuard:
         self._windows: dict[str, tuple[float, int]] = {}
 
     def admits(self, kind: str) -> bool:
-        """Whether one more line of this kind may be told now."""
+        """Count a line of this kind; return whether it may be logged now."""
         now = self._clock()
         began, count = self._windows.get(kind, (now, 0))
         self._windows[kind] = (began, count + 1)
         return count < MOST_LINES
 
     def over(self, *, everything: bool = False) -> list[tuple[str, int]]:
-        """Kinds whose window has ended, with how many lines were not told; they begin anew."""
+        """End the windows that are over; return their kinds and numbers of suppressed lines."""
         now = self._clock()
         ended = [
             kind
@@ -82,9 +82,9 @@ class OutputTrouble:
     """Results that standard output did not take.
 
     Attributes:
-        message: why.
-        since: when the first was lost, in seconds since the epoch.
-        lost: their number; the log has them.
+        message: why standard output did not take them.
+        since: time of the first lost result, in seconds since the epoch.
+        lost: number of lost results, which are in the log instead.
     """
 
     message: str
@@ -108,7 +108,7 @@ class Log:
         verbosity: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``verbosity`` -1: warnings and what was found; 0 and more: everything."""
+        """Write to ``err``. ``verbosity`` -1: only warnings and matches; 0 and more: all lines."""
         self._err = err
         self._as_json = as_json
         self._most = _ORDER["warning" if verbosity < 0 else "info"]
@@ -126,7 +126,7 @@ class Log:
     # The log
 
     def write(self, level: Level, message: str) -> None:
-        """One fact."""
+        """Write one fact."""
         self._lines[level] += 1
         if _ORDER[level] > self._most:
             return
@@ -141,24 +141,24 @@ class Log:
             print(text, file=self._err, flush=True)
 
     def error(self, message: str) -> None:
-        """Something does not work, and somebody has to see to it."""
+        """Write a fault that an admin must mend."""
         self.write("error", message)
 
     def warning(self, message: str) -> None:
-        """Something is not as it should be."""
+        """Write that something is wrong."""
         self.write("warning", message)
 
     def info(self, message: str) -> None:
-        """What is done."""
+        """Write what the daemon does."""
         self.write("info", message)
 
     def limited(self, kind: str, level: Level, message: str) -> None:
-        """One of a kind of facts of which there may be a million."""
+        """Write a fact of a kind that may occur a million times, within the limit of its kind."""
         if self._guard.admits(kind):
             self.write(level, message)
 
     def tick(self, *, everything: bool = False) -> None:
-        """Say how many lines were left out, where their time is over."""
+        """Write the number of suppressed lines of each window that is over."""
         for kind, count in self._guard.over(everything=everything):
             level: Level = "info" if kind == _ALLOWED else "warning"
             self.write(level, f"{kind}: {count:,} more such lines were left out")
@@ -166,14 +166,14 @@ class Log:
     # The output stage (model.Reporter)
 
     def match(self, event: MatchEvent) -> None:
-        """A match and what was done about it."""
+        """Write a match and the action taken."""
         self._matches[event.acted.action] += 1
         if self._as_json and self._result(lambda: self._results.match(event)):
             return
         match, acted = event.match, event.acted
         if acted.hold is not None and self._is_known_hold(acted.hold):
             return
-        # What stays where it is comes again with every scan, and may be a million files.
+        # A file that is not moved is reported by every scan, and there may be a million such files.
         stays = acted.action != "quarantined"
         kind = f"match {acted.action} {acted.problem or ''}".strip()
         meant = stays and acted.problem is None
@@ -204,12 +204,12 @@ class Log:
         return is_known
 
     def problem(self, event: ProblemEvent) -> None:
-        """A file that could not be judged."""
+        """Write that a file could not be judged."""
         self._problems[event.reason] += 1
         self._event("problem", "warning", event)
 
     def skipped(self, event: ProblemEvent) -> None:
-        """A file that was left unread for its size or its holes."""
+        """Write that a file was not read because of its size or its holes."""
         self._event("skipped", "info", event)
 
     def _event(self, kind: str, level: Level, event: ProblemEvent) -> None:
@@ -220,7 +220,7 @@ class Log:
             self.write(level, f"{kind} {shown(event.path)}: {event.reason}: {event.message}")
 
     def pending(self, event: PendingEvent) -> None:
-        """A candidate without a verdict."""
+        """Write that a candidate has no verdict."""
         if self._guard.admits("pending"):
             if self._as_json and self._result(lambda: self._results.pending(event)):
                 return
@@ -228,14 +228,14 @@ class Log:
             self.write("warning", f"pending {path}: {event.message}")
 
     def notice(self, message: str) -> None:
-        """Something that is neither of the above."""
+        """Write any other notice of a scan."""
         self.limited("notice", "info", message)
 
     def progress(self, progress: Progress) -> None:
-        """Nothing: see ``status``."""
+        """Write nothing: ``status`` shows the progress."""
 
     def summary(self, summary: Summary) -> None:
-        """What a scan found."""
+        """Write the results of a scan."""
         if self._as_json and self._result(lambda: self._results.summary(summary)):
             return
         skipped = sum(summary.skipped.values())
@@ -269,7 +269,7 @@ class Log:
         return None if self._output is None else asdict(self._output)
 
     def _result(self, tell: Callable[[], None]) -> bool:
-        """Whether standard output took a result; if not, the caller writes it to the log.
+        """Return whether standard output took a result; if not, the caller writes it to the log.
 
         The daemon goes on without a reader: known files must be isolated even if nobody reads.
         """
@@ -296,7 +296,7 @@ class Log:
 
 
 def standard_log(*, as_json: bool, verbosity: int) -> Log:
-    """On the process's own streams."""
+    """Return a log on the process's own streams."""
     return Log(sys.stdout, sys.stderr, as_json=as_json, verbosity=verbosity)
 
 
@@ -310,7 +310,7 @@ class Repeats:
 
     @contextmanager
     def run(self) -> Iterator[Callable[[str], None]]:
-        """One run of the job; yields the function that takes its notices."""
+        """Begin a run of the job; yield the function that takes its notices."""
         said: set[str] = set()
 
         def notice(message: str) -> None:
@@ -321,7 +321,7 @@ class Repeats:
         try:
             yield notice
         except BaseException:
-            said |= self._before  # the job has ended early, and may have had more to say
+            said |= self._before  # the job ended early, and may not have given all its notices
             raise
         finally:
             self._before = said

@@ -34,7 +34,7 @@ class Exporting:
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
-        """Go on with these settings."""
+        """Use these settings from now on."""
         self.close()
         self._settings = settings
         section = settings.metrics

@@ -1,4 +1,4 @@
-"""Checks newer filters while the daemon works on with those in use."""
+"""Checks newer filters while the daemon continues with the filters in use."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class NewLists:
 
     @property
     def connections(self) -> list[Connection]:
-        """Readable when ``take`` has something to take."""
+        """Return connections that become readable when ``take`` has a report."""
         return [] if self._check is None else self._check.connections
 
     def take(self, ready: Collection[object]) -> KnownSet | None:

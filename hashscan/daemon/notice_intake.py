@@ -1,7 +1,7 @@
 """Takes notices from the Maildir for the daemon, and logs deadlines.
 
-A process of its own reads the mails: the Maildir may be on a file server that does not answer, and
-a mail may be hostile.
+A separate process reads the mails: the Maildir may be on a file server that does not answer, and a
+mail may be hostile.
 """
 
 from __future__ import annotations

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from hashscan.daemon.log import Level, Log
     from hashscan.state import State
 
-#: Seconds between two looks at the audit log.
+#: Seconds between two checks of the audit log.
 _EVERY = 1.0
 #: Seconds after which a process that died, or cannot use the outbox, starts again.
 _AGAIN = 30.0
-#: Seconds that it has at the daemon's end to send what waits.
+#: Seconds that the process has at the daemon's end to send the waiting notifications.
 _AT_THE_END = 4.0
 
 
@@ -63,7 +63,7 @@ class Telling:
         return [] if self._child is None else [self._child.connection]
 
     def use(self, settings: Settings) -> None:
-        """Go on with these settings."""
+        """Use these settings from now on."""
         self._recorder = Recorder.of(settings, "daemon", self._state)
         if settings.notify == self._receivers:
             return
@@ -123,7 +123,7 @@ class Telling:
 
 
 def _ended_unnoticed(state: State) -> str | None:
-    """When the daemon before was alive last, if it did not end on request; else ``None``."""
+    """Return the last sign of the previous daemon if it crashed; ``None``: it ended on request."""
     before = read_daemon_file(state.directory)
     if before is None or before.get("stopped") or not isinstance(before.get("time"), int | float):
         return None

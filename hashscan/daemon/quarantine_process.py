@@ -1,7 +1,7 @@
-"""The process that acts: moving a large match takes minutes, and the daemon answers meanwhile.
+"""The process that acts on matches, so that the daemon answers during the minutes of a large move.
 
-One match at a time, as everywhere: the quarantine has one lock. Whatever kills the process leaves
-the file in one place with its record, and the next start finishes or undoes what was begun.
+It acts on one match at a time, because the quarantine has one lock. If the process is killed, the
+file is still in one place with its record, and the next start finishes or undoes the move.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 #: Seconds between two signs of life while a match is acted on.
 _TICK = 0.2
-#: Seconds for which the process stands still before it is asked whether the volume answers.
+#: Seconds without CPU use of the process after which the daemon checks whether the volume answers.
 _STILL = 30.0
-#: Seconds for which nothing is tried where another process works in the quarantine.
+#: Seconds without a further attempt after another process held the quarantine's lock.
 _BUSY = 5.0
 _DIED = "the process that moves files died; see the kernel's log (out of memory?)"
 
 
 class ActingProcess:
-    """Another actor (``model.Actor``), in a process of its own."""
+    """An actor (``model.Actor``) that passes matches to another actor in a separate process."""
 
     def __init__(
         self,
@@ -44,10 +44,11 @@ class ActingProcess:
     ) -> None:
         """Start the process.
 
-        ``tick`` is called several times a second while an action lasts, with whether it goes on;
-        what it raises ends the waiting, and ``close`` then ends the action. ``before_fork``: see
-        ``scan.pool``. ``is_silent`` tells whether a volume does not answer; it is asked where
-        nothing goes on for ``still`` seconds, and then the action is given up.
+        ``tick`` is called several times a second during an action, with whether the action makes
+        progress; if it raises, the waiting ends, and ``close`` then ends the action.
+        ``before_fork``: see ``scan.pool``. ``is_silent`` returns whether a volume does not answer.
+        It is called after ``still`` seconds without progress; if it returns true, the action is
+        given up.
         """
         self._actor = actor
         self._tick = tick
@@ -63,7 +64,7 @@ class ActingProcess:
         self._child = Child(_main, self._actor)
 
     def act(self, match: Confirmed) -> Acted:
-        """Have the match acted on, and wait for it."""
+        """Have the process act on the match, and wait for the result."""
         path = shown(match.candidate.full_path)
         if self._busy is not None and time.monotonic() < self._busy_until:
             return replace(self._busy, message=f"{path}{self._busy.message}")
@@ -79,7 +80,7 @@ class ActingProcess:
                 if time.monotonic() - since > self._still:
                     if self._is_silent(match.candidate.volume):
                         return self._given_up(path)
-                    since = time.monotonic()  # a disk may take its time
+                    since = time.monotonic()  # the volume answers; the disk may be slow
             acted: Acted = self._child.connection.recv()
         except (EOFError, OSError):
             self._start_anew()
@@ -91,7 +92,7 @@ class ActingProcess:
         return acted
 
     def _given_up(self, path: str) -> Acted:
-        """Leave an action at a dead file server behind; a lock that it holds stays held so long."""
+        """Abandon an action on a dead file server; it keeps its lock until its process ends."""
         self._start_anew()
         message = f"{path}: could not be moved to quarantine: its volume does not answer"
         return Acted("reported", message=message, problem="no-answer")
@@ -106,7 +107,7 @@ class ActingProcess:
 
 
 def cpu_ticks(process: int) -> list[bytes] | None:
-    """What a process has computed so far, in ticks; one that waits for a dead disk stands still."""
+    """Return a process's CPU time in ticks; it does not grow while it waits for a dead disk."""
     try:
         with open(f"/proc/{process}/stat", "rb") as file:
             return file.read().rpartition(b")")[2].split()[11:13]  # utime, stime: proc(5)

@@ -1,6 +1,6 @@
-"""When the daemon asks again for digests in quarantine, and restores withdrawn files.
+"""Schedules the jobs that ask again for digests in quarantine, and restore withdrawn files.
 
-Both jobs run in processes of their own: they read every record of the quarantine.
+Both jobs run in separate processes, because they read every record of the quarantine.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ _AGAIN, _LONGEST = 3600.0, 86400.0
 
 
 class Waits:
-    """When withdrawn files that could not be restored are tried again."""
+    """The times at which the restore of withdrawn files is tried again."""
 
     def __init__(self) -> None:
-        """No file waits."""
+        """Start without waiting files."""
         #: By id of a record: the time of the next try, and the pause before it.
         self._next: dict[str, tuple[float, float]] = {}
 
     def failed(self, ids: Iterable[str], now: float) -> None:
-        """Have files wait, twice as long as the last time."""
+        """Make files wait twice as long as the last time."""
         for one in ids:
             _, last = self._next.get(one, (0.0, _AGAIN / 2))
             wait = min(2 * last, _LONGEST)
             self._next[one] = now + wait, wait
 
     def at(self, now: float) -> frozenset[str]:
-        """Files whose time has not come; files that are not heard of any more are forgotten."""
+        """Return files whose time has not come; forget files that did not fail again for a day."""
         for one, (due, _) in list(self._next.items()):
             if now >= due + _LONGEST:
                 del self._next[one]
@@ -74,7 +74,7 @@ class AskingAgain:
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
-        """Go on with these settings; jobs under way end, and begin again."""
+        """Use these settings from now on; jobs under way end, and begin again."""
         self.close()
         self._settings = settings
         self._directory = settings.quarantine_directory
@@ -91,9 +91,9 @@ class AskingAgain:
         return [one.connection for one in (self._round, self._turn) if one is not None]
 
     def step(self, session: Session | None) -> None:
-        """Start what is due.
+        """Start due jobs.
 
-        ``session``: has the known set in use; ``None``: no list can be asked.
+        ``session`` has the known set in use; ``None``: no list can be asked.
         """
         self._session = session
         now = time.monotonic()

@@ -1,7 +1,8 @@
-"""New filters: what the catalog holds is judged by them, and only new candidates are opened.
+"""Judges the catalog by new filters; only new candidates are opened.
 
-What was never hashed as they need it, because a tier ruled it out that they have not, or because
-they are of another algorithm, is read by a scan, with all its brakes; a few of those at once.
+Some files lack a digest that the new filters need: an old tier ruled the file out, or the new
+filters use another algorithm. A few such files are read immediately; if there are many, a scan
+reads them at its limited pace.
 """
 
 from __future__ import annotations
@@ -21,19 +22,19 @@ if TYPE_CHECKING:
     from hashscan.jobs.known_set import KnownSet
     from hashscan.scan.rejudge import Judged
 
-#: Found candidates that may wait to be looked at: a filter that holds everything must not fill the
-#: memory.
+#: Number of found candidates that may wait for their check: a filter that holds every digest must
+#: not fill the memory.
 _MOST_BACKLOG = 20_000
 _MOST_DEATHS = 3
-#: Files that have to be read, and are at once; more of them wait for the scan.
+#: Number of files that are read immediately; further files wait for the scan.
 _DUE_AT_ONCE = 1000
 
 
 class Judging:
-    """The processes that go through the catalog, and what they find.
+    """The processes that judge the catalog's rows, and the handling of their results.
 
     Attributes:
-        files: that were judged again so far.
+        files: number of files that were judged again so far.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class Judging:
         *,
         jobs: int = 1,
     ) -> None:
-        """``want_scan``: for what is not read at once, and where processes die again and again."""
+        """Prepare; ``want_scan`` requests a scan, if many files must be read or processes die."""
         self._catalog = catalog
         self._looking = looking
         self._numbers = {volume.root: number for number, volume in enumerate(volumes)}
@@ -61,13 +62,13 @@ class Judging:
         self.files = 0
 
     def begin(self, known: KnownSet, filterset: int) -> None:
-        """Judge all rows by ``known``, whose number is ``filterset``; what is under way ends."""
+        """Judge all rows by ``known``, whose number is ``filterset``; end an earlier check."""
         self.end()
         self._known, self._filterset, self._deaths, self._due = known, filterset, 0, 0
         self._start(known)
 
     def _start(self, known: KnownSet) -> None:
-        # What is met from now on has a later number, and is judged by these filters already.
+        # Files found from now on get a later scan number: these filters judge them already.
         self._looking.begin()
         self._catalog.commit()
         self._process = Rejudging(
@@ -87,13 +88,13 @@ class Judging:
 
     @property
     def connections(self) -> list[Connection]:
-        """What to listen to now."""
+        """Return the connections to wait for now."""
         if self._process is None or self._looking.queued >= _MOST_BACKLOG:
             return []
         return self._process.connections
 
     def take(self, ready: Sequence[Connection]) -> None:
-        """Take the next parts that are there."""
+        """Process the results that have arrived."""
         process = self._process
         if process is None:
             return
@@ -105,7 +106,7 @@ class Judging:
                     return
                 self._store(part)
         if not process.connections:
-            # One transaction: what it found, and that it is through.
+            # Commit the last results and the end of the check in one transaction.
             self._catalog.set_judged_until(process.filterset, process.until)
             self._catalog.commit()
             self.end()
@@ -137,7 +138,7 @@ class Judging:
         at_once = part.due[: max(0, _DUE_AT_ONCE - self._due)]
         later = part.due[len(at_once) :]
         self._due += len(part.due)
-        # What is due is marked as a hit: no scan takes it for settled then.
+        # Mark files that must be read as hits: then no scan skips them as unchanged.
         for found, hit, look in (
             (part.found + at_once, True, True),
             (later, True, False),

@@ -1,4 +1,4 @@
-"""A new configuration is tried out before the old one is given up."""
+"""Tries a new configuration before it replaces the old configuration."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Reloading:
-    """Settings that are tried out; filters that were never fetched are fetched first."""
+    """Tries new settings; filters that were never fetched are fetched first."""
 
     def __init__(self, state: State, log: Log, opening: Repeats) -> None:
         """Start without new settings; ``opening`` logs notices of opening a known set."""
@@ -33,17 +33,18 @@ class Reloading:
 
     @property
     def connections(self) -> list[Connection]:
-        """What to listen to: then ``take``."""
+        """Return connections that become readable when ``take`` has a result."""
         return [] if self._fetch is None else [self._fetch.connection]
 
     def begin(self, settings: Settings, now: Settings) -> Settings | None:
-        """Try settings out that are to follow those of ``now``.
+        """Try ``settings``, which are to replace the settings ``now``.
 
         Returns:
-            them, if all that they name can be used; ``None`` while something is fetched.
+            ``settings``, if everything that they name can be used; ``None`` while a filter is
+            fetched.
 
         Raises:
-            HashscanError: they cannot be used.
+            HashscanError: ``settings`` cannot be used.
         """
         self.close()
         require_volumes(settings)
@@ -63,10 +64,10 @@ class Reloading:
         return None
 
     def take(self) -> Settings:
-        """The settings whose filters were fetched.
+        """Return the new settings after their filters were fetched.
 
         Raises:
-            HashscanError: they cannot be used.
+            HashscanError: the settings cannot be used.
         """
         assert self._fetch is not None
         assert self._new is not None
@@ -84,7 +85,7 @@ class Reloading:
             return not_fetched_yet(settings, self._state, notice, keep=True)
 
     def close(self) -> None:
-        """Give up what is tried out."""
+        """Stop trying new settings."""
         if self._fetch is not None:
             self._fetch.close()
             self._fetch = None

@@ -1,6 +1,6 @@
-"""The retention of the quarantine, applied every few hours in a process of its own.
+"""Applies the quarantine's retention every few hours in a separate process.
 
-Beside it, the rounds that ask again for digests in quarantine (``recheck_verdicts``).
+It also runs the rounds that ask again for digests in quarantine (``recheck_verdicts``).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Housekeeping:
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
-        """Go on with these settings; a removal by the old retention ends."""
+        """Use these settings from now on; a removal by the old retention ends."""
         self.close()
         self._again.use(settings)
         self._directory = os.fsencode(settings.quarantine_directory)

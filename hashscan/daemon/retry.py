@@ -1,4 +1,4 @@
-"""Verdicts in the daemon: asked at once, asked again with growing pauses, acted on."""
+"""Asks for verdicts in the daemon immediately, again with growing pauses, and acts on them."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
     from hashscan.scan.asker import Asker
     from hashscan.scan.confirmation import Confirmation
 
-#: Seconds until candidates without a verdict are asked for again, twice as long each time up to ...
+#: Seconds until candidates without a verdict are asked again, twice as long each time up to ...
 _FIRST = 5.0
 _LONGEST = 900.0
-#: ... and where the service refused the credentials: somebody has to change them first.
+#: ... and if the service refused the credentials, which an admin must change first.
 _REFUSED = 3600.0
-#: Seconds between two looks for inodes with several names, whose names are moved together.
+#: Seconds between two checks for inodes with several names, whose names are moved together.
 _LINKS = 2.0
 #: Seconds until matches that could not be moved are tried again, twice as long each time up to
 #: ``_LONGEST``.
 _MOVE = 5.0
-#: Seconds of moving in one turn: meanwhile nothing else is done.
+#: Seconds of moving in one turn, during which the daemon does no other work.
 _TURN = 0.5
 
 
 class Verdicts:
-    """When what is asked. The client bounds how long each question takes, and how often."""
+    """Decides when to ask. The client bounds the time and the number of tries of a question."""
 
     def __init__(self, confirmation: Confirmation, asker: Asker, log: Log) -> None:
-        """For one known set."""
+        """Prepare for one known set."""
         self._confirmation = confirmation
         self._asker = asker
         self._log = log
@@ -49,12 +49,12 @@ class Verdicts:
 
     @property
     def next_try(self) -> float | None:
-        """Seconds until candidates without a verdict are asked for again."""
+        """Return the seconds until candidates without a verdict are asked again."""
         return None if self._again is None else max(0.0, self._again - time.monotonic())
 
     @property
     def is_refused(self) -> bool:
-        """Whether the service refuses the credentials."""
+        """Return whether the service refuses the credentials."""
         return self._confirmation.refused is not None
 
     def forget(self, digests: Iterable[Digest]) -> None:
@@ -62,7 +62,7 @@ class Verdicts:
         self._confirmation.forget(digests)
 
     def step(self) -> None:
-        """Ask for what is new, or due again, and act on what waited for other names."""
+        """Ask for new and due candidates, and act on matches that waited for other names."""
         now = time.monotonic()
         confirmation = self._confirmation
         self._hear(now)
@@ -70,7 +70,7 @@ class Verdicts:
             self._again = None
             if confirmation.refused is not None:
                 confirmation.refused = None
-                confirmation.take(self._asker.restart())  # it reads the password anew
+                confirmation.take(self._asker.restart())  # it reads the password again
             if not confirmation.ask_again() and not confirmation.more:
                 self._wait = _FIRST
             confirmation.more = True
@@ -81,7 +81,7 @@ class Verdicts:
             confirmation.links_wait = False
             confirmation.act_on_links(lambda: self._is_late(now))
             if self._is_late(now):
-                # There are more: after as much time for everything else.
+                # More matches wait: continue after as much time for all other work.
                 confirmation.links_wait = True
                 self._links = time.monotonic() + _TURN - _LINKS
         self._move_again(now)
@@ -92,7 +92,7 @@ class Verdicts:
 
     @property
     def next_move(self) -> float | None:
-        """Seconds until matches that could not be moved are tried again."""
+        """Return the seconds until unmoved matches are tried again."""
         return None if self._move_at is None else max(0.0, self._move_at - time.monotonic())
 
     def _move_again(self, now: float) -> None:
@@ -137,7 +137,7 @@ class Verdicts:
                     f"{'' if why is None else why.message}",
                 )
         elif answered:
-            for what in ("service", "password"):  # perhaps of a process before
+            for what in ("service", "password"):  # an earlier daemon may have reported it
                 self._log.record.well(what)
             if not self.in_trouble:
                 return

@@ -1,19 +1,19 @@
-"""Which volume is to be scanned next, why, and not before when."""
+"""The queue of scans: for each volume the reason for its next scan and the earliest start."""
 
 from __future__ import annotations
 
 import time
 from typing import NamedTuple
 
-#: Scans that no customer can bring about.
+#: Kinds of scans that no customer can cause.
 _ORDINARY = {"start", "reload", "schedule", "mount"}
-#: After a scan that a loss asked for: so many of its lengths until the next one like it.
+#: The pause after a scan that a loss requested, as a multiple of the scan's length.
 _REST_AFTER = 2.0
 _SHORTEST_REST = 5.0
 
 
 class _Want(NamedTuple):
-    """Not before when, why, and since when it has been wanted as things are mounted now."""
+    """Earliest start, reason, and time of the first request since the last mount change."""
 
     at: float
     kind: str
@@ -21,18 +21,18 @@ class _Want(NamedTuple):
 
 
 class Wants:
-    """The scans that are to come, one for each volume at most."""
+    """The requested scans, at most one for each volume."""
 
     def __init__(self) -> None:
-        """Nothing is wanted."""
+        """Start without requests."""
         self._wanted: dict[int, _Want] = {}
         self._rest_until: dict[int, float] = {}
 
     def want(self, volume: int, kind: str, *, running: bool = False) -> None:
-        """Have a volume scanned as soon as no other scan goes on.
+        """Request a scan of a volume, which begins when no other scan is running.
 
-        What a customer can bring about (a loss) is made good, but not by scans without a pause.
-        ``running``: it is being scanned now.
+        A customer can cause losses of changes. A loss is followed by a scan, but never by scans
+        without a pause. ``running``: the volume is being scanned now.
         """
         now = time.monotonic()
         at = now + (_SHORTEST_REST if running else 0.0)
@@ -42,30 +42,30 @@ class Wants:
         since = now
         if before is not None:
             if kind != "mount":
-                # Else who brings losses about faster than a volume is looked at would keep every
-                # answer too old, and so every scan from its begin.
+                # Keep the time of the first request; otherwise a stream of losses would postpone
+                # the scan forever.
                 since = before.since
             if at >= before.at:
                 at, kind = before.at, before.kind
         self._wanted[volume] = _Want(at, kind, since)
 
     def due(self) -> list[int]:
-        """Volumes whose time has come."""
+        """Return the volumes whose scan may begin."""
         now = time.monotonic()
         return [number for number, one in self._wanted.items() if one.at <= now]
 
     def since(self, volume: int) -> float:
-        """After when a volume must have been looked at to be scanned, by the monotonic clock."""
+        """Return the monotonic time after which a volume must be probed before its scan."""
         one = self._wanted[volume]
         return max(one.since, one.at)
 
     def begun(self, volumes: list[int]) -> str:
-        """Take note that these are scanned now; why."""
+        """Remove the requests of volumes whose scan begins; return the reason of the scan."""
         kinds = [self._wanted.pop(number).kind for number in volumes if number in self._wanted]
         return kinds[0] if kinds else "start"
 
     def ended(self, volumes: list[int], kind: str, seconds: float) -> None:
-        """Take note that a scan of these has ended, which took so many seconds."""
+        """Set the pause after a scan of ``volumes`` that took ``seconds``."""
         rest = _SHORTEST_REST
         if kind not in _ORDINARY:
             rest = max(rest, _REST_AFTER * seconds)

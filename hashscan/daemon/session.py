@@ -1,7 +1,7 @@
-"""The daemon's work with one configuration: watch, look, scan, ask, judge anew.
+"""The daemon's work with one configuration: watch, check changes, scan, ask, judge again.
 
-One process and one loop, without threads, as the engine of a one-off scan: it writes the catalog,
-acts, and waits for no network. Each turn takes what the other processes said and hands out more.
+It is one process and one loop without threads, like the engine of a one-off scan: it writes the
+catalog, acts, and waits for no network. Each turn processes messages and hands out more work.
 """
 
 from __future__ import annotations
@@ -48,17 +48,17 @@ if TYPE_CHECKING:
     from hashscan.state import State
 
 _COMMIT_AFTER = 0.25
-#: Bytes: a fraction of a second, where max_rate sets no bound.
+#: Bytes: without a max_rate, reading them takes a fraction of a second.
 _LARGE_APART = 64 << 20
-_IDLE = 1.0  # seconds without anything to do, at most, before a look at the clock
-#: Seconds between two looks at volumes that are not there, or whose files do not answer.
+_IDLE = 1.0  # longest wait of an idle turn in seconds, before timed work is checked
+#: Seconds between two probes of volumes that are missing or do not answer.
 _LOOK_AGAIN = 30.0
-#: Seconds for which another process in the quarantine is waited for, before its turn comes again.
+#: Seconds for which a move waits for another process in the quarantine, before it is put off.
 _PATIENCE = 1.0
 
 
 class Session:
-    """Everything that goes on while the filters may be used."""
+    """All work that needs usable filters, from their start of use to its end."""
 
     def __init__(
         self,
@@ -70,10 +70,10 @@ class Session:
         tick: Callable[[bool], None],
         kind: str = "start",
     ) -> None:
-        """Start to watch; a scan that finds what changed meanwhile is begun with the first turn.
+        """Start to watch; the first turn begins a scan, which finds earlier changes.
 
-        ``kind``: of that scan. ``tick`` is called several times a second while a turn takes
-        long, with whether it goes on; what it raises ends the turn.
+        ``kind`` is the kind of that scan. ``tick`` is called several times a second during a long
+        turn, with whether the turn makes progress; if it raises, the turn ends.
 
         Raises:
             HashscanError: the catalog, the quarantine or the allow-list cannot be used.
@@ -134,9 +134,9 @@ class Session:
         catalog.commit()
         self.coverage = Coverages(self._volumes, catalog, log)
         for number, seen in enumerate(found):
-            self.coverage.may_be_scanned(number, seen)  # it is told at once where it is not
+            self.coverage.may_be_scanned(number, seen)  # reports a missing volume immediately
         self._wants = Wants()
-        # Before anything is opened that a fork would copy.
+        # Fork them before this process opens connections of its own.
         self.watches = Watches(
             self._volumes,
             [one.watch for one in settings.volumes],
@@ -207,11 +207,11 @@ class Session:
 
     @property
     def absent(self) -> frozenset[bytes]:
-        """Roots of the volumes that are not there, or do not answer."""
+        """Return the roots of the volumes that are missing or do not answer."""
         return frozenset(self._volumes[number].root for number in self.coverage.away)
 
     def commit(self) -> None:
-        """Commit what was found."""
+        """Commit the catalog's changes."""
         self._catalog.commit()
 
     def _is_away(self, root: bytes) -> bool:
@@ -241,7 +241,7 @@ class Session:
     # What is wanted
 
     def want_all(self, kind: str) -> None:
-        """Have all volumes scanned."""
+        """Request a scan of all volumes."""
         for number in range(len(self._volumes)):
             self._wants.want(number, kind)
 
@@ -301,7 +301,7 @@ class Session:
     # A turn
 
     def turn(self, others: list[Connection], longest: float = _IDLE) -> list[Connection]:
-        """One turn of the loop, which waits ``longest`` seconds at most; the ready ``others``.
+        """Run one turn, which waits ``longest`` seconds at most; return the ready ``others``.
 
         Raises:
             HashscanError: the catalog cannot be written, or worker processes cannot work.
@@ -340,14 +340,14 @@ class Session:
         return [one for one in others if one in ready]
 
     def _until_next(self) -> float:
-        """Seconds until something is due, whoever says something or not."""
+        """Return the seconds until timed work is due, even if no message arrives."""
         if self._confirmation.more and self._confirmation.has_room:
             return 0.0
         now = time.monotonic()
         due = self.looking.changes.next_due()
         wait = _IDLE if due is None else max(0.0, due - now)
         if self.looking.under_way:
-            # What they say wakes us; the clock is for those that die.
+            # Messages of worker processes end the wait; the time limit is for dead workers.
             wait = max(wait, 0.1)
         walk = self.walk
         if walk is not None and not walk.walked and self.looking.busy:
@@ -386,7 +386,7 @@ class Session:
         if told.volume in self.coverage.away:
             return  # it is scanned as soon as it is there again
         if not self.looking.changed(*told):
-            # Whoever fills the queue must not have the volumes of others scanned for it.
+            # A customer who fills the queue must not cause scans of other customers' volumes.
             crowded = self.looking.changes.most_crowded()
             self.looking.changes.forget_volume(crowded)
             self._too_many(crowded)
@@ -398,7 +398,7 @@ class Session:
 
     @property
     def lost(self) -> int:
-        """How often changes were not seen, each of which asked for a scan."""
+        """Return how often changes were lost; each loss requested a scan."""
         return self._lost_changes + self.watches.deaths
 
     def _lost(self, told: Lost) -> None:
@@ -407,7 +407,7 @@ class Session:
         self._log.limited(f"lost {told.reason}", "warning", f"{root}: {told.message}; scanned anew")
         running = self.walk is not None and told.volume in self.walk.volumes
         if running and told.reason == "mount":
-            # What is not there for want of its file system must not be forgotten.
+            # The catalog must not forget files that are missing because of an unmount.
             self._break_off(told.volume)
         self._wants.want(told.volume, told.reason, running=running)
 
@@ -422,7 +422,7 @@ class Session:
     # Volumes that are not there
 
     def _look_for_volumes(self) -> None:
-        """See which volumes have come back, and which have stopped to answer."""
+        """Probe missing volumes and volumes with silent worker processes."""
         now = time.monotonic()
         if now < self._look_again:
             return
@@ -434,7 +434,7 @@ class Session:
             self._probes.ask(number)
 
     def _seen(self, number: int) -> None:
-        """Take what a look at a volume came to."""
+        """Process the result of a volume's probe."""
         self._devices = None
         seen = self._probes.latest(number)
         if seen is None:
@@ -449,7 +449,7 @@ class Session:
         self._break_off(number)
 
     def _break_off(self, number: int) -> None:
-        """End a scan of a volume that is not what it was; the others are scanned once more."""
+        """End a scan of a volume that has changed or vanished; scan its other volumes again."""
         if self.walk is not None and number in self.walk.volumes:
             others = [one for one in self.walk.volumes if one != number]
             self._end_walk()
@@ -460,16 +460,16 @@ class Session:
 
     @property
     def newest(self) -> KnownSet:
-        """The known set in use, or the newer one that is checked now."""
+        """Return the newer known set that is checked now, or else the known set in use."""
         return self._new_lists.known or self.known
 
     def swap(self, known: KnownSet) -> None:
-        """Go on with newer filters as soon as the brakes have checked them."""
+        """Use newer filters as soon as the brakes have checked them."""
         if not self._new_lists.begin(known):
             self._use(known)
 
     def _use(self, known: KnownSet) -> None:
-        """Judge by other filters all that was hashed before."""
+        """Use other filters, and judge all earlier hashed files by them."""
         self.judging.end()
         self._catalog.commit()
         self.known = known
@@ -482,11 +482,11 @@ class Session:
         )
         until = self._catalog.judged_until(self._judged)
         self._confirmation.judge_by(self._judged)
-        # What was known by the lists before may have been withdrawn.
+        # The new lists may have withdrawn digests that the old lists held.
         self._catalog.reconsider(0, known.service)
         self._confirmation.more = True
         if not known.remote:
-            # The lists are others than before, and so is who gives the verdicts.
+            # The local lists give the verdicts, so the confirmer must use the new lists.
             self._confirmation.take(self._asker.restart(known.make_confirmer))
         self.looking.swap(self._looking_options(), self._judged, until)
         if self.walk is not None:
@@ -494,5 +494,5 @@ class Session:
         self.judging.begin(known, self._judged)
 
     def close(self) -> None:
-        """End everything within seconds; what was found is in the catalog."""
+        """End all processes within seconds; the results are in the catalog."""
         self._stack.close()

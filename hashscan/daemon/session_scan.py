@@ -1,4 +1,4 @@
-"""One scan of volumes inside the daemon: paced, beside the watch, and after it."""
+"""One scan of volumes inside the daemon: paced, and with less priority than the watch."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from hashscan.scan.confirmation import Confirmation
     from hashscan.scan.options import ScanOptions
 
-#: Seconds for which the end of a scan waits for verdicts; those that are missing are pending.
+#: Seconds for which the end of a scan waits for verdicts; missing verdicts are pending then.
 _VERDICTS = 60.0
-#: Seconds for which a scan is held back by what changes, before it gets a turn all the same.
+#: Seconds for which changes may hold back a scan before it gets a turn anyway.
 _HELD = 1.0
 
 
@@ -32,9 +32,9 @@ class Walk:
     """A scan under way.
 
     Attributes:
-        kind: why: ``start``, ``schedule``, ``unwatched``, ``overflow``, ``mount``...
+        kind: reason of the scan: ``start``, ``schedule``, ``unwatched``, ``overflow``, ``mount``...
         volumes: indices of the daemon's volumes.
-        started: in seconds since the epoch.
+        started: start of the scan in seconds since the epoch.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Walk:
         judged: int,
         judged_until: int,
     ) -> None:
-        """Begin; ``options`` has the volumes that are scanned. ``record``: for the audit log."""
+        """Begin a scan of the volumes in ``options``. ``record`` writes the audit log."""
         self.kind = kind
         self.volumes = volumes
         self.started = time.time()
@@ -105,27 +105,27 @@ class Walk:
 
     @property
     def connections(self) -> list[Connection]:
-        """Of the worker processes."""
+        """Return the connections of the worker processes."""
         return [worker.connection for worker in self.pool.workers]
 
     @property
     def walked(self) -> bool:
-        """Whether every directory is done, and only verdicts may be missing."""
+        """Return whether every directory is done, and only verdicts may be missing."""
         return not self._dispatch
 
     @property
     def vanished(self) -> list[int]:
-        """Indices of the daemon's volumes that vanished during the scan."""
+        """Return the indices of the daemon's volumes that vanished during the scan."""
         return [self.volumes[number] for number in self._dispatch.unseen.vanished]
 
     @property
     def files(self) -> int:
-        """That were met so far."""
+        """Return the number of files found so far."""
         return self._dispatch.tally.files + self._dispatch.early.files
 
     @property
     def tally(self) -> Tally:
-        """Outcomes so far, also those in directories that are not finished."""
+        """Return the outcomes so far, including those in unfinished directories."""
         found = Tally()
         found.add(self._dispatch.tally)
         found.add(self._dispatch.early)
@@ -133,13 +133,13 @@ class Walk:
 
     @property
     def fraction(self) -> float:
-        """How much is done, an estimate from 0 to 1."""
+        """Return the finished share of the scan, an estimate from 0 to 1."""
         if self._expected is not None:
             return min(0.99, self.files / self._expected.files)
         return min(1.0, self._dispatch.fraction)
 
     def hand_out(self, *, hold: bool) -> None:
-        """Give the worker processes directories; with ``hold`` only now and then."""
+        """Give directories to the worker processes; with ``hold`` only every ``_HELD`` seconds."""
         now = time.monotonic()
         if hold and now - self._last_turn < _HELD:
             self._dispatch.hand_out(self.pool, urgent=True)
@@ -148,7 +148,7 @@ class Walk:
         self._dispatch.hand_out(self.pool)
 
     def receive(self) -> int:
-        """Take what the worker processes say, without waiting; how many spoke."""
+        """Process messages of the workers without waiting; return the number of messages."""
         spoke = 0
         for said in self.pool.receive([], 0):
             if isinstance(said, tuple):
@@ -161,7 +161,7 @@ class Walk:
         return spoke
 
     def settled(self) -> bool:
-        """Whether the walk has ended and its verdicts are there, or were waited for long enough."""
+        """Return whether the walk has ended and no verdict is missing, or the wait is over."""
         if not self.walked:
             return False
         now = time.monotonic()
@@ -174,7 +174,7 @@ class Walk:
         return not busy or now - self._walked > _VERDICTS
 
     def swap(self, options: ScanOptions, judged: int, judged_until: int) -> None:
-        """Go on with other filters: what is under way is done again with them."""
+        """Continue with other filters: work under way is repeated with them."""
         now = self._options
         self._options = replace(
             options, volumes=now.volumes, others=now.others, identities=now.identities
@@ -185,9 +185,9 @@ class Walk:
             self.pool = self._make_pool(judged, judged_until)
 
     def end(self, *, interrupted: bool, held: Iterable[int] = ()) -> Summary:
-        """Write down what the scan found, and end the worker processes.
+        """End the worker processes, store the scan's result in the catalog, and return it.
 
-        ``held``: ids of directories that are not to be forgotten, for they are being looked at.
+        ``held``: ids of directories that the catalog must not forget, because they are in work.
         """
         if self._walked is None:
             self.pool.close()

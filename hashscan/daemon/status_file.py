@@ -1,4 +1,4 @@
-"""What the daemon tells ``status`` of its work, and when there is something new to tell."""
+"""Builds and writes the status file that ``status`` reads, and detects news for it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Work(Protocol):
 
     @property
     def coverage(self) -> Coverages:
-        """What of each volume is watched."""
+        """The watched parts of each volume."""
 
     @property
     def looking(self) -> Looking:
@@ -77,14 +77,14 @@ class Work(Protocol):
 
     @property
     def lost(self) -> int:
-        """How often changes were lost; each time a scan was requested."""
+        """Number of times that changes were lost; each loss requested a scan."""
 
 
 class Facts:
     """Builds the session's part of the status file, and says when that part has changed."""
 
     def __init__(self, work: Work, catalog: Catalog) -> None:
-        """Nothing was reported yet."""
+        """Start without earlier facts."""
         self._work = work
         self._catalog = catalog
         self._measured = (time.monotonic(), 0)
@@ -92,18 +92,18 @@ class Facts:
         self._counts: tuple[int, ...] = ()
 
     def has_news(self) -> bool:
-        """Whether something happened since ``facts`` that ``status`` should tell at once."""
+        """Return whether ``status`` should immediately show a change since ``collect``."""
         return self._news_now() != self._news
 
     def has_counted(self) -> bool:
-        """Whether something happened since ``facts`` that ``status`` should tell soon."""
+        """Return whether ``status`` should soon show a change since ``collect``."""
         return self._counts_now() != self._counts
 
     def _news_now(self) -> tuple[object, ...]:
         return (self._work.scans, self._work.walk is None, self._work.coverage.said)
 
     def _counts_now(self) -> tuple[int, ...]:
-        # Not the events: those of a state directory inside of a volume would never end.
+        # Do not include events: a state directory inside a volume would cause endless events.
         return (
             self._work.lost,
             self._work.looking.tally.hashed,
@@ -112,7 +112,7 @@ class Facts:
         )
 
     def collect(self) -> dict[str, Any]:
-        """For the file that ``status`` reads."""
+        """Return the session's part of the status file."""
         self._news, self._counts = self._news_now(), self._counts_now()
         pending, oldest, why = self._catalog.waiting()
         walk = self._work.walk
@@ -160,7 +160,7 @@ class Facts:
         }
 
     def _rate(self, hashed: int) -> float:
-        """Files hashed a second, since this was asked last."""
+        """Return the files hashed a second since the last call."""
         now = time.monotonic()
         at, before = self._measured
         self._measured = (now, hashed)
@@ -168,7 +168,7 @@ class Facts:
 
 
 def counted_by(work: Work | None, before: Counters) -> Counters:
-    """What was counted so far: ``before``, and in the work with the present configuration."""
+    """Return the counts so far: ``before`` plus the counts of the present session ``work``."""
     counted = Counters()
     counted.add(before)
     if work is None:
@@ -189,7 +189,7 @@ def counted_by(work: Work | None, before: Counters) -> Counters:
 
 
 def status_line(work: Work) -> str:
-    """What ``systemctl status`` shows of the work."""
+    """Return the line that ``systemctl status`` shows."""
     walk = work.walk
     parts = [f"{work.looking.backlog:,} changes wait"]
     if walk is not None:
@@ -205,9 +205,9 @@ def write_facts(directory: str, facts: dict[str, Any]) -> None:
     """Replace the file that ``status`` reads.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
-    # Not synced to the disk: after a power cut nothing in it would be true.
+    # It is not synced to the disk: after a power cut nothing in it would be true.
     path = os.path.join(directory, DAEMON_STATUS)
     beside = os.path.join(directory, temporary(DAEMON_STATUS))
     text = json.dumps(facts, separators=(",", ":")).encode()
@@ -220,7 +220,7 @@ def write_facts(directory: str, facts: dict[str, Any]) -> None:
             with suppress(OSError):
                 os.unlink(beside)
             raise
-        # The old one would say that all is well.
+        # The old file would show that all is well.
         with suppress(OSError):
             os.unlink(beside)
         _overwrite(path, text)

@@ -1,4 +1,4 @@
-"""Logs the result of a sync, names its faults, and keeps what ``status`` shows of it."""
+"""Logs the result of a sync, names its faults, and keeps its facts for ``status``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hashscan.daemon.log import Log
     from hashscan.known.sync.client import SyncReport
 
-#: What the status file says before the first sync.
+#: The facts of the status file before the first sync.
 NOT_SYNCED: dict[str, Any] = {
     "time": None,
     "message": "",
@@ -22,7 +22,7 @@ NOT_SYNCED: dict[str, Any] = {
 
 
 def faults_of(report: SyncReport | Failure, log: Log) -> tuple[list[str], float | None]:
-    """The faults of a sync, and the seconds after which the repository wants to be asked again."""
+    """Return the faults of a sync, and the seconds until the repository allows the next sync."""
     if isinstance(report, Failure):
         return [report.message], None
     faults = []
@@ -40,7 +40,7 @@ def faults_of(report: SyncReport | Failure, log: Log) -> tuple[list[str], float 
 
 
 def synced(faults: list[str], now: float, before: dict[str, Any]) -> dict[str, Any]:
-    """What the status file says after a sync with ``faults``; ``before``: what it said until now.
+    """Return the status file's facts after a sync with ``faults``; ``before``: the earlier facts.
 
     ``failing_since`` is the time of the first of several syncs that failed one after the other.
     """

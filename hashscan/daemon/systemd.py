@@ -1,7 +1,7 @@
-"""The service manager is told how the daemon is: sd_notify(3), without a library.
+"""Reports the daemon's state to the service manager: sd_notify(3), without a library.
 
 Each message is one datagram of ``NAME=value`` lines to the socket that NOTIFY_SOCKET names. Without
-one, nothing is told. A socket that is gone, or full, is no reason to end.
+that variable, nothing is sent. If the socket is gone or full, the daemon continues.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ _LONGEST_STATUS = 400
 
 
 class ServiceManager:
-    """Tells the service manager, if there is one.
+    """Sends messages to the service manager, if the daemon runs under one.
 
     Attributes:
-        watchdog_interval: seconds between two pings that it wants; ``None``: it wants none.
+        watchdog_interval: seconds between two pings; ``None``: the service manager wants no pings.
     """
 
     def __init__(self) -> None:
-        """Take what the environment says; processes that are started later do not inherit it."""
+        """Read the variables and remove them, so that later processes do not inherit them."""
         address = os.environ.pop("NOTIFY_SOCKET", "")
         microseconds = os.environ.pop("WATCHDOG_USEC", "")
         process = os.environ.pop("WATCHDOG_PID", "")
@@ -43,32 +43,32 @@ class ServiceManager:
                 self._socket.sendto("\n".join(lines).encode("utf-8", "replace"), self._address)
 
     def close(self) -> None:
-        """Say nothing more."""
+        """Close the socket; nothing more is sent."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
 
     def ready(self, status: str) -> None:
-        """It works; also after a reload."""
+        """Report that the daemon works, at the start and after a reload."""
         self._send("READY=1", _status(status))
 
     def status(self, text: str) -> None:
-        """What it does, for ``systemctl status``."""
+        """Report the text that ``systemctl status`` shows."""
         self._send(_status(text))
 
     def reloading(self) -> None:
-        """The configuration is read anew; ``ready`` ends it."""
+        """Report that the configuration is read again; ``ready`` reports the end."""
         self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
-        """It ends."""
+        """Report that the daemon ends."""
         self._send("STOPPING=1")
 
     def watchdog(self) -> None:
-        """Work goes on."""
+        """Report that work makes progress."""
         self._send("WATCHDOG=1")
 
 
 def _status(text: str) -> str:
-    # A line of its own would be a message of its own.
+    # Join the lines: a second line would be another message.
     return "STATUS=" + " ".join(text.split())[:_LONGEST_STATUS]

@@ -1,7 +1,7 @@
-"""When something is to be done next, by the clock on the wall.
+"""Timers by the system clock: they decide when a job is due.
 
-What was missed while the machine slept is done once, and then the next time is reckoned from now. A
-clock that is set back does not put it off for longer than the interval.
+If the machine slept, a missed job runs once, and the next time is computed from now. If the clock
+is set back, a job is delayed by one interval at most.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class Cron:
-    """By a cron expression, in local time; across changes of summer time it runs once.
+    """A timer by a cron expression, in local time; it runs once across a change of summer time.
 
     Attributes:
-        next: in seconds since the epoch; ``None``: never.
+        next: next time in seconds since the epoch; ``None``: never.
     """
 
     def __init__(self, expression: str | None, *, clock: Callable[[], float] = time.time) -> None:
@@ -46,7 +46,7 @@ class Cron:
 
     @property
     def interval(self) -> float | None:
-        """Seconds from the next time to the one after it; ``None``: there are no two."""
+        """Return the seconds between the next two times; ``None``: there are no two."""
         following = None if self.next is None else self._after(self.next)
         return None if self.next is None or following is None else following - self.next
 
@@ -61,9 +61,10 @@ class Cron:
 
 
 class Files:
-    """Files that somebody may replace, looked at now and then by their stamps only.
+    """Files that an admin may replace; only their stamps are checked, every few seconds.
 
-    Several are replaced one after another, so a change counts when nothing changed for a look.
+    Several files are replaced one after another, so a change counts only after a check without a
+    further change.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class Files:
         every: float = 15.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Note how they are now. ``every``: seconds between two looks."""
+        """Note the present stamps. ``every``: seconds between two checks."""
         self._paths = paths
         self._every = every
         self._clock = clock
@@ -93,7 +94,7 @@ class Files:
         return found
 
     def changed(self) -> bool:
-        """Whether one of them is another than it was, and has come to rest."""
+        """Return whether a file has changed, and none changed since the last check."""
         if not self._paths or self._clock() < self._next:
             return False
         self._next = self._clock() + self._every
@@ -106,10 +107,10 @@ class Files:
 
 
 class Every:
-    """At an interval, a little more or less; sooner after a failure.
+    """A timer with an interval, a little more or less; it is due sooner after a failure.
 
     Attributes:
-        next: in seconds since the epoch; ``None``: never.
+        next: next time in seconds since the epoch; ``None``: never.
     """
 
     def __init__(
@@ -140,7 +141,7 @@ class Every:
         if self.next is None or self._interval is None:
             return False
         now = self._clock()
-        # Further away than it was ever put: the clock was set back.
+        # The time is further away than this timer ever sets it, so the clock was set back.
         if now < self.next and self.next - now <= 1.2 * self._longest:
             return False
         self._longest = self._interval
@@ -148,9 +149,9 @@ class Every:
         return True
 
     def failed(self, at_least: float | None = None) -> float:
-        """Try again sooner than the interval, each time later; returns the seconds until then.
+        """Set the next try after a failure, with growing pauses; return the seconds until it.
 
-        ``at_least``: what the other side asked to wait.
+        ``at_least``: number of seconds that the server asked to wait.
         """
         assert self._interval is not None
         wait = min(self._retry, self._interval)
@@ -161,5 +162,5 @@ class Every:
         return wait
 
     def succeeded(self) -> None:
-        """The next failure is the first one again."""
+        """Let the next failure count as the first again."""
         self._retry = self._first_retry

@@ -1,4 +1,4 @@
-"""What of each volume is watched, and what only scans find."""
+"""Keeps which parts of each volume are watched; only scans find changes elsewhere."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 class Coverages:
-    """Keeps what the watch says of each volume, and tells when it changes.
+    """Keeps the watch's reports on each volume, and logs changes.
 
     Attributes:
-        said: how often it said something.
+        said: number of reports and of changes.
     """
 
     def __init__(self, volumes: Sequence[Volume], catalog: Catalog, log: Log) -> None:
-        """Nothing is known yet."""
+        """Start without reports."""
         self._volumes = volumes
         self._catalog = catalog
         self._log = log
@@ -38,20 +38,20 @@ class Coverages:
         self.said = 0
 
     def is_told(self, volume: int) -> bool:
-        """Whether the watch has said what it does about a volume: now nothing there is missed."""
+        """Return whether the watch of a volume is active, or no watch is expected."""
         return volume not in self._awaited
 
     def awaits(self, volumes: Iterable[int]) -> None:
-        """Note that a watch is to say what it does about these volumes: scans wait for that."""
+        """Note that the watch of these volumes is starting: scans of them wait for it."""
         self._awaited.update(dict.fromkeys(volumes, time.time()))
 
     def awaits_no_more(self, volumes: Iterable[int]) -> None:
-        """Note that it will not: scans are all there is."""
+        """Note that no watch of these volumes is starting any more: scans need not wait."""
         for volume in volumes:
             self._awaited.pop(volume, None)
 
     def heard(self, told: Coverage) -> None:
-        """Take what the watch says."""
+        """Process a report of the watch."""
         self.awaits_no_more([told.volume])
         before = self._said.get(told.volume)
         self._said[told.volume] = told
@@ -83,16 +83,16 @@ class Coverages:
         self._log.limited(f"watched volume, {level}", level, message)
 
     def partly_watched(self) -> list[int]:
-        """Volumes of which something should be watched and is not, or cannot be."""
+        """Return the volumes with a part that should be watched and is not, or cannot be."""
         return [number for number, said in self._said.items() if said.unwatched or said.blind]
 
     @property
     def away(self) -> KeysView[int]:
-        """Volumes that were not there when they were looked at last."""
+        """Return the volumes that were missing at their last probe."""
         return self._away.keys()
 
     def may_be_scanned(self, number: int, seen: Seen) -> bool:
-        """Whether a volume is there: an empty mount point is not an empty volume."""
+        """Return whether a volume is there; an empty mount point does not count as the volume."""
         volume = self._volumes[number]
         why = self._why_away(volume, seen)
         root = shown(volume.root)
@@ -119,7 +119,7 @@ class Coverages:
         return why_not_there(seen, self._catalog)
 
     def facts(self) -> list[dict[str, Any]]:
-        """For the file that ``status`` reads."""
+        """Return the facts for the status file."""
         found = []
         for number, volume in enumerate(self._volumes):
             said = self._said.get(number)

@@ -1,4 +1,4 @@
-"""The processes that watch: starts them, reads them, and restarts one that died or hangs.
+"""Starts the processes that watch, reads their reports, and restarts a dead or hanging process.
 
 The volumes of one file server share a process, because it may wait for the server for ever; all
 volumes on local file systems share another. There are never more than ``_MOST`` processes.
@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from hashscan.fs.volume import Volume
     from hashscan.watch.source import Changed, Lost, Told
 
-#: Seconds without a sign of life after which a process hangs; it gives one every five.
+#: Seconds without a sign of life after which a process counts as hanging; it gives a sign every
+#: five seconds.
 SILENT = 60.0
-#: Seconds until a process that died is started again: at first, and twice as long each time up to.
+#: Seconds until a dead process is started again: the first pause, which doubles each time, and the
+#: longest pause ...
 _FIRST, _LONGEST = 1.0, 300.0
-#: ... but the first again where it had lasted for so long.
+#: ... but the first pause again if the process lived for so many seconds.
 _LASTED = 60.0
 #: Processes for file servers; if there are more servers, some share a process.
 _MOST = 32
@@ -38,7 +40,7 @@ _ANSWERS_AGAIN = 5.0
 
 
 class _Watch:
-    """One process, or the place of one that is to be started."""
+    """One process, or the place of a process that will be started."""
 
     def __init__(self, numbers: list[int]) -> None:
         self.numbers = numbers
@@ -51,10 +53,10 @@ class _Watch:
 
 
 class Watches:
-    """All of them.
+    """All processes that watch.
 
     Attributes:
-        deaths: how often one died, or was given up.
+        deaths: number of processes that died or were given up.
     """
 
     def __init__(
@@ -70,12 +72,12 @@ class Watches:
         is_silent: Callable[[int], bool],
         silent_after: float = SILENT,
     ) -> None:
-        """Start them.
+        """Start the processes.
 
-        ``on_again`` gets the volumes of a process that is started again: changes in the meantime
-        were not seen. ``on_silent`` gets the volumes of a process that hangs. ``is_silent`` says
-        whether a volume does not answer: then it is watched once it does. ``before_fork``: see
-        ``scan.pool``.
+        ``on_again`` gets each volume of a process that is started again: changes in the meantime
+        were lost. ``on_silent`` gets each volume of a hanging process. ``is_silent`` returns
+        whether a volume does not answer: the watch of such a volume starts when it answers.
+        ``before_fork``: see ``scan.pool``.
         """
         self._volumes = volumes
         self._modes = modes
@@ -92,16 +94,16 @@ class Watches:
 
     @property
     def connections(self) -> list[Connection]:
-        """What to listen to."""
+        """Return the connections of the processes."""
         return [one.process.connection for one in self._watches if one.process is not None]
 
     @property
     def pids(self) -> list[int]:
-        """Of the processes that there are."""
+        """Return the ids of the running processes."""
         return [one.process.pid for one in self._watches if one.process and one.process.pid]
 
     def take(self, ready: Collection[Connection]) -> list[Changed | Lost]:
-        """What changed, or was lost, as told by the processes that are ready."""
+        """Return the changes and losses that the ready processes report."""
         found: list[Changed | Lost] = []
         for one in list(self._watches):
             if one.process is None or one.process.connection not in ready:
@@ -121,13 +123,13 @@ class Watches:
                 yield one
 
     def step(self) -> None:
-        """Start what is due, and give up what hangs."""
+        """Start due processes, and give up hanging processes."""
         now = time.monotonic()
         for one in list(self._watches):
             if one.process is None:
                 if now >= one.again:
                     self._start(one)
-            # What it has said and nobody has heard yet is a sign of life, too.
+            # A message that was not read yet is a sign of life, too.
             elif now - one.process.heard > self._silent_after and not one.process.connection.poll():
                 self._ended(
                     one,
@@ -167,7 +169,7 @@ class Watches:
             self._start_process(one)
 
     def _regrouped(self, numbers: list[int]) -> list[_Watch]:
-        """New places for these volumes and all watched volumes, whose processes end."""
+        """Return new places for these and all watched volumes; end their processes."""
         for one in [one for one in self._watches if one.process is not None]:
             assert one.process is not None
             one.process.close()
@@ -216,7 +218,7 @@ class Watches:
         self._coverage.awaits_no_more(one.numbers)
 
     def close(self) -> None:
-        """End them all."""
+        """End all processes."""
         for one in self._watches:
             if one.process is not None:
                 one.process.close()
@@ -224,7 +226,7 @@ class Watches:
 
 
 def _grouped(volumes: Sequence[Volume], numbers: Iterable[int]) -> list[list[int]]:
-    """Groups of volumes that share a process: one for each file server, one for local disks."""
+    """Return groups of volumes that share a process: one a file server, one for local disks."""
     mounts = MountTable(())
     with suppress(OSError):
         mounts = mounts_now()
