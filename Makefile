@@ -162,6 +162,7 @@ bench-daemon: install
 format: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIN)/python tests/support/house_tree.py
 
 clean:
 	git clean -fdX

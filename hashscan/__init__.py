@@ -1,6 +1,6 @@
-"""hashscan: finds known material on hosting servers by digest and quarantines it.
+"""Finds known material on hosting servers by digest, and quarantines it.
 
-It reads bytes and computes digests; it never opens, renders or shows content.
+It only hashes content; it never renders, displays or sends it.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Reads the members of archives as streams: nothing is extracted, and everything has a bound.
+"""Reads members of tar and zip archives as streams within bounds; extracts nothing.
 
 ``budget``      how much one archive may cost, and the error beyond it
 ``tar``         tar files: ustar, GNU and pax

@@ -1,4 +1,4 @@
-"""The audit log: what happened, and who did it, in files that are only appended to.
+"""The audit log: files that only grow, with each event and the person behind it.
 
 ``log`` writes, ``reader`` reads, ``verify`` finds changes and gaps. ``line`` is the format of a
 line, ``head`` that of the head file, ``repair`` finds the end of the log after a kill. ``events``

@@ -1,4 +1,4 @@
-"""The command line: thin click commands over ``hashscan.jobs``, each in a module of its own.
+"""The command line: thin click commands over ``hashscan.jobs``, one module each.
 
 A command's module is imported only when it is called: ``hashscan --version`` and completion must
 not wait for libraries that they do not use.

@@ -1,4 +1,4 @@
-"""From a YAML file to typed, validated settings; every error at once, with line and fix.
+"""Reads the YAML file into typed, checked settings; reports all errors, with line and fix.
 
 ``loader.load`` reads a file, ``settings`` holds the types that everything else follows: the
 checks, the texts of errors, ``config.example.yaml`` and ``config show``.

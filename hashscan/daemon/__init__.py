@@ -1,1 +1,1 @@
-"""The daemon: what watches, keeps up and steps aside, put together from the rooms below."""
+"""The daemon: watches, rescans, syncs, asks, acts; a loop over the rooms below."""

@@ -1,4 +1,4 @@
-"""The only code that touches customers' files, always by descriptor, never by joined path.
+"""The only code that touches customers' files: by descriptor, never by a joined path.
 
 ``beneath`` opens directories and files below a volume's root, ``listing`` reads directories,
 ``reading`` reads content without disturbing the page cache, ``rename`` moves names without

@@ -1,1 +1,1 @@
-"""Composition: from settings and a command's options to a job with all its parts."""
+"""Puts the parts of one job together, from settings and a command's options."""

@@ -1,1 +1,1 @@
-"""Metrics for Prometheus: what ``status`` shows, and what the daemon counts, as numbers."""
+"""Metrics for Prometheus: the facts of ``status`` and the daemon's counters."""

@@ -1,1 +1,1 @@
-"""HTTP with bounds, and its faults in words; for whatever talks to another machine."""
+"""HTTP with bounds on time and size, and its faults in words."""

@@ -1,1 +1,1 @@
-"""Notices of hotlines and authorities: read, stored, and followed until each item is settled."""
+"""Notices of hotlines and authorities: reads, stores and follows them."""

@@ -1,4 +1,4 @@
-"""Notifications: messages about events of the audit log, for administrators and customers.
+"""Notifications: messages about events, for administrators and customers.
 
 The audit log is the source. ``events`` selects the events for a receiver, and removes facts that it
 may not get; ``outbox`` keeps messages that were not sent yet; ``dispatch`` forms messages and sends

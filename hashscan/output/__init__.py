@@ -1,4 +1,4 @@
-"""The output stage: ``text`` for people, ``jsonl`` for programs; siblings with one interface."""
+"""Prints results: text for people, JSON lines for programs, the progress bar."""
 
 from __future__ import annotations
 

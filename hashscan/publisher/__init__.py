@@ -1,4 +1,4 @@
-"""The publisher's side of the signed repository (TUF): static files that any web server can hold.
+"""The publisher's side of the signed repository (TUF): makes and signs static files.
 
 ``keys`` makes and reads the keys, ``publish`` makes and renews the roles, ``versions`` adds
 filters, ``targets`` puts the files of a version into the ``repository`` directory, ``clock`` says

@@ -1,4 +1,4 @@
-"""The quarantine: a store of isolated files that is its own journal.
+"""The quarantine: a store of isolated files that is its own journal; the brakes.
 
 ``records``     what is known about one isolated file, and its JSON form
 ``store``       the directory that holds records and contents, its lock and its durable writes

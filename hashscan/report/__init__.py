@@ -1,1 +1,1 @@
-"""The periodic report: ``figures`` computes it, the other modules print it."""
+"""The periodic report: computes the figures, and prints them in four formats."""

@@ -1,4 +1,4 @@
-"""The scan: walk, hash, ask the filters, confirm, act.
+"""The scan: walks, hashes, asks the filters, confirms, acts.
 
 ``engine`` is the process that hands out directories, writes the catalog and acts.
 ``worker`` handles one directory in a worker process, and ``hashing`` hashes one file. ``pool``

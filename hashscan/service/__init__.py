@@ -1,4 +1,4 @@
-"""The reference central service, for pilots, demos and tests: answers whether a digest is known.
+"""The reference central service, for pilots and tests: answers whether a digest is known.
 
 ``data`` has its directory, ``users`` its users, ``limits`` the rates, ``audit`` the record of
 questions, ``app`` the HTTP side, ``serve`` the process. It needs the extra ``service``.

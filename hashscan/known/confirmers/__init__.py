@@ -1,1 +1,1 @@
-"""Confirmers, which give verdicts: the central service, or an index of local lists."""
+"""Sources of verdicts: the central service, or an index of local lists."""

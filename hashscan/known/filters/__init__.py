@@ -1,1 +1,1 @@
-"""Makes, checks and asks filter files."""
+"""Filter files: builds, opens, checks, queries and patches them."""

@@ -1,1 +1,1 @@
-"""Reads and sorts published digest lists: their kinds, entries and categories."""
+"""Digest lists: recognises their formats, reads, classifies and sorts their entries."""

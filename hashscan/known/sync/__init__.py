@@ -1,4 +1,4 @@
-"""The agent's side of the signed repository (TUF): fetches filters, checks them, and switches.
+"""The agent's side of the signed repository (TUF): fetches, checks and switches filters.
 
 ``layout`` has the names and the metadata that the publisher and the agent share. ``fetcher``
 fetches, ``trust`` decides whether files are authentic and recent, ``client`` is the sync, ``apply``

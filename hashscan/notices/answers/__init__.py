@@ -1,1 +1,1 @@
-"""Answers to notices: a receipt, the decision for each item, and a statement for the customer."""
+"""Answers to notices: receipt, decision, and the statement for the customer."""

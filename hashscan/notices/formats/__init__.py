@@ -1,1 +1,1 @@
-"""The formats in which notices arrive, one file each; ``intake`` tries them in order."""
+"""The formats of notices, one file each; ``intake`` tries them in order."""

@@ -1,1 +1,1 @@
-"""Finds the file of a URL as the web servers of this machine do, without a request to them."""
+"""Finds the file of a URL from the web server's configuration, without a request."""

@@ -1,4 +1,4 @@
-"""The intake of notices over HTTP, and the link checker (docs/notices.md, "Over HTTP").
+"""Takes notices over HTTP, and answers the link checker.
 
 ``tokens`` has the senders' tokens, ``form`` reads a report, ``box`` stores it, ``links`` is the
 link checker, ``record`` the audit, ``app`` the HTTP side, ``serve`` the process.
