@@ -9,8 +9,8 @@ with consistent snapshots: ``metadata/`` holds ``N.root.json``, ``N.targets.json
 - ``CATEGORY/patch-from-SHA256.zst``: the patch that turns the earlier filter file with that SHA-256
 into the current file (see ``filters.patch``), as one zstd frame;
 - ``CATEGORY/TIER.zst`` and ``CATEGORY/TIER-patch-from-SHA256.zst``: the same for a tier of the
-  filter (``sizes``, ``heads``; see ``filters.tiers``), where every digest of the set has what it
-  tells by. An agent that does not know tiers does not ask for them.
+  filter (``sizes``, ``heads``; see ``filters.tiers``), if every digest of the set has a key for the
+  tier. An agent that does not know tiers does not ask for them.
 
 Each target's ``custom`` has one object under ``hashscan``: ``FilterTarget``, ``PatchTarget``,
 ``TierTarget`` or ``TierPatchTarget``. It carries the whole metadata of the filter, or tier, so that
