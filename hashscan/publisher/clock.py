@@ -36,7 +36,7 @@ def _places(keys: Sequence[str]) -> Iterator[str]:
 
 
 def _kept(keys: Sequence[str]) -> Timeline | None:
-    """The timeline that was kept last; ``None``: there is none, or it is damaged."""
+    """The newest kept timeline; ``None`` if there is none, or all are damaged."""
     found = []
     for path in _places(keys):
         try:

@@ -1,7 +1,8 @@
 """The publisher's keys: Ed25519, one PEM file (PKCS #8) each, ``ROLE-NUMBER.pem``.
 
-Root and targets keys belong off line; snapshot and timestamp keys stay where the repository is
-refreshed. A file may be encrypted (``openssl pkcs8 -topk8``); its passphrase is then asked for.
+Root and targets keys belong off line; snapshot and timestamp keys are kept on the machine that
+refreshes the repository. A file may be encrypted (``openssl pkcs8 -topk8``); its passphrase is then
+asked for.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ def keep_pin(directory: str, content: bytes) -> None:
 
 
 def read_pin(directories: Sequence[str]) -> bytes:
-    """The first root, as it was kept beside the keys.
+    """The bytes of the first root, which is kept beside the keys.
 
     Raises:
         UsageError: no directory has it, or two have different ones.

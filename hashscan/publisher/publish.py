@@ -1,4 +1,7 @@
-"""Makes a repository, renews what expires, changes keys. ``versions`` adds filters to it."""
+"""Makes a repository, renews expiring metadata, and changes keys.
+
+``versions`` adds filters to it.
+"""
 
 from __future__ import annotations
 
@@ -60,14 +63,14 @@ class RoleState:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What a command left.
+    """The result of a command on a repository.
 
     Attributes:
         directory: the repository.
         roles: state of each role.
-        keys: for ``init`` and ``rotate``, ids of the keys that were made, by role.
+        keys: for ``init`` and ``rotate``, ids of new keys by role.
         removed_keys: ids that are not trusted any more.
-        warnings: what expires soon, in sentences.
+        warnings: sentences about metadata that expires soon.
     """
 
     directory: str
@@ -107,7 +110,7 @@ class Signing:
         return len(set(wanted.keyids) & set(self._signers)) >= wanted.threshold
 
     def require(self, root: Metadata[Root], *roles: str) -> None:
-        """Refuse to begin what cannot be signed.
+        """Refuse to begin if the result could not be signed.
 
         Raises:
             UsageError: keys are missing; the text says which.
@@ -123,7 +126,7 @@ class Signing:
                 )
 
     def renew(self, repository: Repository, *roles: str) -> None:
-        """Give ``roles`` their next version and expiry, and sign them; root is not one of them."""
+        """Give ``roles`` their next version and expiry, and sign them; root is not among them."""
         if "targets" in roles:
             self._next(repository, repository.targets, "targets")
             version = repository.targets.signed.version
@@ -176,7 +179,7 @@ def open_newest(directory: str, keys: Sequence[str], *, continue_older: bool = F
 
     Raises:
         UsageError: there is no repository, or the root is not kept beside the keys.
-        RepositoryRefusedError: it is not what its keys signed, or an older state.
+        RepositoryRefusedError: its keys did not sign it, or it is an older state.
     """
     repository = open_repository(directory, read_pin(keys))
     for role, version in read_published(keys).items():
@@ -218,9 +221,9 @@ def init(
     """Make keys and an empty repository.
 
     Args:
-        directory: made where it is missing; must be empty.
-        keys: directory of the keys; must lie outside of ``directory`` and hold none yet.
-        counts: keys of a role, default 1.
+        directory: made if it is missing; must be empty.
+        keys: directory of the keys; must be outside ``directory`` and hold no keys yet.
+        counts: number of keys of a role, default 1.
         thresholds: how many of them must sign, default 1.
         terms: how long a role's metadata is valid, default ``TERMS``.
         now: default now.
@@ -300,9 +303,9 @@ def refresh(
     clock_is_right: bool = False,
     now: datetime | None = None,
 ) -> Published:
-    """Renew what expires: snapshot and timestamp always, the others in their last third.
+    """Renew snapshot and timestamp always, the other metadata in the last third of their term.
 
-    Targets and root are renewed only where their keys are at hand. ``continue_older``: see
+    Targets and root are renewed only if their keys are at hand. ``continue_older``: see
     ``open_newest``; then the targets keys are needed. ``clock_is_right``: see ``check_clock``.
 
     Raises:
@@ -393,7 +396,7 @@ def rotate(
         now: default now.
 
     Raises:
-        UsageError: keys are missing, or it is not said which one is to go.
+        UsageError: keys are missing, or the caller does not name the key to remove.
         RepositoryRefusedError: the repository is not what its keys signed.
         StateError: it cannot be written.
     """
@@ -458,7 +461,7 @@ def published(
     keys: dict[str, list[str]] | None = None,
     removed: tuple[str, ...] = (),
 ) -> Published:
-    """What a command left, with a warning for each role that expires soon."""
+    """The result of a command, with a warning for each role that expires soon."""
     roles = tuple(
         RoleState(
             role,

@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T", Root, Targets, Snapshot, Timestamp)
 _LONGEST = 64 << 20  # bytes of one metadata file of our own
-#: Seconds that a file stays after no metadata names it: an agent may be half-way through a sync.
+#: Seconds for which a file is kept after no metadata names it: an agent's sync may still need it.
 KEEP = 86400.0
 
 
 @dataclass(slots=True)
 class Repository:
-    """A repository whose signatures were checked; what expired is none the less read.
+    """A repository whose signatures were checked; expired metadata is read, too.
 
     Attributes:
         directory: its path.
@@ -57,10 +57,10 @@ class Repository:
     timestamp: Metadata[Timestamp]
 
     def write(self) -> None:
-        """Publish: everything that is new, and the timestamp last.
+        """Publish all new files and metadata, the timestamp last.
 
         Raises:
-            StateError: it cannot be written; agents see what they saw.
+            StateError: it cannot be written; agents still see the state before.
         """
         root, targets, snapshot = self.root.signed, self.targets.signed, self.snapshot.signed
         with explained(self.directory):
@@ -87,7 +87,7 @@ class Repository:
             replace_file(path, self.root.to_bytes(), 0o644)
 
     def target_path(self, path: str, sha256: str) -> str:
-        """Where the file of a target lies."""
+        """The path of a target's file."""
         return os.path.join(
             self.directory, TARGETS_DIRECTORY, *target_file(path, sha256).split("/")
         )
@@ -148,12 +148,13 @@ class Repository:
 def open_repository(directory: str, pin: bytes) -> Repository:
     """Read the newest state, and check every signature from the first root on.
 
-    ``pin`` is the first root as it was kept beside the keys. Whoever can write the directory could
-    put another one there that names his keys beside ours, and have us sign what he wrote.
+    ``pin`` is the first root, kept beside the keys. Without it, an attacker who can write the
+    directory could put a root there that names the attacker's keys beside ours, and make us sign
+    forged metadata.
 
     Raises:
         UsageError: there is no repository.
-        RepositoryRefusedError: something in it is not what its keys signed.
+        RepositoryRefusedError: a file in it was not signed by its keys.
     """
     try:
         path = os.path.join(directory, METADATA_DIRECTORY, FIRST_ROOT)
@@ -233,7 +234,7 @@ def locked(directory: str) -> Iterator[None]:
 
     Raises:
         UsageError: there is no such directory, or a customer's link leads to it.
-        LockedError: another one publishes.
+        LockedError: another publisher works on it.
     """
     try:
         with opened_named(os.fsencode(directory)) as named:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version of a part: what it is, where its unpacked file lies, and where it is published."""
+    """A version of a part: its metadata, the path of its unpacked file, and its published path."""
 
     metadata: FilterMetadata | TierMetadata
     path: str
@@ -48,7 +48,7 @@ class Version:
 
 
 def unpacked(repository: Repository, category: str, part: PartName, path: str) -> Version | None:
-    """The version that is published now, at ``path`` with its metadata; ``None``: there is none.
+    """The published version, unpacked at ``path``, with its metadata; ``None`` if there is none.
 
     Raises:
         FilterError: it is not the file that was published.
@@ -106,13 +106,13 @@ def replace(
     Args:
         repository: to be changed.
         category: of the part.
-        part: which one.
-        before: the version that is published.
-        now: the new one; ``None``: there is none any more.
+        part: name of the part.
+        before: the published version.
+        now: the new version; ``None``: the part is removed.
         patches: earlier versions to serve a patch from.
 
     Raises:
-        FilterError: a published patch is not what was published.
+        FilterError: a published patch was changed.
         StateError: it cannot be written.
     """
     targets = repository.targets.signed.targets
@@ -128,7 +128,7 @@ def replace(
     for name in [name for name in targets if name.startswith(of_part)]:
         gone = targets.pop(name)
         with explained(repository.directory), contextlib.suppress(FileNotFoundError):
-            # Agents may be half-way through a sync of it: it stays for ``store.KEEP`` from now on.
+            # An agent's sync may still need it: it is kept for ``store.KEEP`` from now on.
             touch(repository.target_path(name, gone.hashes["sha256"]))
     if now is None:
         return

@@ -45,15 +45,15 @@ if TYPE_CHECKING:
     from hashscan.model import Algorithm
     from hashscan.publisher.repository import Repository
 
-#: Room for digests to come, as a share of those that are there.
+#: Room for future digests, as a share of the present ones.
 HEAD_ROOM = 0.25
 #: Earlier versions that an agent may have and still be served a patch.
 PATCHES = 14
 #: A list may lose or win this share of its digests; more needs somebody's word that it is meant.
 SHRINK, GROW = 0.1, 1.0
-#: Digests that are looked up in the version before, to see how many stayed.
+#: Number of digests that are looked up in the version before, to estimate how many remain.
 SAMPLE = 200_000
-#: Below that many digests every change is a large one, and none is refused for it.
+#: With fewer digests every change is a large share, so no change is refused.
 SMALL = 1000
 
 
@@ -63,9 +63,9 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 @contextlib.contextmanager
 def _workplace() -> Iterator[str]:
-    """A directory for what is made before it is published; those of killed publishers are removed.
+    """A directory for unpublished files; directories of killed publishers are removed.
 
-    It is where Python makes temporary files, e.g. in ``TMPDIR``.
+    It is in Python's directory for temporary files, e.g. ``TMPDIR``.
     """
     with closing(os.open(tempfile.gettempdir(), _DIRECTORY)) as above:
         remove_leftovers(above, lambda name: name.startswith(_WORKPLACE))
@@ -79,7 +79,7 @@ def _workplace() -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """A published patch: the SHA-256 of its base, and its bytes as they are fetched."""
+    """A published patch: the SHA-256 of its base, and its packed length in bytes."""
 
     base: str
     length: int
@@ -87,20 +87,20 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class AddedVersion:
-    """What ``add`` published.
+    """The result of ``add``.
 
     Attributes:
         published: the repository's roles.
-        metadata: of the category's filter as it is now.
-        before: digests of the version before; ``None`` where it is the first.
-        changed: false where the list is the same as before.
+        metadata: of the category's new filter.
+        before: number of digests of the version before; ``None`` for the first version.
+        changed: false if the list is the same as before.
         anew: whether the filter got a new capacity, so that every agent fetches it whole.
         digests: distinct digests by algorithm.
-        length: bytes of the whole file as it is fetched.
-        patches: those that agents may fetch instead, from the newest base on.
+        length: of the packed whole file, in bytes.
+        patches: patches that agents may fetch instead, from the newest base on.
         lists: what was taken from each list.
         tiers: what was published beside the filter, and what could not be.
-        tiers_changed: tiers that were published anew.
+        tiers_changed: tiers with a newly published version.
         tiers_gone: tiers that the version before had, and this one has not.
         tiers_length: bytes of each tier as it is fetched whole.
     """
@@ -146,9 +146,10 @@ def add(
         directory: the repository.
         keys: directories with the keys of targets, snapshot and timestamp.
         category: name of the category.
-        inputs: digest lists: the whole known set as it now is. What it lacks is withdrawn.
-        error_rate: see ``build``; another one than before makes the filter anew.
-        head_room: share of the digests to leave room for where the filter is made anew.
+        inputs: digest lists: the whole present known set. Digests that it lacks are withdrawn.
+        error_rate: see ``build``; a changed rate makes a filter with a new geometry.
+        head_room: room for further digests in a filter with a new geometry, as a share of the
+            digests.
         patches: earlier versions to serve a patch from.
         allow_large_change: publish even if many digests come or go.
         skip_invalid: see ``build``.
@@ -165,7 +166,7 @@ def add(
         UsageError: keys are missing, an option cannot be used, or the change is large.
         DigestListError: a list cannot be used.
         RepositoryRefusedError: the repository is not what its keys signed.
-        StateError: it cannot be written; agents see what they saw.
+        StateError: it cannot be written; agents still see the state before.
     """
     if not is_category(category):
         raise UsageError(
@@ -289,7 +290,7 @@ def _current_tiers(repository: Repository, category: str, work: str) -> dict[Tie
 def _tier_capacities(
     area: ListStaging, old: Mapping[TierName, Version], head_room: float
 ) -> dict[TierName, int]:
-    """Keys that each tier gets room for: as before where they fit, so that patches do."""
+    """Capacity of each tier: the one before if the keys fit, so that patches fit, too."""
     found = {}
     for name in TIER_NAMES:
         count = area.tier_count(name) or 0
@@ -307,7 +308,7 @@ def _replace_tier(
     made: Version | None,
     patches: int,
 ) -> bool:
-    """Publish a tier, or that there is none; whether that is news."""
+    """Publish a tier, or its removal; return whether anything changed."""
     if old is None and made is None:
         return False
     if old is not None and made is not None and _is_same(old.metadata, made.metadata):
