@@ -1,6 +1,6 @@
 """``hashscan demo``: the whole job on a sample volume, and a self-test of the machine.
 
 ``workplace`` is the directory for it, ``sample`` makes the volume and its digest lists there,
-``tree`` looks at the volume without the agent's own code, ``stage`` runs commands, shows them and
-compares, and ``story`` tells it all in order.
+``tree`` reads the volume without the agent's own code, ``stage`` runs commands, shows them and
+compares, and ``story`` has the steps in order.
 """

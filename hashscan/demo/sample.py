@@ -31,7 +31,7 @@ _PADDING = 10_000  # digests that no file has
 
 _DEEP = b"/".join([b"a-directory-with-a-long-name-" + b"x" * 71] * 45)  # 4,544 bytes
 
-#: Where known files are planted, and what is nasty about the place.
+#: Paths of planted known files, and the difficulty of each path.
 PLACES: tuple[tuple[bytes, str], ...] = (
     (b"upload/.hidden/.photo.jpg", "a dotfile in a dot directory"),
     (b"upload/gallery [2019]/[x]/image[1].jpg", "brackets, which shells and globs take apart"),
@@ -47,7 +47,7 @@ PLACES: tuple[tuple[bytes, str], ...] = (
 _FIRST_LINK, _SECOND_LINK = PLACES[7][0], PLACES[8][0]
 _READ_ONLY, _ONE_BYTE = PLACES[5][0], PLACES[6][0]
 
-#: The digest lists: those of the known set, and the one whose digest was withdrawn since.
+#: The digest lists of the known set, and the list of the digest that was withdrawn later.
 LISTS = ("one-a-line.txt", "table.csv", "sums.sha256", "vics.json")
 WITHDRAWN = "withdrawn.txt"
 CONFIGURATION = "config.yaml"
@@ -56,17 +56,17 @@ VOLUME = "www"
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What was made, and what must be found.
+    """The sample volume, and the files that must be found.
 
     Attributes:
-        directory: holds ``www`` (the volume), ``lists`` and, later, all that the story makes.
-        seen: all of the volume that is no directory.
-        places: the nasty ones that this file system takes, and what is nasty.
+        directory: holds ``www`` (the volume), ``lists`` and, later, all files of the story.
+        seen: everything on the volume except directories.
+        places: difficult paths that this file system accepts, and the difficulty of each.
         known: names whose content is in the known set.
         false: names whose digest only the filter holds.
-        ordinary: a library file in the known set; ``innocent``: one that a list has in a
+        ordinary: a library file in the known set; ``innocent``: a library file that a list has in a
             category of innocent files.
-        left_out: what this file system does not take, for the reader.
+        left_out: paths that this file system does not accept, for the reader.
     """
 
     directory: str
@@ -114,7 +114,7 @@ def make(directory: str, files: int = FILES) -> Sample:
         directory=directory,
         seen=seen,
         places=tuple(place for place in PLACES if place[0] in contents),
-        # Whatever has one of the contents, so that a library with two equal files does no harm.
+        # All names with one of the contents, so that a library with two equal files does no harm.
         known=_with_content(seen, known),
         false=_with_content(seen, [contents[withdrawn]]),
         ordinary=ordinary,
@@ -149,7 +149,7 @@ def _copy_library(root: int, files: int) -> dict[bytes, int]:
 
 
 def _plant(root: int) -> tuple[dict[bytes, bytes], list[str]]:
-    """Write the known files and some that must not be found; by path, and what was left out."""
+    """Write the known files and some decoys; return contents by path, and what was left out."""
     contents: dict[bytes, bytes] = {}
     left_out = []
     for number, (path, why) in enumerate(PLACES):
@@ -176,7 +176,7 @@ def _plant(root: int) -> tuple[dict[bytes, bytes], list[str]]:
     return contents, left_out
 
 
-#: What file systems say to a name or a link that they do not take.
+#: Errors of file systems that do not accept a name or a link.
 _NOT_TAKEN = {errno.EILSEQ, errno.EINVAL, errno.ENAMETOOLONG, errno.EPERM, errno.EOPNOTSUPP}
 
 
@@ -201,7 +201,7 @@ def _hex(algorithm: str, content: bytes) -> str:
 
 
 def _write_lists(directory: str, known: list[bytes], withdrawn: bytes, innocent: bytes) -> None:
-    """Spread the known contents over lists of four kinds; ``innocent`` is listed as such."""
+    """Spread the known contents over lists of four kinds; ``innocent`` is listed as innocent."""
     os.mkdir(directory)
     parts = [known[number :: len(LISTS)] for number in range(len(LISTS))]
 

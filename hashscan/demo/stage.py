@@ -1,4 +1,4 @@
-"""What the story is told with: narration, real commands in their own processes, comparisons."""
+"""The story's tools: narration, real commands in their own processes, comparisons."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ class Stage:
         first: int = 1000,
         last: int = 0,
     ) -> str:
-        """Run hashscan in the demo's directory, and show the command and what it printed.
+        """Run hashscan in the demo's directory, and show the command and its output.
 
         Args:
             arguments: of the command.
-            code: the exit code that is expected.
+            code: the expected exit code.
             first: show this many lines of the output, and of the rest
             last: this many.
 
@@ -104,7 +104,7 @@ class Stage:
         if done.returncode == ExitCode.MATCHES:
             self._write("  (exit code 1: matches found)")
         if done.returncode == ExitCode.USAGE != code:
-            # The demo's own configuration is right: the machine stands in the way.
+            # The demo's own configuration is right, so the machine is at fault.
             why = next((one for one in reversed(lines) if one.startswith(_ERROR)), "").strip()
             raise MachineError(
                 f"the demo cannot go on, in step {self._step}: a command ended with exit code 2: "

@@ -1,4 +1,4 @@
-"""The demo's story: one step of the job after the other, told and compared."""
+"""The demo's story: the steps of the job in order, each explained and its result compared."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def run(
     """Run the demo.
 
     Args:
-        directory: where to make its directory; by default the system's directory for temporary
+        directory: the parent of its directory; by default the system's directory for temporary
             files.
         out: for the narration.
-        keep: leave the sample volume and the state where they are, and say where.
-        files: how many files of the library to copy.
+        keep: do not remove the sample volume and the state; print their path.
+        files: number of files of the library to copy.
         command: starts hashscan; by default this very one.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What the story needs beside the volume: names of directories, a password, a configuration."""
+"""The story's needs beside the volume: names of directories, a password, a configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo's own view of a tree, apart from ``hashscan.fs``: what is there, write, take away.
+"""The demo's own access to a tree, without ``hashscan.fs``: lists, writes and removes files.
 
 By descriptor throughout, since the sample volume is deeper than PATH_MAX. Nothing here is safe
 against an adversary: it works in the demo's own directory only.
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class SeenName(NamedTuple):
-    """One name as it was met; equal for two looks if nothing about it changed.
+    """The state of a name; two states are equal if nothing about the name changed.
 
     Attributes:
-        what: the SHA-256 of a file's content, the target of a symbolic link, else nothing.
-        inode: tells which names are links to one file.
+        what: the SHA-256 of a file's content, the target of a symbolic link, else empty.
+        inode: equal for names that are links to the same file.
     """
 
     mode: int
@@ -44,7 +44,7 @@ def look(root: str) -> dict[bytes, SeenName]:
         for path, folders, names, fd in os.fwalk(b".", dir_fd=top):
             if path == b"." and PRIVATE_DIRECTORY in folders:
                 folders.remove(PRIVATE_DIRECTORY)
-            for name in folders + names:  # links to directories stand among the folders
+            for name in folders + names:  # links to directories are among the folders
                 status = os.lstat(name, dir_fd=fd)
                 if not stat.S_ISDIR(status.st_mode):
                     found[os.path.join(path, name)[2:]] = _seen(fd, name, status)
@@ -71,7 +71,7 @@ def _seen(fd: int, name: bytes, status: os.stat_result) -> SeenName:
 
 
 def make_parent(root: int, path: bytes) -> tuple[int, bytes]:
-    """Open the directory of ``path``, made where it is missing; its descriptor and the last name.
+    """Open ``path``'s directory, made if missing; return its descriptor and the last name.
 
     The caller closes the descriptor.
     """
@@ -87,7 +87,7 @@ def make_parent(root: int, path: bytes) -> tuple[int, bytes]:
 
 
 def write(root: int, path: bytes, content: bytes, mode: int = 0o644) -> None:
-    """Make a new file with ``content``, and the directories that it lies in."""
+    """Make a new file with ``content``, and the directories above it."""
     parent, name = make_parent(root, path)
     with closing(parent):
         write_here(parent, name, content, mode)

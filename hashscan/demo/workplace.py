@@ -40,7 +40,7 @@ def terminating() -> Iterator[None]:
 
 @contextmanager
 def workplace(directory: str | None, out: IO[str], *, keep: bool) -> Iterator[str]:
-    """An empty directory; with ``keep`` it stays, and ``out`` is told where.
+    """An empty directory; with ``keep`` it is not removed, and its path is written to ``out``.
 
     Raises:
         UsageError: it cannot be made, or the disk is full.
