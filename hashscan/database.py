@@ -1,4 +1,4 @@
-"""hashscan's own SQLite files: how they are opened and migrated, and what their errors mean.
+"""Opens and migrates hashscan's own SQLite files, and explains their errors.
 
 Each kind of file is a ``Format``: its application id distinguishes it from any other SQLite file,
 and its version is in ``PRAGMA user_version``. Older versions are migrated, newer ones refused.
@@ -27,7 +27,7 @@ class Format:
 
     Attributes:
         name: with its article, as messages name the file.
-        application_id: 32 bits that tell it from other SQLite files.
+        application_id: 32 bits that distinguish it from other SQLite files.
         version: of the schema that this program writes.
         schema: SQL statements that make an empty file one of ``version``.
         migrations: SQL statements that bring version N to N + 1, by N.
@@ -116,10 +116,11 @@ class Format:
             return connection
 
     def connect_to_read(self, path: str) -> sqlite3.Connection | None:
-        """Open a file without changing it; ``None``: there is none, or nothing is in it yet.
+        """Open a file without changing it; ``None`` if it does not exist, or is still empty.
 
         Raises:
-            StateError: it is damaged, foreign, of another version than this program's, or no file.
+            StateError: it is damaged, foreign, of another version than this program's, or not a
+                file.
         """
         if not os.path.lexists(path):
             return None

@@ -120,7 +120,7 @@ def replace_file(path: str, content: bytes, mode: int = 0o600) -> None:
 
 
 def _hidden(parent: int, name: bytes) -> tuple[int, bytes]:
-    """A new, empty file with a temporary name for ``name``; those of killed writers are removed."""
+    """A new, empty file with a temporary name for ``name``; files of killed writers are removed."""
     text = os.fsdecode(name)
     remove_leftovers(parent, lambda entry: is_temporary_of(entry, text))
     hidden = os.fsencode(temporary_name(text))
@@ -179,7 +179,7 @@ def sync_directory(path: str) -> None:
     """Make the names in a directory survive a power cut, if its file system can do that.
 
     Raises:
-        OSError: EIO and the like.
+        OSError: e.g. EIO.
     """
     with opened_named(os.fsencode(path)) as directory:
         sync_names(directory.fd)
@@ -213,7 +213,7 @@ def touch(path: str) -> None:
     """Set a file's times to now.
 
     Raises:
-        OSError: it cannot be done, e.g. because there is no such file.
+        OSError: it cannot be done, e.g. because the file does not exist.
         UnsafePathError: a customer's link is on the way to it.
     """
     with opened_above(os.fsencode(path)) as (above, name):

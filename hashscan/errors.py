@@ -1,7 +1,7 @@
 """One error tree. Each class carries the exit code that the command line gives it.
 
-Every message tells three things: where, what happened, and what to do. Several exit
-codes may hold for one run; ``exit_code_of`` orders them.
+Every message has three parts: the place, the event, and the mend. Several exit codes may hold for
+one run; ``exit_code_of`` orders them.
 """
 
 from __future__ import annotations
@@ -67,12 +67,12 @@ class UnsafePathError(UsageError):
 
 
 class Finding(NamedTuple):
-    """One thing that is wrong with an input file.
+    """A fault in an input file.
 
     Attributes:
         where: file and line, e.g. ``/etc/hashscan/config.yaml:4: volumes[0].path``.
-        what: what is wrong.
-        fix: what to do about it; may be empty where ``what`` says it.
+        what: the fault.
+        fix: the mend; may be empty if ``what`` says it.
     """
 
     where: str
@@ -84,7 +84,7 @@ class Finding(NamedTuple):
 
 
 class FindingsError(UsageError):
-    """Everything that is wrong with an input, all at once."""
+    """All faults of an input, in a single error."""
 
     def __init__(self, summary: str, findings: list[Finding]) -> None:
         """Keep ``findings`` in file order; ``summary`` is the first line of the message."""
@@ -111,7 +111,7 @@ class LockedError(HashscanError):
 
 
 class FilterError(HashscanError):
-    """A filter is missing, damaged, expired or not what its metadata says. It is never used."""
+    """A filter is missing, damaged, expired or does not fit its metadata. It is never used."""
 
     exit_code = ExitCode.FILTER
 
@@ -121,7 +121,7 @@ class FilterExpiredError(FilterError):
 
 
 class RepositoryRefusedError(FilterError):
-    """What a repository serves is not authentic, whole and recent; the filter in use stays."""
+    """A repository's files are not authentic, whole and recent; the filter in use is kept."""
 
 
 class OtherMachineError(Exception):
@@ -187,13 +187,13 @@ class AuditLogError(HashscanError):
 
 
 class MachineError(HashscanError):
-    """The machine refuses what hashscan needs: files, memory, processes, space, /proc."""
+    """The machine refuses a needed resource: files, memory, processes, space, /proc."""
 
     exit_code = ExitCode.USAGE
 
 
 class QuarantineError(HashscanError):
-    """A file could not be moved to quarantine, or out of it. It is where it was.
+    """A file could not be moved to quarantine, or out of it. The file was not moved.
 
     Attributes:
         reason: one word for the report, e.g. ``read-only``, ``immutable``, ``no-space``.
@@ -211,24 +211,24 @@ class OutputError(HashscanError):
     """Results cannot be written: standard output is closed, full, or has lost its reader.
 
     Attributes:
-        why: what is wrong with standard output.
+        why: the fault of standard output.
     """
 
     exit_code = ExitCode.INTERRUPTED
 
     def __init__(self, why: str, consequence: str = "") -> None:
-        """``consequence`` says what was done without a report, and what follows."""
+        """``consequence`` names the work that was done without a report, and the next step."""
         self.why = why
         super().__init__("; ".join(filter(None, (why, consequence))))
 
 
 class InterruptError(HashscanError):
-    """Ctrl-C or SIGTERM; what was done is committed."""
+    """Ctrl-C or SIGTERM; finished work is committed."""
 
     exit_code = ExitCode.INTERRUPTED
 
 
-# Where several hold: 1, then 6, then 3 (design 4.1); a scan that did not end is never "nothing".
+# If several hold: 1, then 6, then 3 (design 4.1); a scan that did not end is never "nothing".
 _ORDER = (
     ExitCode.INTERRUPTED,
     ExitCode.INTERNAL,

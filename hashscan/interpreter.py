@@ -1,8 +1,8 @@
 """The Python that runs hashscan: isolated from its surroundings, and in UTF-8 mode.
 
-Isolated (``-I``): PYTHONPATH, a user's own packages and the current directory do not decide what
-root imports. UTF-8 mode (``-X utf8``): in a locale of another encoding the paths in JSON would name
-no file, and excludes with letters beyond ASCII would match none. The installed command
+Isolated (``-I``): root imports nothing from PYTHONPATH, a user's own packages or the current
+directory. UTF-8 mode (``-X utf8``): in a locale of another encoding the paths in JSON would name no
+file, and excludes with letters beyond ASCII would match none. The installed command
 (``packaging/bin/hashscan``) starts Python like that; ``require`` does for ``python -m hashscan``.
 
 This module imports only modules that are built into the interpreter's own library.

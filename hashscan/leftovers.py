@@ -35,7 +35,7 @@ def remove_leftovers(above: int, is_own: Callable[[str], bool]) -> None:
 
     Args:
         above: descriptor of the directory, also of one that was opened by its path only (O_PATH).
-        is_own: whether a name is one that only hashscan gives.
+        is_own: whether a name has a form that only hashscan uses.
     """
     with (
         contextlib.suppress(OSError),

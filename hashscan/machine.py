@@ -1,7 +1,7 @@
 """Faults of the machine, not of hashscan: limits, memory, disks, a missing /proc.
 
-An ``OSError`` that reaches the top of a command says what the kernel refused, but not which limit
-is reached, nor how to raise it. ``explain`` says both, for every command.
+An ``OSError`` that reaches the top of a command names the refusal of the kernel, but not the limit,
+nor how to raise it. ``explain`` says both, for every command.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def explain(error: BaseException) -> str | None:
 
 
 def as_machine_error(error: BaseException) -> MachineError | None:
-    """Turn an unexpected error into one that the machine caused; ``None``: it is our own fault."""
+    """The error of the machine behind an unexpected error; ``None``: it is a fault of hashscan."""
     text = explain(error)
     if text is not None:
         where = _where(error) if _number_of(error) not in {errno.ENOENT, errno.EAGAIN} else ""

@@ -1,8 +1,8 @@
 """The words of the project (docs/design.md, "Words") as frozen types, and the stages' Protocols.
 
 Paths of customers' files are ``bytes``: the part below the volume's root, without a leading
-slash. Digests are lower-case hexadecimal ``str`` wherever people or filters meet them, and raw
-``bytes`` in the catalog and between processes.
+slash. Digests are lower-case hexadecimal ``str`` in input, output and filters, and raw ``bytes`` in
+the catalog and between processes.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ PRIVATE_DIRECTORY = b".hashscan"
 
 
 def category_name(text: str) -> str | None:
-    """A category as a list or a person writes it, in the form that is compared and kept.
+    """A category from a list or a person, in the form that is compared and stored.
 
-    In lower case, with one ``-`` for whatever is neither letter, digit, ``_`` nor ``.``; ``None``
-    where nothing remains or more than 64 letters.
+    In lower case, with one ``-`` for each run of signs other than letters, digits, ``_`` and ``.``;
+    ``None`` if nothing remains or more than 64 letters.
     """
     name = _NOT_IN_CATEGORY.sub("-", text.strip().lower()).strip("-")
     return name if 0 < len(name) <= CATEGORY_LENGTH else None
@@ -60,7 +60,7 @@ EMPTY_DIGESTS: frozenset[Digest] = frozenset(
 
 
 class FileDigests(NamedTuple):
-    """Raw digests of one file's content; ``None`` where an algorithm was not computed."""
+    """Raw digests of one file's content; ``None`` for an algorithm that was not computed."""
 
     md5: bytes | None = None
     sha1: bytes | None = None
@@ -72,13 +72,13 @@ class FileDigests(NamedTuple):
         return None if raw is None else raw.hex()
 
     def as_dict(self) -> dict[str, str]:
-        """Algorithm to lower-case hex, without those that were not computed."""
+        """The computed digests: algorithm to lower-case hex."""
         return {
             name: raw.hex() for name, raw in zip(ALGORITHMS, self, strict=True) if raw is not None
         }
 
     def each(self) -> tuple[Digest, ...]:
-        """The digests, without those that were not computed."""
+        """The computed digests."""
         return tuple(
             Digest(name, raw.hex())
             for name, raw in zip(ALGORITHMS, self, strict=True)
@@ -87,7 +87,10 @@ class FileDigests(NamedTuple):
 
 
 class Stamp(NamedTuple):
-    """What tells that a file's content may have changed. Size in bytes, times in nanoseconds."""
+    """Size and times of a file: if they differ, its content may have changed.
+
+    Size in bytes, times in nanoseconds.
+    """
 
     size: int
     mtime_ns: int
@@ -95,7 +98,7 @@ class Stamp(NamedTuple):
 
 
 class Identity(NamedTuple):
-    """Which inode a name stands for."""
+    """Device and number of a name's inode."""
 
     device: int
     inode: int
@@ -144,7 +147,7 @@ class FilterHit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A file with at least one digest in a filter, as it was when it was hashed.
+    """A file with at least one digest in a filter, in its state at the time of the hashing.
 
     Attributes:
         volume: absolute path of the volume's root.
@@ -185,7 +188,7 @@ class Confirmer(Protocol):
     """Answers whether a digest is in the known set.
 
     Attributes:
-        name: what a record names as the source of the verdict, e.g. the service's URL.
+        name: the source of the verdict in records, e.g. the service's URL.
         remote: whether a question leaves this machine; verdicts of a remote one are remembered.
     """
 
@@ -241,12 +244,11 @@ class Confirmed:
 
 @dataclass(frozen=True, slots=True)
 class Acted:
-    """What was done about a match.
+    """The result of the action on a match.
 
     Attributes:
-        message: for the reader, why it was held, allowed or only reported; empty where all went
-            well.
-        problem: a one-word reason where an action was tried and failed.
+        message: for the reader, why it was held, allowed or only reported; empty if all went well.
+        problem: a one-word reason if an action was tried and failed.
         remaining_links: names of the inode that are still outside the quarantine, as far as the
             link count tells.
         hold: id of the hold that has the file, of a match that a brake holds.
@@ -264,13 +266,13 @@ class Actor(Protocol):
     """The act stage: report, hold or quarantine."""
 
     def act(self, match: Confirmed) -> Acted:
-        """Act on one match; an action that fails is told in the result, never raised."""
+        """Act on one match; a failed action is reported in the result, never raised."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class MatchEvent:
-    """A match and what was done about it, for the output stage."""
+    """A match and the result of its action, for the output stage."""
 
     match: Confirmed
     acted: Acted
@@ -324,12 +326,12 @@ class Summary:
 
     @property
     def files(self) -> int:
-        """Everything met that is not a directory which was entered."""
+        """Number of all found names, except directories that were entered."""
         return self.hashed + self.unchanged + sum(self.skipped.values()) + self.problems
 
 
 class Tier(Protocol):
-    """What tells, with a look at less than all of it, that a file cannot be known."""
+    """A small filter that rules a file out by its size or its first block."""
 
     version: str
 
@@ -339,7 +341,7 @@ class Tier(Protocol):
 
 
 class Tiers(NamedTuple):
-    """The tiers of a filter; ``None`` where not every digest of the set has what they tell by.
+    """The tiers of a filter; ``None`` for a tier for which a digest of the set has no key.
 
     Attributes:
         sizes: holds the sizes of all known files, see ``size_key``.
@@ -351,7 +353,7 @@ class Tiers(NamedTuple):
 
     @property
     def names(self) -> tuple[TierName, ...]:
-        """Of those that are there."""
+        """Names of the existing tiers."""
         return tuple(name for name, one in zip(TIER_NAMES, self, strict=True) if one is not None)
 
 
@@ -361,11 +363,10 @@ def size_key(size: int) -> bytes:
 
 
 def head_key(head: bytes | memoryview) -> bytes:
-    """A content's first ``HEAD_LENGTH`` bytes, or all of it where it is shorter, as a key.
+    """The key of a content's first ``HEAD_LENGTH`` bytes, or of a whole shorter content.
 
     XXH3 with 128 bits and seed 0, in its canonical form (as xxh128sum writes it). It is no
-    cryptographic hash, and need not be one: whoever makes another file with the same key only has
-    it hashed.
+    cryptographic hash, and need not be one: an attacker's file with the same key is only hashed.
     """
     return xxh3_128_digest(head)
 
@@ -383,7 +384,7 @@ class Filter(Protocol):
         ...
 
     def among(self, digests: Sequence[bytes]) -> list[int]:
-        """Which of ``digests``, by their indices, the filter holds: ``in`` for many at a time."""
+        """Indices of the ``digests`` that the filter holds: ``in`` for many at a time."""
         ...
 
 
@@ -403,7 +404,7 @@ def hits(filters: Sequence[Filter], digests: FileDigests) -> tuple[FilterHit, ..
 
 
 def filterset_of(filters: Sequence[Filter]) -> str:
-    """What tells this set of filters from another."""
+    """The identity of this set of filters."""
     return " ".join(
         sorted(
             f"{one.category}={one.version}"

@@ -17,7 +17,8 @@ def step_aside() -> list[str]:
     """Give this process, and what it forks later, the lowest CPU and I/O priority.
 
     Returns:
-        what could not be had, each with why; a service manager's rules may forbid it.
+        each priority that could not be set, with the reason; a service manager's rules may forbid
+            it.
     """
     trouble = []
     try:

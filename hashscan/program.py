@@ -25,7 +25,7 @@ _TICK = 0.5
 
 
 class Ran(NamedTuple):
-    """What became of a program.
+    """The result of a program.
 
     Attributes:
         code: its exit code; negative: the signal that ended it.

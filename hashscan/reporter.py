@@ -1,4 +1,4 @@
-"""The output stage: what a scan reports while it works, and how far it is."""
+"""The output stage: a scan's reports while it works, and its progress."""
 
 from __future__ import annotations
 

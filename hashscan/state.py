@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class State:
-    """Paths below the state directory, which is made with mode 0700 where it is missing.
+    """Paths below the state directory, which is made with mode 0700 if it is missing.
 
     Attributes:
         directory: absolute path.
@@ -134,10 +134,10 @@ class State:
         return other
 
     def lock(self) -> Lock:
-        """Be the only one that scans with this state, until the block ends.
+        """Be the only process that scans with this state, until the block ends.
 
         Raises:
-            LockedError: another one does.
+            LockedError: another process does.
         """
         return Lock(self.lock_file)
 
@@ -186,7 +186,7 @@ class Lock:
     """
 
     def __init__(self, path: str) -> None:
-        """Take it at once or not at all.
+        """Take the lock without waiting.
 
         Raises:
             LockedError: another process has it.

@@ -29,9 +29,9 @@ def shown(path: bytes | str) -> str:
     """A path for a terminal or a log line: one line, printable, unambiguous.
 
     A file name must not be able to forge a line, move the cursor, hide its ending, or look like
-    another one. What Unicode calls other or separator (control and format characters, marks that
-    turn the direction of writing, unassigned ones, spaces but the usual one) is escaped, and so is
-    the backslash.
+    another one. All characters that Unicode calls other or separator (control and format
+    characters, marks that turn the direction of writing, unassigned ones, spaces but the usual one)
+    are escaped, and so is the backslash.
     """
     text = os.fsdecode(path)
     if text.isprintable() and "\\" not in text:
@@ -52,7 +52,7 @@ def names_of(paths: Sequence[bytes | str], most: int = 5) -> str:
 
 
 def one_line(text: str) -> str:
-    """A message as one printable line; what is escaped in it already stays as it is."""
+    """A message as one printable line; existing escapes in it are not escaped again."""
     parts = [part.strip() for part in text.splitlines()]
     text = " | ".join(part for part in parts if part)
     if text.isprintable():
