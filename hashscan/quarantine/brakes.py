@@ -31,7 +31,7 @@ class Brakes:
         limits: BrakeLimits,
         *,
         events: HoldEvents,
-        files_of: Callable[[bytes], int | None] = lambda _volume: None,
+        files_of: Callable[[bytes], int | None],
         accounts: Accounts | None = None,
     ) -> None:
         """Open nothing yet: a daemon forks the process that acts after this.

@@ -4,6 +4,7 @@ import os
 import pwd
 from contextlib import closing
 
+import isolating
 import pytest
 from brake_matches import Events, Moving, match
 
@@ -15,7 +16,19 @@ from hashscan.quarantine.brakes import Brakes
 from hashscan.quarantine.hold_types import HoldKind
 from hashscan.quarantine.holds import Holds
 
+
+def unknown(_volume):
+    """No scan has counted the files of this volume yet."""
+    return
+
+
 USERS = {"first": 1000, "mallory": 1001, "alice": 1002, "lxd": 998, "root": 0}
+
+
+@pytest.fixture
+def memory():
+    with isolating.in_memory() as directory:
+        yield directory
 
 
 @pytest.fixture
@@ -69,7 +82,9 @@ def test_a_customer_with_a_range_has_only_his_own_files_held(memory, subuid):
     limits = BrakeLimits(owners=5, files=20, per_hour=50)
     path, moving = str(memory / "holds.sqlite3"), Moving()
     with closing(
-        Brakes(moving, path, limits, events=Events(), accounts=Accounts(str(subuid)))
+        Brakes(
+            moving, path, limits, events=Events(), files_of=unknown, accounts=Accounts(str(subuid))
+        )
     ) as brakes:
         copies = [brakes.act(match(f"m/{n}", 100_000 + n)).action for n in range(30)]
         others = [brakes.act(match(f"{uid}/f", uid)).action for uid in range(5000, 5004)]
@@ -89,7 +104,9 @@ def test_copies_that_come_and_go_all_day_are_held_but_not_all_listed(memory, mon
     monkeypatch.setattr(admission, "_MOST_LISTED", 10)
     path, moving = str(memory / "holds.sqlite3"), Moving()
     for turn in range(2):  # another process counts what is listed already
-        with closing(Brakes(moving, path, BrakeLimits(files=5), events=Events())) as brakes:
+        with closing(
+            Brakes(moving, path, BrakeLimits(files=5), events=Events(), files_of=unknown)
+        ) as brakes:
             done = [brakes.act(match(f"m/{turn}/{n}", 1001)).action for n in range(30)]
             other = brakes.act(match(f"o/{turn}", 1002)).action
         assert done == ["quarantined"] * (5 - 5 * turn) + ["held"] * (25 + 5 * turn)
@@ -97,5 +114,7 @@ def test_copies_that_come_and_go_all_day_are_held_but_not_all_listed(memory, mon
     with Holds(path) as holds:
         assert [(one.files, one.uid) for one in holds.holds()] == [(10, 1001)]
         holds.release(1, who="root")
-    with closing(Brakes(moving, path, BrakeLimits(files=5), events=Events())) as brakes:
+    with closing(
+        Brakes(moving, path, BrakeLimits(files=5), events=Events(), files_of=unknown)
+    ) as brakes:
         assert brakes.act(match("m/1/29", 1001)).action == "quarantined"

@@ -14,6 +14,11 @@ from hashscan.quarantine.brakes import Brakes, summary_of, used_inodes
 from hashscan.quarantine.holds import Holds
 
 
+def unknown(_volume):
+    """No scan has counted the files of this volume yet."""
+    return
+
+
 @pytest.fixture
 def moving():
     return Moving()
@@ -27,7 +32,9 @@ def events():
 @pytest.fixture
 def braked(memory, moving, events):
     path = str(memory / "holds.sqlite3")
-    with closing(Brakes(moving, path, BrakeLimits(owners=2), events=events)) as one:
+    with closing(
+        Brakes(moving, path, BrakeLimits(owners=2), events=events, files_of=unknown)
+    ) as one:
         yield one
 
 
@@ -61,7 +68,9 @@ def test_a_hold_is_told_of_once_whatever_ended_the_first_try(braked, events, fau
 def test_nothing_moves_that_cannot_be_counted(tmp_path, moving, events):
     path = tmp_path / "holds.sqlite3"
     path.write_bytes(b"no database at all")
-    with closing(Brakes(moving, str(path), BrakeLimits(), events=events)) as braked:
+    with closing(
+        Brakes(moving, str(path), BrakeLimits(), events=events, files_of=unknown)
+    ) as braked:
         done = braked.act(match("0/f", 0))
     assert (done.action, done.problem, moving.moved) == ("reported", "no-brakes", [])
     assert "cannot be counted" in done.message

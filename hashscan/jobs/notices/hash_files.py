@@ -86,7 +86,7 @@ class NoticeFiles:
         self,
         settings: Settings,
         *,
-        was_mounted: Callable[[bytes], bool] = lambda _volume: False,
+        was_mounted: Callable[[bytes], bool],
         probe: Callable[[list[str]], list[Seen]],
     ) -> None:
         """Check whether the configured volumes are there.

@@ -25,7 +25,11 @@ def real(tmp_path):
     root = os.fsencode(tmp_path / "v")
     settings = Settings.of(state=str(tmp_path / "s"), volumes=[{"path": str(tmp_path / "v")}])
     answers = {root: Seen(root, None)}
-    one = NoticeFiles(settings, probe=lambda paths: [answers[os.fsencode(path)] for path in paths])
+    one = NoticeFiles(
+        settings,
+        was_mounted=lambda _root: False,
+        probe=lambda paths: [answers[os.fsencode(path)] for path in paths],
+    )
     one.root, one.answers = root, answers
     return one
 
