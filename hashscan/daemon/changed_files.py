@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hashscan.catalog.rows import QueuedDirectory
 from hashscan.daemon.change_queue import BATCH, Changes, Key
 from hashscan.scan.dispatch import Dispatch
-from hashscan.scan.options import worker_settings
+from hashscan.scan.messages import WorkerSettings
 from hashscan.scan.pool import Pool
 
 if TYPE_CHECKING:
@@ -76,20 +76,15 @@ class Looking:
         self.pool = self._make_pool(judged, judged_until)
 
     def _make_pool(self, judged: int, judged_until: int) -> Pool:
-        settings = worker_settings(
+        settings = WorkerSettings(
             self._options,
+            tuple(self.root_numbers),
             self._catalog.path,
-            [root.number for root in self._roots],
-            scan=self._dispatch.scan,
             judged=judged,
+            scan=self.scan,
             judged_until=judged_until,
         )
-        return Pool(
-            self._options.jobs,
-            settings,
-            before_fork=self._catalog.commit,
-            stall_after=self._options.stall_after,
-        )
+        return Pool(settings, before_fork=self._catalog.commit)
 
     @property
     def root_numbers(self) -> list[int]:

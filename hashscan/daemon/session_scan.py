@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from hashscan.model import Summary
 from hashscan.scan.dispatch import Dispatch
-from hashscan.scan.messages import Tally
-from hashscan.scan.options import worker_settings
+from hashscan.scan.messages import Tally, WorkerSettings
 from hashscan.scan.pool import Pool
 
 if TYPE_CHECKING:
@@ -85,19 +84,15 @@ class Walk:
         self._last_turn = self._began
 
     def _make_pool(self, judged: int, judged_until: int) -> Pool:
-        return Pool(
-            self._options.jobs,
-            worker_settings(
-                self._options,
-                self._catalog.path,
-                [directory.number for directory in self._numbers],
-                scan=self.scan,
-                judged=judged,
-                judged_until=judged_until,
-            ),
-            before_fork=self._catalog.commit,
-            stall_after=self._options.stall_after,
+        settings = WorkerSettings(
+            self._options,
+            tuple(directory.number for directory in self._numbers),
+            self._catalog.path,
+            judged=judged,
+            scan=self.scan,
+            judged_until=judged_until,
         )
+        return Pool(settings, before_fork=self._catalog.commit)
 
     def _on_candidate(self) -> None:
         self._summary.candidates += 1

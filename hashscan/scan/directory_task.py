@@ -194,7 +194,7 @@ class DirectoryTask:
 
     def _why_not_entered(self, name: bytes, fd: int, status: os.stat_result) -> Skipped | None:
         identity = Identity(status.st_dev, status.st_ino)
-        if identity in self._tools.settings.own:
+        if identity in self._tools.settings.options.own:
             return Skipped.HASHSCAN
         if identity in self._root.others:
             return Skipped.OTHER_VOLUME
@@ -249,7 +249,7 @@ class DirectoryTask:
 
         A file that is mostly holes is not read, so its size does not count.
         """
-        bound = self._tools.settings.large_apart
+        bound = self._tools.settings.options.large_apart
         if bound is None or self._task.large:
             return False
         size, allocated = entry.status.st_size, 512 * entry.status.st_blocks

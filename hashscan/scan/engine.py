@@ -16,7 +16,8 @@ from hashscan.model import Summary
 from hashscan.reporter import Progress
 from hashscan.scan.confirmation import Confirmation
 from hashscan.scan.dispatch import Dispatch
-from hashscan.scan.options import identity_of_root, worker_settings
+from hashscan.scan.messages import WorkerSettings
+from hashscan.scan.options import identity_of_root
 from hashscan.scan.pool import Pool
 from hashscan.scan.time_left import Remaining
 from hashscan.text import shown
@@ -148,17 +149,15 @@ class Engine:
             for number, root in enumerate(self._roots.values()):
                 self._work.push(number, root, 1 / len(self._roots))
             pool = Pool(
-                self._options.jobs,
-                worker_settings(
+                WorkerSettings(
                     self._options,
+                    tuple(root.number for root in self._roots.values()),
                     self._catalog.path,
-                    [root.number for root in self._roots.values()],
-                    scan=self._scan,
                     judged=self._judged,
+                    scan=self._scan,
                     resumed=self._resumed,
                 ),
                 before_fork=self._catalog.commit,
-                stall_after=self._options.stall_after,
             )
             try:
                 self._walk(pool)

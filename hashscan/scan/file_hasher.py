@@ -42,14 +42,14 @@ class FileHasher:
         outbox: FindingsOutbox,
     ) -> None:
         """Read into the buffer of ``reader``; ``outbox`` sends signs of life between reads."""
-        self._settings = settings
+        self._options = settings.options
         self._catalog = catalog
         self._links = links
         self._pace = pace
         self._show_life = outbox.show_life
         self._hasher = Hasher(
-            settings.algorithms,
-            max_file_size=settings.max_file_size,
+            settings.options.algorithms,
+            max_file_size=settings.options.max_file_size,
             on_bytes=self._on_bytes,
             reader=reader,
             screen=screen,
@@ -97,10 +97,10 @@ class FileHasher:
         try:
             with self._links.claim(identity_in(status), self._show_life) as place:
                 found = place.get(stamp)
-                if found is None and not self._settings.full:
+                if found is None and not self._options.full:
                     row = self._catalog.linked(device, status.st_ino, stamp)
                     found = (row.digests, False) if row else None
-                if found is not None and has_all(found[0], self._settings.algorithms):
+                if found is not None and has_all(found[0], self._options.algorithms):
                     return Hashed(status, found[0], 0, racy=found[1])
                 result = self.hash(directory, name)
                 if isinstance(result, Hashed) and result.head is None:

@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hashscan.catalog.rows import FoundCandidate, FoundProblem, RawRow
-    from hashscan.fs.volume import Volume
-    from hashscan.model import Algorithm, Filter, Identity, Summary
-    from hashscan.scan.throttle import Turns
+    from hashscan.model import Summary
+    from hashscan.scan.options import ScanOptions
 
 
 #: Number of rows that are sent at a time.
@@ -29,50 +28,23 @@ class WorkerSettings:
     """The settings of the worker processes; each gets the same.
 
     Attributes:
-        volumes: the volumes that are scanned.
-        roots: ids of the volumes' roots in the catalog.
+        options: the options of the scan.
+        roots: ids of the volumes' roots in the catalog, in the order of ``options.volumes``.
         catalog: path of the catalog.
-        filters: checked filters; a fork shares their memory.
-        algorithms: algorithms of the digests that are computed for each file.
         judged: number of the set of filters in the catalog.
         scan: number of this scan.
-        full: also hash unchanged files.
-        resumed: with ``full``, the number of the interrupted scan that this scan continues.
-        own: identities of directories that hold hashscan's state; they are never entered.
-        max_file_size: in bytes; larger files are skipped.
-        max_rate, max_files: bytes and files a second, of all processes that share ``turns``.
-        pause_above_io_pressure: share of time; see ``throttle``.
-        turns: see ``throttle``.
-        others: volumes that this scan does not scan; it does not enter them from outside either.
-        identities: identities of the volumes' roots when the scan began. A root whose identity has
-            changed, or that cannot be opened any more, has vanished. A root without an identity
-            here may be any directory.
+        resumed: with ``options.full``, the number of the interrupted scan that this scan continues.
         judged_until: rows of scans up to this number were already checked against the filter set
             ``judged``, even if they name another set; 0: no such rows.
-        step_aside: the worker processes run with the lowest priority.
-        large_apart: bytes; larger files are handed back, so that they are hashed separately.
     """
 
-    volumes: tuple[Volume, ...]
+    options: ScanOptions
     roots: tuple[int, ...]
     catalog: str
-    filters: tuple[Filter, ...]
-    algorithms: frozenset[Algorithm]
     judged: int
     scan: int
-    full: bool = False
     resumed: int | None = None
-    own: frozenset[tuple[int, int]] = frozenset()
-    max_file_size: int | None = None
-    max_rate: float | None = None
-    max_files: float | None = None
-    pause_above_io_pressure: float | None = None
     judged_until: int = 0
-    step_aside: bool = False
-    large_apart: int | None = None
-    turns: Turns | None = None
-    others: tuple[Volume, ...] = ()
-    identities: Mapping[bytes, Identity] = field(default_factory=dict)
 
 
 class Job(IntEnum):
@@ -188,7 +160,7 @@ class Findings:
         unrested: names and sizes of files that a process still writes to, or wrote to just now.
         later: names and sizes of files to check again: they were hashed although a process has them
             open for writing, or they could not be read.
-        large: names of files larger than ``WorkerSettings.large_apart``, which were not hashed.
+        large: names of files larger than ``ScanOptions.large_apart``, which were not hashed.
         lost: names and inodes of files that were gone when they were opened.
         unopened: entries without an outcome, because the directory was gone; an empty name means
             the directory itself.

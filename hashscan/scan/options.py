@@ -1,4 +1,4 @@
-"""The options of a scan, and the settings that its worker processes get from them."""
+"""The options of a scan."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Protocol
 
 from hashscan.errors import UsageError
 from hashscan.fs.beneath import closing, identity_of, open_root
-from hashscan.scan.messages import WorkerSettings
-from hashscan.scan.pool import STALL_AFTER
 from hashscan.scan.throttle import Turns
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping
     from multiprocessing.connection import Connection
 
     from hashscan.fs.volume import Volume
     from hashscan.model import Algorithm, Filter, Identity
+
+
+#: Seconds without a sign of life after which a process counts as stuck (a dead file server).
+STALL_AFTER = 300.0
 
 
 class Presence(Protocol):
@@ -46,28 +48,32 @@ class Presence(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ScanOptions:
-    """The volumes to scan, and the options of the scan.
+    """The volumes to scan, and the options of the scan; worker processes get all of it.
 
     Attributes:
         volumes: the volumes to scan.
+        jobs: number of worker processes.
+        filters: checked filters; a fork shares their memory.
+        filterset: the versions of the filters, which identify the set of filters.
+        algorithms: algorithms that the filters need; their digests are computed for each file.
+        service, remote: the confirmer's name, and whether its verdicts are remembered.
+        full: also hash unchanged files.
+        own: identities of directories that hold hashscan's state; they are never entered.
+        max_file_size: in bytes; larger files are skipped.
+        max_rate, max_files: bytes and files a second, of all processes that share ``turns``.
+        pause_above_io_pressure: share of time; see ``throttle``.
+        step_aside: the worker processes run with the lowest priority.
+        large_apart: bytes; larger changed files are handed back, so that they are hashed separately
+            from the others.
+        stall_after: seconds without a sign of life after which a worker process is replaced.
+        turns: shared with other scans for which the same bounds hold; see ``throttle``.
         others: volumes that are scanned at other times; a scan of ``volumes`` does not enter them.
+        identities: identities of the volumes' roots, by path, at the time when the caller found
+            them. A root whose identity has changed, or that cannot be opened any more, has
+            vanished. A root without an identity here may be any directory.
         follow_mounts: takes a root, and returns a function that lists the mounts that have
             disappeared below it.
         presence: checks a volume on which a worker process hangs.
-        identities: identities of the volumes' roots, by path, at the time when the caller found
-            them.
-        jobs: number of worker processes.
-        filters: checked filters.
-        filterset: the versions of the filters, which identify the set of filters.
-        algorithms: algorithms that the filters need.
-        full: also hash unchanged files.
-        own: identities of directories that hold hashscan's state.
-        service, remote: the confirmer's name, and whether its verdicts are remembered.
-        max_rate, max_files: bytes and files a second, of all processes together.
-        turns: shared with other scans for which the same bounds hold.
-        step_aside: the worker processes run with the lowest priority.
-        large_apart: bytes; larger changed files are hashed separately from the others.
-        stall_after: seconds without a sign of life after which a worker process is replaced.
     """
 
     volumes: tuple[Volume, ...]
@@ -91,41 +97,6 @@ class ScanOptions:
     identities: Mapping[bytes, Identity] = field(default_factory=dict)
     follow_mounts: Callable[[bytes], Callable[[], list[bytes]]] = lambda _root: list
     presence: Presence | None = None
-
-
-def worker_settings(
-    options: ScanOptions,
-    catalog: str,
-    roots: Sequence[int],
-    *,
-    scan: int,
-    judged: int,
-    judged_until: int = 0,
-    resumed: int | None = None,
-) -> WorkerSettings:
-    """Return the worker settings of scan ``scan``; ``roots``: ids of the roots in the catalog."""
-    return WorkerSettings(
-        volumes=options.volumes,
-        roots=tuple(roots),
-        catalog=catalog,
-        filters=options.filters,
-        algorithms=options.algorithms,
-        judged=judged,
-        scan=scan,
-        full=options.full,
-        resumed=resumed,
-        own=options.own,
-        max_file_size=options.max_file_size,
-        max_rate=options.max_rate,
-        max_files=options.max_files,
-        turns=options.turns,
-        pause_above_io_pressure=options.pause_above_io_pressure,
-        judged_until=judged_until,
-        step_aside=options.step_aside,
-        large_apart=options.large_apart,
-        others=options.others,
-        identities=options.identities,
-    )
 
 
 def identity_of_root(root: bytes) -> Identity:

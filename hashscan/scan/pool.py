@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from hashscan.scan.messages import Message, Task, WorkerSettings
 
-#: Seconds without a sign of life after which a process counts as stuck (a dead file server).
-STALL_AFTER = 300.0
 _MOST_FAILED_STARTS = 5  # in a row
 
 
@@ -49,13 +47,11 @@ class Pool:
 
     def __init__(
         self,
-        size: int,
         settings: WorkerSettings,
         *,
         before_fork: Callable[[], None],
-        stall_after: float = STALL_AFTER,
     ) -> None:
-        """Start ``size`` processes.
+        """Start ``settings.options.jobs`` processes.
 
         ``before_fork`` ends the catalog's transaction, which a fork must not copy. SQLite's locks
         belong to a process: a new connection of the child to the same file would treat the locks of
@@ -65,15 +61,15 @@ class Pool:
             OSError: the kernel lets no more processes run.
         """
         self._settings = settings
-        self._stall_after = stall_after
+        self._stall_after = settings.options.stall_after
         self._before_fork = before_fork
         self._links = LinkTable()
-        self._copies = copy_table(settings.algorithms)
+        self._copies = copy_table(settings.options.algorithms)
         self._idle = mmap.mmap(-1, mmap.PAGESIZE)
         self._failed_starts = 0
         self.workers: list[WorkerHandle] = []
         try:
-            for _ in range(size):
+            for _ in range(settings.options.jobs):
                 self.workers.append(self._start())
         except OSError:
             self.close()
@@ -88,7 +84,7 @@ class Pool:
                 self._links,
                 self._copies,
                 self._idle,
-                lowest=self._settings.step_aside,
+                lowest=self._settings.options.step_aside,
             )
         )
 

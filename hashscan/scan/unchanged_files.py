@@ -30,6 +30,7 @@ class UnchangedFiles:
     ) -> None:
         """Prepare; ``filters`` judge kept digests, ``screen`` judges kept sizes and heads."""
         self._settings = settings
+        self._options = settings.options
         self._catalog = catalog
         self._filters = filters
         self._screen = screen
@@ -37,13 +38,13 @@ class UnchangedFiles:
     def of_directory(self, task: Task, root: VolumeRoot) -> Unchanged | None:
         """Return the rows of a directory if no unchanged file of it needs a decision of its own."""
         settings = self._settings
-        if task.again or settings.full or root.has_excludes:
+        if task.again or self._options.full or root.has_excludes:
             return None
         files = self._catalog.settled(
             task.directory,
             judged=settings.judged,
             until=settings.judged_until,
-            algorithms=settings.algorithms,
+            algorithms=self._options.algorithms,
         )
         return None if files is None else Unchanged(files, *root.row_device)
 
@@ -70,12 +71,12 @@ class UnchangedFiles:
             or row.inode != signed(status.st_ino)
             or row.stamp != stamp_of(status)
             or row.device != device
-            or not (row.head is not None or has_all(row.digests, self._settings.algorithms))
+            or not (row.head is not None or has_all(row.digests, self._options.algorithms))
         ):
             return False
         settings = self._settings
         tally = findings.tally
-        if settings.full and row.head is not None:
+        if self._options.full and row.head is not None:
             return False  # a full scan hashes every file
         if again and row.scan == settings.scan and row.judged == settings.judged:
             if row.head is None:
@@ -87,7 +88,7 @@ class UnchangedFiles:
                 return True
         if row.racy:
             return False
-        if settings.full and (settings.resumed is None or row.scan < settings.resumed):
+        if self._options.full and (settings.resumed is None or row.scan < settings.resumed):
             return False
         is_judged = row.judged == settings.judged or row.scan <= settings.judged_until
         if row.head is not None:

@@ -69,18 +69,19 @@ class Worker:
         Raises:
             HashscanError: the catalog cannot be used.
         """
+        options = settings.options
         self._outbox = outbox = FindingsOutbox(send, idle)
         self._roots = [
-            VolumeRoot(volume, number, settings.identities.get(volume.root))
-            for volume, number in zip(settings.volumes, settings.roots, strict=True)
+            VolumeRoot(volume, number, options.identities.get(volume.root))
+            for volume, number in zip(options.volumes, settings.roots, strict=True)
         ]
         self._opened: list[VolumeRoot] = []
-        self._all_roots = Roots(one.root for one in (*settings.volumes, *settings.others))
+        self._all_roots = Roots(one.root for one in (*options.volumes, *options.others))
         self._volume = -1
         catalog = CatalogReader(settings.catalog)
-        filters = Filters(settings.filters)
+        filters = Filters(options.filters)
         # A full scan hashes every file.
-        screen = Screen(() if settings.full else settings.filters)
+        screen = Screen(() if options.full else options.filters)
         unchanged = UnchangedFiles(settings, catalog, filters, screen)
         reader = CacheNeutralReader()
 
@@ -99,16 +100,16 @@ class Worker:
 
         self._bulk = tools(
             Pace(
-                settings.max_rate,
-                settings.pause_above_io_pressure,
-                max_files=settings.max_files,
-                turns=settings.turns,
+                options.max_rate,
+                options.pause_above_io_pressure,
+                max_files=options.max_files,
+                turns=options.turns,
                 alive=outbox.show_life,
             )
         )
         # Changed small files are checked even if the disks are busy or the files are many.
         self._at_once = tools(
-            Pace(settings.max_rate, None, turns=settings.turns, alive=outbox.show_life)
+            Pace(options.max_rate, None, turns=options.turns, alive=outbox.show_life)
         )
 
     def flush(self) -> None:

@@ -3,9 +3,11 @@
 from types import SimpleNamespace
 
 import pytest
+from scanning import options_of
 
 from hashscan.scan.fast_path import EACH
 from hashscan.scan.file_hasher import FileHasher
+from hashscan.scan.messages import WorkerSettings
 
 
 @pytest.fixture
@@ -28,9 +30,7 @@ def make():
             def listed(self):
                 heard.append("listed")
 
-        settings = SimpleNamespace(
-            algorithms=frozenset({"sha1"}), max_file_size=None, judged=1, scan=1
-        )
+        settings = WorkerSettings(options_of(), (), "", judged=1, scan=1)
         one = FileHasher(
             settings, None, None, None, screen=None, reader=None, pace=Pace(),
             outbox=SimpleNamespace(show_life=lambda count=0: heard.append(f"alive {count}")),

@@ -3,9 +3,11 @@
 import hashlib
 import os
 from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from scanning import options_of
 
 from hashscan.fs.beneath import closing
 from hashscan.fs.reading import identity_in, stamp_of
@@ -13,6 +15,7 @@ from hashscan.model import FileDigests
 from hashscan.scan.file_hasher import FileHasher
 from hashscan.scan.hard_links import LinkTable
 from hashscan.scan.hashing import Hashed
+from hashscan.scan.messages import WorkerSettings
 
 CONTENT = b"ordinary"
 DIGESTS = FileDigests(sha1=hashlib.sha1(CONTENT).digest())
@@ -22,9 +25,7 @@ OTHER = FileDigests(sha1=b"1" * 20)
 @pytest.fixture
 def hasher():
     """A hasher, and a catalog that knows no file."""
-    settings = SimpleNamespace(
-        full=False, algorithms=frozenset({"sha1"}), max_file_size=None, judged=1, scan=1
-    )
+    settings = WorkerSettings(options_of(), (), "", judged=1, scan=1)
     asked, links = [], LinkTable()
     one = FileHasher(
         settings, SimpleNamespace(linked=lambda *given: asked.append(given)), links, None,
@@ -77,7 +78,7 @@ def test_digests_of_other_algorithms_are_not_enough(hasher, linked):
 @pytest.mark.parametrize("full", [True, False])
 def test_what_the_catalog_knows_of_an_inode_is_taken_unless_all_is_hashed(hasher, linked, full):
     directory, status = linked
-    hasher._settings.full = full
+    hasher._options = replace(hasher._options, full=full)
     hasher._catalog.linked = lambda *_: SimpleNamespace(digests=OTHER)
     found = hasher.hash_link(directory, b"a", status, 9)
     if full:

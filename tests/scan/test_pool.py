@@ -3,12 +3,13 @@
 import ctypes
 import os
 import signal
-from types import SimpleNamespace
 
 import pytest
+from scanning import options_of
 
 from hashscan.errors import HashscanError
 from hashscan.scan import pool as pool_module
+from hashscan.scan.messages import WorkerSettings
 from hashscan.scan.pool import Pool
 
 _PR_GET_PDEATHSIG = 2
@@ -21,8 +22,8 @@ def pool_of(monkeypatch):
 
     def make(job, *, step_aside=False):
         monkeypatch.setattr(pool_module, "run", job)
-        settings = SimpleNamespace(algorithms=frozenset({"sha1"}), step_aside=step_aside)
-        made.append(Pool(1, settings, before_fork=lambda: None))
+        settings = WorkerSettings(options_of(step_aside=step_aside), (), "", judged=1, scan=1)
+        made.append(Pool(settings, before_fork=lambda: None))
         return made[-1]
 
     yield make

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from scanning import Scanner, Told, fill, nothing_is_hashed, settle, sha1
+from scanning import Scanner, Told, fill, nothing_is_hashed, options_of, settle, sha1
 from tiered import tiered
 
 from hashscan.catalog.store import Catalog
@@ -479,10 +479,8 @@ def test_an_open_file_of_unknown_size_is_handed_back_to_who_was_told_of_it(
     judged = catalog.filterset(filterset_of([one]))
     catalog.commit()
     sent = []
-    settings = WorkerSettings(
-        (Volume(os.fsencode(volume)),), (root.number,), catalog.path, (one,),
-        frozenset({"sha1"}), judged, scan, large_apart=bound,
-    )  # fmt: skip
+    options = options_of((Volume(os.fsencode(volume)),), (one,), large_apart=bound)
+    settings = WorkerSettings(options, (root.number,), catalog.path, judged, scan)
     links = LinkTable()
     worker = Worker(settings, links, None, mmap.mmap(-1, 4096), sent.append)
     with open(path, "r+b"):

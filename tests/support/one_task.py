@@ -3,7 +3,7 @@
 import mmap
 import os
 
-from scanning import Scanner, settle
+from scanning import Scanner, options_of, settle
 
 from hashscan.catalog.rows import FileRow, signed
 from hashscan.catalog.store import Catalog
@@ -35,10 +35,11 @@ class Place:
         settle(self.path)
         self.catalog.commit()
         sent = []
+        volume = Volume(os.fsencode(self.path), exclude)
+        options = options_of((volume,), self.filters, large_apart=bound)
         settings = WorkerSettings(
-            (Volume(os.fsencode(self.path), exclude),), (self.root.number,), self.catalog.path,
-            self.filters, frozenset({"sha1"}), self.judged, self.scan, large_apart=bound,
-        )  # fmt: skip
+            options, (self.root.number,), self.catalog.path, self.judged, self.scan
+        )
         links = LinkTable()
         worker = Worker(settings, links, None, mmap.mmap(-1, 4096), sent.append)
         worker.do(Task(1, 0, self.root.number, b"", **{"fresh": False, **task}))

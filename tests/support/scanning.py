@@ -121,11 +121,11 @@ class Scanner:
             Volume(os.fsencode(root), tuple(exclude), one_file_system) for root in roots
         )
         one = load(self.filter)
-        base = ScanOptions(
-            volumes=volumes,
-            jobs=self.jobs,
-            filters=(one,),
+        base = options_of(
+            volumes,
+            (one,),
             filterset=filterset_of([one]),
+            jobs=self.jobs,
             algorithms=frozenset(self.algorithms),
             service=self.service,
             remote=self.remote,
@@ -141,6 +141,20 @@ class Scanner:
             asker.close()
         catalog.close()
         return summary
+
+
+def options_of(volumes=(), filters=(), **options):
+    """Options of a scan by one worker process, but for ``options``."""
+    base = ScanOptions(
+        volumes=volumes,
+        jobs=1,
+        filters=filters,
+        filterset="test",
+        algorithms=frozenset({"sha1"}),
+        service="test",
+        remote=False,
+    )
+    return replace(base, **options)
 
 
 def settle(root):
