@@ -1,4 +1,4 @@
-"""The allow-list in a scan: a match that it holds is told, and never moved."""
+"""The allow-list in a scan: a match that it holds is reported, and never moved."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def open_allow(
     settings: Settings, state: State, notice: Callable[[str], None], building: Building
 ) -> AllowList | None:
-    """The configured allow-list; ``None`` where there is none.
+    """The configured allow-list; ``None`` if none is configured.
 
     Raises:
         ConfigError: a digest list cannot be used.
@@ -69,7 +69,7 @@ class Allowed(Protocol):
     """An allow-list."""
 
     def find(self, digests: FileDigests) -> str | None:
-        """Where one of a file's digests is allowed; ``None``: nowhere.
+        """The file of the allow-list that holds one of a file's digests; ``None``: none does.
 
         Raises:
             ServiceError: nothing can be said.
@@ -92,11 +92,11 @@ class Allowed(Protocol):
 class Allowing:
     """Lets matches pass to another actor, unless the allow-list holds one of their digests.
 
-    Where it cannot be said whether it does, the match is held.
+    If this cannot be decided, the match is held.
     """
 
     def __init__(self, allow: Allowed, actor: Actor) -> None:
-        """``actor`` gets what is not allowed."""
+        """``actor`` gets the matches that are not allowed."""
         self._allow = allow
         self._actor = actor
         self._hasher = Hasher(frozenset(ALGORITHMS))
@@ -125,7 +125,7 @@ class Allowing:
         return self._actor.act(match)
 
     def _hash(self, candidate: Candidate) -> FileDigests | NotHashed:
-        """All digests of the candidate's content, if it is still what was found."""
+        """All digests of the candidate's content, if the file is unchanged since it was found."""
         hashed = hash_below(self._hasher, candidate.volume, candidate.path)
         if isinstance(hashed, NotHashed):
             return hashed

@@ -26,7 +26,7 @@ _PASSED_OVER = (
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What ``check`` found out about a file or a digest.
+    """The result of ``check`` for a file or a digest.
 
     Attributes:
         verdict: ``known``; ``unknown``: no filter holds it, or the service said so; ``pending``:
@@ -121,7 +121,7 @@ class Checker:
         return CheckResult(subject, by_name, verdict, bool(found), message=message)
 
     def _allowed(self, digests: FileDigests) -> tuple[str | None, str]:
-        """The file of the allow-list that holds one of them; or why nobody can say."""
+        """The allow-list's file that holds one of the digests; or why this cannot be decided."""
         if self._allow is None:
             return None, ""
         try:

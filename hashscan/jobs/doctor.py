@@ -1,4 +1,4 @@
-"""``doctor``: what stands in the way on this machine, and what to do about each."""
+"""``doctor``: finds obstacles on this machine, and names the mend of each."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ _SERVICE_FIXES = {
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at.
+    """The result of a check.
 
     Attributes:
-        name: of what.
+        name: of the checked thing.
         result: ``ok``; ``note``: it works, but could better; ``fail``: it does not.
         message: what was found.
-        fix: what to do; empty where nothing is to be done.
-        code: what the command ends with where it fails.
+        fix: the mend; empty if nothing is to be done.
+        code: exit code of the command if the check fails.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Which filters are asked, and who confirms: from the command line, else the configuration."""
+"""Opens the filters and the confirmer, from the command line or else the configuration."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ Building = Callable[[], AbstractContextManager["Callable[[BuildProgress], None] 
 
 @dataclass(frozen=True, slots=True)
 class KnownSet:
-    """Where candidates are found and confirmed.
+    """The filters that find candidates, and the confirmer that gives their verdicts.
 
     Attributes:
         filters: after all their checks.
-        make_confirmer: makes the one who gives verdicts, in the process that asks.
+        make_confirmer: makes the confirmer, in the process that asks it.
         service, remote: its name, and whether it is on another machine.
         test: its answers are for testing; no file is moved for them.
-        lists: stands for the content of the lists that give the verdicts; empty for a service.
+        lists: a digest of the content of the lists that give the verdicts; empty for a service.
     """
 
     filters: tuple[FilterFile, ...]
@@ -50,7 +50,7 @@ class KnownSet:
 
     @property
     def algorithms(self) -> frozenset[Algorithm]:
-        """What must be computed for each file."""
+        """The algorithms whose digests must be computed for each file."""
         return frozenset().union(*(one.algorithms for one in self.filters))
 
     @property

@@ -322,7 +322,7 @@ class _Asking:
         return [one.subject.digest for one in self._answers.values() if one.state in gone]
 
     def judge(self) -> None:
-        """Withdraw what is ripe, or hold it."""
+        """Withdraw the verdicts that are due, or hold them."""
         before = self._asked.size(self._service)
         why = brake(
             self._answers,

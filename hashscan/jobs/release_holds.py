@@ -124,7 +124,7 @@ def _open_actor(
 
 
 def _now(hasher: Hasher, file: HeldFile) -> Candidate | NotHashed | None:
-    """The file as it is now; ``None``: it has another content than the one that was held."""
+    """The file in its present state; ``None``: its content is not the held one any more."""
     hashed = hash_below(hasher, file.volume, file.path)
     if isinstance(hashed, NotHashed):
         return hashed

@@ -1,7 +1,7 @@
-"""``status``: whether it works, from what is on disk. Nothing is made, fetched or held up.
+"""``status``: reads from files on disk whether hashscan works. Nothing is made, fetched or held up.
 
-``STATE/daemon.json`` is what the daemon writes of itself every few seconds; the lock tells whether
-that daemon is still there.
+``STATE/daemon.json`` is what the daemon writes of itself every few seconds; the lock shows whether
+that daemon is still running.
 """
 
 from __future__ import annotations
