@@ -1,4 +1,4 @@
-"""What a configuration comes to, in words, and what of it has no effect."""
+"""Explains a configuration in words, and names settings that have no effect."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _passwords(settings: Settings) -> list[str]:
 
 
 def summary(settings: Settings) -> list[tuple[str, str]]:
-    """What is configured, in a few lines of name and words."""
+    """The configuration in a few lines, each with a name and a text."""
     service, filters = settings.service, settings.filter
     volumes = ", ".join(shown(volume.path) for volume in settings.volumes)
     if service is None:

@@ -37,14 +37,15 @@ class HasUser(HasPassword, Protocol):
 
     @property
     def username(self) -> str:
-        """Empty where there is none."""
+        """Empty if there is none."""
         ...
 
 
 def credential(name: str = SERVICE_CREDENTIAL) -> str | None:
-    """The path of the systemd credential ``name``, where this process was given one.
+    """The path of the systemd credential ``name``, if this process has it.
 
-    One that is nothing but the end of a line is none: so the unit says that there may be a file.
+    A credential that is only the end of a line counts as missing: the unit sets it as the default
+    for an optional file.
 
     Source: systemd.exec(5), ``LoadCredential=`` and ``$CREDENTIALS_DIRECTORY``.
     """
@@ -144,7 +145,7 @@ def read_token(path: str) -> str:
 
 
 def read_filter_password(settings: HasUser) -> str | None:
-    """The password for the repository of filters; ``None`` where it asks for none.
+    """The password for the repository of filters; ``None`` if it asks for none.
 
     Raises:
         ConfigError: there is a user name and no usable password.

@@ -1,7 +1,7 @@
 """Every setting: its type, its check, its default, and the words that explain it.
 
 ``config.example.yaml``, ``config show`` and the texts of errors come from here. The file system is
-looked at only where the validation context says so (``loader.load`` does).
+checked only if the validation context says so (``loader.load`` does).
 """
 # No "from __future__ import annotations": pydantic needs the types at run time.
 
@@ -317,7 +317,7 @@ class Settings(Section):
 
     @classmethod
     def of(cls, **sections: Any) -> Self:
-        """Settings from plain data; the file system is not looked at.
+        """Settings from plain data; the file system is not checked.
 
         Raises:
             pydantic.ValidationError: what ``loader.load`` would turn into a ``ConfigError``.

@@ -42,7 +42,7 @@ def bad(what: str, fix: str = "", *, at: tuple[str | int, ...] = ()) -> Pydantic
 
 
 def checks_files(info: ValidationInfo) -> bool:
-    """Whether the file system is looked at, too."""
+    """Whether the file system is checked, too."""
     return bool(isinstance(info.context, dict) and info.context.get(CHECK_FILES))
 
 
@@ -250,7 +250,7 @@ def same_file(path: str, info: ValidationInfo) -> str:
 
 
 def existing_file(path: str, info: ValidationInfo) -> str:
-    """``path``, where a readable regular file must be."""
+    """Return ``path`` if it is a readable regular file."""
     if checks_files(info):
         status = _stat(path, "create the file, or correct the path")
         if not stat.S_ISREG(status.st_mode):
@@ -282,7 +282,7 @@ def program(given: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, .
 
 
 def own_directory(path: str | None, info: ValidationInfo) -> str | None:
-    """``path``, where a directory is, or one can be made."""
+    """Return ``path`` if it is a directory, or a directory can be made there."""
     if path is not None and checks_files(info):
         _resolved(path)
         try:
