@@ -46,7 +46,7 @@ class Desk:
 
     Attributes:
         credentials: who may ask.
-        sets: what is asked; ``None`` where none was loaded.
+        sets: what is asked; ``None`` if none was loaded.
     """
 
     def __init__(self, audit: Audit, *, rate: float) -> None:
@@ -177,7 +177,7 @@ async def _gone(request: Request, error: Exception) -> Response:
 
 
 def _basic(header: str) -> tuple[str, str] | None:
-    """User and password of Basic authentication (RFC 7617); ``None`` where it is none."""
+    """User and password of Basic authentication (RFC 7617); ``None`` if the header is invalid."""
     scheme, _, rest = header.partition(" ")
     if scheme.lower() != "basic" or len(rest) > 4 * PASSWORD_LIMIT:
         return None

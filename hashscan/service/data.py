@@ -1,4 +1,4 @@
-"""The service's directory: the known sets, replaced at once while the service runs.
+"""The service's directory: the known sets, replaced atomically while the service runs.
 
 ``sets.json`` names the directory of the set that is asked, ``known``, and of that of the test twin,
 ``test``. Each is an index as local lists have (``known.confirmers.index``), whole or absent.
@@ -30,7 +30,7 @@ _LONGEST = 1 << 20
 
 
 class Data:
-    """Paths below the service's directory, which is made with mode 0700 where it is missing.
+    """Paths below the service's directory, which is made with mode 0700 if it is missing.
 
     Attributes:
         directory: its path.
@@ -82,7 +82,7 @@ class Data:
             ) from error
 
     def stamp(self, name: str = _SETS) -> tuple[int, int] | None:
-        """What tells that a file was replaced; ``None`` where it is missing."""
+        """The identity of a file, which changes if it is replaced; ``None`` if it is missing."""
         try:
             status = os.stat(self.path(name))
         except OSError:
@@ -90,7 +90,7 @@ class Data:
         return status.st_ino, status.st_mtime_ns
 
     def open_set(self, which: Which) -> LocalConfirmer | None:
-        """The set in use; ``None`` where none was loaded.
+        """The set in use; ``None`` if none was loaded.
 
         Raises:
             StateError: it is damaged.

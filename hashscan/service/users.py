@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _N, _R, _P = 1 << 14, 8, 1
 _REMEMBERED = 4096
-#: The longest password that is looked at, in bytes.
+#: The longest password that is checked, in bytes.
 PASSWORD_LIMIT = 1024
 
 
@@ -100,7 +100,7 @@ class Credentials:
     def __init__(self) -> None:
         """Nobody may ask yet: see ``take``."""
         self._users: dict[str, HashedSecret] = {}
-        # Compared if there is no such user, so that the time does not tell names.
+        # Compared if there is no such user, so that the time does not reveal names.
         self._nobody = _nobody()
         self._key = secrets.token_bytes(32)
         self._right: dict[bytes, HashedSecret] = {}
