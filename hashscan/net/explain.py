@@ -1,4 +1,4 @@
-"""What went wrong with a request, in words, from the exceptions and headers of it.
+"""Explains the failure of a request in words, from its exceptions and headers.
 
 The texts quote nothing that the server chose: it may echo the credentials that it was sent.
 """
@@ -25,7 +25,7 @@ from hashscan.net.bounded_requests import BrokenAnswerError, SocksProxyError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Everything that requests and what lies below it may raise for a fault of the network.
+#: All exceptions that requests and the libraries below it raise for a fault of the network.
 FOREIGN_ERRORS = (
     requests.RequestException,
     urllib3.exceptions.HTTPError,
