@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class BuildBar(Protocol):
-    """How far a build is: ``done`` of ``total`` (where that is known) in a ``stage``."""
+    """The progress of a build: ``done`` of ``total`` (if it is known) in a ``stage``."""
 
     @property
     def stage(self) -> str:
@@ -27,7 +27,7 @@ class BuildBar(Protocol):
 
     @property
     def total(self) -> int | None:
-        """``None`` where it is not known."""
+        """``None`` if it is not known."""
 
 
 class ScanBar:
