@@ -122,12 +122,12 @@ test-long: install
 	  tests/e2e/test_prometheus.py \
 	  tests/e2e/test_real_volume.py tests/e2e/test_sixty_days.py tests/e2e/test_surroundings.py \
 	  tests/config/test_config_fuzz.py tests/known/confirmers tests/known/filters tests/known/lists \
-	  tests/publisher/test_publish_killed.py tests/known/sync/test_sync_attacks.py \
+	  tests/publisher/test_publish_killed.py tests/known/sync/test_client.py \
 	  tests/known/sync/test_synced_filters.py \
 	  tests/notices/sites \
 	  tests/notices/test_intake_fuzz.py tests/quarantine/test_kill.py tests/quarantine/test_brake_limits.py \
 	  tests/quarantine/test_store.py tests/report tests/scan/test_copies.py tests/scan/test_trees.py \
-	  tests/service/intake/test_form_fuzz.py tests/service/test_service.py tests/test_demo.py
+	  tests/service/intake/test_form_fuzz.py tests/service/test_service.py tests/demo/test_story.py
 
 # Whichever of openssl, hashdeep, clamscan, hashlookup-analyser.py and rclone are installed. On a file system in memory, so
 # that the page cache is warm for all of them; --where says where else.

@@ -57,8 +57,9 @@ _CLOSING = ("catalog", "config", "daemon", "fs", "jobs", "quarantine", "scan")
 #: Modules whose longest test takes half a minute, beside the other workers' tests. They begin first:
 #: otherwise the other workers wait for them at the end.
 _LONGEST = (
-    "test_database.py", "test_demo.py", "test_docs.py", "test_kill.py", "test_mutants.py",
-    "test_own_mounts.py", "test_publish_killed.py", "test_sixty_days.py", "test_sync_stateful.py",
+    "test_database.py", "test_docs.py", "test_kill.py", "test_mutants.py",
+    "test_own_mounts.py", "test_publish_killed.py", "test_sixty_days.py", "test_story.py",
+    "test_sync_stateful.py",
 )  # fmt: skip
 
 

@@ -4,8 +4,14 @@ import codecs
 import os
 
 import pytest
+from faulty import Faulty
 
-from hashscan.config import loader
+from hashscan.config import (
+    default_places,
+    loader,
+)
+from hashscan.config.loader import validate
+from hashscan.config.parsing import Document
 from hashscan.errors import ConfigError
 
 
@@ -109,3 +115,36 @@ def test_who_may_use_a_state_directory(tmp_path, monkeypatch):
     assert not loader._may_use(str(tmp_path / "loop" / "state"))
     monkeypatch.setattr(os, "geteuid", lambda: 4711)
     assert not loader._may_use(str(tmp_path))
+
+
+def test_home_is_where_the_user_says_and_else_where_passwd_says(monkeypatch):
+    class Entry:
+        pw_dir = "/home/someone"
+
+    people = Faulty(default_places.pwd, getpwuid=lambda _uid: Entry)
+    monkeypatch.setattr(default_places, "pwd", people)
+    monkeypatch.setenv("HOME", "/elsewhere")
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    assert default_places.home() == "/elsewhere"
+    monkeypatch.setenv("HOME", "relative")
+    assert default_places.home() == "/home/someone"
+    assert (
+        default_places.below_home("XDG_STATE_HOME", ".local", "state")
+        == "/home/someone/.local/state"
+    )
+    monkeypatch.delenv("HOME")
+    assert default_places.home() == "/home/someone"
+    Entry.pw_dir = ""
+    assert default_places.home() is None
+    people.getpwuid = {}.__getitem__
+    assert default_places.home() is None
+    assert default_places.below_home("XDG_STATE_HOME", ".local", "state") is None
+    monkeypatch.setenv("XDG_STATE_HOME", "/state")
+    assert default_places.below_home("XDG_STATE_HOME", ".local", "state") == "/state"
+
+
+def test_without_a_home_the_state_is_to_be_named():
+    with pytest.raises(ConfigError) as caught:
+        validate(Document(data={"state": ""}))
+    assert "this user has no home directory" in str(caught.value)
+    assert "--state DIR" in str(caught.value)

@@ -8,7 +8,9 @@ import time
 import pytest
 import yaml
 
-from hashscan.config import loader
+from hashscan.config import (
+    loader,
+)
 from hashscan.config.settings import Settings
 from hashscan.config.show import to_plain, to_yaml
 from hashscan.errors import ConfigError, ExitCode

@@ -6,6 +6,9 @@ import os
 import pytest
 from pydantic import ValidationError
 
+from hashscan.config import (
+    password,
+)
 from hashscan.config.loader import load
 from hashscan.config.password import (
     credential,
@@ -192,3 +195,26 @@ def test_the_credential_of_the_filter_goes_before_its_file(tmp_path, monkeypatch
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "credentials"))
     assert filters(password_file="/gone/x").password_file == "/gone/x"
     assert filters().password_file is None
+
+
+@pytest.mark.parametrize(("more", "fine"), [(0, True), (1, False)])
+def test_the_longest_password(more, fine):
+    content = b"a" * (password._LONGEST + more)
+    if fine:
+        assert password.password_in(content, "/p") == content.decode()
+    else:
+        with pytest.raises(ValueError, match="too large"):
+            password.password_in(content, "/p")
+
+
+def test_a_repository_without_a_user_needs_no_password(tmp_path):
+    class Filter:
+        username = ""
+        password_file = str(tmp_path / "password")
+
+    assert password.read_filter_password(Filter) is None
+    (tmp_path / "password").write_bytes(b"secret\n")
+    (tmp_path / "password").chmod(0o600)
+    assert password.read_filter_password(Filter) is None
+    Filter.username = "user"
+    assert password.read_filter_password(Filter) == "secret"

@@ -8,10 +8,19 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
-from hashscan.config import values
+from hashscan.config import (
+    values,
+)
 from hashscan.config.explain import notes, retention, summary
-from hashscan.config.loader import load
-from hashscan.config.settings import Settings, require_filter, require_service, require_volumes
+from hashscan.config.loader import load, validate
+from hashscan.config.parsing import Document
+from hashscan.config.settings import (
+    Settings,
+    require_filter,
+    require_organisation,
+    require_service,
+    require_volumes,
+)
 from hashscan.errors import ConfigError
 from hashscan.text import local_time
 
@@ -239,3 +248,15 @@ def test_an_error_shows_no_value():
         Settings.model_validate({"service": {"kind": "web", "usrname": "hidden-words"}})
     assert "usrname" in str(caught.value)
     assert "hidden-words" not in str(caught.value)
+
+
+def test_who_answers_must_be_named(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        require_organisation(validate(Document(data={"state": str(tmp_path)})), "answer")
+    assert "answer: notices.organisation" in str(caught.value)
+    assert "no organisation is named that answers notices" in str(caught.value)
+    organisation = {"name": "Host BV", "contact": "abuse@host.example", "domain": "host.example"}
+    given = validate(
+        Document(data={"state": str(tmp_path), "notices": {"organisation": organisation}})
+    )
+    assert require_organisation(given).name == "Host BV"

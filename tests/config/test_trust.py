@@ -11,7 +11,12 @@ from scanning import make_filter, sha1
 from hashscan.cli.filter import command as filter_command
 from hashscan.cli.repository import command as repository_command
 from hashscan.cli.service import command as service_command
-from hashscan.config import loader
+from hashscan.config import (
+    loader,
+    trust,
+)
+from hashscan.config.loader import validate
+from hashscan.config.parsing import Document
 from hashscan.config.settings import Settings
 from hashscan.config.trust import fault_of, faults, require_trusted
 from hashscan.errors import ConfigError
@@ -334,3 +339,50 @@ def test_a_directory_of_our_own_below_a_customers_link_is_refused(place):
 
 def test_a_file_that_is_missing_is_named_by_whoever_opens_it(tmp_path):
     assert fault_of(str(tmp_path / "gone")) is None
+
+
+@pytest.mark.parametrize(("always", "moving"), [(True, False), (False, True), (False, False)])
+def test_a_file_that_others_can_change_is_refused_if_it_decides_what_moves(
+    tmp_path, monkeypatch, always, moving
+):
+    given = validate(Document(data={"state": str(tmp_path)}))
+    monkeypatch.setattr(trust, "moves", lambda _settings: moving)
+    notices_told = []
+
+    def check():
+        trust.require_trusted_file(given, "x.y", "/f", notices_told.append, always=always)
+
+    monkeypatch.setattr(trust, "fault_of", lambda _path: None)
+    check()
+    monkeypatch.setattr(trust, "fault_of", lambda _path: ("/f belongs to user 5", "chown it"))
+    if always or moving:
+        with pytest.raises(ConfigError) as caught:
+            check()
+        assert "x.y: /f belongs to user 5" in str(caught.value)
+        assert notices_told == []
+    else:
+        check()
+        (told,) = notices_told
+        assert "x.y: /f belongs to user 5" in told
+
+
+def test_a_sites_own_program_and_lists_are_believed(tmp_path):
+    (tmp_path / "table").touch()
+    given = validate(
+        Document(
+            data={
+                "state": str(tmp_path),
+                "sites": [
+                    {"host": "*.example", "root": "/srv/{host}"},
+                    {"table": f"{tmp_path}/table"},
+                    {"command": ["/bin/true", "x"]},
+                ],
+            }
+        ),
+        check_files=False,
+    )
+    found = [one for one in trust._believed(given) if one[0][:1] == ("sites",)]
+    assert found == [
+        (("sites", 1, "table"), f"{tmp_path}/table"),
+        (("sites", 2, "command"), "/bin/true"),
+    ]

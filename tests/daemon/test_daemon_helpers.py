@@ -1,19 +1,18 @@
 """Small parts of hashscan.daemon: what becomes due when, and what a failure leads to."""
 
 import errno
-import io
 import os
 from types import SimpleNamespace
 
 import pytest
 from faulty import break_os, raising
+from reload_parts import Job
 
 from hashscan.catalog.store import Catalog
 from hashscan.config.settings import Settings
 from hashscan.daemon import (
     background_job,
     quarantine_process,
-    reload,
     retention,
     scan_queue,
     status_file,
@@ -22,29 +21,17 @@ from hashscan.daemon import retry as verdicts_module
 from hashscan.daemon import watch_coverage as coverage_module
 from hashscan.daemon import watchers as watches_module
 from hashscan.daemon.background_job import Background, Failure
-from hashscan.daemon.log import Log
 from hashscan.daemon.rejudge import Judging
-from hashscan.daemon.reload import Reloading
 from hashscan.daemon.retention import Housekeeping
 from hashscan.daemon.retry import Verdicts
 from hashscan.daemon.scan_queue import Wants
 from hashscan.daemon.timers import Every, Files
-from hashscan.errors import FilterError, HashscanError, UsageError
+from hashscan.errors import HashscanError
 from hashscan.fs.volume import Volume
 from hashscan.quarantine.retention import Purged
 from hashscan.scan.rejudge import Judged
 from hashscan.state import State
 from hashscan.watch.source import Coverage
-
-
-@pytest.fixture
-def out():
-    return io.StringIO()
-
-
-@pytest.fixture
-def log(out):
-    return Log(out, out)
 
 
 def thrown(error):
@@ -280,21 +267,6 @@ def test_a_limit_of_the_machine_is_named_and_anything_else_is_not_hidden(monkeyp
 # housekeeping
 
 
-class Job:
-    """A job in the background that has ended."""
-
-    connection = "connection"
-
-    def __init__(self, result):
-        self.result, self.is_closed = result, False
-
-    def take(self):
-        return self.result
-
-    def close(self):
-        self.is_closed = True
-
-
 @pytest.mark.parametrize(
     ("result", "words"),
     [
@@ -317,60 +289,6 @@ def test_the_result_of_a_removal(tmp_path, log, out, monkeypatch, result, words)
 
 
 # reloading
-
-
-@pytest.fixture
-def tried(monkeypatch, log):
-    """Settings that are tried out; ``missing``: what each try finds missing."""
-    missing = []
-    monkeypatch.setattr(reload, "require_volumes", lambda _settings: None)
-    monkeypatch.setattr(reload, "require_service", lambda _settings: None)
-    monkeypatch.setattr(
-        Reloading, "_try", lambda _self, _settings: missing.pop(0) if missing else None
-    )
-    jobs = []
-    monkeypatch.setattr(reload, "Background", lambda _job: jobs.append(Job("report")) or jobs[-1])
-    return Reloading(None, log, None), missing, jobs
-
-
-OLD, NEW = SimpleNamespace(state="/s"), SimpleNamespace(state="/s")
-
-
-def test_settings_that_can_be_used_are_used(tried):
-    found, _, jobs = tried
-    assert found.begin(NEW, OLD) is NEW
-    assert (jobs, found.connections) == ([], [])
-    with pytest.raises(UsageError, match="cannot be changed by a reload"):
-        found.begin(SimpleNamespace(state="/other"), OLD)
-
-
-def test_filters_of_new_settings_are_fetched_first(tried, out):
-    found, missing, jobs = tried
-    missing.append(FilterError("no baseline yet"))
-    assert found.begin(NEW, OLD) is None
-    assert "are fetched first, the old one stays until then: no baseline yet" in out.getvalue()
-    assert found.connections == ["connection"]
-    assert found.take() is NEW
-    assert found.connections == []
-    missing += [FilterError("not yet"), FilterError("still not")]
-    found.begin(NEW, OLD)
-    with pytest.raises(FilterError, match="still not"):
-        found.take()
-    missing.append(FilterError("not yet"))
-    found.begin(NEW, OLD)
-    jobs[-1].result = Failure("HashscanError", "no route")
-    with pytest.raises(UsageError, match="no route"):
-        found.take()
-
-
-def test_a_second_reload_gives_up_what_the_first_one_fetches(tried):
-    found, missing, jobs = tried
-    missing.append(FilterError("not yet"))
-    found.begin(NEW, OLD)
-    assert found.begin(NEW, OLD) is NEW
-    assert jobs[0].is_closed
-    assert found.connections == []
-    found.close()
 
 
 # judging

@@ -396,3 +396,15 @@ def test_what_has_expired_is_said(publisher):
     assert done.expired
     assert "targets HAS EXPIRED" in done.warnings[0]
     assert not publisher.refresh(now=later(days=89)).expired
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("file", "is no directory; name a new one"), ("x" * 300, "File name too long; name another")],
+)
+def test_a_repository_that_cannot_be_made(tmp_path, name, why):
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError) as caught:
+        publish.init(str(tmp_path / name), str(tmp_path / "keys"))
+    assert str(caught.value).startswith(f"{tmp_path / name}: {why}")
+    assert sorted(os.listdir(tmp_path)) == ["file"]

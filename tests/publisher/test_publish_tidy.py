@@ -2,20 +2,12 @@
 
 import os
 import time
-from datetime import timedelta
 from pathlib import Path
 
-import pytest
 from publishing import all_files
 from tuf.api.metadata import Metadata
 
-from hashscan import timeline
-from hashscan.errors import (
-    UsageError,
-)
-from hashscan.publisher import clock, repository
-
-DAY = 86400.0
+from hashscan.publisher import repository
 
 
 def test_old_files_go_after_a_day_and_named_ones_stay(publisher, digests):
@@ -52,62 +44,3 @@ def test_what_was_just_replaced_stays_for_who_is_half_way(publisher, digests):
     publisher.add(digests[2:])
     publisher.add(digests[3:])
     assert all(path.exists() for path in old)
-
-
-@pytest.fixture
-def clocks(monkeypatch):
-    """A function that sets the machine's clocks forth: the wall clock, and the time that passes."""
-    begin = timeline.instant()
-
-    def set_forth(*, wall, passed, boot=begin.boot):
-        now = timeline.Instant(begin.boottime + passed, begin.wall + wall, boot)
-        monkeypatch.setattr(clock, "instant", lambda: now)
-
-    return set_forth
-
-
-def test_a_clock_far_ahead_signs_nothing_unless_somebody_says_that_it_is_right(publisher, clocks):
-    before = all_files(publisher.path)
-    for boot in ("", "the next"):
-        clocks(wall=20 * 365 * DAY, passed=3600, **({"boot": boot} if boot else {}))
-        for command in (
-            publisher.refresh,
-            lambda: publisher.rotate("timestamp"),
-            lambda: publisher.add(["ab" * 20]),
-        ):
-            with pytest.raises(UsageError, match="--clock-is-right"):
-                command()
-    assert all_files(publisher.path) == before
-    publisher.refresh(clock_is_right=True)
-
-
-def test_a_clock_years_ahead_signs_nothing_though_the_snapshot_is_valid(publisher, clocks):
-    publisher.refresh(terms={"snapshot": timedelta(days=3650)})
-    clocks(wall=5 * 365 * DAY, passed=3600)
-    with pytest.raises(UsageError, match=r"1825 days more than the time counted.*--clock-is-right"):
-        publisher.refresh()
-    clocks(wall=300 * DAY, passed=3600, boot="the next")  # the machine was off
-    publisher.refresh()
-    clocks(wall=8 * 365 * DAY, passed=3600 + (8 * 365 - 300) * DAY, boot="the next")
-    publisher.refresh()
-
-
-def test_a_publisher_that_did_nothing_for_long_is_not_refused(publisher, clocks):
-    clocks(wall=30 * DAY, passed=30 * DAY)
-    publisher.refresh()
-    os.unlink(os.path.join(publisher.keys, "clock.json"))
-    with pytest.raises(UsageError, match="what was signed last was valid until"):
-        publisher.refresh()
-
-
-def test_a_clock_that_is_some_days_ahead_removes_nothing(publisher, digests, clocks):
-    publisher.add(digests[1:])
-    publisher.add(digests[2:])
-    publisher.let_time_pass(3 * repository.KEEP)
-    before = set(all_files(publisher.path))
-    clocks(wall=3 * DAY, passed=60)
-    publisher.refresh()
-    assert before <= set(all_files(publisher.path))
-    clocks(wall=5 * DAY, passed=2 * DAY + 60)
-    publisher.refresh()
-    assert not before <= set(all_files(publisher.path))

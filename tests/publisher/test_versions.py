@@ -6,7 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from hashscan.errors import FilterError
 from hashscan.known.filters.tiers import TIER_NAMES
+from hashscan.publisher import versions
+from hashscan.publisher.repository import open_repository
 from hashscan.publisher.versions import _tier_capacities, _workplace
 
 
@@ -31,3 +34,15 @@ def test_a_publisher_removes_what_killed_publishers_left_and_no_others_work(tmp_
         with _workplace() as two:
             assert {str(path) for path in tmp_path.iterdir()} == {one, two}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_published_filter_that_cannot_be_used_is_damaged(publisher, tmp_path, monkeypatch):
+    def fails(_path):
+        raise FilterError("odd bits")
+
+    monkeypatch.setattr(versions, "load", fails)
+    repository = open_repository(publisher.path, publisher.read("1.root.json"))
+    with pytest.raises(FilterError) as caught:
+        versions._Current.open(repository, "baseline", str(tmp_path))
+    assert "is not the file that was published (odd bits)" in str(caught.value)
+    assert versions._Current.open(repository, "none", str(tmp_path)) is None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from faulty import raising
 
 from hashscan.errors import DigestListError, StateError, UsageError
 from hashscan.known.filters import build as module
@@ -280,3 +283,56 @@ def test_a_full_disk(written, tmp_path):
         assert os.listdir(mount) == []
     finally:
         subprocess.run(["umount", str(mount)], check=True, timeout=10)
+
+
+def test_what_is_there_already_is_recognised_by_its_inode(tmp_path):
+    (tmp_path / "a").touch()
+    (tmp_path / "b").touch()
+    status = os.lstat(tmp_path / "a")
+    assert module._is_there(str(tmp_path / "a"), status) is True
+    assert module._is_there(str(tmp_path / "b"), status) is False
+    assert module._is_there(str(tmp_path / "none"), status) is False
+
+
+@pytest.mark.parametrize("number", [None, errno.EEXIST, errno.ENOSPC])
+def test_files_that_cannot_all_get_their_names_get_none(tmp_path, monkeypatch, number):
+    pairs, made = [], {}
+    for name in ("one", "two", "three"):
+        (tmp_path / f"{name}.new").write_text(name)
+        pairs.append((str(tmp_path / f"{name}.new"), str(tmp_path / name)))
+        made[pairs[-1][1]] = os.lstat(pairs[-1][0])
+    if number is not None:
+        fails = raising(number, module.rename_new, on=lambda _old, new: new.endswith("three"))
+        monkeypatch.setattr(module, "rename_new", fails)
+        with pytest.raises(UsageError if number == errno.EEXIST else OSError):
+            module._take_new_place(pairs, made)
+        assert sorted(os.listdir(tmp_path)) == ["three.new"]
+        return
+    module._take_new_place(pairs, made)
+    assert sorted(os.listdir(tmp_path)) == ["one", "three", "two"]
+
+
+def test_an_output_that_cannot_be_asked_for(tmp_path):
+    with pytest.raises(UsageError, match="cannot be written: File name too long"):
+        module.check_output(str(tmp_path / ("x" * 300)), force=False)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), None])
+def test_the_message_names_the_output_and_not_the_place_beside_it(tmp_path, error):
+    output = str(tmp_path / "f.filter")
+    with pytest.raises(StateError) as caught, module._beside(output) as path:
+        assert os.path.dirname(path) != str(tmp_path)
+        raise error or StateError(f"{path}: no room")
+    assert output in str(caught.value)
+    assert path not in str(caught.value)
+    assert os.listdir(tmp_path) == []
+
+
+def test_two_builds_of_one_output_do_not_remove_each_others_work(tmp_path):
+    output = str(tmp_path / "f.filter")
+    with module._beside(output) as one:
+        Path(one).touch()
+        with module._beside(output) as two:
+            assert os.path.dirname(one) != os.path.dirname(two)
+            assert os.path.exists(one)
+    assert os.listdir(tmp_path) == []

@@ -13,6 +13,8 @@ import pytest
 from bitarray import bitarray
 from dcso_writer import changed, dcso, places, powers_of_two
 from examples import examples
+from faulty import open_descriptors
+from filter_faults import thrown
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -427,3 +429,13 @@ def test_anything_is_read_or_refused(tmp_path, data):
     # A few changed bytes of bits cannot be seen, and hide as many digests at most.
     assert sum(digest in one for digest in DIGESTS) > 1800
     assert sum(digest in one for digest in OTHERS) < 20
+
+
+def test_a_dcso_filter_that_does_not_fit_into_the_memory(tmp_path, monkeypatch):
+    path = tmp_path / "f.bloom"
+    path.write_bytes(dcso(["1"]))
+    monkeypatch.setattr(module, "content_of", thrown(MemoryError()))
+    before = open_descriptors()
+    with pytest.raises(FilterError, match="does not fit into the memory"):
+        module.load_dcso(str(path), category="c", algorithms=["sha1"], max_age=None)
+    assert open_descriptors() == before

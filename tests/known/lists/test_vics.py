@@ -11,6 +11,7 @@ import tracemalloc
 import pytest
 
 from hashscan.errors import DigestListError
+from hashscan.known.lists import vics
 from hashscan.known.lists.reader import Lists
 
 # The same in each of the processes that share the tests: they are part of the tests' names.
@@ -238,3 +239,73 @@ def test_each_element_that_is_refused_has_its_number(tmp_path):
         list(lists)
     for number in (2, 3, 5):
         assert f"record {number}:" in str(caught.value)
+
+
+@pytest.fixture
+def read(tmp_path):
+    """The digests of a document in JSON, and how many records were refused."""
+
+    def read(document, **options):
+        path = tmp_path / "list.json"
+        path.write_text(document if isinstance(document, str) else json.dumps(document))
+        lists = Lists([str(path)], **options)
+        return [one.hex for one in lists], lists.reports[0].invalid
+
+    return read
+
+
+@pytest.mark.parametrize("limit", [vics.VALUE_LIMIT, 110])
+@pytest.mark.parametrize(
+    ("document", "digests", "invalid"),
+    [
+        ([{"value": []}, {"MD5": MD5}], [MD5], 0),
+        ({"x": {}, "value": [{"MD5": MD5}]}, [MD5], 0),
+        ([{"MD5": MD5}], [MD5], 0),
+        ([5, {"MD5": MD5}], [MD5], 1),
+        (f'[{{"MD5": "{MD5}", "md5": "{MD5}"}}, {{"SHA1": "{SHA1}"}}]', [SHA1], 1),
+        ([{"MD5": MD5, "AlternativeHashes": 5}, {"SHA1": SHA1}], [SHA1], 1),
+        ([{"MD5": MD5, "AlternativeHashes": [5]}, {"SHA1": SHA1}], [SHA1], 1),
+        (
+            [{"AlternativeHashes": [{"HashName": "SHA1", "HashValue": SHA1}]}, {"MD5": MD5}],
+            [SHA1, MD5],
+            0,
+        ),
+    ],
+)
+def test_odd_records_are_refused_alone(read, monkeypatch, limit, document, digests, invalid):
+    monkeypatch.setattr(vics, "VALUE_LIMIT", limit)
+    monkeypatch.setattr(vics, "_CHUNK", 16)
+    assert read(document, skip_invalid=True) == (digests, invalid)
+
+
+@pytest.mark.parametrize("limit", [vics.VALUE_LIMIT, 110])
+@pytest.mark.parametrize(("depth", "fine"), [(5, True), (40, False)])
+def test_containers_are_nested_up_to_a_depth(read, monkeypatch, limit, depth, fine):
+    monkeypatch.setattr(vics, "VALUE_LIMIT", limit)
+    monkeypatch.setattr(vics, "_CHUNK", 16)
+    document = '{"value":[' * depth + json.dumps({"MD5": MD5}) + "]}" * depth
+    if fine:
+        assert read(document) == ([MD5], 0)
+    else:
+        with pytest.raises(DigestListError, match="nested too deeply"):
+            read(document)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        '{"x": "%s"}' % ("a" * 100),
+        "[" + "9" * 100 + "]",
+    ],
+)
+def test_a_value_that_is_too_long_ends_the_list(read, monkeypatch, document):
+    monkeypatch.setattr(vics, "VALUE_LIMIT", 50)
+    monkeypatch.setattr(vics, "_CHUNK", 16)
+    with pytest.raises(DigestListError, match=r"too long|neither an object|is no JSON"):
+        read(document)
+
+
+@pytest.mark.parametrize("document", ['{"value":[{"MD5":', '{"MD5"', "[", '{"value"', '{"a":1'])
+def test_a_document_that_ends_in_the_middle(read, document):
+    with pytest.raises(DigestListError, match="ends in the middle"):
+        read(document)

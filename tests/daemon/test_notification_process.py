@@ -1,82 +1,18 @@
-"""The processes that send notifications and export metrics, as the daemon keeps them: all replaced."""
+"""The process that sends notifications, as the daemon keeps it: all replaced."""
 
 import errno
-import io
 from types import SimpleNamespace
 
 import pytest
+from outside_of_daemon import told
 
 from hashscan.audit.reader import read
 from hashscan.config.settings import Settings
-from hashscan.daemon import metrics_process, notification_process
+from hashscan.daemon import notification_process
 from hashscan.daemon.log import Log
-from hashscan.daemon.metrics_process import Exporting
 from hashscan.daemon.notification_process import Telling
-from hashscan.daemon.timers import Every
-from hashscan.errors import StateError, UsageError
+from hashscan.errors import StateError
 from hashscan.notify.dispatch import Line
-from hashscan.state import State
-
-
-class Connection:
-    """One end of a pipe: ``waiting`` are its messages; an empty one has ended."""
-
-    def __init__(self):
-        self.waiting, self.sent, self.closed = [], [], False
-
-    def poll(self, _seconds=0.0):
-        return True
-
-    def recv(self):
-        if not self.waiting:
-            raise EOFError
-        return self.waiting.pop(0)
-
-    def send(self, message):
-        self.sent.append(message)
-
-    def close(self):
-        self.closed = True
-
-
-class Machine:
-    """Children that are not started, their pipes, a clock, and the log."""
-
-    def __init__(self, patch):
-        self.now, self.fault = 1000.0, None
-        self.started, self.joined, self.ended = [], [], []
-        self.log = io.StringIO()
-        for module in (notification_process, metrics_process):
-            patch.setattr(module, "Child", self.start)
-            patch.setattr(module, "Every", self.every)
-
-    def every(self, interval, *, at_once=False):
-        return Every(interval, at_once=at_once, clock=lambda: self.now, jitter=lambda *_: 1.0)
-
-    def start(self, main, *arguments):
-        if self.fault is not None:
-            raise self.fault
-        child = SimpleNamespace(main=main, arguments=arguments, connection=Connection())
-        child.wait = self.joined.append
-        child.end = lambda: (child.connection.close(), self.ended.append(child))
-        self.started.append(child)
-        return child
-
-    def lines(self):
-        return self.log.getvalue()
-
-
-@pytest.fixture
-def machine(monkeypatch):
-    return Machine(monkeypatch)
-
-
-@pytest.fixture
-def state(tmp_path):
-    one = State(str(tmp_path / "state"))
-    with one.lock():
-        pass
-    return one
 
 
 def with_receiver(state, name="ops"):
@@ -86,13 +22,6 @@ def with_receiver(state, name="ops"):
 
 def telling_of(settings, state, machine):
     return Telling(settings, state, Log(machine.log, machine.log))
-
-
-def told(one):
-    one.take(one.connections)
-
-
-# Notifications
 
 
 def test_without_a_receiver_no_process_starts(state, machine):
@@ -225,9 +154,6 @@ def test_a_line_about_a_crash_that_cannot_be_written_is_logged(state, machine, m
     assert len(machine.started) == 1
 
 
-# What the process does
-
-
 class Outside:
     """Stands for all that a session uses; ``polls``: its answers."""
 
@@ -304,94 +230,3 @@ def test_an_outbox_that_cannot_be_used_is_tried_again_after_half_a_minute(state,
     assert outside.calls[-1] == "stop"
     assert outside.sent == [Line("error", "outbox", "notify: disk full")]
     assert outside.waits[1:] == [15.0, 15.0][: len(outside.waits) - 1]
-
-
-# Metrics
-
-
-def exporting_of(state, machine, **metrics):
-    settings = Settings.of(state=state.directory, metrics=metrics)
-    return Exporting(settings, Log(machine.log, machine.log)), settings
-
-
-TEXTFILE = {"textfile": "/var/lib/node_exporter/hashscan.prom"}
-
-
-@pytest.mark.parametrize(
-    ("metrics", "starts"), [({}, 0), (TEXTFILE, 1), ({"listen": "127.0.0.1:9"}, 1)]
-)
-def test_metrics_are_exported_if_somebody_wants_them(state, machine, metrics, starts):
-    one, settings = exporting_of(state, machine, **metrics)
-    one.step()
-    one.step()
-    assert len(machine.started) == starts
-    assert len(one.connections) == starts
-    if starts:
-        assert machine.started[0].arguments == (settings,)
-
-
-def test_a_message_of_the_exporter_is_logged_and_its_end_starts_it_again(state, machine):
-    one, _ = exporting_of(state, machine, **TEXTFILE)
-    one.step()
-    ours = machine.started[0].connection
-    ours.waiting = ["metrics: no such directory"]
-    one.take([])
-    assert machine.lines() == ""
-    told(one)
-    assert "no such directory" in machine.lines()
-    assert one.connections == [ours]
-    machine.now += 100.0
-    told(one)
-    assert "their process has ended; it is started again in 30 s" in machine.lines()
-    assert (one.connections, ours.closed) == ([], True)
-    assert machine.ended == machine.started
-    for seconds, starts in ((29.0, 1), (1.0, 2)):
-        machine.now += seconds
-        one.step()
-        assert len(machine.started) == starts
-
-
-@pytest.mark.parametrize(
-    ("fault", "words"),
-    [(OSError(errno.EAGAIN, "x"), "limit"), (OSError(errno.EPERM, "forbidden"), "forbidden")],
-)
-def test_an_exporter_that_cannot_start_is_tried_again(state, machine, fault, words):
-    one, _ = exporting_of(state, machine, **TEXTFILE)
-    machine.fault = fault
-    one.step()
-    assert words in machine.lines()
-    assert "tried again in 30 s" in machine.lines()
-    machine.fault = None
-    machine.now += 30.0
-    one.step()
-    assert len(machine.started) == 1
-
-
-def test_a_reload_ends_the_exporter_and_starts_another(state, machine):
-    one, settings = exporting_of(state, machine, **TEXTFILE)
-    one.step()
-    one.use(settings)
-    assert machine.ended == machine.started
-    one.step()
-    assert len(machine.started) == 2
-    one.use(Settings.of(state=state.directory))
-    one.step()
-    assert len(machine.started) == 2
-
-
-@pytest.mark.parametrize("fault", [None, UsageError("the address is in use"), BrokenPipeError()])
-def test_the_exporter_reports_why_it_ends(state, monkeypatch, fault):
-    calls, pipe = [], Connection()
-
-    def export(settings, say):
-        calls.append(settings)
-        if fault is not None:
-            raise fault
-        say("a message")
-
-    monkeypatch.setattr("hashscan.metrics.exporter.export", export)
-    metrics_process._main(pipe, "settings")
-    assert calls == ["settings"]
-    assert pipe.sent == {None: ["a message"], "UsageError": ["the address is in use"]}.get(
-        fault and type(fault).__name__, []
-    )

@@ -229,3 +229,23 @@ def test_what_the_sections_are_without_values():
     assert (brakes.share, brakes.share_from, brakes.new_candidates) == (0.05, 200, 100)
     metrics = settings.metrics
     assert (metrics.listen, metrics.token_file, metrics.textfile) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "foreign"),
+    [
+        ("webhook", {"command": ["/bin/true"]}),
+        ("command", {"url": "https://x.example/"}),
+        ("mail", {"secret_file": "/x"}),
+    ],
+)
+def test_a_receiver_has_no_setting_of_another_kind(kind, foreign):
+    needed = {
+        "mail": {"to": ["a@host.example"]},
+        "webhook": {"url": "https://x.example/", "ca_bundle": None},
+        "command": {"command": ["/bin/true"]},
+    }[kind]
+    receiver = {"name": "ops", "kind": kind, **needed}
+    Settings.model_validate({"notify": [receiver]}, context={CHECK_FILES: False})
+    with pytest.raises(ValidationError, match=f"has {next(iter(foreign))}, which is not for kind"):
+        Settings.model_validate({"notify": [{**receiver, **foreign}]}, context={CHECK_FILES: False})

@@ -3,6 +3,7 @@
 After each the filter in use is the one from before, and the reader is told what happened.
 """
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -23,8 +24,10 @@ from file_server import (
 from publishing import Agent, Publisher, later, random_digests
 from tuf.api.metadata import Metadata, MetaFile
 
-from hashscan.errors import ExitCode, FilterError
+from hashscan.errors import ExitCode, FilterError, StateError
 from hashscan.known.filters.packing import pack_bytes
+from hashscan.known.sync import client
+from hashscan.known.sync.fetcher import DiskError
 from hashscan.known.sync.layout import target_file, whole_target
 from hashscan.publisher.keys import load_keys
 
@@ -453,3 +456,12 @@ def test_a_filter_that_is_not_what_its_signed_metadata_says(change, synced, publ
 
     publisher.sign_targets(spoil)
     refused("")
+
+
+def test_a_disk_that_fails_during_a_sync_stops_it(agent, monkeypatch):
+    def fails(_self):
+        raise DiskError(OSError(errno.ENOSPC, "No space left on device", "/state/partial/x"))
+
+    monkeypatch.setattr(client._Sync, "run", fails)
+    with pytest.raises(StateError, match="/state/partial/x: the filters cannot be synced: No spa"):
+        agent.sync()

@@ -4,7 +4,12 @@ import os
 
 import pytest
 from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
+from validator_checks import Checks
 
+from hashscan.config import (
+    notices,
+)
 from hashscan.config.explain import summary
 from hashscan.config.settings import Settings
 from hashscan.config.trust import faults, moves
@@ -150,3 +155,12 @@ def test_whose_mails_may_move_files():
     for wrong in ("@hotline.example", "*.example", "a b@c.example", "x\n", 1):
         with pytest.raises(ValidationError):
             Settings.of(notices={"senders": [wrong], "verified_by": "mx"})
+
+
+def test_a_directory_of_templates_is_looked_for_only_if_files_are_checked(tmp_path):
+    (tmp_path / "file").touch()
+    for path in ("none", "file"):
+        with pytest.raises(PydanticCustomError, match="is no directory that can be read"):
+            notices._directory(str(tmp_path / path), Checks(files=True))
+        assert notices._directory(str(tmp_path / path), Checks(files=False))
+    assert notices._directory(str(tmp_path), Checks(files=True)) == str(tmp_path)

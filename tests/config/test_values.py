@@ -1,4 +1,4 @@
-"""hashscan.config: the last value that is taken, and the first that is not."""
+"""Single values: the last that is taken, the first that is not, and their words."""
 
 import errno
 import os
@@ -6,20 +6,15 @@ import os
 import pytest
 from faulty import break_os, raising
 from pydantic_core import PydanticCustomError
+from validator_checks import Checks
 
-from hashscan.config import values
-from hashscan.config.loader import validate
-from hashscan.config.messages import MOST
-from hashscan.config.yaml_lines import Document
-from hashscan.errors import ConfigError
-
-
-class Checks:
-    """What a validator of pydantic gets beside the value."""
-
-    def __init__(self, *, files):
-        self.context = {values.CHECK_FILES: files}
-
+from hashscan.config import (
+    daemon,
+    globs,
+    notices,
+    sites,
+    values,
+)
 
 FILES, NO_FILES = Checks(files=True), Checks(files=False)
 
@@ -136,46 +131,101 @@ def test_files_and_directories_are_checked_only_if_asked_for(tmp_path, monkeypat
     )
 
 
-def findings(**sections):
-    with pytest.raises(ConfigError) as caught:
-        validate(Document(sections), path="c.yaml", check_files=False)
-    return {one.where: (one.what, one.fix) for one in caught.value.findings}
+@pytest.mark.parametrize(
+    ("check", "value"),
+    [
+        (daemon.cron, 5),
+        (daemon.cron, "0 0 * * *" + " " * 192),
+        (daemon.rate, True),
+        (daemon.rate, "5"),
+        (daemon.rate, 0),
+        (daemon.rate, -1),
+        (daemon.rate, 1e9 + 1),
+        (globs.glob, ""),
+        (globs.glob, "a\0"),
+        (globs.glob, "*" * 4096),
+        (globs.glob, "a" * 256),
+        (values.duration, True),
+        (values.duration, []),
+        (values.duration, "9" * 41),
+        (values.duration, 0.0009),
+        (values.duration, values.LONGEST + 1),
+        (values.listen, "::1:80"),
+        (values.listen, "1.2.3:80"),
+        (values.listen, "999.1.1.1:80"),
+        (values.listen, "127.0.0.1:0"),
+        (values.listen, "127.0.0.1:65536"),
+        (values.proxy, "http://proxy.example:3128/path"),
+        (sites.index_names, ("",)),
+        (sites.index_names, ("a/b",)),
+        (sites.index_names, ("a", "..")),
+        (sites.index_names, (".",)),
+    ],
+)
+def test_a_value_beyond_its_limit_is_refused_with_a_fix(check, value):
+    with pytest.raises(PydanticCustomError) as caught:
+        check(value)
+    assert caught.value.context["what"]
 
 
-def test_each_kind_of_fault_has_its_words():
-    found = findings(
-        state="/state",
-        quarantine={"action": "move"},
-        scan={"tiers": "maybe", "jobz": 1},
-        volumes={"path": "/v"},
-        service="kind:local",
-        filter={"source": "https://filters.example/"},
-    )
-    quarantine = found["c.yaml: quarantine.action"]
-    assert quarantine == ("must be 'report' or 'quarantine'", "choose one of them")
-    assert found["c.yaml: scan.tiers"] == (
-        "must be true or false, but it is text", "write true or false, without quotes",
-    )  # fmt: skip
-    assert found["c.yaml: scan.jobz"] == ("unknown key", "did you mean `jobs`?")
-    assert found["c.yaml: volumes"][0] == "must be a list, but it is a section"
-    assert found["c.yaml: service"] == (
-        "must be a section, but it is text", "write a blank after the colon, as in `kind: value`",
-    )  # fmt: skip
-    assert found["c.yaml: filter.root"][0], "a repository needs a pinned key"
+@pytest.mark.parametrize(
+    ("check", "value", "found"),
+    [
+        (daemon.cron, "0 0 * * *" + " " * 191, "0 0 * * *"),
+        (daemon.rate, 1, 1.0),
+        (daemon.rate, 0.5, 0.5),
+        (daemon.rate, 1e9, 1e9),
+        (globs.glob, "*" * 4095, "*" * 4095),
+        (globs.glob, "a" * 255, "a" * 255),
+        (globs.glob, "*" + "a" * 256, "*" + "a" * 256),
+        (values.duration, 0.001, 0.001),
+        (values.duration, 3660 * 86400, values.LONGEST),
+        (values.duration, "1", 1.0),
+        (values.listen, "127.0.0.1:1", "127.0.0.1:1"),
+        (values.listen, "[::1]:65535", "[::1]:65535"),
+        (values.listen, "localhost:9464", "localhost:9464"),
+        (values.proxy, "http://proxy.example:3128", "http://proxy.example:3128"),
+        (values.proxy, "http://proxy.example:3128/", "http://proxy.example:3128/"),
+        (sites.index_names, ("index.html", "..."), ("index.html", "...")),
+        (sites.host_glob, None, None),
+        (sites.root_pattern, None, None),
+        (notices._by_category, [1], [1]),
+    ],
+)
+def test_a_value_at_its_limit_is_taken(check, value, found):
+    assert check(value) == found
 
 
-def test_a_hundred_faults_are_named_and_the_others_counted():
-    assert MOST == 100
-    for count, more in ((100, None), (101, "and 1 more")):
-        found = findings(state="/state", **{f"k{number}": 1 for number in range(count)})
-        assert len(found) == 100 + (more is not None)
-        assert found.get("c.yaml", (None, None))[0] == more
+def test_what_a_reader_of_yaml_calls_a_value():
+    for value, words in (
+        (None, "empty"), (True, "a switch (true, false, yes, no, on, off)"), (1, "a number"),
+        (1.5, "a number"), ("a", "text"), ([], "a list"), ((), "a list"), ({}, "a section"),
+        (object(), "something else"),
+    ):  # fmt: skip
+        assert values.kind_of_value(value) == words
 
 
-def test_a_remote_service_needs_its_url_and_user():
-    found = findings(state="/state", service={"kind": "hashcheckservice"})
-    for name in ("url", "username"):
-        assert found[f"c.yaml: service.{name}"][0] == "is missing; kind hashcheckservice needs it"
-    assert "c.yaml: service.known" not in found
-    found = findings(state="/state", service={"kind": "local"})
-    assert list(found) == ["c.yaml: service.known"]
+def test_a_wrong_kind_is_named():
+    with pytest.raises(PydanticCustomError) as caught:
+        values.duration([])
+    assert caught.value.context["what"] == "must be a duration, but it is a list"
+
+
+def test_a_directory_of_our_own_that_cannot_be_asked(tmp_path, monkeypatch):
+    checks = Checks(files=True)
+    path = str(tmp_path / "new")
+    assert values.own_directory(None, checks) is None
+    assert values.own_directory(path, checks) == path
+    (tmp_path / "new").write_bytes(b"")
+    with pytest.raises(PydanticCustomError, match="is not a directory"):
+        values.own_directory(path, checks)
+    assert values.own_directory(path, Checks(files=False)) == path
+    monkeypatch.setattr(values, "_resolved", lambda _path: None)
+    break_os(monkeypatch, values, stat=raising(errno.EACCES))
+    with pytest.raises(PydanticCustomError, match="permission denied") as caught:
+        values.own_directory(path, checks)
+    assert caught.value.context["fix"] == "choose a directory that this user may use"
+    # Some errors have no words of their own.
+    break_os(monkeypatch, values, stat=lambda _path: (_ for _ in ()).throw(OSError("strange")))
+    with pytest.raises(PydanticCustomError, match="strange"):
+        values.own_directory(path, checks)

@@ -21,6 +21,8 @@ from hashscan.report.notices import MOST_SENDERS, notice_figures, reason_kind
 from hashscan.report.removal import CLASSES, RemovalTally
 
 HOUR = 3600.0
+
+
 LONG = bool(os.environ.get("HASHSCAN_LONG"))
 
 

@@ -8,7 +8,6 @@ import re
 import shlex
 import signal
 import socket
-import stat
 import subprocess
 import sys
 import tempfile
@@ -20,16 +19,13 @@ from unittest.mock import patch
 import another_user
 import pytest
 import ready
+from demo_runs import FEW, demo
 
 from hashscan import interpreter
-from hashscan.cli import Options
-from hashscan.cli.demo import command
-from hashscan.demo import sample, stage, story, tree, workplace
-from hashscan.errors import ExitCode, MachineError, UsageError
+from hashscan.demo import sample, stage, story, workplace
+from hashscan.errors import ExitCode
 
-DEMO = ["-m", "hashscan", "demo"]
 _PR_SET_CHILD_SUBREAPER = 36
-FEW = 150  # files of the library, if the volume's size does not matter
 MAIN = "from hashscan.cli import main; main()"
 LONG = bool(os.environ.get("HASHSCAN_LONG"))
 #: The command with FEW files.
@@ -48,28 +44,6 @@ case " $* " in
 esac
 exec {shlex.join(interpreter.command())} "$@"
 """
-
-
-@pytest.fixture
-def place():
-    """A directory that anybody may use, and that is taken away whatever its depth."""
-    with tempfile.TemporaryDirectory(prefix="hashscan-test-") as directory:
-        os.chmod(directory, 0o1777)  # as /tmp
-        yield Path(directory)
-        subprocess.run(["rm", "-rf", "--", *os.listdir(directory)], cwd=directory, check=True)
-
-
-def demo(*arguments, **environment):
-    """The whole demo as a sysadmin runs it, without a terminal."""
-    return subprocess.run(
-        [sys.executable, *DEMO, *arguments],
-        env={"PATH": os.environ["PATH"], **environment},
-        cwd="/",
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=170,
-    )
 
 
 def started_with(script, text, place, **environment):
@@ -125,7 +99,7 @@ def test_the_whole_job_without_terminal_and_locale(place):
 def test_the_whole_job_without_root(place):
     code = (
         f"import sys; sys.path[:0] = {[os.path.dirname(__file__), os.path.dirname(ready.__file__)]}\n"
-        "import test_demo; test_demo.run_without_a_new_python(sys.argv[1])"
+        "import test_story; test_story.run_without_a_new_python(sys.argv[1])"
     )
     done = another_user.run(
         tempfile.mkdtemp(dir=place.parent), sys.executable, "-c", code, str(place),
@@ -141,19 +115,6 @@ def run_without_a_new_python(directory):
     """Run the demo of FEW files; its commands are forked from a process that has hashscan imported."""
     with patch.object(stage, "subprocess", sabotaging("none")):
         story.run(directory, sys.stdout, files=FEW)
-
-
-def test_keep_says_where_even_after_a_failure(place):
-    out = io.StringIO()
-    with pytest.raises(workplace.DemoError, match="in step 2: the exit code"):
-        story.run(str(place), out, keep=True, files=FEW, command=["false"])
-    kept = re.search(r"^Kept, as asked: (\S+)$", out.getvalue(), re.MULTILINE)[1]
-    assert sorted(os.listdir(kept)) == ["lists", "www"]
-    assert os.path.dirname(kept) == str(place)
-    assert stat.S_IMODE(os.stat(kept).st_mode) == 0o700
-    advice = re.search(r"^Remove it with: (.*)$", out.getvalue(), re.MULTILINE)[1]
-    subprocess.run(advice, shell=True, check=True)
-    assert not os.path.lexists(kept)
 
 
 #: The command after which each fault happens, if it is not "restore".
@@ -295,93 +256,3 @@ def adopting():
         yield
     finally:
         prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
-
-
-def test_quiet_tells_nothing_but_failures(monkeypatch, capsys):
-    def telling(directory, out, *, keep):
-        print("a step", file=out)
-
-    monkeypatch.setattr(story, "run", telling)
-    for options, told in ((Options(), "a step\n"), (Options(verbosity=-1), "")):
-        command.main([], standalone_mode=False, obj=options)
-        assert capsys.readouterr() == (told, "")
-
-
-def test_a_directory_that_cannot_be_used(tmp_path):
-    done = demo("--directory", str(tmp_path / "missing"))
-    assert done.returncode == ExitCode.USAGE
-    assert "missing: the demo cannot make a directory there: No such file" in done.stderr
-    assert "--directory DIR" in done.stderr
-
-
-def test_a_full_disk(place, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(sample, "_write_lists", full)
-    with pytest.raises(UsageError, match=r"200 MiB: free some space.*--directory"):
-        story.run(str(place), io.StringIO(), files=FEW)
-    assert os.listdir(place) == []
-
-
-def test_a_limit_of_the_machine_is_no_wrong_result(place):
-    script = ["sh", "-c", "echo 'hashscan: error: too many open files'; exit 2"]
-    with pytest.raises(MachineError, match=r"in step \d: .* 2: too many open files") as caught:
-        story.run(str(place), io.StringIO(), files=FEW, command=script)
-    assert caught.value.exit_code == ExitCode.USAGE
-    assert os.listdir(place) == []
-
-
-def test_no_command_waits_forever(place, monkeypatch):
-    monkeypatch.setattr(stage, "_PATIENCE", 0.2)
-    script = [sys.executable, "-c", "import time; time.sleep(300)"]
-    started = time.monotonic()
-    with pytest.raises(workplace.DemoError, match="ended within"):
-        story.run(str(place), io.StringIO(), files=FEW, command=script)
-    assert time.monotonic() - started < 60
-    assert os.listdir(place) == []
-
-
-def test_the_sample_is_what_it_says(place):
-    assert story.run.__kwdefaults__["files"] == sample.FILES == 3000
-    one = sample.make(str(place), FEW)
-    assert {path for path, _ in sample.PLACES} <= one.known
-    assert len(max(one.known, key=len)) > 4096
-    assert one.ordinary in one.known
-    assert one.innocent not in one.known | one.false
-    assert one.false
-    assert not one.known & one.false
-    assert one.seen[b"upload/one-of-two-names.jpg"] == one.seen[b"other-site/the-same-file.jpg"]
-    assert one.seen[b"upload/one-of-two-names.jpg"].links == 2
-    kinds = {stat.S_IFMT(seen.mode) for seen in one.seen.values()}
-    assert kinds == {stat.S_IFREG, stat.S_IFLNK, stat.S_IFIFO}
-    assert tree.look(one.volume) == one.seen
-    tree.remove(one.volume)
-    assert not os.path.lexists(one.volume)
-
-
-def test_a_look_sees_every_change(place):
-    root = place / "root"
-    root.mkdir()
-    (root / "file").write_bytes(b"one")
-    (root / "link").symlink_to("file")
-    before = tree.look(str(root))
-    assert set(before) == {b"file", b"link"}
-    status = os.stat(root / "file")
-    (root / "file").write_bytes(b"two")
-    os.utime(root / "file", ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert tree.look(str(root)) != before
-    (root / "file").write_bytes(b"one")
-    assert tree.look(str(root)) != before  # another mtime
-    os.utime(root / "file", ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert tree.look(str(root)) == before
-    os.chmod(root / "file", 0o600)
-    assert tree.look(str(root)) != before
-    os.chmod(root / "file", stat.S_IMODE(status.st_mode))
-    os.link(root / "file", root / "second")
-    assert tree.look(str(root))[b"file"] != before[b"file"]
-    os.unlink(root / "second")
-    assert tree.look(str(root)) == before
-    (root / "link").unlink()
-    (root / "link").symlink_to("elsewhere")
-    assert tree.look(str(root)) != before

@@ -1,4 +1,4 @@
-"""Patterns that can match nothing, and schedules that never come, are errors with the fix."""
+"""Patterns that match nothing are errors with the fix."""
 
 import re
 from fnmatch import translate
@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
 from hashscan.config import globs
-from hashscan.config.daemon import cron
 from hashscan.config.globs import glob
 from hashscan.fs.volume import excluder
 
@@ -100,19 +99,3 @@ def test_brackets_are_judged_as_the_matcher_reads_them():
         pattern = "".join(signs)
         matches = any(map(re.compile(translate(pattern)).match, paths))
         assert globs._can_match(pattern) == matches, pattern
-
-
-@pytest.mark.parametrize(
-    "never", ["0 0 31 2 *", "0 0 30 feb *", "0 0 31 4,6,9,11 *", "0 0 30,31 2 *", "0 0 30-31 2 */1"]
-)
-def test_a_schedule_that_never_comes(never):
-    with pytest.raises(PydanticCustomError, match="never comes") as raised:
-        cron(never)
-    assert "30 2 * * *" in raised.value.context["fix"]
-
-
-@pytest.mark.parametrize(
-    "rare", ["0 0 29 2 *", "0 0 31 2 1", "0 0 31 */2 *", "0 0 29-31 2 *", "59 23 31 12 *"]
-)
-def test_one_that_comes_seldom_is_taken(rare):
-    assert cron(rare) == rare
