@@ -1,5 +1,5 @@
 """Watches volumes: reports each change, and each loss of changes.
 
-``inotify`` and ``fanotify`` are sources of changes with one interface (``source``). A loss is never
-silent: it is a ``Lost``, which the daemon makes good by scanning what it concerns.
+``inotify`` and ``fanotify`` are sources of changes with the same interface (``source``). A loss of
+changes is never silent: the source reports a ``Lost``, and the daemon scans the affected volume.
 """

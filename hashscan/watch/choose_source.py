@@ -1,4 +1,4 @@
-"""Which back-end watches which volume, and why."""
+"""Chooses the back-end that watches each volume, and gives the reason."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class Choice(NamedTuple):
-    """``fanotify``, ``inotify`` or ``off`` for a volume, and why, for the reader."""
+    """The back-end of a volume (``fanotify``, ``inotify`` or ``off``), and the reason in words."""
 
     backend: str
     why: str
 
 
 def choose(volumes: Sequence[Volume], modes: Sequence[str]) -> list[Choice]:
-    """For each volume: what its mode (``auto``, ``inotify``, ``fanotify``, ``off``) comes to."""
+    """Return the choice for each volume and mode: ``auto``, ``inotify``, ``fanotify``, ``off``."""
     wanted = [n for n, mode in enumerate(modes) if mode not in {"off", "inotify"}]
     reasons = dict(zip(wanted, reasons_not([volumes[n] for n in wanted]), strict=True))
     found = []

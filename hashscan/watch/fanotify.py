@@ -1,11 +1,11 @@
-"""fanotify(7): one mark for a whole file system, whatever the number of its directories.
+"""fanotify(7): one mark for a whole file system, however many directories it has.
 
-The mark reports, for each event, a handle of the directory and the entry's name
-(FAN_REPORT_DIR_FID, FAN_REPORT_NAME; Linux 5.9), so that moves and links are told as well; and one
-of the entry itself (FAN_REPORT_FID), without which the kernel says nothing of a file that was
-opened by a handle, as a server of NFS does, where it does not know its directory. Events
-of the whole file system come; a handle is turned into a path once, and what lies outside the
-volumes is dropped. Needs CAP_SYS_ADMIN for the mark and CAP_DAC_READ_SEARCH for the handles.
+For each event the mark reports a handle of the directory and the entry's name (FAN_REPORT_DIR_FID,
+FAN_REPORT_NAME; Linux 5.9), so that moves and links are reported as well. It also reports a handle
+of the entry itself (FAN_REPORT_FID). Without that, the kernel does not report a file that was
+opened by a handle (e.g. by an NFS server) if the kernel does not know its directory. The events
+cover the whole file system. A handle is turned into a path once, and events outside the volumes are
+dropped. The mark needs CAP_SYS_ADMIN, and opening handles needs CAP_DAC_READ_SEARCH.
 
 Layouts: ``struct fanotify_event_metadata``, ``fanotify_event_info_fid`` and ``file_handle`` of
 <linux/fanotify.h> and open_by_handle_at(2).
@@ -51,8 +51,8 @@ _MOST_EVENTS = 8192
 _CACHE = 16384
 _PATH_MAX = 4096
 _MOST_LEVELS = 4096
-#: Seconds for which, after a directory inside of a volume whose path is too long, all such are
-#: taken for being there.
+#: Seconds after an event in a volume's directory with a too long path; during them all directories
+#: with too long paths on that file system count as inside a volume.
 _CLIMB_AFTER = 5.0
 _TOO_DEEP = "something changed in a directory whose path is too long to be told"
 #: Seconds between attempts to open a handle.
@@ -72,11 +72,11 @@ class FanotifyEvent(NamedTuple):
     """One event.
 
     Attributes:
-        mask: what happened.
+        mask: kinds of changes, as bits.
         filesystem: the ``fsid`` that ``handle`` belongs to.
-        handle: type and bytes of the directory's file handle; empty where the kernel does not know
-            the directory.
-        name: of the entry.
+        handle: type and bytes of the directory's file handle; empty if the kernel does not know the
+            directory.
+        name: name of the entry.
     """
 
     mask: int
@@ -86,10 +86,10 @@ class FanotifyEvent(NamedTuple):
 
 
 def parse(data: bytes) -> Iterator[FanotifyEvent]:
-    """The events in what was read; nothing that runs over its own length is believed.
+    """Yield the events in ``data``; the length of each part is checked.
 
     Raises:
-        ValueError: it is not what this kernel interface gives.
+        ValueError: ``data`` is not in the format of this kernel interface.
     """
     at = 0
     while at + _METADATA.size <= len(data):
@@ -132,7 +132,7 @@ def _init() -> int:
 
 
 def _mark(fd: int, directory: int) -> None:
-    """Mark the file system that an open directory lies on."""
+    """Mark the file system of an open directory."""
     place = b"/proc/self/fd/%d" % directory
     if _libc.fanotify_mark(fd, _MARK_ADD | _MARK_FILESYSTEM, _MASK, _AT_FDCWD, place) < 0:
         raise _error("fanotify_mark")
@@ -147,12 +147,12 @@ def _open_handle(mount: int, handle: bytes) -> int:
     """Open a directory by its handle.
 
     Raises:
-        OSError: ESTALE: it is gone.
+        OSError: ESTALE: the directory is gone.
     """
     for pause in _PAUSES:
         fd = _libc.open_by_handle_at(mount, handle, os.O_PATH | os.O_CLOEXEC)
-        # The kernel (iget_locked in fs/inode.c) also calls it a want of memory where it meets an
-        # inode that is just being made: one that got the number of a directory that is gone.
+        # The kernel (iget_locked in fs/inode.c) also reports ENOMEM if the inode is just being
+        # made, because a new inode gets the number of a directory that is gone.
         if fd >= 0 or ctypes.get_errno() != errno.ENOMEM:
             break
         time.sleep(pause)
@@ -162,7 +162,7 @@ def _open_handle(mount: int, handle: bytes) -> int:
 
 
 def _handle_of(directory: int) -> tuple[int, bytes]:
-    """The mount of an open directory, and its file handle with the type (name_to_handle_at(2))."""
+    """Return an open directory's mount, and its handle with the type (name_to_handle_at(2))."""
     buffer = ctypes.create_string_buffer(struct.pack("=Ii", 128, 0), 8 + 128)
     mount = ctypes.c_int()
     if _libc.name_to_handle_at(directory, b"", buffer, ctypes.byref(mount), 0x1000) < 0:
@@ -172,7 +172,7 @@ def _handle_of(directory: int) -> tuple[int, bytes]:
 
 
 def _fsid(directory: int) -> bytes:
-    """The file system's identity as events give it: ``f_fsid`` of statfs(2)."""
+    """Return the file system's identity as in events: ``f_fsid`` of statfs(2)."""
     return struct.pack("=Q", os.fstatvfs(directory).f_fsid & (2**64 - 1))
 
 
@@ -188,12 +188,12 @@ _WHAT_TO_DO = {
 
 
 def why_not(volumes: Sequence[Volume]) -> str | None:
-    """Why this back-end cannot watch the volumes here, in a line; ``None``: it can."""
+    """Return in a line why this back-end cannot watch the volumes here; ``None``: it can."""
     return next((why for why in reasons_not(volumes) if why is not None), None)
 
 
 def reasons_not(volumes: Sequence[Volume]) -> list[str | None]:
-    """For each volume a line on why this back-end cannot watch it here; ``None``: it can.
+    """Return for each volume a line why this back-end cannot watch it here; ``None``: it can.
 
     Each file system is tried once, however many volumes are on it.
     """
@@ -233,9 +233,10 @@ def _told(error: OSError) -> str:
 
 
 def _is_outside(fd: int, roots: Collection[Identity]) -> bool:
-    """Whether a directory is certainly below none of the directories ``roots``.
+    """Return whether a directory is certainly not below any of the directories ``roots``.
 
-    Found by climbing, for a directory without a path; if it is too deep for that, it may be below.
+    This climbs to the parents, for a directory without a path. A directory that is too deep to
+    climb from may be below.
     """
     here = os.dup(fd)
     try:
@@ -254,7 +255,7 @@ def _is_outside(fd: int, roots: Collection[Identity]) -> bool:
 
 
 def _upwards(path: bytes) -> Iterator[bytes]:
-    """A path and all directories above it, the innermost first."""
+    """Yield a path and all directories above it, the innermost first."""
     while path not in {b"/", b""}:
         yield path
         path = path.rpartition(b"/")[0] or b"/"
@@ -262,22 +263,22 @@ def _upwards(path: bytes) -> Iterator[bytes]:
 
 
 class _Place(NamedTuple):
-    """Where a directory is: index of the volume and path below its root."""
+    """The place of a directory: index of the volume and path below its root."""
 
     volume: int
     directory: bytes
 
 
 class FanotifySource:
-    """Changes by file-system marks; see ``source.Source``."""
+    """Reports changes by file-system marks; see ``source.Source``."""
 
     def __init__(self, volumes: Sequence[Volume]) -> None:
-        """For these volumes, which may lie inside each other; the innermost has a change."""
+        """Prepare for volumes, which may be nested; a change belongs to the innermost volume."""
         self._volumes = volumes
         self._numbers = {volume.root: number for number, volume in enumerate(volumes)}
         self._excludes = [excluder(volume.exclude) for volume in volumes]
         self._fd = -1
-        #: By file system: when something changed last in a directory that is too deep.
+        #: By file system: time of the last change in a directory that is too deep.
         self._too_deep: dict[bytes, float] = {}
         self._cache: OrderedDict[tuple[bytes, bytes], _Place | None] = OrderedDict()
         #: By file system and mount: a directory on it. One directory for each mount resolves all
@@ -317,7 +318,7 @@ class FanotifySource:
         self._on.setdefault(place[0], {}).setdefault(place[1], {})[path] = identity_of(root)
 
     def _watch_below(self, volume: Volume) -> str:
-        """Mark what is mounted below a volume that crosses file systems; what went wrong."""
+        """Mark the mounts below a volume that crosses file systems; return what went wrong."""
         trouble = ""
         for mount in mounts_now().below(volume.root):
             if mount.where == volume.root:
@@ -336,11 +337,11 @@ class FanotifySource:
 
     @property
     def has_more(self) -> bool:
-        """Never: all that was read was told."""
+        """Return false: ``read`` returns all events that it has read."""
         return False
 
     def read(self) -> list[Told]:
-        """What happened since."""
+        """Return the changes and losses since the last call."""
         told: dict[Told, None] = {}
         mounts: dict[int, int] = {}
         count = 0
@@ -370,7 +371,7 @@ class FanotifySource:
         if event.mask & Q_OVERFLOW:
             return self._all_lost("overflow", "the kernel's queue of changes was full")
         if event.mask & ONDIR and event.mask & (MOVED_FROM | MOVED_TO):
-            self._cache.clear()  # whatever lies below it has another path now
+            self._cache.clear()  # everything below it has another path now
         if not event.filesystem or not event.mask & (CLOSE_WRITE | MOVED_TO | CREATE):
             return []
         if event.filesystem not in self._on:
@@ -389,7 +390,7 @@ class FanotifySource:
                     self._too_deep[event.filesystem] = time.monotonic()
                     return self._lost_on(event.filesystem, "unplaced", _TOO_DEEP)
                 if error.errno == errno.ESTALE:
-                    return []  # the directory is not there any more, nor is anything in it
+                    return []  # the directory is gone, with all its entries
                 return self._lost_on(
                     event.filesystem, "unplaced", f"a change has no place: {error.strerror}"
                 )
@@ -425,13 +426,13 @@ class FanotifySource:
         return -1
 
     def _place(self, event: FanotifyEvent, mounts: dict[int, int]) -> _Place | None:
-        """Where the event's directory is now; ``None``: outside the volumes.
+        """Return the present place of the event's directory; ``None``: outside the volumes.
 
         Raises:
-            OSError: ESTALE: it is gone; ENAMETOOLONG: its path is too long.
+            OSError: ESTALE: the directory is gone; ENAMETOOLONG: its path is too long.
         """
-        # A directory on a mount sees what is below that mount; a file system may be mounted, or
-        # bound, in several places.
+        # A descriptor on a mount resolves only handles below that mount, and a file system may be
+        # mounted, or bound, in several places.
         found: _Place | None = None
         for mount, roots in self._on.get(event.filesystem, {}).items():
             if mount not in mounts:
@@ -447,7 +448,7 @@ class FanotifySource:
                     path = b"/" * _PATH_MAX
                 if len(path) >= _PATH_MAX - 1:
                     last = self._too_deep.get(event.filesystem, -math.inf)
-                    # Climbing takes long, and who makes such directories makes thousands.
+                    # Climbing takes long, and a user may make thousands of such directories.
                     if time.monotonic() - last > _CLIMB_AFTER and _is_outside(
                         fd, set(roots.values())
                     ):
@@ -468,12 +469,12 @@ class FanotifySource:
         return None
 
     def rewatch(self, volume: int) -> list[Told]:
-        """Mark what lies there now."""
+        """Mark the file systems that are mounted there now."""
         self._cache.clear()
         return self._watch(volume)
 
     def close(self) -> None:
-        """Close; the marks go with it."""
+        """Close the descriptor; this removes the marks."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

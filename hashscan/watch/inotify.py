@@ -1,9 +1,9 @@
 """inotify(7): one watch for each directory, through watchdog's interface to the kernel.
 
-A watch is put on a directory that was opened safely from the volume's root, never on a path. The
-tree of watched directories (``tree``) is kept by events and walks. A queue that overflowed, a watch
-that could not be set, a tree that was moved in: each is told, and becomes a scan of what it
-concerns.
+A watch is put on a directory that was opened safely from the volume's root, never on a path. Events
+and walks keep the tree of watched directories (``tree``) up to date. An overflow of the queue, a
+watch that could not be set, a tree that was moved in: the source reports each of them, and the
+daemon scans the affected files.
 """
 
 from __future__ import annotations
@@ -57,29 +57,29 @@ _MASK = Mask(
 _TELLS = InotifyConstants.IN_CLOSE_WRITE | InotifyConstants.IN_MOVED_TO | InotifyConstants.IN_CREATE
 _LIMIT = "/proc/sys/fs/inotify/max_user_watches"
 _BUFFER = 256 << 10
-#: Directories that are walked between two looks whether the kernel has something to tell, and bytes
-#: of it that are kept until then.
+#: Number of directories that are walked between two reads of the kernel's queue, and largest number
+#: of bytes of events that are kept meanwhile.
 _DRAIN_AFTER = 64
 _MOST_UNREAD = 64 << 20
 _MOST_EVENTS = 8192
 #: Seconds between two attempts to set the watches that could not be set.
 _TRY_AGAIN = 60.0
-#: ... or so many times as long as an attempt takes.
+#: ... or this multiple of the length of an attempt, if that is longer.
 _TRY_AGAIN_AFTER = 20.0
-#: Seconds between two walks that make the tree of watches whole after the queue overflowed.
+#: Seconds between two walks that complete the tree of watches after the queue overflowed.
 _WALK_AGAIN = 3.0
-#: Bytes of a path that are told as an example.
+#: Largest number of bytes of a path that is reported as an example.
 _LONGEST_EXAMPLE = 1024
-#: Seconds after which it is told anew how many directories are watched, if others are.
+#: Seconds after which a changed number of watched directories is reported again.
 _COUNT_AFTER = 10.0
-#: Errors of a directory that is gone, or was replaced, since its name was read.
+#: Errors of a directory that was removed or replaced after its name was read.
 _CHANGED = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 _WATCHED_NOW = "directories are watched now that were not"
 _UNPLACED = "something changed in a directory that lies too deep, or was moved just now"
 
 
 class _Volume:
-    """What the source keeps of a volume."""
+    """A volume with its watches' state."""
 
     def __init__(self, number: int, volume: Volume) -> None:
         self.number = number
@@ -99,14 +99,14 @@ class _Volume:
 
 
 class InotifySource:
-    """Changes by a watch on each directory; see ``source.Source``."""
+    """Reports changes by a watch on each directory; see ``source.Source``."""
 
     def __init__(
         self, volumes: Sequence[Volume], *, alive: Callable[[], None] = lambda: None
     ) -> None:
-        """For these volumes; one that lies inside another is watched as itself.
+        """Prepare for volumes; a volume inside another volume has watches of its own.
 
-        ``alive`` is called now and then while many directories are walked.
+        ``alive`` is called repeatedly while many directories are walked.
 
         Raises:
             OSError: the limit of inotify instances is reached.
@@ -121,7 +121,7 @@ class InotifySource:
         self._alive = alive
         self._tree = Tree()
         self._moved: dict[int, int] = {}
-        #: Directories that came, by their watches: what lies below them is still to be watched.
+        #: Watches of new directories; the directories below them are not watched yet.
         self._came: dict[int, None] = {}
         self._unread: deque[bytes] = deque()
         self._unread_bytes = 0
@@ -133,7 +133,7 @@ class InotifySource:
         self._walked = 0.0
 
     def start(self) -> list[Told]:
-        """Watch every directory that is there."""
+        """Watch every directory of the volumes."""
         told: list[Told] = []
         for one in self._volumes:
             told += self._watch_volume(one)
@@ -144,7 +144,7 @@ class InotifySource:
         return self._fd
 
     def close(self) -> None:
-        """Close; the watches go with it."""
+        """Close the descriptor; this removes the watches."""
         self._kernel.close()
         with suppress(OSError):  # its reading thread would close it, and was never started
             os.close(self._fd)
@@ -152,7 +152,7 @@ class InotifySource:
     # Watches
 
     def _watch_volume(self, one: _Volume) -> list[Told]:
-        """Watch a volume anew; what is watched already stays as it is."""
+        """Watch a volume again; existing watches are kept."""
         one.unwatched, one.example, one.message = 0, b"", ""
         began = time.monotonic()
         self._met = set()
@@ -169,7 +169,7 @@ class InotifySource:
                     self._forget(one.root)  # another file system is mounted there now
                 one.root = found
             self._watch_below(one, root, b"", found)
-        # What is not there any more; its removal may have been lost.
+        # Forget directories that the walk did not find; the events of their removal may be lost.
         for watch in self._tree.watches_of(one.number):
             if watch not in self._met:
                 self._forget(watch)
@@ -178,7 +178,7 @@ class InotifySource:
         return [one.coverage()]
 
     def _watch_below(self, one: _Volume, root: int, path: bytes, watch: int | None) -> None:
-        """Watch the directories below ``path``; those that cannot be are counted."""
+        """Watch the directories below ``path``; count the directories that cannot be watched."""
         # Directories are opened again by path, so that depth costs no descriptors.
         waiting: list[tuple[bytes, int | None]] = [(path, watch)]
         cross = not one.volume.one_file_system
@@ -232,13 +232,13 @@ class InotifySource:
     def _add(
         self, one: _Volume, fd: int, parent: int | None, name: bytes, path: bytes
     ) -> int | None:
-        """Watch an open directory; ``None``: it cannot be, and is counted as not watched."""
+        """Watch an open directory; return ``None``, and count it, if it cannot be watched."""
         if parent is None:
-            # What lies above it is not watched: a watch would tell of changes without a place.
+            # Its parent is not watched, so the events of a watch on it would have no path.
             one.unwatched += 1
             return None
         if path.count(b"/") >= MOST_LEVELS or len(path) > MAX_PATH:
-            # Nor do scans enter it, and they tell of it.
+            # Scans do not enter it either, and they report it.
             self._not_watched(one, path, OSError(errno.ENAMETOOLONG, "it lies too deep"))
             return None
         if self._limited:
@@ -272,7 +272,7 @@ class InotifySource:
             one.message = one.message or f"a watch cannot be set: {error.strerror}"
 
     def _forget(self, watch: int) -> None:
-        """Take a directory and all below it out of the tree, and out of the kernel."""
+        """Remove the watches of a directory and all directories below it."""
         for one, node in self._tree.take_out(watch):
             self._volumes[node.volume].watched -= 1
             inotify_rm_watch(self._fd, WatchDescriptor(one))  # it may be gone: no matter
@@ -281,9 +281,9 @@ class InotifySource:
     # Events
 
     def _drain(self) -> None:
-        """Empty the kernel's queue while something else goes on; ``read`` tells of it later.
+        """Read the kernel's queue during a long walk; ``read`` reports its events later.
 
-        Setting tens of thousands of watches takes seconds, in which it would run over.
+        Setting tens of thousands of watches takes seconds, in which the queue would overflow.
         """
         while self._unread_bytes < _MOST_UNREAD:
             try:
@@ -305,11 +305,11 @@ class InotifySource:
 
     @property
     def has_more(self) -> bool:
-        """Whether events were taken from the kernel and not told of yet."""
+        """Return whether events were read from the kernel and are not reported yet."""
         return bool(self._unread)
 
     def read(self) -> list[Told]:
-        """What happened since."""
+        """Return the changes and losses since the last call."""
         told: dict[Told, None] = {}
         count = 0
         while count < _MOST_EVENTS:
@@ -321,9 +321,9 @@ class InotifySource:
                 for one in self._tell(*event):
                     told[one] = None
         if not count:
-            # All that was there is read: what was moved away did not come back into a volume.
+            # The queue is empty: directories that were moved away did not return to a volume.
             for watch in self._moved.values():
-                if self._tree.is_away(watch):  # else it came back, by a move of its own
+                if self._tree.is_away(watch):  # otherwise another move brought it back
                     self._forget(watch)
             self._moved.clear()
         for one in self._watch_what_came():
@@ -382,7 +382,7 @@ class InotifySource:
     def _directory_came(
         self, one: _Volume, watch: int, name: bytes, path: bytes, cookie: int
     ) -> list[Told]:
-        """Watch a directory that was made or moved there; what lies below it follows soon."""
+        """Watch a directory that was made or moved there; its subdirectories follow soon."""
         before = one.unwatched
         child = self._moved.pop(cookie, None) if cookie else None
         node = None if child is None else self._tree.get(child)
@@ -401,7 +401,7 @@ class InotifySource:
                 directory = open_directory(root, path, cross_mounts=not one.volume.one_file_system)
             except OSError as error:
                 if error.errno in _CHANGED:
-                    return []  # it is gone, or has another name, which is told too
+                    return []  # it is gone, or has another name, which another event reports
                 self._not_watched(one, path, error)
                 return [one.coverage()]
             with closing(directory):
@@ -411,10 +411,11 @@ class InotifySource:
         return [one.coverage()] if one.unwatched != before else []
 
     def _watch_what_came(self) -> list[Told]:
-        """Watch what lies below directories that came; it is told of afterwards.
+        """Watch the directories below new directories; return changes of the coverage.
 
-        Once for all events that were read together: who renames the top of a large tree again and
-        again must not have all of it walked each time, while the kernel's queue runs over.
+        This runs once for all events that were read together. If a user renames the top of a large
+        tree again and again, the tree must not be walked each time while the kernel's queue
+        overflows.
         """
         told: list[Told] = []
         came, self._came = self._came, {}
@@ -442,7 +443,7 @@ class InotifySource:
         return told
 
     def _gone(self, watch: int, node: Node) -> list[Told]:
-        """A watched directory was removed, or its file system was unmounted."""
+        """Forget a watched directory that was removed, or whose file system was unmounted."""
         is_root = node.parent == ROOT
         one = self._volumes[node.volume]
         self._forget(watch)
@@ -466,7 +467,7 @@ class InotifySource:
                 before = one.unwatched
                 told += self._watch_volume(one)
                 if one.unwatched < before:
-                    # What changed there until now, nobody has told.
+                    # Changes there until now were not reported.
                     told.append(Lost(one.number, b"", "unwatched", _WATCHED_NOW))
         if overflowed:
             self._walk_at, self._walked = None, time.monotonic()
@@ -475,5 +476,5 @@ class InotifySource:
         return told
 
     def rewatch(self, volume: int) -> list[Told]:
-        """Watch what lies there now."""
+        """Watch the directories that are there now."""
         return self._watch_volume(self._volumes[volume])

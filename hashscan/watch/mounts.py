@@ -1,6 +1,6 @@
-"""Which file systems are mounted at and below volumes, and when that changes.
+"""Finds the file systems that are mounted at and below volumes, and notices changes.
 
-Source: proc(5), /proc/self/mountinfo; a poll for POLLPRI and POLLERR tells of each change.
+Source: proc(5), /proc/self/mountinfo; a poll for POLLPRI and POLLERR reports each change.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from hashscan.fs.volume import Volume
 
 MOUNTINFO = "/proc/self/mountinfo"
-#: File systems that a server or another process answers for.
+#: Types of file systems whose answers come from a server or another process.
 _BY_OTHERS = {
     *(b"nfs", b"nfs4", b"cifs", b"smb3", b"smbfs", b"9p", b"afs", b"ceph", b"lustre", b"beegfs"),
     *(b"glusterfs", b"gfs2", b"ocfs2", b"fuse", b"fuseblk", b"orangefs", b"coda", b"virtiofs"),
 }
 _OCTAL = re.compile(rb"\\([0-7]{3})")
-#: Links of one path that are followed, as the kernel does (path_resolution(7)).
+#: Number of links that are followed in a path; the kernel has the same limit (path_resolution(7)).
 _MOST_LINKS = 40
 
 
@@ -30,7 +30,7 @@ class Mount(NamedTuple):
     """One line of mountinfo.
 
     Attributes:
-        number: the mount's id; a new mount at the same place has another one.
+        number: the mount's id; a new mount at the same place has another id.
         device: ``major:minor``.
         where: the mount point.
         kind: the file system's type.
@@ -47,7 +47,7 @@ class Mount(NamedTuple):
 
 
 def parse(text: bytes) -> list[Mount]:
-    """The mounts in the text of mountinfo; lines that are none are left out."""
+    """Return the mounts in the text of mountinfo; invalid lines are left out."""
     found = []
     for line in text.splitlines():
         fields = line.split(b" ")
@@ -94,7 +94,7 @@ class MountTable:
         self._places = sorted(where.rstrip(b"/") + b"/" for where in self._at)
 
     def under(self, path: bytes) -> Mount | None:
-        """The mount that the directory ``path`` is on."""
+        """Return the mount that the directory ``path`` is on."""
         while True:
             found = self._at.get(path)
             if found is not None or path in {b"/", b""}:
@@ -102,23 +102,23 @@ class MountTable:
             path = path.rpartition(b"/")[0] or b"/"
 
     def kind(self, path: bytes) -> bytes:
-        """The type of the file system that the directory ``path`` is on; empty: unknown."""
+        """Return the type of the file system of the directory ``path``; empty: unknown."""
         on = self.under(path)
         return b"" if on is None else on.kind
 
     def below(self, path: bytes) -> list[Mount]:
-        """The mounts at the directory ``path`` and below it."""
+        """Return the mounts at the directory ``path`` and below it."""
         prefix = path.rstrip(b"/") + b"/"
         start = bisect.bisect_left(self._places, prefix)
         end = bisect.bisect_left(self._places, prefix[:-1] + b"0", start)  # "0" follows "/"
         return [self._at[place[:-1] or b"/"] for place in self._places[start:end]]
 
     def is_mounted(self, path: bytes) -> bool:
-        """Whether a file system is mounted on the directory ``path``."""
+        """Return whether a file system is mounted on the directory ``path``."""
         return path in self._at
 
     def reach(self, path: bytes) -> Reach:
-        """The server for which an access to the absolute ``path`` waits; this waits for none.
+        """Return the server for which an access to ``path`` (absolute) waits, without waiting.
 
         Links are followed up to the first place on a server, and no further.
         """
@@ -158,7 +158,7 @@ class MountTable:
 
 
 def _server(mount: Mount | None) -> bytes:
-    """The name of the server that answers for a mount; empty: it is a local file system.
+    """Return the name of the server that answers for a mount; empty: a local file system.
 
     Network file systems name their host in the mount's source (``host:/export``,
     ``//host/share``). For other file systems with a server the name is that of the device.
@@ -172,15 +172,15 @@ def _server(mount: Mount | None) -> bytes:
 
 
 def answers_by_others(kind: bytes) -> bool:
-    """Whether a file system of this type may wait for somebody who does not answer any more.
+    """Return whether a file system of this type may wait for a server that does not answer.
 
-    Other hosts may change what lies on it, too, and the kernel tells nobody here.
+    Other hosts may also change its files, and the kernel of this host reports no such change.
     """
     return kind.split(b".")[0] in _BY_OTHERS
 
 
 def mounts_now() -> MountTable:
-    """What is mounted now, as this process sees it.
+    """Return the present mounts, as this process sees them.
 
     Raises:
         OSError: there is no /proc.
@@ -190,7 +190,7 @@ def mounts_now() -> MountTable:
 
 
 def mount_of(fd: int) -> int:
-    """The id of the mount that an open file or directory is on.
+    """Return the id of the mount that an open file or directory is on.
 
     Source: proc(5), /proc/pid/fdinfo.
 
@@ -202,7 +202,7 @@ def mount_of(fd: int) -> int:
 
 
 def roots_now() -> dict[int, bytes]:
-    """The ``root`` of each mount, by its id.
+    """Return the ``root`` of each mount, by its id.
 
     Raises:
         OSError: there is no /proc.
@@ -212,7 +212,7 @@ def roots_now() -> dict[int, bytes]:
 
 
 def concerning(mounts: MountTable, volume: Volume) -> frozenset[Mount]:
-    """The mount that a volume lies on, and, where it crosses file systems, those below it."""
+    """Return a volume's mount and, if the volume crosses file systems, the mounts below it."""
     on = mounts.under(volume.root)
     found: set[Mount] = {on} if on else set()
     if not volume.one_file_system:
@@ -221,10 +221,10 @@ def concerning(mounts: MountTable, volume: Volume) -> frozenset[Mount]:
 
 
 class Mounts:
-    """Tells which volumes are concerned when something is mounted or unmounted."""
+    """Finds the volumes that are affected if a file system is mounted or unmounted."""
 
     def __init__(self, volumes: Sequence[Volume]) -> None:
-        """Note what is mounted now.
+        """Note the present mounts.
 
         Raises:
             OSError: there is no /proc.
@@ -234,7 +234,7 @@ class Mounts:
         self._now = self._look()
 
     def fileno(self) -> int:
-        """To poll for POLLPRI."""
+        """Return the descriptor to poll for POLLPRI."""
         return self._fd
 
     def _look(self) -> list[frozenset[Mount]]:
@@ -246,7 +246,7 @@ class Mounts:
         return [concerning(mounts, volume) for volume in self._volumes]
 
     def changed(self) -> list[int]:
-        """Indices of the volumes that lie on other mounts than when this was asked last."""
+        """Return the indices of the volumes whose mounts have changed since the last call."""
         before, self._now = self._now, self._look()
         return [
             index

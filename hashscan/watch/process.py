@@ -1,9 +1,9 @@
-"""The process that watches: it takes what the kernel tells at once, whatever the others do.
+"""The process that watches: it reads the kernel's events immediately, even if the daemon is busy.
 
-A process of its own, at normal priority: the kernel's queue must be emptied while workers, at the
-lowest priority, lag behind. What nobody has fetched yet waits here, once for each entry; if that
-grows beyond all bounds, it becomes a scan of the volumes. It shows every few seconds that it goes
-on: one that waits for a dead file server does not.
+It is a separate process with normal priority: the kernel's queue must be emptied even while the
+workers, with the lowest priority, lag behind. Changes that the daemon has not fetched yet wait
+here, once for each entry. If too many wait, the volumes are scanned instead. The process sends a
+sign of life every few seconds; a process that waits for a dead file server sends none.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ if TYPE_CHECKING:
     from hashscan.fs.volume import Volume
     from hashscan.watch.source import Source, Told
 
-#: Changes that wait to be fetched, and bytes of their paths, at most.
+#: Largest number of changes that wait for the daemon, and of bytes of their paths, ...
 _MOST, _MOST_BYTES = 1_000_000, 256 << 20
-#: ... and of those that are sent together.
+#: ... and largest number of changes that are sent together.
 _BATCH, _BATCH_BYTES = 4096, 4 << 20
 _POLL = 5.0  # seconds; a source may have something to try again
 #: Seconds until the next attempt to watch a volume that could not be watched at all.
 _TRY_AGAIN = 900.0
 #: Seconds that a process goes on if it can watch nothing, so that its message can be read.
 _START_AGAIN = 30.0
-#: Seconds between two signs of life, where there is nothing to tell.
+#: Seconds between two signs of life, if nothing is to be reported.
 _ALIVE_AFTER = 5.0
-#: Seconds between two looks whether the volumes' roots are the directories that they were.
+#: Seconds between two checks whether the volumes' roots are still the same directories.
 _ROOTS = 5.0
 #: Pause between two readings of the mounts, in lengths of a reading: a user who mounts thousands of
 #: file systems one after the other must not keep this process busy.
@@ -60,15 +60,15 @@ class Watching:
 
     Attributes:
         connection: readable when ``take`` has something.
-        heard: when it gave a sign of life last, by the monotonic clock.
+        heard: monotonic time of its last sign of life.
     """
 
     def __init__(
         self, volumes: Sequence[Volume], modes: Sequence[str], numbers: Sequence[int]
     ) -> None:
-        """Start it, for those of ``volumes`` with these indices.
+        """Start the process for the volumes with these indices.
 
-        The first that it tells is a ``Coverage`` for each of them.
+        It first reports a ``Coverage`` for each of them.
         """
         self.heard = time.monotonic()
         self._child = Child(_main, volumes, modes, numbers)
@@ -76,11 +76,11 @@ class Watching:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """Return the id of the process."""
         return self._child.pid
 
     def take(self) -> list[Told] | None:
-        """What was told, which may be nothing; ``None`` where the process has died."""
+        """Return the reports, which may be none; ``None``: the process has died."""
         try:
             told: list[Told] = self.connection.recv()
         except (EOFError, OSError):
@@ -94,7 +94,7 @@ class Watching:
 
 
 class _Outbox:
-    """What waits to be fetched: sent by a thread of its own, so that nobody waits for the pipe."""
+    """The waiting reports; a separate thread sends them, so that the source never waits."""
 
     def __init__(self, connection: Connection, volumes: Sequence[int]) -> None:
         self._connection = connection
@@ -125,7 +125,7 @@ class _Outbox:
             self._there.notify()
 
     def alive(self) -> None:
-        """Show that work goes on; the thread that sends could not know."""
+        """Record a sign of life of the source; the sending thread cannot know it otherwise."""
         if time.monotonic() - self._alive_at >= _ALIVE_AFTER:
             with self._there:
                 self._is_alive = True
@@ -154,14 +154,14 @@ class _Outbox:
 
 
 def _size(told: Told) -> int:
-    """Bytes of the path in it."""
+    """Return the number of bytes of the path in a report."""
     if isinstance(told, Changed):
         return len(told.directory) + len(told.name)
     return len(told.directory) if isinstance(told, Lost) else 0
 
 
 def _renumbered(told: Sequence[Told], numbers: Sequence[int]) -> list[Told]:
-    """A source numbers its own volumes; the daemon all of them."""
+    """Return reports with the daemon's volume indices; a source counts only its own volumes."""
     found: list[Told] = []
     for one in told:
         number = numbers[one.volume]
@@ -186,7 +186,7 @@ class _Backend:
         self.look_at_mounts()
 
     def look_at_mounts(self) -> None:
-        """See on which volumes others may change something untold."""
+        """Find the volumes that other hosts may change without a report here."""
         mounts = mounts_now()
         for number in self.of:
             kind = mounts.kind(self._volumes[number].root)
@@ -298,7 +298,7 @@ def _start(
 
 
 def _identity(volume: Volume) -> Identity | None:
-    """Which directory stands at a volume's path: who puts another in its place mounts nothing."""
+    """Return the identity of the directory at a volume's path, which may change without a mount."""
     try:
         status = os.lstat(volume.root)
     except OSError:

@@ -1,4 +1,4 @@
-"""What a source of changes is, and what it tells."""
+"""The interface of a source of changes, and the reports that it gives."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import NamedTuple, Protocol
 class Changed(NamedTuple):
     """An entry of a directory that was closed after writing, made, linked or moved there.
 
-    It may be a directory: then whatever lies below it is to be looked at too. Its source has put
-    it under watch before it told of it, so that what comes later is told as well.
+    The entry may be a directory: then everything below it must be checked, too. Its source watches
+    the directory before it reports it, so that later changes in it are reported as well.
 
     Attributes:
         volume: index of the volume.
         directory: path below the volume's root; empty for the root itself.
-        name: of the entry.
+        name: name of the entry.
     """
 
     volume: int
@@ -24,13 +24,13 @@ class Changed(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """Changes below ``directory`` that were not seen: it has to be scanned.
+    """A loss of changes below ``directory``, which must be scanned.
 
     Attributes:
         volume: index of the volume.
-        directory: path below its root; empty for all of it.
-        reason: in one word: ``overflow``, ``limit``, ``mount``, ``unwatched``, ``unplaced``, ...
-        message: for the log.
+        directory: path below its root; empty: the whole volume.
+        reason: one word: ``overflow``, ``limit``, ``mount``, ``unwatched``, ``unplaced``, ...
+        message: explanation for the log.
     """
 
     volume: int
@@ -41,17 +41,17 @@ class Lost(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What of one volume is watched.
+    """The watched part of one volume.
 
     Attributes:
         volume: index of the volume.
         backend: ``inotify``, ``fanotify`` or ``off``.
-        directories: that have a watch; 0 for a back-end that needs none.
-        unwatched: directories that have none though they should; their changes are found by scans
-            only.
-        example: path below the root of one of those; empty where there is none.
-        message: why not all is watched, and what to do; empty where all is.
-        blind: who may change something without this watch being told; empty: nobody.
+        directories: number of directories with a watch; 0 for a back-end that needs no watches.
+        unwatched: number of directories without a watch that should have a watch; only scans find
+            their changes.
+        example: path below the root of an unwatched directory; empty: no directory is unwatched.
+        message: why a part is not watched, and what to do; empty: the whole volume is watched.
+        blind: other writers whose changes this watch cannot report; empty: it reports all changes.
     """
 
     volume: int
@@ -67,9 +67,9 @@ Told = Changed | Lost | Coverage
 
 
 class Source(Protocol):
-    """A back-end. One thread uses it; nothing in it waits except for file systems.
+    """A back-end. One thread uses it; it waits for nothing except file systems.
 
-    Where it does much at a time, it shows now and then that it goes on: see ``process``.
+    During long work it sends signs of life: see ``process``.
 
     A path is never trusted: directories are opened from the volume's root, without links.
     """
@@ -78,7 +78,7 @@ class Source(Protocol):
         """Watch the volumes; afterwards no change is missed in silence.
 
         Returns:
-            a ``Coverage`` for each volume, and a ``Lost`` where something could not be watched.
+            a ``Coverage`` for each volume, and a ``Lost`` for each part that could not be watched.
 
         Raises:
             OSError: this back-end cannot be used at all.
@@ -86,22 +86,22 @@ class Source(Protocol):
         ...
 
     def fileno(self) -> int:
-        """A descriptor that is readable when ``read`` has something."""
+        """Return a descriptor that is readable when ``read`` has a report."""
         ...
 
     @property
     def has_more(self) -> bool:
-        """Whether ``read`` has something although the descriptor need not be readable."""
+        """Return whether ``read`` has a report even if the descriptor is not readable."""
         ...
 
     def read(self) -> list[Told]:
-        """What happened since; at most some thousands of events at a time, without waiting."""
+        """Return changes since the last call, from some thousands of events, without waiting."""
         ...
 
     def rewatch(self, volume: int) -> list[Told]:
-        """Watch a volume anew, after a mount or an unmount; tells as ``start`` does."""
+        """Watch a volume again after a mount or an unmount; return the same as ``start``."""
         ...
 
     def close(self) -> None:
-        """Release everything; no directory or mount is held any more."""
+        """Release everything; the source then holds no directory and no mount open."""
         ...

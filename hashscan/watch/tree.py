@@ -1,8 +1,8 @@
-"""Which watched directory lies where: by parent and name, so that a rename moves one node.
+"""The tree of watched directories, by parent and name, so that a rename moves one node.
 
-Events tell of the past and walks of the present, so for moments the tree may be wrong: even two
-directories that each lie in the other, where a customer turned them round between the two. The
-events that are still to come put it right.
+Events show the past and walks show the present, so the tree may be wrong for moments. Two
+directories may even be inside each other, if a customer swapped them between an event and a walk.
+Later events correct the tree.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 #: The parent of a volume's root, ...
 ROOT = -1
-#: ... and of a directory that was moved away, nobody knows where to yet.
+#: ... and the parent of a directory that was moved to an unknown place.
 AWAY = -2
-#: Levels up to which a place is looked for; scans enter no more either (``scan.directory_task``).
+#: Largest depth of a directory with a place; scans have the same limit (``scan.directory_task``).
 MOST_LEVELS = 4096
 
 
@@ -26,15 +26,15 @@ class Node:
 
     Attributes:
         volume: index of the volume.
-        parent: the watch of the directory that it lies in, or ``ROOT`` or ``AWAY``.
-        name: in its parent.
-        children: watches by name.
+        parent: the watch of its parent directory, or ``ROOT`` or ``AWAY``.
+        name: its name in the parent.
+        children: watches of subdirectories by name.
     """
 
     __slots__ = ("children", "name", "parent", "volume")
 
     def __init__(self, volume: int, parent: int, name: bytes) -> None:
-        """Without children."""
+        """Make a node without children."""
         self.volume = volume
         self.parent = parent
         self.name = name
@@ -42,18 +42,18 @@ class Node:
 
 
 class NoPlaceError(Exception):
-    """A directory lies too deep, or, for a moment, in itself."""
+    """Raised if a directory is too deep or, for a moment, inside itself."""
 
 
 class Tree:
     """All watched directories, by their watches."""
 
     def __init__(self) -> None:
-        """Empty."""
+        """Make an empty tree."""
         self._nodes: dict[int, Node] = {}
         self._of: defaultdict[int, set[int]] = defaultdict(set)
-        #: By parent and name: the directory that had that name before another one got it; and the
-        #: same by directory.
+        #: By parent and name: the directory that had that name before another directory got it; and
+        #: the same by directory.
         self._displaced: dict[tuple[int, bytes], int] = {}
         self._lost_names: dict[int, set[tuple[int, bytes]]] = {}
 
@@ -61,18 +61,18 @@ class Tree:
         return watch in self._nodes
 
     def get(self, watch: int) -> Node | None:
-        """The directory with this watch."""
+        """Return the directory with this watch."""
         return self._nodes.get(watch)
 
     def watches_of(self, volume: int) -> list[int]:
-        """The watches of a volume's directories."""
+        """Return the watches of a volume's directories."""
         return list(self._of[volume])
 
     def put(self, watch: int, volume: int, parent: int, name: bytes) -> int | None:
-        """Note where a directory is.
+        """Note the place of a directory.
 
         Returns:
-            the volume in which it was before, ``None`` where it is new.
+            the volume in which it was before; ``None``: it is new.
         """
         node = self._nodes.get(watch)
         before = None if node is None else node.volume
@@ -93,7 +93,7 @@ class Tree:
         return before
 
     def _displace(self, old: int, new: int) -> None:
-        """Another directory has that name now: the old one was removed, or the two exchanged."""
+        """Note that ``new`` took the name of ``old``, which was removed or exchanged with it."""
         node = self._nodes.get(old)
         if node is not None and old != new:
             place = node.parent, node.name
@@ -113,7 +113,7 @@ class Tree:
         return one
 
     def child(self, watch: int, name: bytes) -> int | None:
-        """The watch of the subdirectory of which an event tells that it leaves."""
+        """Return the watch of the subdirectory that an event reports as moved away."""
         displaced = self._forget_displaced((watch, name))
         if displaced is not None and self.is_away(displaced):
             return displaced
@@ -121,13 +121,13 @@ class Tree:
         return None if node is None or node.children is None else node.children.get(name)
 
     def move_away(self, watch: int) -> None:
-        """Note that a directory is no longer where it was."""
+        """Note that a directory is no longer at its place."""
         node = self._nodes[watch]
         self._detach(watch, node)
         node.parent = AWAY
 
     def is_away(self, watch: int) -> bool:
-        """Whether a directory was moved away, and has not been put anywhere since."""
+        """Return whether a directory was moved away, and has no new place yet."""
         node = self._nodes.get(watch)
         return node is not None and node.parent == AWAY
 
@@ -137,7 +137,7 @@ class Tree:
             del above.children[node.name]
 
     def take_out(self, watch: int) -> Iterator[tuple[int, Node]]:
-        """Take a directory out, and all below it; each is given with its watch."""
+        """Remove a directory and all directories below it; yield each with its watch."""
         node = self._nodes.get(watch)
         if node is not None:
             self._detach(watch, node)
@@ -154,9 +154,9 @@ class Tree:
             yield one, node
 
     def topmost(self, watches: Iterable[int]) -> list[int]:
-        """Those of the directories that lie below none of the others."""
+        """Return the directories that are not below another of the directories."""
         wanted = dict.fromkeys(watches)
-        below: dict[int, bool] = {}  # whether one of them is a directory, or lies above it
+        below: dict[int, bool] = {}  # whether a directory of ``watches`` is above it
         found = []
         for watch in wanted:
             node = self._nodes.get(watch)
@@ -164,7 +164,7 @@ class Tree:
             here = ROOT if node is None else node.parent
             while here not in wanted and here not in below and here in self._nodes:
                 if len(climbed) > MOST_LEVELS:
-                    break  # for a moment it lies in itself
+                    break  # for a moment it is inside itself
                 climbed.append(here)
                 here = self._nodes[here].parent
             is_below = here in wanted or below.get(here, False)
@@ -174,10 +174,10 @@ class Tree:
         return found
 
     def place(self, watch: int) -> tuple[int, bytes] | None:
-        """Volume and path of a directory; ``None``: it is not in a volume any more.
+        """Return volume and path of a directory; ``None``: it is not in a volume any more.
 
         Raises:
-            NoPlaceError: it lies deeper than ``MOST_LEVELS``, or in itself.
+            NoPlaceError: it is deeper than ``MOST_LEVELS``, or inside itself.
         """
         names: list[bytes] = []
         node = self._nodes.get(watch)
