@@ -193,7 +193,7 @@ class Engine:
 
     @property
     def unanswered(self) -> NoAnswer | None:
-        """Return why candidates have no verdict after the scan; ``None``: all have a verdict."""
+        """Return why candidates have no verdict after the scan; ``None``: no question failed."""
         return self._confirmation.last_failure if self._summary.pending else None
 
     @property
