@@ -228,7 +228,7 @@ class InterruptError(HashscanError):
     exit_code = ExitCode.INTERRUPTED
 
 
-# If several hold: 1, then 6, then 3 (design 4.1); a scan that did not end is never "nothing".
+# If several hold: 1, then 6, then 3; a scan that did not end is never "nothing".
 _ORDER = (
     ExitCode.INTERRUPTED,
     ExitCode.INTERNAL,

@@ -1,4 +1,4 @@
-"""The words of the project (docs/design.md, "Words") as frozen types, and the stages' Protocols.
+"""The words of the project (docs/design.md, "2. Words") as frozen types, and the stages' Protocols.
 
 Paths of customers' files are ``bytes``: the part below the volume's root, without a leading
 slash. Digests are lower-case hexadecimal ``str`` in input, output and filters, and raw ``bytes`` in

@@ -10,6 +10,7 @@ import pytest
 TOP = Path(__file__).parent.parent
 DOTTED = re.compile(r"(?<![\w./@-])hashscan(?:\.[A-Za-z_]\w*)+")
 FILE = re.compile(r"(?<![\w/.~*-])(?:[\w-]+/)*[\w-]+\.(?:py|md|sh|rules\.yml|test\.yml)\b")
+SECTION = re.compile(r'((?:[\w-]+/)*[\w-]+\.md), "([^"]+)"')
 #: Of others, or of an example in the text that names them.
 NOT_OURS = {"hashlookup-analyser.py", "os.py"}
 NOT_MODULES = re.compile(
@@ -60,6 +61,12 @@ def exists(name, by):
     )
 
 
+def has_section(page, section):
+    """Whether a page has a heading with this text."""
+    headings = re.findall(r"^#+ (.+)$", (TOP / page).read_text(), re.MULTILINE)
+    return section in headings
+
+
 def missing(by, text):
     for found in sorted(set(DOTTED.findall(text))):
         if not NOT_MODULES.match(found) and not resolves(found):
@@ -67,6 +74,9 @@ def missing(by, text):
     for found in sorted(set(FILE.findall(text))):
         if not exists(found, by):
             yield found
+    for page, section in sorted(set(SECTION.findall(text))):
+        if exists(page, by) and not has_section(page, section):
+            yield f"{page}, {section}"
 
 
 def test_everything_that_prose_names_is_there():
@@ -84,6 +94,8 @@ def test_everything_that_prose_names_is_there():
         ("hashscan.model.Digest.nothing", ["hashscan.model.Digest.nothing"]),
         ("scan/nothing.py and scan/engine.py", ["scan/nothing.py"]),
         ("docs/usage.md, docs/nowhere.md", ["docs/nowhere.md"]),
+        ('docs/design.md, "2. Words"', []),
+        ('docs/design.md, "The weather"', ["docs/design.md, The weather"]),
         ("journalctl -u hashscan.service", []),
     ],
 )

@@ -1,4 +1,4 @@
-"""JSON lines: one object a line, ``event`` first (docs/design.md, "Command line").
+"""JSON lines: one object a line, ``event`` first (README.md, "Exit codes and JSON").
 
 Paths are ``os.fsdecode``d and escaped, so that ``os.fsencode`` of what a JSON parser gives is the
 path's bytes again, whatever they are.

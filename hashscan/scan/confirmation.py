@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from hashscan.reporter import Reporter
     from hashscan.scan.asker import Asker, Reply
 
-#: The service is asked for SHA-1 first: it certainly supports MD5 and SHA-1 (design 4.3).
+#: The service is asked for SHA-1 first: it certainly supports MD5 and SHA-1.
 _PREFERENCE = {"sha1": 0, "sha256": 1, "md5": 2}
 _IN_FLIGHT = 256
 #: Problems of a match that leave nothing to move: its file was replaced or removed, and the watch

@@ -1,4 +1,4 @@
-"""The HTTP side of the service (docs/design.md, "The HashCheckService").
+"""The HTTP side of the service (docs/service.md, "What it answers").
 
 ``POST /v1/check/{md5|sha1|sha256}`` and its twin ``/v1/test/check/…``: Basic authentication, one
 hexadecimal digest as the body, ``true`` or ``false`` as the whole answer. Anything else is an HTTP

@@ -1,7 +1,7 @@
 """The service's directory: the known sets, replaced atomically while the service runs.
 
 ``sets.json`` names the directory of the set that is asked, ``known``, and of that of the test twin,
-``test``. Each is an index as local lists have (``known.confirmers.index``), whole or absent.
+``test``. Each is an index as local lists have (``known.confirmers.digest_index``), whole or absent.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The HashCheckService client (docs/design.md, "The real HashCheckService").
+"""The HashCheckService client (docs/service.md, "What it answers").
 
 ``POST {url}/v1/check/{algorithm}`` with one hex digest as the body; the answer is ``true`` or
 ``false``. Only status 200 with exactly that is a verdict. Everything else is an error, and the
