@@ -7,10 +7,8 @@ import resource
 import signal
 
 import pytest
-from faulty import break_os
 
 from hashscan.audit import events
-from hashscan.audit import head as head_module
 from hashscan.audit.actor import Who
 from hashscan.audit.line import GENESIS, parse
 from hashscan.audit.log import AuditLog, EventEntry
@@ -158,13 +156,6 @@ def test_each_new_file_is_synced_in_its_directory(small, monkeypatch):
     assert len(synced) == 1 + len(small.files)
 
 
-def test_a_head_that_is_not_written_whole_is_an_error(small, monkeypatch):
-    small.fill(1)
-    break_os(monkeypatch, head_module, pwrite=lambda _fd, raw, _at: len(raw) - 1)
-    with pytest.raises(StateError, match="no space left on device"):
-        small.log().append(events.MOVED, WHO)
-
-
 # Rotation
 
 
@@ -193,114 +184,7 @@ def last_event(small):
     return list(read(small.state))[-1]
 
 
-def test_half_a_line_is_cut_off_and_noted(small):
-    small.fill(3)
-    with open(small.files[0], "ab") as file:
-        file.write(b'{"event":"mov')
-    assert seqs(small) == [1, 2, 3]
-    small.fill(1)
-    assert chained(small) == [1, 2, 3, 4, 5]
-    note = list(read(small.state))[3]
-    assert (note.event, note.facts["reason"]) == (events.LOG_REPAIRED, "torn")
-    assert "13 bytes" in note.facts["message"]
-
-
-def test_lines_that_the_head_does_not_know_yet_count(small):
-    small.fill(3)
-    before = (small.directory / "head").read_bytes()
-    small.fill(2)
-    (small.directory / "head").write_bytes(before)
-    small.fill(1)
-    assert chained(small) == [1, 2, 3, 4, 5, 6]
-    assert all(event.event == events.MOVED for event in read(small.state))
-
-
-def test_a_file_that_the_head_does_not_know_yet_counts(small):
-    small.fill(3, file_size=100)
-    before = (small.directory / "head").read_bytes()
-    small.fill(2, file_size=100)
-    (small.directory / "head").write_bytes(before)
-    small.fill(1, file_size=100)
-    assert chained(small) == [1, 2, 3, 4, 5, 6]
-    assert all(event.event == events.MOVED for event in read(small.state))
-
-
-def test_a_new_file_without_a_line_is_used(small):
-    small.fill(3)
-    (small.directory / "000002.jsonl").touch()
-    small.fill(1)
-    assert chained(small) == [1, 2, 3, 4]
-    assert small.files[1].stat().st_size > 0
-
-
-def test_a_cut_end_stays_a_gap(small):
-    small.fill(4)
-    lines = small.files[0].read_bytes().splitlines(keepends=True)
-    small.files[0].write_bytes(b"".join(lines[:2]))
-    small.fill(1)
-    assert seqs(small) == [1, 2, 5, 6]
-    note = list(read(small.state))[2]
-    assert (note.event, note.facts["reason"]) == (events.LOG_REPAIRED, "cut")
-    assert note.prev == parse(lines[3][:-1]).hash
-    assert small.files[0].read_bytes() == b"".join(lines[:2])
-
-
-def test_a_removed_file_stays_a_gap(small):
-    small.fill(4)
-    small.files[0].unlink()
-    small.fill(1)
-    assert seqs(small) == [5, 6]
-    assert small.files[0].name == "000002.jsonl"
-
-
-def test_lines_that_do_not_continue_the_chain_are_left_and_noted(small):
-    small.fill(2)
-    with open(small.files[0], "ab") as file:
-        file.write(small.lines()[0] + b"\n")
-    small.fill(1)
-    assert seqs(small) == [1, 2, 1, 3, 4]
-    assert list(read(small.state))[3].facts["reason"] == "foreign"
-
-
-@pytest.mark.parametrize("content", [None, b"", b"x" * 256, b"{}" + b" " * 253 + b"\n"])
-def test_a_missing_or_damaged_head_is_made_again_and_noted(small, content):
-    small.fill(3)
-    head = small.directory / "head"
-    head.unlink() if content is None else head.write_bytes(content)
-    small.fill(1)
-    assert chained(small) == [1, 2, 3, 4, 5]
-    assert list(read(small.state))[3].facts["reason"] == "head"
-
-
 # What stands in the way
-
-
-@pytest.mark.parametrize("name", ["head", "000001.jsonl"])
-@pytest.mark.parametrize("kind", ["link", "fifo", "directory", "socket-like"])
-def test_nothing_is_written_through_what_is_no_file(small, tmp_path, name, kind):
-    small.directory.mkdir(mode=0o700)
-    target = tmp_path / "target"
-    target.write_bytes(b"")
-    place = small.directory / name
-    if kind == "link":
-        place.symlink_to(target)
-    elif kind == "fifo":
-        os.mkfifo(place)
-    elif kind == "directory":
-        place.mkdir()
-    else:
-        os.symlink("/nowhere/at/all", place)
-    with pytest.raises(StateError, match=f"audit/{name}.* cannot be written: .*; (re)?move"):
-        small.fill(1)
-    assert target.read_bytes() == b""
-
-
-def test_a_link_in_the_place_of_the_directory_is_refused(small, tmp_path):
-    (tmp_path / "elsewhere").mkdir()
-    small.directory.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(StateError, match="cannot be written"):
-        small.fill(1)
-    assert not list((tmp_path / "elsewhere").iterdir())
 
 
 def test_a_full_disk_leaves_no_half_line(small):
@@ -320,15 +204,6 @@ def test_a_full_disk_leaves_no_half_line(small):
     small.fill(1)
     assert chained(small) == [1, 2, 3, 4]
     assert last_event(small).event == events.MOVED
-
-
-def test_the_reason_and_the_fix_are_said(small, monkeypatch):
-    def full(*_):
-        raise OSError(28, os.strerror(28))
-
-    monkeypatch.setattr(os, "write", full)
-    with pytest.raises(StateError, match="no space left on device; free some space there"):
-        small.fill(1)
 
 
 def test_a_writer_that_stands_still_is_not_waited_for_without_end(small, monkeypatch):

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from hashscan.catalog.forget import forget_verdicts
 from hashscan.catalog.rows import FoundCandidate
 from hashscan.catalog.store import Catalog
 from hashscan.errors import StateError
@@ -125,15 +124,3 @@ def test_a_forgotten_verdict_is_asked_for_again_unless_somebody_acts_on_it(
     assert catalog.verdict("s", SHA1, 1) is None
     (row,) = execute("SELECT known, error, asked FROM candidate").fetchall()
     assert row == (("x", "e", 3) if is_kept else (None, None, 0))
-
-
-def test_verdicts_are_forgotten_in_the_catalog_of_another_process(path):
-    forget_verdicts(path, [SHA1])
-    assert not os.path.exists(path), "there is no catalog yet"
-    catalog = Catalog(path)
-    catalog.put_verdict("s", SHA1, Answer(known=True), 1)
-    catalog.close()
-    forget_verdicts(path, [SHA1])
-    catalog = Catalog(path)
-    assert catalog.verdict("s", SHA1, 1) is None
-    catalog.close()

@@ -7,7 +7,7 @@ import pytest
 from catalog_rows import HIT, found, report, row
 
 from hashscan.catalog.reader import CatalogReader
-from hashscan.catalog.rows import FoundProblem, signed
+from hashscan.catalog.rows import FileRow, FoundProblem, signed
 from hashscan.catalog.status_overview import overview
 from hashscan.catalog.store import Catalog
 from hashscan.model import Answer, Digest, Identity, Stamp
@@ -399,3 +399,35 @@ def test_what_is_met_beside_a_scan_is_not_forgotten_by_its_end(tmp_path):
     names = {name for (name,) in catalog._connection.execute("SELECT name FROM dir")}
     assert names == {b"/v", b"stays", b"made", b"deep"}
     catalog.close()
+
+
+LARGE = (1 << 64) - 5
+
+
+def linked_row(name, *, inode=-5, device=3, linked=True):
+    return FileRow(
+        *(name, device, inode, 10, 20, 30, None, b"s" * 20, None),
+        linked=linked, hit=False, racy=False, judged=1, scan=7,
+    )  # fmt: skip
+
+
+def test_the_other_names_of_an_inode_with_their_directories(catalog):
+    (root,) = catalog.queue_directories(7, 0, b"", [(b"/srv", 0)])
+    first, second = catalog.queue_directories(7, root.number, b"", [(b"d", 0), (b"e", 0)])
+    catalog.put_files(
+        first.number,
+        [
+            linked_row(b"a"),
+            linked_row(b"b", inode=4),
+            linked_row(b"c", linked=False),
+            linked_row(b"z", device=9),
+        ],
+    )
+    catalog.put_files(second.number, [linked_row(b"a", device=4)])
+    found = catalog.other_names(Identity(3, LARGE), [3, 4])
+    assert sorted((number, one.name) for number, one in found) == [
+        (first.number, b"a"), (second.number, b"a"),
+    ]  # fmt: skip
+    catalog._connection.execute("UPDATE file SET size = 11 WHERE dir = ?", (second.number,))
+    ((number, _),) = catalog.other_names(Identity(3, LARGE), [3, 4])
+    assert number == first.number, "a damaged row names nothing"

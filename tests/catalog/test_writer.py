@@ -4,7 +4,6 @@ import sqlite3
 
 import pytest
 
-from hashscan.catalog.checksums import are_whole, checksum
 from hashscan.catalog.find_files import open_finder
 from hashscan.catalog.rows import FileRow, FoundCandidate, FoundProblem
 from hashscan.catalog.status_overview import overview
@@ -133,14 +132,6 @@ def test_what_left_the_queue_is_removed_between_scans(catalog, queued):
     catalog.drop_candidate(queued.number, file_too=False)
     catalog.forget_done()
     assert rows() == 0
-
-
-def test_a_checksum_is_a_signed_number_of_32_bits():
-    # These values have the CRC-32 of which the sign is the only bit.
-    lowest = checksum(-218850693)
-    assert lowest == -(1 << 31)
-    assert are_whole([(-218850693, lowest)])
-    assert not are_whole([(-218850693, lowest + 1)])
 
 
 def test_a_text_that_is_not_utf_8_is_read(catalog, queued):

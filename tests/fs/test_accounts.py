@@ -4,13 +4,11 @@ import os
 import pwd
 from contextlib import closing
 
-import isolating
 import pytest
 from brake_matches import Events, Moving, match
 
 from hashscan.fs import accounts as module
 from hashscan.fs.accounts import Accounts
-from hashscan.quarantine import admission
 from hashscan.quarantine.brake_limits import BrakeLimits
 from hashscan.quarantine.brakes import Brakes
 from hashscan.quarantine.hold_types import HoldKind
@@ -26,13 +24,7 @@ USERS = {"first": 1000, "mallory": 1001, "alice": 1002, "lxd": 998, "root": 0}
 
 
 @pytest.fixture
-def memory():
-    with isolating.in_memory() as directory:
-        yield directory
-
-
-@pytest.fixture
-def subuid(memory, monkeypatch):
+def subuid(tmp_path, monkeypatch):
     def named(name):
         if name not in USERS:
             raise KeyError(name)
@@ -40,7 +32,7 @@ def subuid(memory, monkeypatch):
 
     monkeypatch.setattr(module.pwd, "getpwnam", named)
     monkeypatch.setattr(module, "user_name", {120_000: "bob"}.get)
-    path = memory / "subuid"
+    path = tmp_path / "subuid"
     path.write_text(
         "mallory:100000:65536\nlxd:1000000:65536\nroot:2000000:65536\n1002:165536:65536\n"
         "gone:300000:65536\nfirst:400000:65536\n# a comment\nbroken:x:y\n:5:5\nalso:5\n\xff\n"
@@ -78,9 +70,9 @@ def test_a_change_of_the_file_counts_from_the_next_question(subuid):
     assert accounts.of(100_000) == 100_000
 
 
-def test_a_customer_with_a_range_has_only_his_own_files_held(memory, subuid):
+def test_a_customer_with_a_range_has_only_his_own_files_held(tmp_path, subuid):
     limits = BrakeLimits(owners=5, files=20, per_hour=50)
-    path, moving = str(memory / "holds.sqlite3"), Moving()
+    path, moving = str(tmp_path / "holds.sqlite3"), Moving()
     with closing(
         Brakes(
             moving, path, limits, events=Events(), files_of=unknown, accounts=Accounts(str(subuid))
@@ -98,23 +90,3 @@ def test_a_customer_with_a_range_has_only_his_own_files_held(memory, subuid):
         assert [(one.kind, one.uid) for one in holds.holds()] == [
             (HoldKind.COPIES, 1001), (HoldKind.RATE, 1001)
         ]  # fmt: skip
-
-
-def test_copies_that_come_and_go_all_day_are_held_but_not_all_listed(memory, monkeypatch):
-    monkeypatch.setattr(admission, "_MOST_LISTED", 10)
-    path, moving = str(memory / "holds.sqlite3"), Moving()
-    for turn in range(2):  # another process counts what is listed already
-        with closing(
-            Brakes(moving, path, BrakeLimits(files=5), events=Events(), files_of=unknown)
-        ) as brakes:
-            done = [brakes.act(match(f"m/{turn}/{n}", 1001)).action for n in range(30)]
-            other = brakes.act(match(f"o/{turn}", 1002)).action
-        assert done == ["quarantined"] * (5 - 5 * turn) + ["held"] * (25 + 5 * turn)
-        assert other == "quarantined"
-    with Holds(path) as holds:
-        assert [(one.files, one.uid) for one in holds.holds()] == [(10, 1001)]
-        holds.release(1, who="root")
-    with closing(
-        Brakes(moving, path, BrakeLimits(files=5), events=Events(), files_of=unknown)
-    ) as brakes:
-        assert brakes.act(match("m/1/29", 1001)).action == "quarantined"

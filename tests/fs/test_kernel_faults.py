@@ -2,7 +2,6 @@
 
 import ctypes
 import errno
-import hashlib
 import os
 import stat
 from contextlib import ExitStack
@@ -11,10 +10,8 @@ import pytest
 from faulty import Faulty, break_os, open_descriptors, raising
 from isolating import needs_root
 
-from hashscan.fs import beneath, copy, folders, metadata, named, rename, served
+from hashscan.fs import beneath, folders, metadata, named, rename, served
 from hashscan.fs.beneath import closing
-from hashscan.fs.volume import excluder
-from hashscan.model import FileDigests
 
 # beneath
 
@@ -113,73 +110,6 @@ def test_without_the_right_to_keep_the_access_time_a_file_is_opened_all_the_same
 def test_regular_files(here, file):
     assert beneath.is_regular(os.fstat(file)) is True
     assert beneath.is_regular(os.fstat(here)) is False
-
-
-# copy
-
-
-@pytest.mark.parametrize("size", [0, 1, 2, 1 << 20, (1 << 20) + 1])
-@pytest.mark.parametrize("less", [0, 1])
-def test_digests_are_of_the_bytes_up_to_a_size_or_the_end(file, size, less):
-    content = os.urandom(size)
-    os.write(file, content)
-    expected = FileDigests(
-        *(hashlib.new(name, content).digest() for name in ("md5", "sha1", "sha256"))
-    )
-    assert copy.digests_of(file, size + 3 * less) == expected
-    os.write(file, b"more")
-    assert copy.digests_of(file, size) == expected
-
-
-def test_a_stream_hashes_what_was_read(file):
-
-    content = os.urandom(3_000_000)
-    os.write(file, content)
-    stream = copy.HashedStream(file, 2_500_000)
-    first = stream.read(10)
-    assert first == content[:10]
-    assert stream.digests.sha1 == hashlib.sha1(content[:10]).digest()
-    rest = b"".join(iter(lambda: stream.read(1 << 20), b""))
-    assert first + rest == content[:2_500_000]
-    whole = content[:2_500_000]
-    assert stream.digests == FileDigests(
-        *(getattr(hashlib, name)(whole).digest() for name in ("md5", "sha1", "sha256"))
-    )
-    assert copy.digests_of(file, 2_500_000) == stream.digests
-
-
-@pytest.mark.parametrize("number", [None, errno.ENXIO, errno.EINVAL])
-def test_holes_stay_holes_where_the_file_system_says_where_they_are(
-    here, file, monkeypatch, number
-):
-    content = b"a" * 4096 + b"\0" * (1 << 20) + b"b" * 5000
-    os.pwrite(file, content[:4096], 0)
-    os.pwrite(file, content[-5000:], len(content) - 5000)
-    os.ftruncate(file, len(content) + (1 << 20))
-    size = len(content) + (1 << 20)
-    if number is not None:
-        # ENXIO: only a hole follows. EINVAL: the file system does not know SEEK_DATA.
-        break_os(monkeypatch, copy, lseek=raising(number, os.lseek))
-    with closing(os.open("copy", os.O_RDWR | os.O_CREAT, 0o600, dir_fd=here)) as target:
-        copy.copy_content(file, target, size)
-        found = os.pread(target, size + 1, 0)
-        if number == errno.ENXIO:
-            assert found == bytes(size)
-        else:
-            assert found == content + bytes(1 << 20)
-        if number is None and os.fstat(file).st_blocks * 512 < 1 << 20:
-            assert os.fstat(target).st_blocks * 512 < 1 << 20
-
-
-def test_a_write_that_takes_a_part_is_continued(here, file, monkeypatch):
-    os.write(file, content := os.urandom(10_000))
-    break_os(
-        monkeypatch, copy,
-        pwrite=lambda fd, block, at: os.pwrite(fd, bytes(block[:999]), at),
-    )  # fmt: skip
-    with closing(os.open("copy", os.O_RDWR | os.O_CREAT, 0o600, dir_fd=here)) as target:
-        copy.copy_content(file, target, 9_000)
-        assert os.pread(target, 20_000, 0) == content[:9_000]
 
 
 # folders
@@ -353,16 +283,3 @@ def test_a_served_path_may_not_take_all_descriptors(here, monkeypatch, depth):
     found = served.look_up(here, b"/".join([b"a"] * depth), b"/here")
     assert found.entry == (served.ServedKind.DIRECTORY if depth == 3 else served.ServedKind.BARRED)
     assert open_descriptors() == before
-
-
-# volume
-
-
-def test_globs_exclude_paths_below_the_root():
-    assert excluder(())(b"a") is False
-    excludes = excluder(("*/cache/*", "tmp", "b\u00e4r*"))
-    for path, out in (
-        (b"a/cache/b", True), (b"cache/b", False), (b"tmp", True), (b"tmp/a", False),
-        ("b\u00e4r/x".encode(), True), (b"b\xff", False), (b"a\ncache", False),
-    ):  # fmt: skip
-        assert excludes(path) is out

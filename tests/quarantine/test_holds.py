@@ -4,9 +4,8 @@ import pytest
 from brake_matches import Clock, digests_of, match, moved_of, moves
 
 from hashscan.config.brakes import BrakesSettings
-from hashscan.errors import UsageError
 from hashscan.quarantine.brake_limits import BrakeLimits, Scope, tripped
-from hashscan.quarantine.hold_types import HoldState, matched, number_of
+from hashscan.quarantine.hold_types import HoldState
 from hashscan.quarantine.holds import Holds, waiting_holds
 
 
@@ -119,29 +118,6 @@ def test_a_hold_of_one_digest_is_not_split(holds):
     moved_of(holds, BrakeLimits(owners=1), [match(f"{uid}/f", uid) for uid in range(3)])
     assert holds.split(1, digests_of(b"known").each()[0]) == 1
     assert [one.id for one in holds.holds(every=True)] == ["H1"]
-
-
-def test_the_digests_of_a_hold_by_number_are_those_of_its_files(holds):
-    moved_of(holds, BrakeLimits(per_hour=1), [match(f"{uid}/f", uid) for uid in range(2)])
-    assert holds.digests(1) == list(digests_of(b"known").each())
-
-
-def test_decided_holds_and_unknown_ones_wait_for_nothing(holds):
-    for content in (b"a", b"b"):
-        moved_of(
-            holds, BrakeLimits(owners=1), [match(f"{n}/{content}", n, content) for n in range(2)]
-        )
-    holds.release(1, who="root")
-    assert holds.decided([1, 2, 3]) == [1, 3]
-
-
-@pytest.mark.parametrize("named", [False, True])
-def test_a_held_match_is_the_match_that_was_found(holds, named):
-    one = match("1/f", 1, named=named)
-    moved_of(holds, BrakeLimits(per_hour=1), [match("0/f", 0), one])
-    (file,) = holds.files(1)
-    assert matched(file, one.candidate) == one
-    assert file.full_path == b"/srv/1/f"
 
 
 def test_a_digest_of_a_hold_by_a_list_is_split_from_it_in_every_algorithm(holds):
@@ -273,30 +249,8 @@ def test_one_other_owner_counts_for_one_file_of_a_small_limit():
     assert tripped({7: 100, 9: 1}, 8, 2) is Scope.ALL
 
 
-def test_a_change_that_fails_is_undone_and_the_next_one_is_made(holds):
-    moved_of(holds, BrakeLimits(owners=1), [match(f"{n}/f", n) for n in range(2)])
-    with pytest.raises(KeyError), holds._change():
-        holds._connection.execute("DELETE FROM hold")
-        raise KeyError
-    assert [one.id for one in holds.holds()] == ["H1"]
-    assert holds.release(1, who="root")
-
-
 def test_a_held_file_keeps_its_hold_although_a_newer_rule_has_its_digest(holds):
     limits = BrakeLimits(per_hour=1)
     moved_of(holds, limits, [match("x", 1, b"x"), match("a", 1, b"a")])
     holds.hold_list("baseline", "2", 1, [digests_of(b"a")])
     assert holds.admit(match("a", 1, b"a"), limits).id == "H1"
-
-
-@pytest.mark.parametrize("identifier", ["H", "", "H1234567890", "X7", "H7a", "H\u0667"])
-def test_what_is_no_id_of_a_hold(identifier):
-    with pytest.raises(UsageError, match="is no id of a hold"):
-        number_of(identifier)
-
-
-@pytest.mark.parametrize(
-    ("identifier", "number"), [("H7", 7), ("h12", 12), ("7", 7), ("H123456789", 123_456_789)]
-)
-def test_the_number_of_an_id(identifier, number):
-    assert number_of(identifier) == number

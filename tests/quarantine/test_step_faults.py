@@ -12,13 +12,11 @@ from faulty import break_os, open_descriptors, raising
 from isolating import confirmed
 
 from hashscan.errors import LockedError, QuarantineError
-from hashscan.fs.beneath import closing
-from hashscan.model import FileDigests, Identity
-from hashscan.quarantine import act, conclude, file_place, recover
+from hashscan.model import Identity
+from hashscan.quarantine import act, conclude, recover
 from hashscan.quarantine import store as store_module
 from hashscan.quarantine.act import Quarantine
-from hashscan.quarantine.file_place import Spot
-from hashscan.quarantine.records import RecordState, StagingPlace, new_id
+from hashscan.quarantine.records import RecordState, new_id
 
 # act
 
@@ -189,39 +187,6 @@ def test_a_private_directory_that_another_agent_removes_is_made_again(
     assert (volume / "f").exists() is (gone != 2)
 
 
-def test_a_staged_file_that_cannot_be_removed_stays_on_record(store, moved):
-    record = store.load(moved)
-    staging = StagingPlace(record.origin, top_inode=1, private_inode=1)
-    record = replace(record, state=RecordState.COPIED, staging=staging)
-    store.save(record)
-    staged = SimpleNamespace(remove=raising(errno.EIO))
-    with pytest.raises(QuarantineError, match="is copied, but its staged file stays") as caught:
-        conclude.finish_copied(store, record, staged, None)
-    assert caught.value.reason == "io-error"
-    assert store.load(moved).state is RecordState.COPIED
-
-
-@pytest.mark.parametrize("gone", ["volume", "directory", "other"])
-def test_a_private_directory_whose_volume_is_not_there_is_unreachable(store, moved, volume, gone):
-    record = store.load(moved)
-    (volume / "d").mkdir()
-    inode = (volume / "d").stat().st_ino
-    there = replace(record.origin, path=b"d")
-    if gone == "volume":
-        there = replace(there, volume=there.volume + b".none")
-    elif gone == "directory":
-        (volume / "d").rmdir()
-    staging = StagingPlace(there, top_inode=inode + (gone == "other"), private_inode=1)
-    with (
-        pytest.raises(QuarantineError) as caught,
-        file_place.private_of(staging, record, store.privates),
-    ):
-        pass
-    assert caught.value.reason == "unreachable"
-    why = "another directory is in its place" if gone == "other" else "No such file or directory"
-    assert why in str(caught.value)
-
-
 def test_all_that_is_to_be_said_of_a_move_is_in_the_result(store, moved, volume):
     record = replace(store.load(moved), note="it is odd", open_for_writing=True)
     path = f"{volume}/f"
@@ -231,119 +196,6 @@ def test_all_that_is_to_be_said_of_a_move_is_in_the_result(store, moved, volume)
     assert said.startswith(f"{path}: a process has it open for writing")
     said = act._told(replace(record, open_for_writing=False)).message
     assert said == f"{path}: it is odd"
-
-
-# places
-
-
-@pytest.mark.parametrize("how", ["gone", "file", "link", "error"])
-def test_a_parent_that_is_gone_is_no_error_but_one_of_the_disk_is(
-    place, volume, monkeypatch, how
-):  # fmt: skip
-    before = open_descriptors()
-    with file_place.opened_if_there(place) as there:
-        assert there.spot.status().st_size == 5
-    (volume / "d").rename(volume / "e")
-    if how == "file":
-        (volume / "d").write_bytes(b"")
-    elif how == "link":
-        (volume / "d").symlink_to(volume / "e")
-    elif how == "error":
-        monkeypatch.setattr(file_place, "open_parent", raising(errno.EIO))
-        with pytest.raises(OSError), file_place.opened_if_there(place):
-            pass
-        return
-    with file_place.opened_if_there(place) as there:
-        assert there is None
-    assert open_descriptors() == before
-
-
-def test_a_look_at_something_else_reads_nothing(place, volume, monkeypatch):
-    with closing(os.open(volume / "d", os.O_RDONLY)) as fd:
-        spot = Spot(fd, b"f")
-        seen = file_place.look(spot, 5)
-        assert seen.digests is not None
-        assert seen.metadata.size == 5
-        monkeypatch.setattr(file_place, "digests_of", lambda *_: pytest.fail("it was read"))
-        for size in (4, 6):
-            seen = file_place.look(spot, size)
-            assert (seen.digests, seen.open_for_writing) == (None, None)
-            assert seen.metadata.size == 5
-            assert seen.identity.inode == os.stat(volume / "d" / "f").st_ino
-        os.mkfifo(volume / "d" / "fifo")
-        monkeypatch.setattr(file_place, "open_file", lambda *_: pytest.fail("it was opened"))
-        assert file_place.look(Spot(fd, b"fifo"), 0).metadata is None
-
-
-def test_a_fifo_that_takes_the_place_between_two_calls_is_not_read(place, volume, monkeypatch):
-    with closing(os.open(volume / "d", os.O_RDONLY)) as fd:
-        os.mkfifo(volume / "d" / "fifo")
-
-        def fifo(directory, _name):
-            return os.open(b"fifo", os.O_RDONLY | os.O_NONBLOCK, dir_fd=directory)
-
-        monkeypatch.setattr(file_place, "open_file", fifo)
-        seen = file_place.look(Spot(fd, b"f"), 5)
-        assert (seen.metadata, seen.digests) == (None, None)
-
-
-@pytest.mark.parametrize("number", [errno.EINVAL, errno.EOPNOTSUPP, errno.EIO])
-def test_a_directory_whose_file_system_cannot_sync(monkeypatch, number):
-    fsync = raising(number)
-    break_os(monkeypatch, file_place, fsync=fsync)
-    if number == errno.EIO:
-        with pytest.raises(OSError):
-            file_place.sync_directory(5)
-    else:
-        file_place.sync_directory(5)
-    assert fsync.count == 1
-
-
-# keep
-
-
-def test_a_copy_that_is_not_what_was_read_is_put_back(own_quarantine, store, volume, monkeypatch):
-    (volume / "f").write_bytes(b"known")
-    match = confirmed(volume, "f")
-    monkeypatch.setattr(act, "take", raising(errno.EXDEV, act.take, calls=1))
-    monkeypatch.setattr(
-        conclude, "digests_of", lambda *_: FileDigests(b"1" * 16, b"2" * 20, b"3" * 32)
-    )
-    found = own_quarantine.act(match)
-    assert (found.action, found.problem) == ("reported", "changed")
-    assert "it changed while it was copied" in found.message
-    assert (volume / "f").read_bytes() == b"known"
-    (left,) = store.ids()
-    assert store.load(left).state is RecordState.UNDONE
-
-
-def test_what_can_neither_be_kept_nor_put_back_says_both(
-    own_quarantine, store, volume, monkeypatch
-):
-    (volume / "f").write_bytes(b"known")
-    match = confirmed(volume, "f")
-    monkeypatch.setattr(conclude, "look", raising(errno.EIO))
-    monkeypatch.setattr(conclude, "put", raising(errno.EEXIST))
-    found = own_quarantine.act(match)
-    assert (found.action, found.problem) == ("reported", "io-error")
-    assert "could not be quarantined" in found.message
-    assert "another file has its name by now" in found.message
-    (left,) = store.ids()
-    assert store.load(left).state is RecordState.DISPLACED
-
-
-@pytest.mark.parametrize(
-    ("number", "reason"), [(errno.EEXIST, "another file has its name"), (errno.EIO, "Input/output")]
-)
-def test_why_a_file_is_displaced(own_quarantine, store, volume, monkeypatch, number, reason):
-    (volume / "f").write_bytes(b"known")
-    match = confirmed(volume, "f", b"other")
-    monkeypatch.setattr(conclude, "put", raising(number))
-    monkeypatch.setattr(act, "_precheck", lambda *_a, **_k: None)
-    found = own_quarantine.act(match)
-    assert (found.action, found.problem) == ("reported", "displaced")
-    record = store.load(found.quarantine_id)
-    assert f"it could not be put back ({reason}" in record.note
 
 
 # recover

@@ -1,7 +1,6 @@
 """A store and records that cannot be opened, read or written: each has its reason and its words."""
 
 import errno
-import json
 import os
 from types import SimpleNamespace
 
@@ -10,13 +9,10 @@ from faulty import break_os, open_descriptors, raising
 from isolating import confirmed, needs_root
 
 from hashscan.errors import QuarantineError
-from hashscan.fs.beneath import CrossesMountError, closing
-from hashscan.fs.metadata import whole
 from hashscan.model import Identity
-from hashscan.quarantine import explain, records, restore_selection, retention, store_index
+from hashscan.quarantine import retention, store_index
 from hashscan.quarantine import store as store_module
 from hashscan.quarantine.act import Quarantine
-from hashscan.quarantine.records import Record, RecordState
 from hashscan.quarantine.store import Store
 from hashscan.quarantine.summary import Briefed
 
@@ -29,80 +25,6 @@ def one(tmp_path, volume):
     acted = quarantine.act(confirmed(volume, "f"))
     yield quarantine._store, acted.quarantine_id, tmp_path / "store" / acted.quarantine_id
     quarantine.close()
-
-
-# faults
-
-
-@pytest.mark.parametrize(
-    ("number", "reason", "fix"),
-    [
-        (errno.EROFS, "read-only", "remount"),
-        (errno.EACCES, "denied", "run hashscan as root"),
-        (errno.EPERM, "denied", "security module"),
-        (errno.ENOSPC, "no-space", "free some space"),
-        (errno.EDQUOT, "no-space", "raise the quota"),
-        (errno.ENOENT, "vanished", "removed or renamed"),
-        (errno.ELOOP, "swapped", "a link stands"),
-        (errno.ENOTDIR, "swapped", "something else stands"),
-        (errno.EXDEV, "other-filesystem", "one_file_system: false"),
-        (errno.ESTALE, "stale", "network file system"),
-        (errno.EIO, "io-error", "disk may be failing"),
-        (errno.EBUSY, "busy", "mount point"),
-        (errno.EEXIST, "taken", "not overwritten"),
-        (errno.ENAMETOOLONG, "other", "kernel's log"),
-    ],
-)
-def test_each_error_of_the_kernel_has_a_reason_and_a_fix(number, reason, fix):
-    found = explain.explained(OSError(number, ""), b"/v/f\n", "could not be moved")
-    assert found.reason == reason
-    assert str(found).startswith(f"/v/f\\n: could not be moved: {os.strerror(number)}; ")
-    assert fix in str(found)
-
-
-def test_a_mount_on_the_way_and_errors_without_a_number():
-    found = explain.explained(CrossesMountError(errno.EXDEV, ""), b"/v", "x")
-    assert found.reason == "other-filesystem"
-    found = explain.explained(OSError("strange"), b"/v", "x")
-    assert (found.reason, str(found)) == ("other", "/v: x: strange; look at the kernel's log")
-
-
-def test_a_limit_of_this_process_is_named():
-    found = explain.explained(OSError(errno.EMFILE, "Too many"), b"/v", "x")
-    assert found.reason == "other"
-    assert "kernel's log" not in str(found)
-    assert "LimitNOFILE" in str(found) or "ulimit" in str(found)
-
-
-@pytest.mark.parametrize(
-    ("file", "directory", "reason"),
-    [
-        (explain.IMMUTABLE, 0, "immutable"),
-        (explain.APPEND, 0, "append-only"),
-        (0, explain.IMMUTABLE, "immutable"),
-        (0, explain.APPEND, "append-only"),
-        (None, None, "denied"),
-        (0, 0, "denied"),
-    ],
-)
-def test_what_forbids_a_move(monkeypatch, file, directory, reason):
-    monkeypatch.setattr(explain, "_flags_of", lambda *_: file)
-    monkeypatch.setattr(explain, "inode_flags", lambda _fd: directory)
-    found = explain.explained_move(OSError(errno.EPERM, ""), 5, b"f", b"/v/d/f")
-    assert found.reason == reason
-    if file:
-        assert f"the file is {reason}" in str(found)
-        assert "/v/d/f` and scan again" in str(found)
-    elif directory:
-        assert f"its directory is {reason}" in str(found)
-        assert " /v/d` and scan again" in str(found)
-    other = explain.explained_move(OSError(errno.EBUSY, ""), 5, b"f", b"/v/d/f")
-    assert other.reason == "busy"
-
-
-def test_flags_of_what_cannot_be_opened_are_unknown(tmp_path):
-    with closing(os.open(tmp_path, os.O_RDONLY)) as fd:
-        assert explain._flags_of(fd, b"none") is None
 
 
 # store
@@ -219,56 +141,6 @@ def test_a_directory_with_content_is_never_discarded(one):
     assert {entry.name for entry in place.iterdir()} == {"content", "record.json"}
 
 
-# records
-
-
-@pytest.mark.parametrize(
-    ("path", "value"),
-    [
-        (("origin", "path_base64"), ""),
-        (("origin", "volume_base64"), "YQ=="),  # "a"
-        (("origin", "volume_base64"), "LwA="),  # a slash and a NUL
-        (("origin", "path_base64"), "Li4="),  # ".."
-        (("origin", "path_base64"), "Z!g=="),  # "f", with a sign that base64 has not
-        (("origin", "volume_base64"), "L3!Y="),
-        (("acted",), "2026-01-02T03:04:05"),
-        (("history",), []),
-        (("algorithm",), "crc"),
-        (("note",), 5),
-    ],
-)
-def test_a_record_that_no_step_can_rely_on(one, path, value):
-    _, _, place = one
-    data = json.loads((place / "record.json").read_bytes())
-    holder = _holder(data, path)
-    holder[path[-1]] = value
-    with pytest.raises(QuarantineError) as caught:
-        Record.from_json(json.dumps(data).encode(), "here")
-    assert caught.value.reason == "damaged-record"
-
-
-def _holder(data, path):
-    """The object in which the last name of ``path`` is, wherever in the record that is."""
-    if path[-1] in data and len(path) == 1:
-        return data
-    found = [data]
-    for one in found:
-        if isinstance(one, dict):
-            if path[0] in one and (len(path) == 1 or isinstance(one[path[0]], dict)):
-                return one if len(path) == 1 else one[path[0]]
-            found += one.values()
-    raise AssertionError(path)
-
-
-def test_inode_numbers_have_64_bits():
-    assert records._inode(2**64 - 1) == 2**64 - 1
-    with pytest.raises(ValueError):
-        records._inode(2**64)
-    with pytest.raises(ValueError):
-        whole(-1)
-    assert records._to_identity({"device": 2**64 - 1, "inode": 0}) == Identity(2**64 - 1, 0)
-
-
 # index
 
 
@@ -302,105 +174,6 @@ def test_the_index_leaves_out_damaged_records_and_forgets_removed_ones():
     assert found.contents(Identity(3, 4)) == {"b", "damaged"}
     found.reset()
     assert found.contents(Identity(3, 4)) == {"a", "b", "damaged"}
-
-
-# selection
-
-
-def _listed(number, **changes):
-    values = {
-        "state": RecordState.QUARANTINED, "acted": f"2026-01-0{number}T00:00:00+00:00",
-        "path": f"/srv/www/a{number}/f.jpg".encode(),
-        "owner": None, "uid": 5, "withdrawn": "", "each_digest": (), **changes,
-    }  # fmt: skip
-    return Briefed(str(number), SimpleNamespace(**values))
-
-
-def chosen(monkeypatch, listed, **given):
-    monkeypatch.setattr(restore_selection, "briefs", lambda _store: listed)
-    found = restore_selection.Selection(**given).selected(None)
-    return found.ids, found.unread
-
-
-def test_only_what_is_there_is_selected_and_unreadable_records_are_reported(monkeypatch):
-    listed = [_listed(1), _listed(2, state=RecordState.DISPLACED), Briefed("3", None, "damaged")]
-    listed += [
-        _listed(number, state=state)
-        for number, state in enumerate(
-            set(RecordState) - {RecordState.QUARANTINED, RecordState.DISPLACED}, start=4
-        )
-    ]  # fmt: skip
-    assert chosen(monkeypatch, listed) == (["1", "2"], ["damaged"])
-
-
-@pytest.mark.parametrize(
-    ("paths", "found"),
-    [
-        (("/srv/www/a1/f.jpg",), ["1"]),
-        (("/srv/www/a1",), ["1"]),
-        (("/srv/www/a1/",), ["1"]),
-        (("/srv/www/a",), []),
-        (("/srv/www",), ["1", "2"]),
-        (("/",), ["1", "2"]),
-        (("/srv/*/a2/*",), ["2"]),
-        (("*.jpg",), ["1", "2"]),
-        (("*.JPG",), []),
-        (("/srv/www/a1/f.jpg/x",), []),
-        (("/nowhere", "/srv/www/a2"), ["2"]),
-    ],
-)
-def test_selection_by_path(monkeypatch, paths, found):
-    assert chosen(monkeypatch, [_listed(1), _listed(2)], paths=paths) == (found, [])
-
-
-def test_selection_through_a_link(monkeypatch, tmp_path):
-    (tmp_path / "real").mkdir()
-    (tmp_path / "link").symlink_to(tmp_path / "real")
-    path = os.fsencode(tmp_path / "real" / "f")
-    listed = [_listed(1, path=path)]
-    assert chosen(monkeypatch, listed, paths=(str(tmp_path / "link"),)) == (["1"], [])
-
-
-def test_selection_by_category_and_by_withdrawal(monkeypatch):
-    listed = [
-        _listed(1, category="baseline"),
-        _listed(2, category="csam", withdrawn="2026-01-02T00:00:00Z"),
-        _listed(3, category="other"),
-    ]
-    assert chosen(monkeypatch, listed, categories=("csam", "other")) == (["2", "3"], [])
-    assert chosen(monkeypatch, listed, withdrawn=True) == (["2"], [])
-
-
-def test_selection_by_time_takes_the_very_second(monkeypatch):
-    since = 1767312000.0  # 2026-01-02T00:00:00Z
-    listed = [_listed(1), _listed(2), _listed(3)]
-    assert chosen(monkeypatch, listed, since=since) == (["2", "3"], [])
-    assert chosen(monkeypatch, listed, since=since + 0.001) == (["3"], [])
-
-
-@pytest.mark.parametrize(
-    ("owner", "uid", "asked", "fits"),
-    [
-        ("root", 0, "root", True),
-        ("root", 0, "0", True),
-        ("other", 0, "root", False),  # the number is another user's by now
-        (None, 0, "root", True),
-        (None, 5, "root", False),
-        ("gone", 7, "gone", True),  # this host has no such user any more
-        (None, 7, "gone", False),
-        ("other", 7, "7", True),
-        ("7", 8, "7", False),  # a name of digits is a number
-    ],
-)
-def test_selection_by_owner(monkeypatch, owner, uid, asked, fits):
-    listed = [_listed(1, owner=owner, uid=uid), _listed(2, uid=None)]
-    assert chosen(monkeypatch, listed, owners=(asked,)) == (["1"] if fits else [], [])
-
-
-def test_all_conditions_must_fit(monkeypatch):
-    listed = [_listed(1, owner="root", uid=0), _listed(2, owner="root", uid=0)]
-    given = {"owners": ("root",), "paths": ("/srv/www/a1", "/srv/www/a2")}
-    assert chosen(monkeypatch, listed, since=1767312000.0, **given) == (["2"], [])
 
 
 # housekeeping

@@ -5,6 +5,7 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hashscan.scan import io_pressure
 from hashscan.scan.io_pressure import Pressure, mount_of_cgroup2, own_group, parse
 
 
@@ -76,3 +77,47 @@ def test_whatever_the_text_is_the_share_is_none_or_one(text):
     for data in (text, b"some avg10=" + text):
         share = parse(data)
         assert share is None or 0.0 <= share <= 1.0
+
+
+def test_the_mount_and_the_group_from_proc(tmp_path):
+    file = tmp_path / "mountinfo"
+    file.write_text("1 2 0:3 / /proc rw - proc proc rw\n4 5 0:6 / /sys/fs/x rw - cgroup2 c rw\n")
+    assert mount_of_cgroup2(str(file)) == "/sys/fs/x"
+    file.write_text("1 2 0:3 / /proc rw - proc proc rw\n")
+    assert mount_of_cgroup2(str(file)) is None
+    file.write_text("4 - cgroup2 c rw\n")
+    assert mount_of_cgroup2(str(file)) is None
+    assert mount_of_cgroup2(str(tmp_path / "none")) is None
+    file.write_text("1:cpu:/x\n0::/system.slice/a.service\n")
+    assert own_group(str(file)) == "/system.slice/a.service"
+    file.write_text("1:cpu:/x\n")
+    assert own_group(str(file)) == "/"
+    assert own_group(str(tmp_path / "none")) == "/"
+
+
+def test_without_cgroups_the_whole_machine_is_asked(tmp_path, monkeypatch):
+    (tmp_path / "whole").write_text("some avg10=150.00 avg60=0.00 avg300=0.00 total=1\n")
+    monkeypatch.setattr(io_pressure, "mount_of_cgroup2", lambda: None)
+    alone = Pressure(whole=str(tmp_path / "whole"))
+    assert alone.others() == 1.0, "never more than all of the time"
+    assert alone.describe() == f"{tmp_path}/whole, which counts hashscan's own waiting too"
+
+
+def test_a_group_that_cannot_be_listed_has_nobody_beside_it(tmp_path):
+    (tmp_path / "whole").write_text("some avg10=7.00 avg60=0.00 avg300=0.00 total=1\n")
+    found = Pressure(str(tmp_path / "none"), "/a/b", whole=str(tmp_path / "whole"))
+    assert found.others() == 0.07
+
+
+def test_groups_are_listed_again_after_a_while(tmp_path):
+    now = [0.0]
+    found = Pressure(str(tmp_path), "/own", whole=str(tmp_path / "none"), clock=lambda: now[0])
+    assert found.others() == 0.0
+    (tmp_path / "own").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "io.pressure").write_text("some avg10=9.00 avg60=0.00\n")
+    now[0] = io_pressure._LIST_AFTER - 0.001
+    assert found.others() == 0.0
+    now[0] = io_pressure._LIST_AFTER
+    assert found.others() == 0.09
+    assert found.describe() == f"{tmp_path}/other/io.pressure"

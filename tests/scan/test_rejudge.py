@@ -8,12 +8,13 @@ from multiprocessing.connection import wait
 
 import pytest
 from scanning import make_filter
+from tiered import tiered
 
 from hashscan.catalog.reader import CatalogReader
 from hashscan.catalog.rows import FileRow
 from hashscan.catalog.store import Catalog
 from hashscan.known.filters.filter_file import load
-from hashscan.model import FileDigests, hits
+from hashscan.model import HEAD_LENGTH, FileDigests, head_key, hits
 from hashscan.scan import rejudge as module
 from hashscan.scan.rejudge import Judge, Rejudging
 
@@ -194,3 +195,33 @@ def test_directories_without_a_known_file_are_passed_as_a_whole(catalog, tmp_pat
     with closing(CatalogReader(catalog.path)) as reader:
         found = module._count_clear(reader, judge, numbers[0] - 1, numbers[-1])
     assert found == count
+
+
+def test_a_catalog_is_judged_anew_without_opening_what_tiers_rule_out(tmp_path):
+    one = load(tiered(tmp_path / "f", [b"k" * 5000]))
+    judge = Judge([one], frozenset({"sha1"}), filterset=2, until=8)
+    known = head_key((b"k" * 5000)[:HEAD_LENGTH])
+    digest = hashlib.sha1(b"k" * 5000).digest()
+
+    def row(name, size, head, sha=None, hit=0, judged=1):
+        return (1, name, None, sha, None, hit, judged, 3, size, head)
+
+    judged = judge.judge(
+        [
+            row(b"other size", 4999, b""),
+            row(b"other size, was due", 4999, b"", hit=1),
+            row(b"same size, never begun", 5000, b""),
+            row(b"same size, begins otherwise", 5000, head_key(b"x")),
+            row(b"begins alike", 5000, known),
+            row(b"hashed", 5000, None, sha=digest),
+            row(b"hashed, other", 5000, None, sha=bytes(20), hit=1),
+            row(b"lacks its digest", 5000, None),
+            row(b"judged already", 5000, known, judged=2),
+        ]
+    )
+    assert [name for _, name in judged.found] == [b"hashed"]
+    assert sorted(name for _, name in judged.due) == [
+        b"begins alike", b"lacks its digest", b"same size, never begun",
+    ]  # fmt: skip
+    assert sorted(name for _, name in judged.cleared) == [b"hashed, other", b"other size, was due"]
+    assert judged.files == 8

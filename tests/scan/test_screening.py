@@ -1,6 +1,5 @@
 """Tiers in a scan: files are passed over only where no known file can be among them."""
 
-import hashlib
 import mmap
 import os
 import random
@@ -19,10 +18,10 @@ from hashscan.fs.volume import Volume
 from hashscan.known.filters.build import build
 from hashscan.known.filters.filter_file import load
 from hashscan.model import HEAD_LENGTH, Tiers, filterset_of, head_key, size_key
+from hashscan.scan import screening
 from hashscan.scan.directory_task import DirectoryTask
 from hashscan.scan.hard_links import LinkTable
 from hashscan.scan.messages import Task, WorkerSettings
-from hashscan.scan.rejudge import Judge
 from hashscan.scan.screening import Screen
 from hashscan.scan.worker import Worker
 
@@ -275,36 +274,6 @@ def test_linked_names_of_what_is_ruled_out(volume, state):
     assert scanner.scan(volume).matches == 2
 
 
-def test_a_catalog_is_judged_anew_without_opening_what_tiers_rule_out(tmp_path):
-    one = load(tiered(tmp_path / "f", [b"k" * 5000]))
-    judge = Judge([one], frozenset({"sha1"}), filterset=2, until=8)
-    known = head_key((b"k" * 5000)[:HEAD_LENGTH])
-    digest = hashlib.sha1(b"k" * 5000).digest()
-
-    def row(name, size, head, sha=None, hit=0, judged=1):
-        return (1, name, None, sha, None, hit, judged, 3, size, head)
-
-    judged = judge.judge(
-        [
-            row(b"other size", 4999, b""),
-            row(b"other size, was due", 4999, b"", hit=1),
-            row(b"same size, never begun", 5000, b""),
-            row(b"same size, begins otherwise", 5000, head_key(b"x")),
-            row(b"begins alike", 5000, known),
-            row(b"hashed", 5000, None, sha=digest),
-            row(b"hashed, other", 5000, None, sha=bytes(20), hit=1),
-            row(b"lacks its digest", 5000, None),
-            row(b"judged already", 5000, known, judged=2),
-        ]
-    )
-    assert [name for _, name in judged.found] == [b"hashed"]
-    assert sorted(name for _, name in judged.due) == [
-        b"begins alike", b"lacks its digest", b"same size, never begun",
-    ]  # fmt: skip
-    assert sorted(name for _, name in judged.cleared) == [b"hashed, other", b"other size, was due"]
-    assert judged.files == 8
-
-
 def test_workers_that_die_lose_no_file(volume, state, monkeypatch):
     """A directory that is done again counts what was stored as ruled out as just that."""
     for number in range(600):
@@ -495,3 +464,14 @@ def test_an_open_file_of_unknown_size_is_handed_back_to_who_was_told_of_it(
     worker.rest()
     links.close()
     catalog.close()
+
+
+def test_the_remembered_sizes_are_bounded(monkeypatch):
+    monkeypatch.setattr(screening, "_REMEMBERED", 2)
+    screen, asked = screening.Screen([]), []
+    screen.sizes = True
+    monkeypatch.setattr(screen, "rules_out", lambda size, _head: asked.append(size) or size == 2)
+    assert [screen.rules_out_size(size) for size in (1, 2, 1, 2, 3, 1)] == [
+        False, True, False, True, False, False
+    ]  # fmt: skip
+    assert asked == [1, 2, 3, 1]

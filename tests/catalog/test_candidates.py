@@ -1,4 +1,4 @@
-"""hashscan.catalog: bounds, damaged rows among whole ones, and commits that fail."""
+"""hashscan.catalog.candidates: candidates and their verdicts, and bounds of the catalog."""
 
 import sqlite3
 import time
@@ -6,7 +6,6 @@ import time
 import pytest
 
 from hashscan.catalog import candidates as candidates_module
-from hashscan.catalog import reader as reader_module
 from hashscan.catalog.reader import CatalogReader
 from hashscan.catalog.rows import DirectoryPlace, FileRow, FoundCandidate, FoundProblem
 from hashscan.catalog.status_overview import directories_known, overview
@@ -42,84 +41,6 @@ def queued(catalog):
     for name in (b"a", b"b", b"c"):
         assert catalog.put_candidate(7, b"/srv", directory, found(name))
     return [one.number for one, _ in catalog.pending()]
-
-
-@pytest.fixture
-def reader(catalog):
-    catalog.commit()
-    one = CatalogReader(catalog.path)
-    yield one
-    one.close()
-
-
-def damage(catalog, name):
-    catalog._connection.execute("UPDATE file SET size = size + 1 WHERE name = ?", (name,))
-    catalog.commit()
-
-
-# reader
-
-
-def test_a_directory_at_the_limit_of_the_memory_and_one_beyond(catalog, reader, monkeypatch):
-    monkeypatch.setattr(reader_module, "WHOLE_DIRECTORY", 2)
-    given = {"judged": 1, "until": 0, "algorithms": ["sha1"]}
-    rows = [ROW._replace(name=name) for name in (b"a", b"b", b"c")]
-    catalog.put_files(7, rows[:2])
-    catalog.put_files(8, rows)
-    catalog.commit()
-    assert set(reader.directory(7)) == set(reader.settled(7, **given)) == {b"a", b"b"}
-    assert reader.directory(8) is None
-    assert reader.settled(8, **given) is None
-    assert list(reader.names(8)) == [b"a", b"b", b"c"]
-
-
-def test_a_damaged_row_hides_no_other(catalog, reader):
-    catalog.put_files(7, [ROW._replace(name=name) for name in (b"a", b"b", b"c")])
-    damage(catalog, b"b")
-    given = {"judged": 1, "until": 0, "algorithms": ["sha1"]}
-    assert reader.settled(7, **given) is None, "the file must be checked"
-    rows = reader.directory(7)
-    assert {name: row is None for name, row in rows.items()} == {
-        b"a": False, b"b": True, b"c": False,
-    }  # fmt: skip
-    assert reader.damaged == 1
-    assert reader.named(7, b"b") is None
-    assert reader.has(7, b"b") is True
-    whole, damaged = reader.digests_after(0, b"", 9, 10)
-    assert [row[:2] for row in whole] == [(7, b"a"), (7, b"c")]
-    assert damaged == [(7, b"b")]
-    parts = list(reader.plain_digests(0, 9, ["sha1"], judged=2, until=5, step=1))
-    assert parts == [[(b"s" * 20,)], None, [(b"s" * 20,)]]
-
-
-def test_the_digests_that_are_to_be_judged(catalog, reader):
-    catalog.put_files(3, [ROW._replace(name=b"before")])
-    catalog.put_files(
-        4,
-        [
-            ROW._replace(name=b"judged", judged=2),
-            ROW._replace(name=b"later", scan=6),
-            ROW._replace(name=b"hit", hit=True),
-            ROW._replace(name=b"md5", md5=b"m" * 16),
-        ],
-    )
-    catalog.put_files(5, [ROW._replace(name=b"last")])
-    catalog.put_files(6, [ROW._replace(name=b"behind")])
-    catalog.commit()
-    (rows,) = reader.plain_digests(3, 5, ["sha1", "md5"], judged=2, until=5, step=100)
-    assert sorted(rows, key=str) == sorted(
-        [(None, None), (b"s" * 20, b"m" * 16), (b"s" * 20, None)], key=str
-    )
-    whole, _ = reader.digests_after(4, b"judged", 5, 2)
-    assert [row[:2] for row in whole] == [(4, b"later"), (4, b"md5")] or len(whole) == 2
-    assert [row[:2] for row in reader.digests_after(4, b"zz", 5, 9)[0]] == [(5, b"last")]
-
-
-def test_the_last_directory(catalog, reader):
-    assert reader.last_directory() == 0
-    (directory,) = catalog.queue_directories(1, 0, b"", [(b"/srv", 0)])
-    catalog.commit()
-    assert reader.last_directory() == directory.number
 
 
 # candidates
@@ -208,38 +129,6 @@ def test_without_candidates_rows_of_files_are_not_looked_for_among_them(catalog,
     again = Catalog(catalog.path)
     assert (again._has_candidates, again._has_problems) == (True, True)
     again.close()
-
-
-# scans
-
-
-@pytest.mark.parametrize("interrupted", [1, 0])
-def test_a_complete_scan_resumes_the_first_of_those_that_were_interrupted(catalog, interrupted):
-    volumes = [b"/b", b"/a"]
-    numbers = []
-    for _ in range(3):
-        number, resumed = catalog.begin_scan(volumes, complete=True)
-        assert resumed == (numbers[0] if numbers else None)
-        numbers.append(number)
-        if interrupted:
-            catalog.end_scan(number, files=1, interrupted=True)
-    assert catalog.begin_scan([b"/a"], complete=True)[1] is None, "other volumes"
-    assert catalog.begin_scan(volumes, complete=False)[1] is None
-    number, resumed = catalog.begin_scan(volumes, complete=True)
-    assert resumed is None, "a scan that was not complete came between"
-    catalog.end_scan(number, files=1, interrupted=False)
-    assert catalog.begin_scan(volumes, complete=True)[1] is None
-
-
-def test_spilled_directories_come_back_the_latest_first(catalog):
-    directories = [(1, number, False, 0.5) for number in range(5)]
-    catalog.spill(3, directories)
-    catalog.spill(4, [(1, 9, True, 0.0)])
-    assert sorted(catalog.unspill(3, 2)) == [(1, 3, 0, 0.5), (1, 4, 0, 0.5)]
-    assert catalog.forget_spilled(3, 2) == 0
-    assert catalog.forget_spilled(3, 1) == 3
-    assert catalog.unspill(3, 10) == []
-    assert catalog.unspill(4, 10) == [(1, 9, 1, 0.0)]
 
 
 # store

@@ -1,62 +1,6 @@
-"""The small parts of the scan room: links, pace, tallies."""
+"""hashscan.scan.throttle: the pace of a scan, by a clock that the test sets."""
 
-import multiprocessing
-import time
-
-from hashscan.model import FileDigests, Identity, Stamp
-from hashscan.scan.hard_links import LinkTable
-from hashscan.scan.messages import Tally
 from hashscan.scan.throttle import Pace, Turns
-
-STAMP = Stamp(10, 20, 30)
-DIGESTS = FileDigests(sha1=b"s" * 20)
-
-
-def nothing():
-    pass
-
-
-def test_a_link_is_found_under_its_stamp_only():
-    table = LinkTable()
-    identity = Identity(1, 2)
-    with table.claim(identity, nothing) as place:
-        assert place.get(STAMP) is None
-        place.put(STAMP, DIGESTS, racy=True)
-    with table.claim(identity, nothing) as place:
-        assert place.get(STAMP) == (DIGESTS, True)
-        assert place.get(Stamp(10, 20, 31)) is None
-        place.put(STAMP, FileDigests(b"m" * 16, b"s" * 20, b"t" * 32), racy=False)
-        assert place.get(STAMP) == (FileDigests(b"m" * 16, b"s" * 20, b"t" * 32), False)
-    table.close()
-
-
-def test_another_process_waits_and_a_dead_one_lets_go():
-    table = LinkTable()
-    identity = Identity(1, 2)
-    context = multiprocessing.get_context("fork")
-    ours, theirs = context.Pipe()
-
-    def hold():
-        with table.claim(identity, nothing):
-            theirs.send(1)
-            time.sleep(60)
-
-    process = context.Process(target=hold, daemon=True)
-    process.start()
-    assert ours.recv() == 1
-    waits = []
-
-    def waited():
-        waits.append(1)
-        if len(waits) == 3:
-            process.kill()
-
-    with table.claim(identity, waited):
-        assert len(waits) >= 3
-    process.join()
-    for end in (ours, theirs):
-        end.close()
-    table.close()
 
 
 class Time:
@@ -132,10 +76,3 @@ def test_pace_looks_at_the_pressure_for_small_files_too():
     time_.now = 1.0
     pace.file()
     assert 5.5 <= time_.now <= 7
-
-
-def test_tallies_add_up():
-    one = Tally(hashed=1, skipped={"fifo": 2}, bytes_hashed=5)
-    one.add(Tally(unchanged=3, problems=1, skipped={"fifo": 1, "symlink": 1}))
-    assert one.files == 1 + 3 + 1 + 4
-    assert one.skipped == {"fifo": 3, "symlink": 1}
