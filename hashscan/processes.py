@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import gc
 import multiprocessing
 import os
 import signal
@@ -126,6 +127,7 @@ def _run(
     connection: Connection,
     arguments: tuple[*Arguments],
 ) -> None:
+    gc.enable()  # see ``_start``
     _end_with(parent)
     for one in list(_ends):
         one.close()
@@ -152,6 +154,26 @@ def _end_with(parent: int) -> None:
 
 def _start(process: BaseProcess) -> None:
     """Start a process by fork; if that fails, no descriptor is left open."""
+    collects = gc.isenabled()
+    gc.disable()  # garbage that closes descriptors would change which numbers are free
+    try:
+        numbers = _free_numbers()
+        try:
+            process.start()
+        except OSError:
+            # multiprocessing makes two pipes before it forks, and keeps them if the fork fails.
+            # They have the numbers that were free a moment ago.
+            for number in numbers:
+                with suppress(OSError):
+                    os.close(number)
+            raise
+    finally:
+        if collects:
+            gc.enable()
+
+
+def _free_numbers() -> list[int]:
+    """Return the numbers that the descriptors of the next two pipes get."""
     numbers: list[int] = []
     try:
         for _ in range(2):
@@ -159,15 +181,7 @@ def _start(process: BaseProcess) -> None:
     finally:
         for number in numbers:
             os.close(number)
-    try:
-        process.start()
-    except OSError:
-        # multiprocessing makes two pipes before it forks, and keeps them if the fork fails. They
-        # have the numbers that were free a moment ago.
-        for number in numbers:
-            with suppress(OSError):
-                os.close(number)
-        raise
+    return numbers
 
 
 @atexit.register

@@ -1,5 +1,6 @@
 """hashscan.processes: children as real processes, and what is left of them."""
 
+import gc
 import os
 import pwd
 import resource
@@ -45,7 +46,8 @@ def echoes(connection, *first):
 
 
 def links():
-    """What this process's descriptors lead to."""
+    """What this process's descriptors lead to; objects of earlier tests do not hold some."""
+    gc.collect()
     found = []
     for name in os.listdir("/proc/self/fd"):
         try:
@@ -226,6 +228,11 @@ def test_one_that_it_starts_has_no_copy_of_its_end(begin):
     assert own not in found
 
 
+def test_garbage_is_collected_in_both_processes(begin):
+    child = begin(lambda connection: connection.send(gc.isenabled()))
+    assert (child.connection.recv(), gc.isenabled()) == (True, True)
+
+
 def test_a_fork_that_fails_leaves_no_descriptor(monkeypatch):
     def refuse():
         raise BlockingIOError
@@ -242,6 +249,10 @@ def test_too_few_descriptors_leave_none(begin):
     before = open_descriptors()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     highest = max(int(name) for name in os.listdir("/proc/self/fd"))
+    filled = [os.open("/dev/null", os.O_RDONLY)]  # no lower number is free
+    while filled[-1] < highest:
+        filled.append(os.open("/dev/null", os.O_RDONLY))
+    highest, held = max(highest, *filled), open_descriptors()
     refused = 0
     for more in range(12):
         resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1 + more, hard))
@@ -253,7 +264,10 @@ def test_too_few_descriptors_leave_none(begin):
             child.end()
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        assert open_descriptors() == before
+        assert open_descriptors() == held
+    for number in filled:
+        os.close(number)
+    assert open_descriptors() == before
     assert 0 < refused < 12
 
 
