@@ -6,13 +6,13 @@ a content to its other digests, which were computed for another file of the same
 
 Why that is safe: BLAKE3 is collision resistant (github.com/BLAKE3-team/BLAKE3-specs). Nobody can
 make two contents with the same BLAKE3 digest, so an entry is true for every file with its digest,
-whoever owns the files. MD5 and SHA-1 are not safe as keys: an attacker could make a harmless and a
-harmful file with the same SHA-1, and the digests of the first would count for the second. A name, a
-size or a time proves nothing. The size only decides whether BLAKE3 is computed: it is left out if
-no earlier file had that size, or if few of the latest files were copies. So a volume without copies
-is hardly slower. Entries hold only digests that worker processes of this scan computed themselves.
-Each entry has a checksum under a key of this table. The checksum rejects an entry that two
-processes wrote at the same moment, and an entry that a killed process wrote by half.
+also for files of different customers. MD5 and SHA-1 are not safe as keys: an attacker could make a
+harmless and a harmful file with the same SHA-1, and the digests of the first would count for the
+second. A name, a size or a time proves nothing. The size only decides whether BLAKE3 is computed:
+it is left out if no earlier file had that size, or if few of the latest files were copies. So a
+volume without copies is hardly slower. Entries hold only digests that worker processes of this scan
+computed themselves. Each entry has a checksum under a key of this table. The checksum rejects an
+entry that two processes wrote at the same moment, and an entry that a killed process wrote by half.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""hashscan.known.filters.fill: the same bits whoever sets them, and none that are missing."""
+"""hashscan.known.filters.fill: one process and several set the same bits, and no bit is missing."""
 
 import errno
 import multiprocessing

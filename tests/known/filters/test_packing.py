@@ -108,7 +108,7 @@ def test_what_does_not_fit_is_refused(frame, length, tmp_path):
 
 
 def test_a_bomb_that_says_the_right_length_is_all_that_was_announced():
-    # Whoever signs a length decides what is unpacked: this one is large, and exactly that large.
+    # The signed length bounds what is unpacked: this length is large, and exactly right.
     assert hashlib.sha256(packing.unpack_bytes(bomb(), 1 << 25)).digest()
 
 
