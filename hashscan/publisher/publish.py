@@ -414,7 +414,7 @@ def rotate(
             )
         threshold = repository.root.signed.roles[role].threshold
         left = set(present) - set(gone)
-        if len(left) + 1 < threshold or len(left & set(signers)) + 1 < threshold:
+        if len(left & set(signers)) + 1 < threshold:
             raise UsageError(
                 f"the role {role} needs {threshold} signatures, and without the keys of --remove "
                 f"only {len(left & set(signers))} of its keys and the new one could give them; "
@@ -431,7 +431,6 @@ def rotate(
         signers[made.public_key.keyid] = made
         signing = Signing(signers, now)
         signing.next_root(repository, lambda root: root.add_key(made.public_key, role))
-        signing.require(repository.root, *again)
         repository.write_root()
         signing.renew(repository, *again)
         repository.write()
@@ -441,7 +440,6 @@ def rotate(
                 root.revoke_key(keyid, role)
 
         signing.next_root(repository, revoke)
-        signing.require(repository.root, *again)
         repository.write_root()
         note_published(repository, keys)
         new = {role: [made.public_key.keyid]}

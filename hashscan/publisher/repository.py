@@ -92,14 +92,11 @@ class Repository:
             self.directory, TARGETS_DIRECTORY, *target_file(path, sha256).split("/")
         )
 
-    def tidy(self, before: float) -> int:
+    def tidy(self, before: float) -> None:
         """Remove files of targets that the last two versions do not name, and old metadata.
 
         Args:
             before: files that were published or replaced later are kept; seconds since the epoch.
-
-        Returns:
-            How many files were removed.
 
         Raises:
             StateError: one cannot be removed.
@@ -119,7 +116,6 @@ class Repository:
             for path, target in one.signed.targets.items()
             if "sha256" in target.hashes
         }
-        removed = 0
         with explained(self.directory):
             top = os.path.join(self.directory, TARGETS_DIRECTORY)
             for category in os.scandir(top):
@@ -131,7 +127,6 @@ class Repository:
                     ours = ours and entry.is_file(follow_symlinks=False)
                     if ours and old and f"{category.name}/{entry.name}" not in named:
                         remove(entry.path)
-                        removed += 1
             current = {"targets": self.targets.signed, "snapshot": self.snapshot.signed}
             for entry in os.scandir(os.path.join(self.directory, METADATA_DIRECTORY)):
                 if entry.stat(follow_symlinks=False).st_mtime >= before:
@@ -141,8 +136,6 @@ class Repository:
                 superseded = role in current and version < current[role].version - 1
                 if superseded or temporary_of(entry.name) is not None:
                     remove(entry.path)
-                    removed += 1
-        return removed
 
 
 def open_repository(directory: str, pin: bytes) -> Repository:

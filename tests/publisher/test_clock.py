@@ -1,7 +1,8 @@
 """The publisher's clock: a wrong one signs nothing and removes nothing."""
 
 import os
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from publishing import all_files
@@ -72,3 +73,50 @@ def test_a_clock_that_is_some_days_ahead_removes_nothing(publisher, digests, clo
     clocks(wall=5 * DAY, passed=2 * DAY + 60)
     publisher.refresh()
     assert not before <= set(all_files(publisher.path))
+
+
+@pytest.fixture
+def counted(tmp_path, monkeypatch):
+    """``check_clock`` with the wall clock so many seconds ahead of the count beside the keys."""
+    begin = timeline.Instant(1000.0, 1_700_000_000.0, "boot")
+    (tmp_path / "root.json").touch()
+    (tmp_path / "clock.json").write_bytes(timeline.Timeline.begin(begin).to_json())
+
+    def check(ahead, *, valid, passed=3600.0, is_right=False):
+        now = timeline.Instant(begin.boottime + passed, begin.wall + passed + ahead, "boot")
+        monkeypatch.setattr(clock, "instant", lambda: now)
+        expires = datetime.fromtimestamp(now.wall + valid, UTC)
+        signed = SimpleNamespace(expires=expires)
+        one = SimpleNamespace(directory="/repository", snapshot=SimpleNamespace(signed=signed))
+        clock.check_clock(one, [str(tmp_path)], is_right=is_right)
+
+    return check
+
+
+def test_how_far_the_clock_may_be_ahead_of_the_count(counted):
+    """A week if the snapshot has expired, and 366 days if it is valid."""
+    counted(7 * DAY, valid=-1)
+    with pytest.raises(UsageError, match="what was signed last was valid until"):
+        counted(7 * DAY + 1, valid=-1)
+    counted(7 * DAY + 1, valid=0)
+    counted(7 * DAY + 1, valid=-1, is_right=True)
+    counted(366 * DAY, valid=DAY)
+    with pytest.raises(UsageError, match="366 days more than the time counted beside the keys"):
+        counted(366 * DAY + 1, valid=DAY)
+    counted(-30 * DAY, valid=-1)
+
+
+def test_a_clock_that_was_set_once_counts_from_there(counted, tmp_path):
+    """Once somebody has said that the clock is right, the count goes on from its time."""
+    counted(30 * DAY, valid=-1, is_right=True)
+    clock.keep_clock([str(tmp_path)])
+    counted(30 * DAY + 5 * DAY, valid=-1, passed=2 * 3600.0)
+    with pytest.raises(UsageError):
+        counted(30 * DAY + 8 * DAY, valid=-1, passed=2 * 3600.0)
+
+
+def test_without_a_count_a_valid_snapshot_is_enough(counted, tmp_path):
+    (tmp_path / "clock.json").write_bytes(b"damaged")
+    counted(0, valid=DAY)
+    with pytest.raises(UsageError, match="what was signed last was valid until"):
+        counted(0, valid=-1)

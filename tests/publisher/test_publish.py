@@ -59,6 +59,7 @@ def test_the_lists_never_leave(publisher, digests):
 
 
 def test_modes_serve_a_web_server_and_keep_keys_private(publisher):
+    publisher.rotate("root")
     for path, folders, files in os.walk(publisher.path):
         assert os.stat(path).st_mode & 0o777 == 0o755, path
         for name in files:
@@ -101,6 +102,9 @@ def test_patches_from_the_last_versions_only(publisher, digests):
     done = publisher.add(digests, patches=3)
     # The list of the first version again: from then on its own digest is no base any more.
     assert [one.base for one in done.patches] == bases[:1:-1][:3]
+    for number in (1, 0):
+        done = publisher.add(digests[number + 7 :], patches=number)
+        assert len(done.patches) == number
 
 
 def test_a_large_change_needs_somebodys_word(publisher):
@@ -146,6 +150,20 @@ def test_refresh_renews_what_is_on_line(tmp_path, publisher, server):
         publisher.add(random_digests(3))
 
 
+@pytest.mark.parametrize(("seconds", "is_due"), [(-1, True), (0, False)])
+def test_metadata_is_renewed_in_the_last_third_of_its_term(publisher, seconds, is_due):
+    expires = Metadata.from_bytes(publisher.read("2.targets.json")).signed.expires
+    now = expires - publish.TERMS["targets"] / 3 - timedelta(seconds=seconds)
+    assert roles(publisher.refresh(now=now))["targets"] == (3 if is_due else 2)
+
+
+def test_metadata_has_expired_at_the_second_of_its_end(publisher):
+    os.unlink(os.path.join(publisher.keys, "targets-1.pem"))
+    expires = Metadata.from_bytes(publisher.read("2.targets.json")).signed.expires
+    assert not publisher.refresh(now=expires - timedelta(seconds=1)).expired
+    assert publisher.refresh(now=expires).expired
+
+
 def test_terms_can_be_chosen(publisher):
     done = publisher.refresh(now=later(days=10), terms={"timestamp": timedelta(hours=1)})
     expires = {one.role: one.expires for one in done.roles}
@@ -174,8 +192,10 @@ def test_two_of_three_root_keys(tmp_path):
     for _ in range(2):
         pems = [name for name in os.listdir(one.keys) if name.startswith("root-")]
         os.unlink(os.path.join(one.keys, min(pems)))
+    before = all_files(one.directory)
     with pytest.raises(UsageError, match="2 keys of the role root are needed"):
         one.rotate("timestamp")
+    assert all_files(one.directory) == before, "no key is made"
 
 
 def test_a_threshold_that_cannot_be_reached(tmp_path):
@@ -288,6 +308,14 @@ def test_a_change_that_nobody_signed_is_not_built_on(name, publisher):
     publisher.refresh()
 
 
+@pytest.mark.parametrize("other", ["1.snapshot.json", "2.targets.json"])
+def test_signed_metadata_of_another_name_is_not_built_on(other, publisher):
+    path = Path(publisher.path, "metadata", "2.snapshot.json")
+    path.write_bytes(publisher.read(other))
+    with pytest.raises(RepositoryRefusedError, match="holds other metadata than its name says"):
+        publisher.refresh()
+
+
 @pytest.mark.parametrize("role", ["root", "targets", "snapshot", "timestamp"])
 def test_a_root_that_names_our_keys_beside_a_thiefs_is_not_signed(role, publisher, digests):
     """Who can write the directory must not get our signature under what he wrote."""
@@ -322,15 +350,27 @@ def test_a_rotation_that_could_not_end_is_not_begun(tmp_path):
     one.rotate("targets", remove=[present[0], present[0]])
 
 
-def test_what_the_publisher_did_not_make_stays(publisher):
+def test_what_the_publisher_did_not_make_stays(publisher, tmp_path):
     foreign = Path(publisher.path, "targets", "baseline")
+    other = tmp_path / "other"
+    other.mkdir()
+    named = "a" * 64 + ".filter.zst"
+    (other / named).touch()
+    os.utime(other / named, (1, 1))
     (foreign / ".htaccess").write_text("Require all denied")
     (foreign / "directory").mkdir()
+    (foreign / named).symlink_to(other / named)
+    (foreign / ("b" * 64 + ".filter.zst")).symlink_to("nothing")
+    (foreign.parent / "link").symlink_to(other)
+    (foreign.parent / "file").touch()
+    (Path(publisher.path) / "metadata" / "link").symlink_to("nothing")
     for path in foreign.iterdir():
-        os.utime(path, (1, 1))
+        os.utime(path, (1, 1), follow_symlinks=False)
     publisher.let_time_pass(3 * repository.KEEP)
+    before = {path for path in Path(publisher.path).rglob("*") if path.parent.name != "metadata"}
     publisher.refresh()
-    assert (foreign / ".htaccess").exists()
+    assert before <= set(Path(publisher.path).rglob("*"))
+    assert (other / named).exists()
 
 
 @pytest.mark.parametrize("which", ["filter.zst", "patch-from"])

@@ -391,13 +391,11 @@ class _Sync:
         os.replace(made, final)
         sync_directory(parent)
         sync_directory(os.path.dirname(parent))
-        before = self._pointer.categories.get(category)
-        previous = before.directory if before and before.directory != directory else ""
         entry = KeptVersion(
             sha256=metadata.sha256,
             version=metadata.version,
             directory=directory,
-            previous=previous,
+            previous=before.directory if before else "",
             verified=time.time(),
         )
         self._point(category, entry)
@@ -447,8 +445,7 @@ def _directory_of(one: BloomFile) -> str:
     """The name of a version's directory: another one for other tiers, too."""
     shas = [one.metadata.sha256]
     shas += [tier.metadata.sha256 for tier in one.tiers if isinstance(tier, TierFile)]
-    key = shas[0] if len(shas) == 1 else hashlib.sha256(" ".join(shas).encode()).hexdigest()
-    return key[:20]
+    return hashlib.sha256(" ".join(shas).encode()).hexdigest()[:20]
 
 
 def _token() -> str:

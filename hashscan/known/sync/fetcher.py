@@ -130,16 +130,16 @@ class Fetcher(FetcherInterface):
             if start:
                 headers["Range"] = f"bytes={start}-"
             with self._get(session, url, headers) as response:
-                if start and response.status_code == requests.codes.range_not_satisfiable:
-                    start = 0
-                elif start and response.status_code == requests.codes.partial_content:
-                    if coding_of(response):
-                        start = 0  # a download of compressed data cannot be continued
-                    else:
-                        self._check_part(response, url, start)
-                        self.resumed = True
-                        return self._take(response, url, file, start, max_length)
-                else:
+                code = response.status_code
+                if start and code == requests.codes.partial_content and not coding_of(response):
+                    self._check_part(response, url, start)
+                    self.resumed = True
+                    return self._take(response, url, file, start, max_length)
+                # A download of compressed data cannot be continued: ask for the whole.
+                if not start or code not in {
+                    requests.codes.partial_content,
+                    requests.codes.range_not_satisfiable,
+                }:
                     self._check(response, url)
                     return self._take(response, url, file, 0, max_length)
             headers.pop("Range")

@@ -45,6 +45,7 @@ def refused(agent):
         assert words in one.message, one.message
         assert agent.bytes == before
         assert one.version == agent.filter().version
+        assert one.digests == agent.filter().metadata.digests
         assert one.verified
         return one
 

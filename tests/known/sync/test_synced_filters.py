@@ -3,6 +3,8 @@
 import json
 import os
 import random
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -10,10 +12,10 @@ from pathlib import Path
 
 import pytest
 from dying import Dying
-from file_server import flip, truncate
+from file_server import flip, status, truncate
 from publishing import Agent, FileServer, random_digests
 
-from hashscan.errors import ExitCode, FilterError, LockedError, StateError
+from hashscan.errors import ExitCode, Fault, FilterError, LockedError, StateError
 from hashscan.known.sync.repository_settings import sync_offset
 from hashscan.known.sync.synced_filters import KeptPlace
 from hashscan.known.sync.trust import wanted
@@ -107,6 +109,29 @@ def test_a_damaged_pointer_is_no_filter_and_mended(content, agent, publisher):
     with pytest.raises(FilterError, match=r"never fetched.*hashscan sync"):
         agent.filter()
     assert states(agent.sync()) == [("updated", "whole")]
+    assert agent.bytes == publisher.published
+
+
+@pytest.mark.parametrize("verified", ["NaN", "Infinity", '"1"', "null"])
+def test_a_time_that_is_no_number_is_a_damaged_pointer(verified, agent):
+    agent.sync()
+    path = Path(KeptPlace(agent.source, agent.state).directory, "current.json")
+    path.write_text(re.sub(r'(?<="verified": )[0-9.]+', verified, path.read_text()))
+    with pytest.raises(FilterError, match="never fetched"):
+        agent.filter(max_age=60)
+
+
+def test_another_filter_in_place_of_the_one_in_use_is_not_used(agent, publisher, digests):
+    agent.sync()
+    path = agent.filter().path
+    publisher.add(digests[1:])
+    second = Agent(Path(agent.state, "second"), agent.source.url, publisher.root)
+    second.sync()
+    for end in ("", ".json"):
+        shutil.copyfile(second.filter().path + end, path + end)
+    with pytest.raises(FilterError, match=r"is another filter than was synced.*hashscan sync"):
+        agent.filter()
+    assert agent.sync().exit_code == ExitCode.NOTHING_FOUND
     assert agent.bytes == publisher.published
 
 
@@ -306,6 +331,33 @@ def test_a_category_of_any_letters(tmp_path, publisher, server, digests):
     assert states(one.sync()) == [("updated", "whole")]
     publisher.add(digests[1:], category="größe.x_1-ж")
     assert states(one.sync()) == [("updated", "patch")]
+
+
+_REFUSED = status(416)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        _REFUSED,
+        status(206, Content_Range="bytes 4-9/10"),
+        status(206, Content_Range="bytes 0-9/10"),
+        status(206, Content_Range="all"),
+        status(206),
+    ],
+)
+def test_a_download_that_cannot_be_continued(part, agent, publisher, server):
+    """A server that refuses a part is asked for the whole; another part is not used."""
+    publisher.add(random_digests(20_000))
+    server.fault("filter.zst", truncate(0.7), times=1)
+    agent.sync()
+    server.fault("filter.zst", part, times=1)
+    (one,) = agent.sync().categories
+    if part is not _REFUSED:
+        assert (one.state, one.fault) == ("unreachable", Fault.ANSWER)
+        assert "another part than was asked for" in one.message
+        assert states(agent.sync()) == [("updated", "whole")]
+    assert agent.bytes == publisher.published
 
 
 def test_a_server_without_ranges_serves_the_whole(agent, publisher, server):

@@ -130,6 +130,31 @@ def test_pieces_are_small_whatever_they_are_unpacked_to():
         list(decoded(iter([packed[:-9]]), "gzip", "url", 65536))
 
 
+#: Without the header of zlib: one whose first two bytes have a header's check, and one whose first
+#: byte names a header's method.
+CHECKED = without_header(b"x" * 23)
+STORED = b"\x08\x03\x00\xfc\xffabc\x01\x00\x00\xff\xff"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+@pytest.mark.parametrize(
+    ("packed", "content"),
+    [
+        (zlib.compress(b"content"), b"content"),
+        (without_header(b"content"), b"content"),
+        (CHECKED, b"x" * 23),
+        (STORED, b"abc"),
+    ],
+)
+def test_deflate_in_pieces(packed, content, size):
+    pieces = [packed[at : at + size] for at in range(0, len(packed), size)]
+    if size == 1 and not packed.startswith(b"\x78"):  # taken as zlib until a second byte is there
+        with pytest.raises(FetchError):
+            list(decoded(iter(pieces), "deflate", "url", 65536))
+        return
+    assert b"".join(decoded(iter(pieces), "deflate", "url", 65536)) == content
+
+
 @pytest.mark.parametrize(
     ("pattern", "body"),
     [
