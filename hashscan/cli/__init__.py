@@ -1,7 +1,7 @@
 """The command line: thin click commands over ``hashscan.jobs``, one module each.
 
-A command's module is imported only when it is called: ``hashscan --version`` and completion must
-not wait for libraries that they do not use.
+A command's module is imported only if that command runs: ``hashscan --version`` and the completion
+of a shell must not wait for libraries that they do not use.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ _PLUGIN_UNKNOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What stands before the command's name.
+    """The values of the options before the command's name.
 
     Attributes:
-        config_path: of ``--config``.
+        config_path: the value of ``--config``; ``None``: not given.
         verbosity: -1 quiet, 0 normal, 1 and more verbose.
     """
 
@@ -68,15 +68,15 @@ class Options:
 
 
 class LazyGroup(click.Group):
-    """Knows its commands by name and imports one when it is asked for."""
+    """A group of commands by name; a command's module is imported when the command is needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names, in the order of a first use."""
+        """Return all names, in the order in which a new user needs the commands."""
         del ctx
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command."""
+        """Import the command's module and return the command."""
         del ctx
         if cmd_name not in COMMANDS:
             return None
@@ -88,13 +88,13 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; the error for an unknown command suggests similar ones.
+        """Find the command; the error for an unknown name suggests similar names.
 
-        Click would search ``commands`` for them, which is empty here.
+        Click itself would search ``commands`` for similar names, and that dictionary is empty here.
         """
         name = args[0]
         if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
-            import difflib  # noqa: PLC0415 - only an error needs it
+            import difflib  # noqa: PLC0415 - only this error needs the library
 
             typed = name.lower()
             begun = [one for one in COMMANDS if len(typed) > 1 and one.startswith(typed)]
@@ -106,7 +106,7 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. Click would treat every broken pipe as that of standard output."""
+        """Run the command; click itself would take every broken pipe for standard output's."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
@@ -155,21 +155,21 @@ def cli(ctx: click.Context, config_path: str | None, verbose: int, quiet: bool) 
 
 
 def main() -> None:
-    """Entry point of the console script: run a command and end with its exit code."""
+    """Run a command, and end the process with its exit code: the console script's entry point."""
     if sys.getfilesystemencoding() != "utf-8":
         interpreter.require()
     _start_lightly()
     with contextlib.suppress(OSError), open("/proc/self/comm", "w", encoding="ascii") as name:
-        name.write("hashscan")  # for ps and pgrep: the program is Python itself
-    # Python would wait for what is still there, e.g. threads.
+        name.write("hashscan")  # so that ps and pgrep show "hashscan" in place of "python"
+    # A usual exit of Python would wait for threads that still run.
     os._exit(_run())
 
 
 def _start_lightly() -> None:
-    """Leave out what a start of some tenths of a second would spend most on besides imports."""
-    # What is imported stays; looking through all of it for garbage a hundred times finds none.
+    """Switch off two things that take most of a short command's time besides the imports."""
+    # Imported modules are never garbage: a hundred searches of all their objects would find none.
     gc.set_threshold(100_000, 20, 20)
-    # Pydantic would look through every installed package for plugins, and run those it found.
+    # Otherwise pydantic searches every installed package for plugins, and runs them.
     os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
 
 
@@ -180,7 +180,7 @@ def _refuse_shell_mistakes(words: list[str]) -> None:
     A ``~`` would become a directory of that name.
 
     Raises:
-        UsageError: there is such a word.
+        UsageError: a word is empty, or begins with ``~``.
     """
     for before, word in zip(["hashscan", *words], words, strict=False):
         if word == "" or re.fullmatch("--[a-z-]+=", word):
@@ -217,7 +217,7 @@ def _run() -> int:
         return ExitCode.INTERRUPTED
     except HashscanError as error:
         return _complain(with_cause(error), exit_code_with_cause(error))
-    except Exception as error:  # noqa: BLE001 - the last net: what the sysadmin can do, or the trace
+    except Exception as error:  # noqa: BLE001 - any other error: a message with its fix, or a trace
         machine = as_machine_error(error)
         if machine is None:
             return _internal(error)
@@ -226,7 +226,7 @@ def _run() -> int:
 
 
 def _misplaced(error: click.ClickException) -> str:
-    """The right place of an option that is known, but misplaced; empty: it is not known."""
+    """Say where a known, but misplaced option belongs; empty: no command has this option."""
     if not isinstance(error, click.NoSuchOption) or error.ctx is None:
         return ""
     option, path = error.option_name, error.ctx.command_path
@@ -258,8 +258,8 @@ def _internal(error: Exception) -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    """Report the error that ends the command; return the exit code, for a plug-in UNKNOWN."""
-    if "--nagios" in sys.argv:  # of a plug-in's codes, 2 would be CRITICAL
+    """Report the error that ends the command; return its exit code, for ``--nagios`` UNKNOWN."""
+    if "--nagios" in sys.argv:  # A monitoring system reads the usual exit code 2 as CRITICAL.
         with contextlib.suppress(HashscanError):
             click.echo(f"HASHSCAN UNKNOWN - {message}")
         return _PLUGIN_UNKNOWN

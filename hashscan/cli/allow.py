@@ -100,10 +100,10 @@ def show_command(
     state: str | None,
     as_json: bool,
 ) -> ExitCode:
-    """Say where the content of a digest is from, or who allowed it.
+    """Show the stock file that has a digest, or who allowed the digest.
 
-    It searches the lists that `allow build` made and, without --list, what `hold dismiss` allowed.
-    The exit code is 0 if each DIGEST is in a list, else 1.
+    The command searches the lists that `allow build` made and, without --list, the digests that
+    `hold dismiss` allowed. Exit code 0: each DIGEST is in a list. 1: a DIGEST is in no list.
     """
     from hashscan.cli.quarantine_restore import to_digest  # noqa: PLC0415
     from hashscan.known.allow import origin_in  # noqa: PLC0415
@@ -142,7 +142,8 @@ def show_command(
 def list_command(options: Options, state: str | None, as_json: bool) -> None:
     """List the configured allow-lists, and the contents that `hold dismiss` allowed.
 
-    Of each dismissed content it prints the hold, who dismissed it, when, why, and the digests.
+    For each dismissed content, the command prints the hold, the user, the time, the reason and the
+    digests.
     """
     settings = open_configuration(options, state, check_files=False)
     path, entries = _dismissed(settings)
@@ -162,7 +163,7 @@ def list_command(options: Options, state: str | None, as_json: bool) -> None:
 
 
 def _dismissed(settings: Settings) -> tuple[str, list[DismissedContent]]:
-    """The path of the local allow-list, and its entries."""
+    """Return the path of the local allow-list, and its entries."""
     from hashscan.errors import ServiceError  # noqa: PLC0415
     from hashscan.quarantine.dismissed_digests import entries_of  # noqa: PLC0415
     from hashscan.state import State  # noqa: PLC0415 - heavy

@@ -87,7 +87,7 @@ def command(
                 codes.add(ExitCode.UNREADABLE)
                 _print_problem(subject, checked, as_json=as_json)
             else:
-                if checked.allowed is None:  # else somebody has decided already
+                if checked.allowed is None:  # if it is allowed, an administrator has decided
                     codes.add(_CODES[checked.verdict])
                 _print(checked, as_json=as_json)
     finally:
@@ -96,10 +96,10 @@ def command(
 
 
 def _require_files(subjects: tuple[str, ...]) -> None:
-    """All that cannot be checked at once, before anything is.
+    """Refuse all subjects that cannot be checked, before the first one is checked.
 
     Raises:
-        UsageError: files that are missing, or are directories.
+        UsageError: files are missing, or are directories.
     """
     wrong = []
     for subject in subjects:

@@ -1,4 +1,4 @@
-"""Options that several commands have, and what they lead to."""
+"""Options that several commands have, and functions that open what the options name."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from hashscan.state import State
 
 T = TypeVar("T")
-#: Bytes of an answer to a question; a longer one is no.
+#: Most bytes of an answer to a question with yes or no; a longer answer counts as no.
 _LONGEST_ANSWER = 64
 
 
 class Number(click.FloatRange):
-    """A number within bounds; ``nan`` and ``inf``, which pass any bound, are refused."""
+    """An option's number within bounds; ``nan`` and ``inf`` would pass each bound: refused."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """The number; if it is refused, the command ends with click's message."""
+        """Return the number; if it is refused, the command ends with click's message."""
         found = float(super().convert(value, param, ctx))
         if not math.isfinite(found):
             self.fail(f"{value} is not a number.", param, ctx)
@@ -44,7 +44,7 @@ class Number(click.FloatRange):
 
 
 class ModuleGroup(click.Group):
-    """A group with commands in modules of their own: some need large libraries.
+    """A group of commands; some are in modules of their own, because they need large libraries.
 
     Attributes:
         modules: modules of ``hashscan.cli`` by the names of their commands.
@@ -53,12 +53,12 @@ class ModuleGroup(click.Group):
     modules: ClassVar[dict[str, str]] = {}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names, those of other modules first."""
+        """Return all names, the names of commands in other modules first."""
         own = super().list_commands(ctx)
         return [*self.modules, *(one for one in own if one not in self.modules)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command."""
+        """Return a command; import its module if it has one."""
         if cmd_name not in self.modules:
             return super().get_command(ctx, cmd_name)
         command = importlib.import_module(f"hashscan.cli.{self.modules[cmd_name]}").command
@@ -67,16 +67,16 @@ class ModuleGroup(click.Group):
 
 
 class OptionalGroup(ModuleGroup):
-    """A command that works without a subcommand, too."""
+    """A group of commands that also runs without the name of a command."""
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
-        """The usage without COMMAND, which is not needed."""
+        """Return the line of the usage without COMMAND, because COMMAND is optional."""
         del ctx
         return ["[OPTIONS]"]
 
 
 class PathNotLookedAt(click.Path):
-    """A path; click itself would check whether it exists, and wait for a dead file server."""
+    """An option's path, not checked: click's own check would wait for a dead file server."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path unchanged."""
@@ -119,7 +119,7 @@ no_tiers_option = click.option(
 
 
 def checked_option(option: str, value: str, check: Callable[[str], T]) -> T:
-    """The value of an option, parsed by the configuration's own check.
+    """Return the value of an option, parsed by the configuration's own check.
 
     Raises:
         UsageError: the value is refused.
@@ -133,12 +133,12 @@ def checked_option(option: str, value: str, check: Callable[[str], T]) -> T:
 
 
 def iso_time(text: str, zone: tzinfo | None = None) -> float:
-    """Seconds since the epoch for an ISO 8601 time.
+    """Return an ISO 8601 time in seconds since the epoch.
 
-    ``zone``: of a time that names none; default: this machine's.
+    ``zone``: the zone of a time that names none; default: this machine's zone.
 
     Raises:
-        ValueError: it is no such time.
+        ValueError: ``text`` is no ISO 8601 time.
     """
     try:
         found = datetime.fromisoformat(text)
@@ -148,9 +148,10 @@ def iso_time(text: str, zone: tzinfo | None = None) -> float:
 
 
 def warn_of_lists(paths: Iterable[str]) -> None:
-    """Report on standard error which of the lists others can change; ``-`` is standard input.
+    """Warn on standard error of each list that other users can change; ``-``: standard input.
 
-    A filter or an index that is made from them is believed later, and does not show its sources.
+    Later, hashscan trusts the filter or the index that it makes from the lists, and neither shows
+    which lists it was made from.
     """
     from hashscan.config.trust import fault_of  # noqa: PLC0415 - heavy
 
@@ -160,7 +161,7 @@ def warn_of_lists(paths: Iterable[str]) -> None:
 
 
 def _has_terminal() -> bool:
-    """Whether a password can be typed: at standard input or, as getpass(3) does, at /dev/tty."""
+    """Whether somebody can type a password: standard input or /dev/tty is a terminal."""
     if sys.stdin.isatty():
         return True
     try:
@@ -171,7 +172,7 @@ def _has_terminal() -> bool:
 
 
 def ask_password(prompt: str, instead: str, *, confirm: bool = False) -> str:
-    """Ask for a password at the terminal; ``instead`` says how to give it without one.
+    """Ask for a password at the terminal; ``instead``: how to give it without a terminal.
 
     Raises:
         UsageError: there is no terminal.
@@ -184,13 +185,13 @@ def ask_password(prompt: str, instead: str, *, confirm: bool = False) -> str:
 
 
 def require_consent(question: str) -> None:
-    """Ask a question on standard error; return if the answer on standard input is yes.
+    """Ask a question on standard error; return only if the answer on standard input is yes.
 
     Only the first bytes of the answer are read: standard input may have no end (``/dev/zero``).
 
     Raises:
         click.Abort: a person at the terminal does not agree.
-        UsageError: standard input is no terminal, and has no answer, or another one than yes.
+        UsageError: standard input is no terminal, and has no answer, or an answer other than yes.
     """
     click.echo(f"{question} [y/N]: ", nl=False, err=True)
     answer = b""
@@ -201,7 +202,7 @@ def require_consent(question: str) -> None:
         return
     if sys.stdin.isatty():
         raise click.Abort
-    click.echo(err=True)  # ends the line of the question
+    click.echo(err=True)  # The question has no line end, and no answer was typed.
     if not answer:
         raise UsageError("there is no terminal to ask for your consent; give --yes")
     raise UsageError("the answer on standard input is not y, so nothing was done; give --yes")
@@ -210,9 +211,9 @@ def require_consent(question: str) -> None:
 def open_configuration(
     options: Options, state: str | None, *, check_files: bool = True
 ) -> Settings:
-    """The configuration of a command, with the state directory of its ``--state``.
+    """Read the configuration of a command, with the state directory of its ``--state``.
 
-    ``check_files``: check that the lists and password files that it names are there; false for a
+    ``check_files``: check that the lists and password files of the configuration exist; false for a
     command that needs none of them.
 
     Raises:
@@ -226,7 +227,7 @@ def open_configuration(
 def open_settings(
     options: Options, state: str | None, *, check_files: bool = True
 ) -> tuple[Settings, State]:
-    """``open_configuration``, and the state directory, which is made if it is missing.
+    """Call ``open_configuration``, and make the state directory if it is missing.
 
     Raises:
         ConfigError: the configuration cannot be used.
@@ -241,9 +242,9 @@ def open_settings(
 def open_own_configuration(
     options: Options, state: str | None, *, check_files: bool = False
 ) -> Settings:
-    """The configuration of a command that works with the user's own lists or state.
+    """Read the configuration of a command that works with the user's own lists or state.
 
-    An error in the machine's configuration does not end the command if that is for another user.
+    An error in /etc/hashscan/config.yaml does not end the command if that file is for another user.
 
     Raises:
         ConfigError: the configuration cannot be used.
@@ -259,7 +260,7 @@ def open_own_configuration(
 def open_own_settings(
     options: Options, state: str | None, *, check_files: bool = False
 ) -> tuple[Settings, State]:
-    """``open_own_configuration``, and the state directory, which is made if it is missing.
+    """Call ``open_own_configuration``, and make the state directory if it is missing.
 
     Raises:
         ConfigError: the configuration cannot be used.
@@ -274,18 +275,18 @@ def open_own_settings(
 def write_output(
     parts: Iterable[bytes], output: str | None, *, force: bool, option: str = "-o"
 ) -> None:
-    """Write to standard output, or to a file that is whole or absent.
+    """Write to standard output, or to a new file that has the whole text or does not exist.
 
     ``option``: the option that names the file.
 
     Raises:
         OutputError: standard output cannot be written.
-        UsageError: the file is there already.
+        UsageError: the file exists already.
         MachineError: the file cannot be written.
     """
     if output is None:
         for part in parts:
-            if sys.stdout.isatty():  # it has the alphabet of its locale
+            if sys.stdout.isatty():  # standard output can have an encoding without some characters
                 click.echo(part.decode("utf-8", "replace"), nl=False)
             else:
                 sys.stdout.buffer.write(part)

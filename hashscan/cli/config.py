@@ -1,4 +1,4 @@
-"""``hashscan config``: write an example, look for errors, show what is in force."""
+"""``hashscan config``: write an example, find errors, show the settings in force."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def config_group() -> None:
 command = config_group
 
 
-#: A list can be wrong: what to do before the first file moves.
+#: Steps to take before the first file moves, because a list can be wrong.
 _BEFORE_MOVING = """\
 Scans only report, because the file says quarantine.action: report. Before you change that:
   1. put the digests of your stock of software (WordPress, themes) into a list of `allow`
@@ -64,7 +64,8 @@ def _configured(context: click.Context) -> str | None:
 def init(context: click.Context, output: str | None, force: bool) -> None:
     """Write an example configuration, to be edited.
 
-    An existing file is not changed; with --force it is kept as FILE.old-1, FILE.old-2 and so on.
+    Without --force, an existing file stays as it is. With --force, it is kept as FILE.old-1,
+    FILE.old-2 and so on.
     """
     text = example.render()
     if output == "-":
@@ -88,7 +89,7 @@ def init(context: click.Context, output: str | None, force: bool) -> None:
 
 
 def _write(path: str, content: bytes, *, force: bool) -> str | None:
-    """Write a whole new file, 0600; the name under which an old one was kept is returned."""
+    """Write a whole new file, mode 0600; return the name under which an old file was kept."""
     folder, name = os.path.split(os.path.abspath(path))
     kept = None
     try:
@@ -113,7 +114,7 @@ def _write(path: str, content: bytes, *, force: bool) -> str | None:
 
 
 def _keep(directory: int, name: str, path: str) -> str:
-    """Give the file a second name in its directory."""
+    """Give the file a second name in its directory, and return that name."""
     status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     if not stat.S_ISREG(status.st_mode):
         raise UsageError(f"{shown(path)} is not a regular file and was not replaced; remove it")
@@ -139,10 +140,10 @@ def _load(path: str | None) -> tuple[str, Settings]:
 def check(context: click.Context, file: str | None) -> None:
     """List all errors of the configuration, each with its line and its fix.
 
-    FILE: default is the configuration in force.
+    FILE: default is the configuration that the other commands use.
 
-    Lists, filters and password files are read as a start of the daemon reads them, and nothing is
-    kept of them: large lists may take minutes, unless their filter is kept already.
+    The command reads lists, filters and password files as the daemon does when it starts, and
+    stores nothing. Large lists may take minutes, unless a filter was made from them before.
 
     Exit code 0: it can be used, by a start and by a reload of the daemon; a volume or
     a Maildir that is not there is a note. 2: it cannot be used. 5: a filter that it names cannot
@@ -168,7 +169,7 @@ def check(context: click.Context, file: str | None) -> None:
     missing = [name for name in ("volumes", "service") if not getattr(settings, name)]
     if missing:
         click.echo(f"note: {' and '.join(missing)}: missing; the daemon does not start without")
-    # As the daemon does: a volume that is not there, or does not answer, does not hold up others.
+    # As in the daemon, a volume that is missing or does not answer does not delay the others.
     places: dict[bytes, int] = {}
     for index, seen in enumerate(look_at_all([one.path for one in settings.volumes])):
         where = f"volumes[{index}].path"
@@ -185,7 +186,7 @@ def check(context: click.Context, file: str | None) -> None:
 
 
 def _why_not_scanned(seen: Seen) -> tuple[str, str]:
-    """Why a volume is not scanned now, and what to do."""
+    """Say why a volume cannot be scanned now, and what to do."""
     path = shown(seen.root)
     if seen.refused:
         return str(seen.error), "until then it is not scanned"

@@ -18,18 +18,19 @@ if TYPE_CHECKING:
 @state_option
 @click.pass_obj
 def command(options: Options, as_json: bool, state: str | None) -> ExitCode:
-    """Watch the configured volumes, scan by schedule, sync filters, ask for pending candidates.
+    """Watch the configured volumes, scan by schedule, sync filters, confirm pending candidates.
 
-    For a service manager: it stays in the foreground, logs to stderr, tells systemd when it is
-    ready, reads its configuration anew on SIGHUP and ends on SIGTERM. 'hashscan status' shows what
-    it does; 'scan' and 'quarantine' work beside it.
+    A service manager starts this command. It stays in the foreground, logs to stderr, notifies
+    systemd when it is ready, reads its configuration again on SIGHUP and ends on SIGTERM. 'hashscan
+    status' shows its work. 'hashscan scan' and 'hashscan quarantine' may run at the same time.
 
-    With --json matches and summaries are JSON lines on stdout, and the log is JSON lines on stderr.
+    With --json, matches and summaries are JSON lines on stdout, and the log is JSON lines on
+    stderr.
     """
     from hashscan.daemon.daemon import run_daemon  # noqa: PLC0415 - heavy
     from hashscan.daemon.log import standard_log  # noqa: PLC0415
 
-    # A volume that is not there, or does not answer, is no reason to leave the others alone.
+    # A missing or dead volume must not stop the work on the others.
     settings, directory = open_settings(options, state)
     log = standard_log(as_json=as_json, verbosity=options.verbosity)
     return run_daemon(settings, directory, lambda: open_configuration(options, state), log)

@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 def command(options: Options, keep: bool, directory: str | None) -> None:
     """Run the whole job on a sample volume, over real sockets of this machine, without root.
 
-    It copies some 3,000 ordinary files of this machine, plants random files among them that it
-    calls known, publishes their digests as a signed filter, starts a central service on a free port
-    of this machine, finds, quarantines and restores the files, and checks each result. It takes
-    less than a minute on an idle machine, and 200 MiB, and leaves nothing behind. It needs the
-    extra service: in the checkout, pip install '.[service]' with the pip of the same environment.
+    The demo copies some 3,000 ordinary files of this machine and adds files of random bytes that
+    count as known. It publishes the digests of these files as a signed filter, and starts a central
+    service on a free port of this machine. Then it finds, quarantines and restores the files, and
+    checks each result. It takes less than a minute on an idle machine, and 200 MiB of disk, and
+    removes all its files at the end. It needs the extra service: in the checkout, run pip install
+    '.[service]' with the pip of the same environment.
 
     Exit code 0: every result is right. 70: a result is wrong, and the output says which. 2: a limit
     of the machine, e.g. a full disk, ended it.
@@ -40,7 +41,8 @@ def command(options: Options, keep: bool, directory: str | None) -> None:
     from hashscan.demo.story import run  # noqa: PLC0415
 
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of any encoding
+        # The terminal's encoding may lack some characters.
+        sys.stdout.reconfigure(errors="backslashreplace")
     if options.verbosity < 0:
         with open(os.devnull, "w", encoding="utf-8") as nowhere:
             run(directory, nowhere, keep=keep)

@@ -20,15 +20,16 @@ _SIGNS = {"ok": "ok   ", "note": "note ", "fail": "FAIL "}
 @json_option
 @click.pass_obj
 def command(options: Options, state: str | None, as_json: bool) -> ExitCode:
-    """Find out what stands in the way on this machine, with the fix for each.
+    """Find out what keeps hashscan from working on this machine, and how to fix each fault.
 
-    Checks the volumes, how each will be watched and why, the filters, the way to the service, the
-    quarantine, the Maildir of notices, the kernel, and whether others can change the files that
-    hashscan believes. Nothing is changed. The service is asked for a random digest, as a test, with
-    the password; no digest of a file is sent.
+    The command checks the volumes and how each will be watched, the filters, the connection to the
+    service, the quarantine, the Maildir of notices, the kernel, and whether other users can change
+    the files that hashscan trusts. It changes nothing. As a test, it asks the service for a random
+    digest, with the password; it sends no digest of a file.
 
-    Exit code 0: nothing fails. Else the first failure decides: 2 the configuration, 3 not all can
-    be watched, 5 a filter, 6 the service cannot be reached or refuses the password.
+    Exit code 0: no check fails. Otherwise the first failure of this list decides: 2 the
+    configuration cannot be used, 3 a volume cannot be watched whole, 5 a filter cannot be used, 6
+    the service cannot be reached or refuses the password.
     """
     from hashscan.jobs.doctor import examine  # noqa: PLC0415 - heavy
     from hashscan.output.jsonl import line  # noqa: PLC0415

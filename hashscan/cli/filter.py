@@ -76,21 +76,23 @@ def build_command(
 ) -> None:
     """Make a filter from the digest lists INPUT ('-' is standard input).
 
-    A list has one digest a line, or is the output of md5sum, sha1sum, sha256sum or hashdeep, CSV
-    with a header that names md5, sha1, sha256, size or category, or VICS JSON; its kind is
-    recognised.
+    hashscan recognises the kind of a list: one digest a line; the output of md5sum, sha1sum,
+    sha256sum or hashdeep; CSV with a header that names md5, sha1, sha256, size or category; or VICS
+    JSON.
 
-    Lists may name a category for each digest; digests without a category are always taken. Of VICS
-    lists (Project VIC), category 1 is taken, 'vics-1': child abuse material. The other categories
-    hold files that are innocent, or not illegal everywhere (0 non-pertinent, 2 exploitive but no
-    abuse material, 3 computer-generated, 4 for comparison, 5 uncategorised), and countries number
-    them differently: name all that count, e.g. --only-category vics-1 --only-category vics-2.
+    Lists may name a category for each digest. The filter gets all digests without a category. From
+    a VICS list (Project VIC), it gets category 1, 'vics-1': child abuse material. The other
+    categories of VICS hold files that are innocent, or not illegal everywhere (0 non-pertinent, 2
+    exploitive but no abuse material, 3 computer-generated, 4 for comparison, 5 uncategorised), and
+    countries number them differently. To choose others, name all categories that count as known,
+    e.g. --only-category vics-1 --only-category vics-2.
 
-    FILE.json, with the metadata, is written beside FILE; keep them together. So are tiers, each
-    with its .json: FILE.sizes if every digest has a size in bytes (VICS, hashdeep, a column
-    'size'), FILE.heads if every digest has the XXH3-128 of the first 4,096 bytes (a column
-    'xxh3-4096'). Scans with tiers open far fewer files. But a wrong size or key in a list hides
-    that file, so check that the printed range can be true.
+    FILE.json, with the metadata, is written beside FILE; keep the two files together. The command
+    also writes tiers, each with its .json: FILE.sizes if every digest has a size in bytes (VICS,
+    hashdeep, a column 'size'), and FILE.heads if every digest has the XXH3-128 of the first 4,096
+    bytes (a column 'xxh3-4096'). Scans with tiers open far fewer files. But if a list gives a wrong
+    size or key for a file, scans do not find that file. So check that the printed range of sizes is
+    plausible.
     """
     from hashscan.known.filters.build import build  # noqa: PLC0415 - heavy libraries, see pyproject.toml
     from hashscan.output.bar import build_bar  # noqa: PLC0415
@@ -119,10 +121,10 @@ def build_command(
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
 @click.pass_obj
 def info_command(options: Options, file: str | None, state: str | None, as_json: bool) -> ExitCode:
-    """Run every check on the filter FILE, and show what it is.
+    """Run every check on the filter FILE, and show its metadata.
 
-    Without FILE: list the filters that the configuration names, with category, age and number of
-    digests. Exit code 5: one of them cannot be used.
+    Without FILE, the command lists the filters that the configuration names, with category, age and
+    number of digests. Exit code 5: a filter cannot be used.
     """
     if file is None:
         return _list_configured(options, state, as_json=as_json)
@@ -261,7 +263,7 @@ def _info_text(one: FilterFile) -> str:
 
 
 def _said(one: FilterFile) -> dict[str, Any]:
-    """What a filter file says of itself; a DCSO filter does not say what its digests are."""
+    """Return a filter's metadata by name; a DCSO filter names no category and no algorithms."""
     from hashscan.known.filters.dcso import DcsoFile  # noqa: PLC0415
 
     if isinstance(one, DcsoFile):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hashscan.quarantine.holds import Holds
     from hashscan.state import State
 
-#: Files of a hold on the screen.
+#: Most files of a hold that ``hold show`` prints.
 _MOST = 20
 _LONGEST_REASON = 2000
 
@@ -73,7 +73,7 @@ def list_command(options: Options, every: bool, state: str | None, as_json: bool
 @json_option
 @click.pass_obj
 def show_command(options: Options, identifier: str, state: str | None, as_json: bool) -> None:
-    """Show a hold, why it was made, and its files."""
+    """Show a hold, its reason, and its files."""
     from hashscan.quarantine.hold_types import HoldState, number_of  # noqa: PLC0415 - heavy
 
     settings = open_own_configuration(options, state)
@@ -116,10 +116,11 @@ def release_command(
 ) -> int:
     """Move the files of a hold to quarantine: the list is right about them.
 
-    The brake that made the hold does not hold the same again for a while; docs/brakes.md says for
-    how long. If the hold was dismissed, its digests are no longer allowed. The command moves the
-    files itself, also while a scan or the daemon runs. If it is killed, run it again: it continues.
-    Exit code 3: some files could not be moved.
+    The brake that made the hold does not hold files of the same kind for a while; docs/brakes.md
+    says for how long. If the hold was dismissed before, its digests are no longer allowed. The
+    command moves the files itself, also while a scan or the daemon runs. If the command is killed,
+    run it again: it continues with the files that are left. Exit code 3: some files could not be
+    moved.
     """
     from hashscan.cli.scan import reporter  # noqa: PLC0415
     from hashscan.jobs.decide_holds import release  # noqa: PLC0415 - heavy
@@ -161,8 +162,9 @@ def dismiss_command(
 ) -> None:
     """Allow the digests of a hold: the list is wrong about them.
 
-    They go to the local allow-list, STATE/allow/dismissed.jsonl, with who, when and why. All scans
-    and the daemon use it immediately. To undo it: `hashscan hold release`, or remove the line.
+    The digests go to the local allow-list, STATE/allow/dismissed.jsonl, with the user, the time and
+    the reason. All scans and the daemon use this list immediately. To undo a dismissal: run
+    `hashscan hold release`, or remove its line from the file.
     """
     from hashscan.jobs.decide_holds import dismiss  # noqa: PLC0415 - heavy
     from hashscan.quarantine.hold_types import HoldState  # noqa: PLC0415
@@ -239,7 +241,7 @@ def _opened(options: Options, state: str | None) -> tuple[Settings, State]:
 
 @contextmanager
 def _reading(settings: Settings) -> Iterator[Holds | None]:
-    """The holds of a state directory; ``None``: no brake has worked with it."""
+    """Open the holds of a state directory; ``None``: it has none yet."""
     from hashscan.quarantine.holds import Holds  # noqa: PLC0415 - heavy
     from hashscan.state import State  # noqa: PLC0415
 
@@ -267,7 +269,7 @@ def _no_holds(settings: Settings) -> UsageError:
 
 
 def _as_lines(hold: Hold) -> str:
-    """Two lines, the first of which fits on a narrow terminal."""
+    """Return a hold as two lines; the first line fits on a narrow terminal."""
     when = f"held since {local_time(hold.opened)}"
     if hold.decided is not None:
         when = f"{hold.state} on {local_time(hold.decided)}"

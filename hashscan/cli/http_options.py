@@ -13,7 +13,7 @@ Command = TypeVar("Command", bound="Callable[..., Any]")
 
 
 def listening_options(default: str, *, unix: bool) -> Callable[[Command], Command]:
-    """``--listen`` with its default, and the options for TLS; ``unix``: also a Unix socket."""
+    """Return a decorator that adds ``--listen`` and TLS options; ``unix``: or a Unix socket."""
     place = "ADDRESS:PORT|unix:PATH" if unix else "ADDRESS:PORT"
     socket = ", or a Unix socket" if unix else ""
     options = [
@@ -44,7 +44,7 @@ def listening_options(default: str, *, unix: bool) -> Callable[[Command], Comman
 
 
 def parsed_listen(listen: str, *, unix: bool = False) -> dict[str, Any]:
-    """The value of ``--listen`` as attributes of ``service.server.Listening``.
+    """Return the value of ``--listen`` as attributes of ``service.server.Listening``.
 
     Raises:
         click.UsageError: the value is wrong.

@@ -41,7 +41,7 @@ class _Group(ModuleGroup):
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names, in ``_ORDER``."""
+        """Return all names, in ``_ORDER``."""
         return sorted(super().list_commands(ctx), key=_ORDER.index)
 
 
@@ -51,7 +51,7 @@ def command() -> None:
 
 
 def _opened(options: Options, state: str | None) -> tuple[Settings, NoticeReader | None]:
-    """The settings, and the stored notices for reading; ``None``: no notice was ever stored."""
+    """Open the settings, and the notices for reading; ``None``: no notice was ever stored."""
     from hashscan.notices.reader import open_existing  # noqa: PLC0415 - heavy
     from hashscan.state import State  # noqa: PLC0415
 
@@ -140,9 +140,9 @@ _reason_option = click.option(
 def approve_command(options: Options, identifier: str, reason: str, state: str | None) -> None:
     """Let an unproven notice move files.
 
-    A notice is unproven if it came by mail and its sender is not verified. After the approval, its
-    files are moved as `notices.action` says. The beginning or the end of the ID, or the beginning
-    after its hyphen, is enough.
+    A notice is unproven if it came by mail and its sender is not verified. After the approval,
+    hashscan moves the notice's files if `notices.action` says so. The beginning or the end of the
+    ID, or the beginning after its hyphen, is enough.
     """
     _checked(reason)
     with _store(options, state) as store:
@@ -160,8 +160,8 @@ def approve_command(options: Options, identifier: str, reason: str, state: str |
 def close_command(options: Options, identifier: str, reason: str, state: str | None) -> None:
     """Close a notice; its open items become refused.
 
-    Its deadline no longer counts. Files stay as they are. The beginning or the end of the ID, or
-    the beginning after its hyphen, is enough.
+    The notice's deadline no longer counts. No file is moved or restored. The beginning or the end
+    of the ID, or the beginning after its hyphen, is enough.
     """
     _checked(reason)
     with _store(options, state) as store:
@@ -180,8 +180,8 @@ def close_command(options: Options, identifier: str, reason: str, state: str | N
 def reopen_command(options: Options, identifier: str, reason: str, state: str | None) -> None:
     """Open a notice and its settled items again.
 
-    Their old deadlines count again. The beginning or the end of the ID, or the beginning after its
-    hyphen, is enough.
+    The items have their old deadlines again. The beginning or the end of the ID, or the beginning
+    after its hyphen, is enough.
     """
     _checked(reason)
     with _store(options, state) as store:
@@ -204,10 +204,10 @@ def _store(options: Options, state: str | None) -> NoticeStore:
 
 
 def open_store(options: Options, state: str | None) -> tuple[Settings, NoticeStore]:
-    """The settings, and the stored notices for changes.
+    """Open the settings, and the stored notices for changes.
 
     Raises:
-        UsageError: no notice was ever stored; no file is made then.
+        UsageError: no notice was ever stored; the state directory gets no new file.
     """
     from hashscan.audit.recorder import Recorder  # noqa: PLC0415
     from hashscan.notices.store import NoticeStore  # noqa: PLC0415 - heavy

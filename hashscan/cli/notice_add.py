@@ -96,16 +96,16 @@ def command(
 ) -> None:
     """Take notices from files or from standard input.
 
-    A notice is a mail, CSV, JSON, or a list of URLs, paths or digests. FILE - is the standard
-    input, the default. The value of an option replaces what the notice says. The same bytes are
+    A notice is a mail, CSV, JSON, or a list of URLs, paths or digests. The default FILE is -, the
+    standard input. The value of an option replaces the value in the notice. The same bytes are
     stored only once.
 
-    Then hashscan finds the files of all open items, and reports or moves them as `notices.action`
-    and the lists say, also while a scan runs. If a daemon runs, the daemon does that, within
-    seconds.
+    Then hashscan finds the files of all open items, and reports or moves each file: the setting
+    `notices.action` and the digest lists decide. This also works while a scan runs. If a daemon
+    runs, the daemon does this work, within seconds.
 
-    Exit code 2: a notice was not understood. A FILE stays in its place; standard input is kept in
-    the state directory, and the message names the file.
+    Exit code 2: a notice was not understood. Then FILE is unchanged. The text of standard input is
+    kept in the state directory, in a file that the message names.
     """
     arrived, until, within = _times(received, deadline)
     texts = {
@@ -138,7 +138,7 @@ def command(
             except HashscanError as error:
                 failures.append(error)
                 if isinstance(error, StateError):
-                    break  # it would stop the others, too
+                    break  # The same fault would stop the other inputs, too.
         if added:
             try:
                 _work_on_items(settings, place)
@@ -160,7 +160,7 @@ def command(
 def _times(
     received: str | None, deadline: str | None
 ) -> tuple[float | None, float | None, float | None]:
-    """The times of arrival and deadline, and the seconds to the deadline, as far as given.
+    """Return the time of arrival, the deadline, and the seconds to it; ``None``: not given.
 
     Raises:
         UsageError: the value of an option is wrong.
@@ -200,12 +200,12 @@ def _add(
     by_mail: bool,
     again: bool,
 ) -> AddedNotice:
-    """Take one notice.
+    """Store the notice of one input.
 
     Raises:
-        NoticeError: hashscan does not understand it.
-        UsageError: it cannot be read.
-        StateError: it cannot be stored.
+        NoticeError: hashscan does not understand the input.
+        UsageError: the input cannot be read.
+        StateError: the notice cannot be stored.
     """
     content = _read(source)
     senders = None
@@ -235,7 +235,7 @@ def _add(
 
 
 def _work_on_items(settings: Settings, place: State) -> None:
-    """Find and act on the files now, unless a daemon does."""
+    """Find and act on the notices' files now, unless a running daemon does that."""
     from hashscan.jobs.notices.one_round import run_now  # noqa: PLC0415 - heavy
 
     if not run_now(settings, place, lambda text: click.echo(text, err=True)):
@@ -243,7 +243,7 @@ def _work_on_items(settings: Settings, place: State) -> None:
 
 
 def _kept(settings: Settings, source: str, content: bytes) -> str:
-    """A sentence that names the file with an input that was not taken."""
+    """Return a sentence that names the file with a refused input."""
     if source != _STDIN:
         return f"the file {shown(source)} is unchanged"
     try:
@@ -285,7 +285,7 @@ def _print(store: NoticeStore, notice: str, *, new: bool) -> None:
 
 
 def _read(source: str) -> bytes:
-    """The content of an input, but at most ``MOST_BYTES`` and one byte.
+    """Return the content of an input; of a larger one, the first ``MOST_BYTES`` and one byte.
 
     Raises:
         UsageError: it cannot be read.
@@ -295,7 +295,8 @@ def _read(source: str) -> bytes:
             click.echo("reading a notice from the terminal; end it with Ctrl-D", err=True)
         return _read_from(sys.stdin.buffer, "standard input")
     try:
-        # It may be in a mailbox; its owner can replace it with a link to any file of root.
+        # The file may be in a customer's mailbox, whose owner can replace it with a link to root's
+        # files.
         with opened_above(os.fsencode(resolve(source))) as (above, name):
             fd = open_file(above.fd, name)
     except (OSError, ValueError) as error:

@@ -31,7 +31,7 @@ _SENT = "sent"
 
 
 class _Wanted(NamedTuple):
-    """The values of the options. ``how``: ``printed``, ``written`` or ``sent``."""
+    """The values of the options; ``how`` is ``printed``, ``written`` or ``sent``."""
 
     kind: str
     language: str
@@ -85,9 +85,9 @@ def command(
 ) -> None:
     """Print, write or send an answer to a notice.
 
-    The history of the notice keeps what was printed, written or sent, and when. The beginning or
-    the end of the ID, or the beginning after its hyphen, is enough. docs/notices.md says how to
-    replace the texts.
+    The history of the notice names each answer that was printed, written or sent, and its time. The
+    beginning or the end of the ID, or the beginning after its hyphen, is enough. docs/notices.md
+    says how to replace the texts.
     """
     if (eml is not None) + send + printed > 1:
         raise UsageError("--eml, --send and --print exclude each other")
@@ -152,7 +152,7 @@ def _mail(
     )
     from hashscan.notices.answers.sending import send  # noqa: PLC0415
 
-    # The customer never saw the notice.
+    # A statement goes to the customer, who never got the notice, so it is no reply to a mail.
     thread = Thread() if wanted.kind == "statement" else thread_of(store.input(notice.id))
     message = message_of(
         answer, require_organisation(settings), recipient,
@@ -172,7 +172,7 @@ def _mail(
 def _moved_of(
     settings: Settings, store: NoticeStore, notice: Notice, items: Sequence[Item], wanted: _Wanted
 ) -> list[Moved]:
-    """The files in a statement: those of one customer.
+    """Return the records of one customer's files, for a statement of reasons.
 
     Raises:
         UsageError: the notice needs no statement, or the files belong to several users.
@@ -228,10 +228,10 @@ def _check_order(store: NoticeStore, notice: Notice, wanted: _Wanted) -> None:
 
 
 def _recipient(notice: Notice, wanted: _Wanted) -> str:
-    """The mail address that gets the answer.
+    """Return the mail address that gets the answer.
 
     Raises:
-        UsageError: there is none, or it is not one plain address.
+        UsageError: no address is known, or the text is not one plain address.
     """
     if wanted.recipient is None and wanted.kind == "statement":
         raise UsageError("--to is missing; give the mail address of the customer")
@@ -251,10 +251,10 @@ def _check_new(
 ) -> None:
     """Check that an answer is new: it was not sent before, or the notice changed since.
 
-    ``same``: its kind, its recipient, and the owner of the files.
+    ``same``: the answer's kind, its recipient, and the owner of the files.
 
     Raises:
-        UsageError: it was sent, and the notice did not change since.
+        UsageError: the answer was sent, and the notice did not change since.
     """
     kind, recipient, _ = same
     sent: float | None = None

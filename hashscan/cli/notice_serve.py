@@ -88,8 +88,8 @@ def command(
 
     GET /api/v1/online?url=URL, the link checker, says whether a file is still in its place.
 
-    Each request needs a token of 'hashscan notice token add'. The answer comes when the notice is
-    on the disk. The daemon may run at the same time. SIGTERM ends this command.
+    Each request needs a token that 'hashscan notice token add' made. The sender gets the answer
+    after the notice is on the disk. The daemon may run at the same time. SIGTERM ends this command.
     """
     require_extra("the intake of notices")
     from hashscan.service.intake.app import REPORTS  # noqa: PLC0415 - an extra

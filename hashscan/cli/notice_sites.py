@@ -1,4 +1,4 @@
-"""``hashscan notice sites``: to which file of this machine a URL leads, and why."""
+"""``hashscan notice sites``: shows the file of this machine that a URL leads to, and why."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_obj
 def command(options: Options, urls: tuple[str, ...], as_json: bool) -> int:
-    """Show to which file of this machine a URL leads.
+    """Show the file of this machine that a URL leads to.
 
-    The command shows each step to it. The setting `sites` decides. The command fetches nothing. It
-    reads configurations, .htaccess files included, and no other file. Exit code 3: an answer cannot
-    be decided.
+    The command finds the file by the setting `sites`, and shows each step from the URL to the file.
+    It fetches nothing. It reads configurations of web servers, .htaccess files included, and no
+    other file. Exit code 3: for a URL, the file cannot be decided.
     """
     from hashscan.notices.sites.location import LocationKind  # noqa: PLC0415
     from hashscan.notices.sites.sites import Sites  # noqa: PLC0415

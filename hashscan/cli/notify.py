@@ -1,4 +1,4 @@
-"""``hashscan notify``: whether notifications reach their receivers."""
+"""``hashscan notify``: tests whether notifications reach their receivers."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def command() -> None:
 @json_option
 @click.pass_obj
 def test(options: Options, names: tuple[str, ...], state: str | None, as_json: bool) -> ExitCode:
-    """Send a test message to each receiver, or to those that are named.
+    """Send a test message to each receiver, or to each NAME.
 
-    For each receiver the command says whether the message was accepted, or what failed and how to
-    mend it. Messages that wait for a receiver, also those that it refused, are sent soon if it
-    accepts the test. With contacts the test goes to the receiver's own `sender`, and to no
-    customer. Exit code 2: a receiver did not accept it.
+    For each receiver, the command says whether it accepted the message, or the fault and its fix.
+    If a receiver accepts the test, hashscan soon sends it all waiting messages, and again all
+    messages that it refused. The test of a receiver with contacts goes to its own `sender`, and to
+    no customer. Exit code 2: a receiver did not accept the test.
     """
     from hashscan.jobs.notifications import note_success, note_test, try_receiver  # noqa: PLC0415 - heavy
 
@@ -51,7 +51,8 @@ def test(options: Options, names: tuple[str, ...], state: str | None, as_json: b
             )
     code = ExitCode.NOTHING_FOUND
     for name in names or known:
-        with suppress(HashscanError):  # a user without rights on the state may test, too
+        # A user who cannot read the state directory may run this test.
+        with suppress(HashscanError):
             note_test(settings, name)
         well = True
         for recipient, error in try_receiver(known[name]):

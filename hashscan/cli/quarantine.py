@@ -1,4 +1,4 @@
-"""``hashscan quarantine``: what was isolated, and the way back."""
+"""``hashscan quarantine``: lists, exports, restores and deletes isolated files."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def list_command(
 ) -> None:
     """List quarantined files, oldest first.
 
-    withdrawn: the service does not know the digest any more; `quarantine restore --withdrawn` puts
-    these files back.
+    The state "withdrawn" means that the service does not know the digest any more; `quarantine
+    restore --withdrawn` puts these files back.
     """
     gone = (
         frozenset()
@@ -90,7 +90,7 @@ def list_command(
 
 
 def _print_json(store: Store, fits: Callable[[Record], bool]) -> tuple[int, int]:
-    """Print whole records; return how many, and how many are damaged."""
+    """Print whole records as JSON lines; return their number and the number of damaged records."""
     found = damaged = 0
     for listed in records(store):
         if listed.record is None:
@@ -104,8 +104,8 @@ def _print_json(store: Store, fits: Callable[[Record], bool]) -> tuple[int, int]
 
 
 def _print_rows(store: Store, fits: Callable[[Brief], bool]) -> tuple[int, int]:
-    """Print a table; return the number of its rows, and how many records are damaged."""
-    # A first pass finds the widths: the rows of a large quarantine need much memory.
+    """Print a table; return the number of its rows and the number of damaged records."""
+    # A first pass over the records finds the widths; keeping all rows would need much memory.
     widths = [0] * 5
     for _, brief, trouble in briefs(store):
         if brief is None:
@@ -118,7 +118,7 @@ def _print_rows(store: Store, fits: Callable[[Brief], bool]) -> tuple[int, int]:
             damaged += 1
         elif fits(brief):
             found += 1
-            *cells, path = _row(brief)  # the path comes last: it may be of any length
+            *cells, path = _row(brief)  # the last column, because a path may be of any length
             click.echo(f"{'  '.join(map(str.ljust, cells, widths))}  {path}")
     return found, damaged
 
@@ -140,7 +140,7 @@ def _row(brief: Brief) -> tuple[str, ...]:
 @click.argument("record_id", metavar="ID")
 @click.pass_context
 def show_command(context: click.Context, state: str | None, as_json: bool, record_id: str) -> None:
-    """Show one whole record. The content is never shown."""
+    """Show one whole record, but never the file's content."""
     with opened(settings_of(context, state), change=False) as store:
         if store is None:
             raise _no_record(record_id)
@@ -157,7 +157,7 @@ def _no_record(record_id: str) -> UsageError:
 
 
 def _decided(record: Record) -> list[tuple[str, str]]:
-    """Why the file was moved: rows of ``quarantine show``."""
+    """Return the rows of ``quarantine show`` that say why the file was moved."""
     found = f"{record.algorithm} {record.digest}"
     rows = [
         ("confirmed", f"{found} by {shown(record.service)}"),
@@ -220,7 +220,7 @@ def _show(record: Record, others: list[Record]) -> None:
 @click.argument("record_id", metavar="ID")
 @click.pass_context
 def export_command(context: click.Context, state: str | None, output: str, record_id: str) -> None:
-    """Write record and content to a tar file, for the police. It stays in quarantine."""
+    """Write record and content to a tar file, for the police; the file stays in quarantine."""
     with opened(settings_of(context, state), change=True) as store:
         assert store is not None
         full = resolve(store, record_id)
@@ -256,10 +256,11 @@ def purge_command(
 ) -> None:
     """Delete contents for good and keep the records.
 
-    Without ID and --older-than, the configured quarantine.retention decides which. Only time that
-    has certainly passed counts, whatever the clock says. The date and the number of contents are
-    shown, and nothing is deleted before you agree, at the terminal or with --yes. With the ID of a
-    restored file, scans do not hold that file any more.
+    Without ID and --older-than, the command purges contents older than the configured
+    quarantine.retention. An age counts only time that has certainly passed, even if the clock was
+    set forward. The command shows the date and the number of contents, and deletes nothing before
+    you agree, at the terminal or with --yes. With the ID of a restored file, the next scans treat
+    that file like any other file.
     """
     settings = settings_of(context, state)
     age = _age(settings, before, record_ids)
@@ -274,7 +275,7 @@ def purge_command(
         if record_ids and store is None:
             raise _no_record(record_ids[0])
         given = [resolve(store, one) for one in record_ids] if store else []
-        # A restored file's record has no content any more: there is nothing to ask about.
+        # A restored file's record has no content, so no consent is needed.
         restored = {one for one in given if store and _is_restored(store, one)}
     ids = list(dict.fromkeys([*old, *given]))
     if age is not None:
@@ -285,7 +286,8 @@ def purge_command(
             click.echo("nothing to purge")
         return
     contents = len(ids) - len(restored)
-    if contents and not yes:  # asked without the lock: a scan does not wait for the answer
+    # The command does not hold the lock here, so that no scan waits for the answer.
+    if contents and not yes:
         which = f" (quarantined before {limit})" if limit else ""
         question = f"delete the content of {counted(contents, 'record')}{which} for good?"
         require_consent(question)
@@ -312,11 +314,11 @@ def _is_restored(store: Store, record_id: str) -> bool:
     try:
         return store.load(record_id).state is RecordState.RESTORED
     except HashscanError:
-        return False  # ``purge`` says what is wrong with it
+        return False  # ``purge`` reports the damaged record.
 
 
 def _age(settings: Settings, given: str | None, ids: tuple[str, ...]) -> float | None:
-    """Seconds; ``None``: only ``ids`` are purged."""
+    """Return the least age in seconds of contents to purge; ``None``: purge only ``ids``."""
     if given is not None:
         return checked_option(
             "--older-than", given, lambda text: values.exact_duration(text, at_least=0.0)

@@ -1,4 +1,4 @@
-"""What all ``hashscan quarantine`` commands share: the store, and how failures are reported."""
+"""Functions for all ``hashscan quarantine`` commands: open the store, report failures."""
 
 from __future__ import annotations
 
@@ -23,25 +23,26 @@ if TYPE_CHECKING:
 
 
 def settings_of(context: click.Context, state: str | None) -> Settings:
-    """The configuration for the state that the command line names.
+    """Return the configuration, with the state directory that the command line names.
 
     Raises:
-        ConfigError: it cannot be used.
+        ConfigError: the configuration cannot be used.
     """
-    # A volume that is missing must not stand in the way of a restore to another one.
+    # A missing volume must not prevent a restore to another volume.
     return open_own_configuration(context.obj or Options(), state)
 
 
 @contextmanager
 def opened(settings: Settings, *, change: bool, one_by_one: bool = False) -> Iterator[Store | None]:
-    """The store with unfinished jobs ended; ``None`` if nothing was ever quarantined.
+    """Open the store, and end its unfinished jobs; ``None``: nothing was ever quarantined.
 
-    Where nothing is changed, a store in which another process works is read as it is.
+    A command that only reads does not wait for another process that works in the store; the
+    unfinished jobs are then left to that process.
 
-    ``one_by_one``: something is changed, and the caller takes the lock for each change.
+    ``one_by_one``: the command changes the store, and takes the lock for each change.
 
     Raises:
-        UsageError: something is to be changed, and there is no store.
+        UsageError: a command that changes the store found none.
         QuarantineError, LockedError: as ``Store.open`` and ``Store.lock``.
     """
     try:
@@ -64,18 +65,19 @@ def opened(settings: Settings, *, change: bool, one_by_one: bool = False) -> Ite
                 yield store
             return
         try:
-            # A killed run may have left a file half-way, which is to be restored, too.
+            # A killed run may have left a file half-moved; this command must find its record
+            # complete.
             with store.lock(quarantine_restore_many.LOCK_SECONDS if one_by_one else 0):
                 _report(recover(store))
         except LockedError:
             pass
-        except QuarantineError as error:  # a full or read-only disk: it can still be read
+        except QuarantineError as error:  # The store on a full or read-only disk can still be read.
             click.echo(str(error), err=True)
         yield store
 
 
 def _recorder_to_read(settings: Settings) -> Recorder | None:
-    """For unfinished jobs, which a command that only reads ends, too."""
+    """Open the audit log's recorder for the unfinished jobs that a reading command ends."""
     if not os.path.isdir(settings.state):
         return None
     try:
@@ -90,10 +92,10 @@ def _report(recovered: list[Recovered]) -> None:
 
 
 def each(ids: tuple[str, ...], do: Callable[[str], None]) -> None:
-    """Do all, report each failure, and raise in the end if there was one.
+    """Call ``do`` for each id, report each failure, and raise at the end if a call failed.
 
     Raises:
-        OutputError: a result cannot be reported any more; nothing is done after that.
+        OutputError: a result cannot be reported; no further call is made.
     """
     failures: list[HashscanError] = []
     for one in ids:

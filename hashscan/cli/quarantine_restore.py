@@ -1,4 +1,4 @@
-"""``hashscan quarantine restore``: the way back."""
+"""``hashscan quarantine restore``: puts files back into their places."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
 
 def hex_digest(text: str) -> str:
-    """The lower-case hex of ``to_digest``."""
+    """Return the lower-case hex of ``to_digest``."""
     return to_digest(text).hex
 
 
 def to_digest(text: str) -> Digest:
-    """A digest of the command line, with or without its algorithm.
+    """Return a digest that the command line names, with or without its algorithm.
 
     Raises:
-        UsageError: it is no digest.
+        UsageError: the text is no digest.
     """
     name, _, value = text.strip().lower().rpartition(":")
     algorithm = ALGORITHM_BY_LENGTH.get(len(value))
@@ -130,13 +130,13 @@ def restore_command(
     withdrawn: bool,
     record_ids: tuple[str, ...],
 ) -> None:
-    """Put files back: content, owner, mode, times, attributes, flags. Nothing is overwritten.
+    """Put files back with owner, mode, times, attributes and flags; nothing is overwritten.
 
-    Name files by ID, or restore many at a time: --all, or the files that fit all of --path,
-    --since, --owner, --digest, --category and --withdrawn. A file that cannot be restored does not
-    stop the others; if the command is killed, run it again: it continues. The next scans do
-    not quarantine a restored file again, until `purge ID` lifts that. They quarantine a withdrawn
-    file again if the service knows its digest again.
+    Name the files by ID, or restore many files: with --all, or all files that fit each given option
+    of --path, --since, --owner, --digest, --category and --withdrawn. If a file cannot be restored,
+    the command goes on with the others. If the command is killed, run it again: it continues. The
+    next scans do not quarantine a restored file again, until `purge ID` ends this exception. But
+    scans quarantine a withdrawn file again if the service knows its digest again.
     """
     many = every or since is not None or withdrawn or any((paths, owners, digests, categories))
     if many == bool(record_ids):

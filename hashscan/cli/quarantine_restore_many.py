@@ -29,7 +29,7 @@ LOCK_SECONDS = 30.0
 
 
 class _Restoring(NamedTuple):
-    """How far a restore of many files is, for ``build_bar``."""
+    """The progress of a restore of many files, for ``build_bar``."""
 
     done: int
     total: int
@@ -37,12 +37,12 @@ class _Restoring(NamedTuple):
 
 
 def moment(text: str, option: str = "--since", zone: tzinfo | None = None) -> float:
-    """Seconds since the epoch for an option's value: a time, or a duration ago.
+    """Return the seconds since the epoch of an option's value: a time, or a duration ago.
 
-    ``zone``: of a time that names none; default: this machine's.
+    ``zone``: the zone of a time that names none; default: this machine's zone.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: the value is neither a time nor a duration.
     """
     try:
         return iso_time(text, zone)
@@ -64,19 +64,19 @@ def restore_many(
     as_json: bool,
     before: Callable[[Selected], None] = lambda _selected: None,
 ) -> None:
-    """Restore and count all files that fit; the lock is released in between, for scans.
+    """Restore and count all selected files; each file takes the lock, so that scans can go on.
 
     Args:
         store: the quarantine.
         selection: which files are restored.
-        one: restores a record, and prints that.
+        one: restores one record, and prints its result.
         as_json: print failures and the summary as JSON lines.
-        before: called with what was selected, before anything is restored.
+        before: called with the selected records, before the first restore.
 
     Raises:
-        QuarantineError: some could not be restored; all were tried.
+        QuarantineError: some files could not be restored; all were tried.
         LockedError: another hashscan holds the store.
-        OutputError: a result cannot be reported any more; nothing is restored after that.
+        OutputError: a result cannot be reported; no further file is restored.
     """
     chosen = selection.selected(store)
     before(chosen)
@@ -87,7 +87,7 @@ def restore_many(
     verb = "is" if len(ids) == 1 else "are"
     click.echo(f"{counted(len(ids), 'file')}{since} {verb} to be restored", err=True)
     reasons: Counter[str] = Counter()
-    # On a terminal each line shows the progress: a bar would be between the lines.
+    # On a terminal, the lines of the files show the progress; a bar would break them.
     with nullcontext() if sys.stdout.isatty() else build_bar(sys.stderr) as show:
         for count, record_id in enumerate(ids, 1):
             try:

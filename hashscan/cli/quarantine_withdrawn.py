@@ -49,11 +49,12 @@ def withdrawn_command(
 ) -> None:
     """Show the digests in quarantine that the service no longer knows.
 
-    The daemon asks the service for each digest again (quarantine.ask_again). unknown: the service
-    answered once that it does not know the digest; the second answer comes a day later. held: it
-    answered so twice, but the service or the list may be wrong, so hashscan withdraws nothing until
-    you run --accept; the command prints the reason. withdrawn: the files are marked; `quarantine
-    restore --withdrawn` puts them back.
+    The daemon asks the service again for each digest (quarantine.ask_again). The state "unknown":
+    the service answered once that it does not know the digest; the daemon asks again a day later.
+    "held": the service answered twice that it does not know the digest, but the service or the list
+    may be wrong, so hashscan withdraws nothing until you run --accept; the command prints the
+    reason. "withdrawn": the files of the digest are marked; `quarantine restore --withdrawn` puts
+    them back.
     """
     if digests and not accepts:
         raise UsageError("--digest needs --accept")

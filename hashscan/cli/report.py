@@ -76,8 +76,8 @@ class ReportGroup(OptionalGroup):
 def command(context: click.Context, /, **given: Any) -> ExitCode | None:
     """Report on a period: notices, hours to removal, matches, coverage and filters.
 
-    The report counts the items of notices received in the period, in the states that they have
-    now. Without --names, the report has no path, customer or URL. docs/report.md says how each
+    The report counts the items of notices that were received in the period, by their present
+    states. Without --names, the report has no path, customer or URL. docs/report.md says how each
     figure is computed. Exit code 3: a part of the state could not be read, and its figures are
     missing.
     """
@@ -92,7 +92,7 @@ def command(context: click.Context, /, **given: Any) -> ExitCode | None:
 
 
 def period(since: str, until: str | None, now: float) -> tuple[float, float]:
-    """The beginning and end of a period, in seconds since the epoch.
+    """Return the beginning and end of a period, in seconds since the epoch.
 
     Raises:
         UsageError: a time is wrong, or the period has no length.
@@ -149,7 +149,7 @@ def _form(form: str | None, *, as_json: bool, intake_log: bool) -> str:
 
 
 def _printed(report: Report, form: str) -> Iterator[bytes]:
-    # Each is imported only if it is asked for: a report by cron must start fast.
+    # The module of the chosen format only is imported: a report by cron must start fast.
     if form == "json":
         from hashscan.report.as_json import as_json  # noqa: PLC0415
 

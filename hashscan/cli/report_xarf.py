@@ -52,11 +52,11 @@ def command(
 ) -> ExitCode:
     """Report matches and removed items in XARF v4.
 
-    The reports are of the type content/csam, and have no content. With the ID of a notice, only its
-    items are reported. Without an ID, the command reports matches that were found in the period,
-    and items that were located or removed in it. Exit code 3: the URL or the classification of a
-    match or an item is not known, and a message names it. The same match has the same report id
-    each time, until it is removed.
+    The reports have XARF's type content/csam, and never contain a file. With the ID of a notice,
+    the command reports only the items of this notice. Without an ID, it reports matches that were
+    found in the period, and items that were located or removed in the period. Exit code 3: the URL
+    or the classification of a match or an item is not known; a message names the match or item. The
+    same match has the same report id each time, until the file is removed.
     """
     from hashscan.jobs.report_xarf import WantedReports, abuses  # noqa: PLC0415 - heavy
     from hashscan.report.xarf import NotReported, report_of  # noqa: PLC0415
@@ -90,7 +90,7 @@ def _write(report: dict[str, object], output: str) -> bool:
     """Write a report; return False if its file exists already.
 
     Raises:
-        MachineError: it cannot be written.
+        MachineError: the file cannot be written.
         OutputError: standard output cannot be written.
     """
     if output == _STDOUT:

@@ -1,4 +1,4 @@
-"""``hashscan repository``: publish signed filters as static files that any web server can hold."""
+"""``hashscan repository``: publish signed filters as static files, for any web server."""
 
 from __future__ import annotations
 
@@ -106,8 +106,9 @@ def init_command(
 ) -> None:
     """Make keys and an empty repository in DIR.
 
-    DIR/metadata/1.root.json is the file to give to the agents, by a way that they trust: they pin
-    it as filter.root. Keep the root and targets keys off line; 'refresh' needs only the others.
+    Give the file DIR/metadata/1.root.json to the administrators of the agents in a trusted way:
+    each agent names it in the setting filter.root. Keep the root and targets keys off line;
+    'refresh' needs only the keys of snapshot and timestamp.
     """
     from hashscan.publisher.publish import init  # noqa: PLC0415 - heavy: cryptography
 
@@ -195,13 +196,13 @@ def add_command(
 ) -> None:
     """Publish the next version of a category's filter from the lists INPUT.
 
-    The lists must be the whole category: a digest that they lack is withdrawn. Agents with one of
+    The lists must hold the whole category: a digest that they lack is withdrawn. Agents with one of
     the last versions fetch a patch. Other agents fetch the whole file, and so do all agents if the
-    filter gets a new size. The same lists again only renew the metadata.
+    filter gets a new size. If the lists did not change, the command only renews the metadata.
 
-    Lists are read as by 'hashscan filter build', see there. Tiers are published beside the filter
-    and let agents skip files without reading them. The keys of targets, snapshot and timestamp are
-    needed.
+    'hashscan filter build --help' describes the kinds of lists. Tiers are published beside the
+    filter, and let agents skip files without reading them. The command needs the keys of targets,
+    snapshot and timestamp.
     """
     from hashscan.output.bar import build_bar  # noqa: PLC0415
     from hashscan.publisher.versions import add  # noqa: PLC0415 - heavy: cryptography
@@ -253,9 +254,9 @@ def refresh_command(
 ) -> ExitCode:
     """Renew metadata before it expires; run it by a timer, twice a day.
 
-    Snapshot and timestamp are always renewed. Targets and root are renewed in the last third of
-    their terms if you give their keys; otherwise there is a warning. Exit code 5: one of them has
-    expired, and agents take no update any more.
+    The command always renews the metadata of snapshot and timestamp. It renews those of targets and
+    root in the last third of their terms if you give their keys, and else warns. Exit code 5:
+    metadata have expired, and agents refuse every update.
     """
     from hashscan.publisher.publish import refresh  # noqa: PLC0415 - heavy: cryptography
 
@@ -280,10 +281,10 @@ def refresh_command(
 @keys_option
 @json_option
 def keys_command(directory: str, keys: tuple[str, ...], as_json: bool) -> None:
-    """List the keys that agents trust for each role: their ids, and the files that hold them.
+    """List the keys that agents trust for each role, with their ids and their files.
 
-    'rotate --remove' takes such an id. A key that is not in a directory of --keys is listed without
-    a file: name the directory that holds it as well.
+    'rotate --remove' needs the id of a key. If a key is listed without a file, it is in no
+    directory of --keys: name its directory with a further --keys.
     """
     from hashscan.publisher.publish import role_keys  # noqa: PLC0415 - heavy: cryptography
 
@@ -329,8 +330,9 @@ def rotate_command(
 ) -> None:
     """Make a new key for a role, and no longer trust an old one.
 
-    The new key is kept in the first directory of --keys. The keys of root, of the role and of the
-    roles that depend on it are needed. Agents follow by themselves; they need no new pin.
+    The new key is written to the first directory of --keys. The command needs the keys of root, of
+    the role, and of the roles that depend on it. The agents accept the new key by themselves; the
+    file in their setting filter.root stays valid.
     """
     from hashscan.publisher.publish import rotate  # noqa: PLC0415 - heavy: cryptography
 
@@ -346,7 +348,7 @@ def rotate_command(
 
 
 def _ask() -> Callable[[str], str] | None:
-    """Asks for passphrases, where somebody can be asked."""
+    """Return a function that asks for passphrases; ``None``: there is no terminal to ask at."""
     return _passphrase if sys.stdin.isatty() else None
 
 

@@ -69,8 +69,9 @@ def command(
 ) -> int:
     """Scan volumes once: walk, hash, ask the filter, confirm, act.
 
-    PATH is a directory; without one the configured volumes are scanned. What did not change since
-    the last scan is not read again. Ctrl-C ends a scan, and the next one goes on from there.
+    PATH is a directory; without PATH, the command scans the configured volumes. Files that did not
+    change since the last scan are not read again. Ctrl-C ends a scan, and the next scan goes on
+    from there.
 
     \b
     hashscan scan /srv/www --known digests.txt
@@ -110,17 +111,19 @@ def command(
             " file that was moved; the same command goes on from here",
         ) from error
     finally:
-        if not known and state is None:  # the numbers of another state must not take their place
+        # A scan with another state must not replace the metrics of the configured state.
+        if not known and state is None:
             write_metrics(settings, directory)
     return code
 
 
 def report_refused(options: Options, state: str | None, error: ConfigError) -> None:
-    """Notify the receivers if a file that the configuration names cannot be used."""
+    """Notify the receivers if ``error`` says that a file of the configuration cannot be used."""
     from hashscan.jobs.scan_problems import note_refused  # noqa: PLC0415 - heavy
     from hashscan.state import State  # noqa: PLC0415
 
-    with suppress(HashscanError):  # the error itself is reported
+    # The caller reports ``error``; a fault of the notification must not replace it.
+    with suppress(HashscanError):
         settings = open_configuration(options, state, check_files=False)
         if os.path.isdir(settings.state):
             note_refused(
@@ -132,7 +135,7 @@ def report_refused(options: Options, state: str | None, error: ConfigError) -> N
 
 
 def write_metrics(settings: Settings, directory: State) -> None:
-    """Write ``metrics.textfile`` after a scan, if no daemon does; report if that is impossible."""
+    """Write ``metrics.textfile`` after a scan, unless a daemon writes it; report a failure."""
     from hashscan.jobs.coverage_gaps import daemon_of  # noqa: PLC0415 - heavy
 
     path = settings.metrics.textfile
@@ -147,7 +150,7 @@ def write_metrics(settings: Settings, directory: State) -> None:
 
 
 def reporter(options: Options, *, as_json: bool) -> Reporter:
-    """The printer for this call: JSON lines, or text with a progress bar on a terminal."""
+    """Return the printer of results: JSON lines, or text with a progress bar on a terminal."""
     from hashscan.output.bar import ScanBar  # noqa: PLC0415
 
     bar = ScanBar(sys.stderr)

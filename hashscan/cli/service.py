@@ -66,9 +66,9 @@ def run_command(
 ) -> None:
     """Answer whether digests are known, as the HashCheckService does.
 
-    POST /v1/check/{md5,sha1,sha256} and its test twin /v1/test/check/…: Basic authentication, one
-    hex digest as body, 'true' or 'false'. The test twin answers from the list that 'service load
-    --test' loaded. SIGTERM ends it.
+    A client sends POST /v1/check/{md5,sha1,sha256} with Basic authentication and one hex digest as
+    body; the answer is 'true' or 'false'. The test twin /v1/test/check/… answers from the list that
+    'service load --test' loaded. SIGTERM ends the service.
     """
     require_extra("the service")
     from hashscan.service.serve import ServeOptions, serve  # noqa: PLC0415 - an extra
@@ -99,10 +99,10 @@ def load_command(
     skip_invalid: bool,
     only_categories: tuple[str, ...],
 ) -> None:
-    """Load the digest lists LIST as the known set, in place of the one before.
+    """Replace the known set with the digest lists LIST.
 
-    A running service uses it within a second or two; until then it answers from the set before.
-    Lists are read as by 'hashscan filter build'.
+    A running service uses the new set within two seconds; until then it answers from the old set.
+    'hashscan filter build --help' describes the kinds of lists.
     """
     from hashscan.output.bar import build_bar  # noqa: PLC0415
     from hashscan.service.data import load_set  # noqa: PLC0415
@@ -133,9 +133,10 @@ def user_group() -> None:
 )
 @click.option("--generate", is_flag=True, help="Make a password, and print it once.")
 def add_command(name: str, data: str, password_file: str | None, generate: bool) -> None:
-    """Add a user, or give a user a new password; it is asked for unless an option gives it.
+    """Add a user, or give a user a new password; without an option, the command asks for it.
 
-    Only a salted hash of the password is kept. A running service uses it within a second.
+    Only a salted hash of the password is stored. A running service accepts the password within a
+    second.
     """
     from hashscan.service.users import add_user  # noqa: PLC0415
 

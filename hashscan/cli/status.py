@@ -1,4 +1,4 @@
-"""``hashscan status``: one screen that says whether it works."""
+"""``hashscan status``: shows on one screen whether hashscan works."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hashscan.jobs.status import FilterStatus, Status
     from hashscan.jobs.status_complaints import Complaint
 
-#: Lines of one kind on the screen.
+#: Most lines of one kind on the screen.
 _MOST = 5
 
 
@@ -53,11 +53,11 @@ def command(
 ) -> ExitCode:
     """Show on one screen: filters and their age, the last scan, pending candidates, the quarantine.
 
-    With a daemon also: whether it runs, how each volume is watched, how many changes wait, and
-    when the next scan and sync come.
+    If a daemon runs or ran, the screen also shows how each volume is watched, how many changes
+    wait, and the times of the next scan and sync.
 
-    The first line says what is wrong. Nothing is changed or fetched. The exit code is meant for a
-    monitoring check; if several hold, the first of this list counts:
+    The first line names the most urgent fault. The command changes and fetches nothing. The exit
+    code is for a monitoring system; if several fit, the first of this list counts:
 
     \b
     5   a scan would not run:
@@ -267,7 +267,7 @@ def _ago(moment: float) -> str:
 
 
 def _some(name: str, messages: Sequence[str]) -> list[str]:
-    """Lines for the first messages, and the number of the others: they must fit on one screen."""
+    """Return lines with the first messages and the number of the others, to fit on one screen."""
     lines = [f"  {name:<12}{one}" for one in messages[:_MOST]]
     if len(messages) > _MOST:
         lines.append(f"  {name:<12}and {len(messages) - _MOST:,} more: 'hashscan status --json'")
@@ -316,7 +316,7 @@ def _daemon_lines(found: Status) -> list[str]:
 
 
 def _volume_lines(found: Status, volumes: Sequence[dict[str, Any]]) -> list[str]:
-    """A line for each volume; if there are many, counts and the first that are not well."""
+    """Return a line for each volume; if there are many, counts and the first with a fault."""
     if len(volumes) <= _MOST:
         return [f"  volume      {_volume_line(found, one)}" for one in volumes]
     states = Counter(_state_of(one) for one in volumes)
@@ -372,7 +372,7 @@ def _whole_line(scan: LastScan) -> str:
 
 
 def filter_line(one: FilterStatus) -> str:
-    """One filter in one line."""
+    """Return one line about a filter."""
     if one.trouble is not None:
         return f"{shown(one.name)}: CANNOT BE USED: {one.trouble}"
     assert one.age is not None

@@ -1,4 +1,4 @@
-"""``hashscan status`` as a JSON line."""
+"""Makes the JSON line of ``hashscan status``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def filter_json(one: FilterStatus) -> dict[str, object]:
-    """One filter for JSON."""
+    """Return a filter's facts for JSON."""
     return {
         "category": one.name,
         "usable": one.trouble is None,
@@ -54,7 +54,7 @@ def _scan_json(scan: LastScan) -> dict[str, object]:
     }
 
 
-#: What in the daemon's own file is a time, in seconds since the epoch.
+#: The keys of the daemon's status file whose values are times, in seconds since the epoch.
 _TIMES = {
     "counting_since",
     "failing_since",
@@ -69,7 +69,7 @@ _TIMES = {
 
 
 def _dated(facts: dict[str, Any]) -> dict[str, Any]:
-    """The daemon's facts with times as other programs read them: RFC 3339."""
+    """Return the facts of the daemon's status file, with each time in the form of RFC 3339."""
     found: dict[str, Any] = {}
     for name, value in facts.items():
         if isinstance(value, dict):
@@ -106,7 +106,7 @@ def _intake_json(found: Running) -> dict[str, object]:
 
 
 def status_json(found: Status, wrong: Sequence[Complaint]) -> str:
-    """The JSON line of ``status``."""
+    """Return the object that ``status --json`` prints."""
     from hashscan.output.jsonl import line  # noqa: PLC0415 - heavy
 
     catalog = found.catalog
@@ -123,7 +123,8 @@ def status_json(found: Status, wrong: Sequence[Complaint]) -> str:
         scan=_scan_json(catalog.scan) if catalog and catalog.scan else None,
         last_whole_scan=_scan_json(catalog.whole) if catalog and catalog.whole else None,
         last_whole_scans={
-            # Without the volumes: with a list of all of them in each, the size would be quadratic.
+            # An entry leaves out the scan's volumes: a list of all volumes in each would be
+            # quadratic.
             os.fsdecode(path): {
                 name: value for name, value in _scan_json(one).items() if name != "volumes"
             }

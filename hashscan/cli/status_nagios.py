@@ -21,17 +21,17 @@ OK, WARNING, CRITICAL, UNKNOWN = range(4)
 _NAMES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 #: Exit codes of ``status`` that are critical; its other codes are warnings.
 _CRITICAL = {ExitCode.FILTER, ExitCode.INTERNAL, ExitCode.MATCHES}
-#: Lines below the first one, so that they fit on a page of a monitoring system.
+#: Most lines below the first line, so that they fit on a page of a monitoring system.
 _MOST_LINES = 20
 
 
 def plugin_result(found: Status) -> tuple[int, str]:
-    """The plug-in's exit code (0 to 3) and output for a status."""
+    """Return the plug-in's exit code (0 to 3) and output for a status."""
     wrong = complaints(found)
     code = OK
     if wrong:
         code = CRITICAL if any(one.code in _CRITICAL for one in wrong) else WARNING
-        # The first line has the complaint that decides the code.
+        # The first line has the fault that decides the exit code.
         wrong.sort(key=lambda one: one.code not in _CRITICAL)
     messages = [one.message for one in wrong] or [_well(found)]
     more = f" (and {len(messages) - 1:,} more)" if len(messages) > 1 else ""
@@ -41,12 +41,12 @@ def plugin_result(found: Status) -> tuple[int, str]:
 
 
 def unknown(message: str) -> tuple[int, str]:
-    """The plug-in's exit code and output if the status cannot be read."""
+    """Return the plug-in's exit code and output for a status that cannot be read."""
     return UNKNOWN, f"HASHSCAN UNKNOWN - {_clean(message)}"
 
 
 def _clean(text: str) -> str:
-    """A text as one line without ``|``, which would begin the performance data."""
+    """Return a text as one line without ``|``, the sign that begins the performance data."""
     return " ".join(text.replace("|", "/").split())
 
 
@@ -61,7 +61,7 @@ def _performance(found: Status) -> str:
 
 
 def _figures(found: Status) -> Iterator[tuple[str, str]]:
-    """Names and values with their units; ages in seconds."""
+    """Return the performance data: names and values with their units; ages in seconds."""
     catalog = found.catalog
     now = time.time()
     if found.alive and found.daemon is not None:

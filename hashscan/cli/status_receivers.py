@@ -1,4 +1,4 @@
-"""The receivers of notifications in ``hashscan status``."""
+"""Makes the lines of ``hashscan status`` about the receivers of notifications."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def receiver_lines(receivers: Sequence[ReceiverState], most: int, *, alive: bool) -> list[str]:
-    """The receivers in one line each, those with trouble first, and the number of the others."""
+    """Return a line for each of the first receivers, faulty ones first, and count the others."""
     ordered = sorted(receivers, key=lambda one: not (one.trouble or one.refused or one.given_up))
     lines = [f"  notify      {receiver_line(one, alive=alive)}" for one in ordered[:most]]
     if len(ordered) > most:
@@ -23,7 +23,7 @@ def receiver_lines(receivers: Sequence[ReceiverState], most: int, *, alive: bool
 
 
 def receiver_line(one: ReceiverState, *, alive: bool) -> str:
-    """A receiver in one line; ``alive``: a daemon runs, which sends messages again."""
+    """Return one line about a receiver; ``alive``: a running daemon sends messages again."""
     now = time.time()
     said = f"{one.name}: {counted(one.sent, 'message')} sent"
     if one.last_sent is not None:
@@ -47,7 +47,7 @@ def receiver_line(one: ReceiverState, *, alive: bool) -> str:
 
 
 def receiver_json(one: ReceiverState) -> dict[str, object]:
-    """A receiver for JSON."""
+    """Return a receiver's facts for JSON."""
     return {
         "receiver": one.name,
         "sent": one.sent,

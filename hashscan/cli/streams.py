@@ -30,15 +30,15 @@ _WHY = {
     errno.EIO: "its terminal has gone, or its disk has failed",
     errno.EFBIG: "its file may not grow any more (ulimit -f)",
 }
-#: Milliseconds to wait for a reader, if another program made the stream non-blocking.
+#: Milliseconds to wait for the reader of a stream that another program made non-blocking.
 _WAIT = 1000
 
 
 def open_standard_streams() -> None:
-    """Occupy the number of each closed standard stream, and make Python's streams from all three.
+    """Take the number of each closed standard stream, and make Python's streams from all three.
 
-    Otherwise the next file that is opened, a customer's or the catalog, would get the number, and
-    messages would be written into it.
+    Otherwise the next opened file, e.g. a customer's file or the catalog, would get the number, and
+    messages would be written into that file.
     """
     for number in range(3):
         try:
@@ -55,10 +55,10 @@ def check_reader() -> None:
     """Check that standard output has a reader, as far as the kernel knows without a write.
 
     Raises:
-        OutputError: it is closed, or its reader has gone.
+        OutputError: standard output is closed, or its reader has ended.
     """
     poll = select.poll()
-    poll.register(1, 0)  # POLLERR, POLLHUP and POLLNVAL are always reported
+    poll.register(1, 0)  # poll(2) always reports POLLERR, POLLHUP and POLLNVAL.
     if poll.poll(0):
         raise OutputError(_OUT + _WHY[errno.EPIPE])
     if fcntl.fcntl(1, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
@@ -66,9 +66,10 @@ def check_reader() -> None:
 
 
 def _occupy(number: int) -> None:
-    """Take a closed stream's number: a read finds the end, a write fails with EBADF.
+    """Open a descriptor with the closed stream's number: a read finds the end, a write fails.
 
-    /dev/null is not used: a chroot may have no /dev.
+    A write fails with EBADF. The function does not use /dev/null, because a chroot may have no
+    /dev.
     """
     place, writer = os.pipe()
     os.close(writer)
@@ -79,27 +80,28 @@ def _occupy(number: int) -> None:
 
 
 def _text(raw: io.FileIO, before: TextIO | None) -> io.TextIOWrapper:
-    """An unbuffered text stream, in the encoding of the stream that it replaces.
+    """Return an unbuffered text stream, in the encoding of the stream that it replaces.
 
     Characters that the encoding lacks are escaped, so that no file name can end a command.
     """
     encoding = getattr(before, "encoding", None) or "utf-8"
-    if raw.isatty():  # UTF-8 mode is for names and files; a terminal has the alphabet of its locale
+    # Python's UTF-8 mode is on for names and files, but a terminal has its locale's encoding.
+    if raw.isatty():
         encoding = locale.getencoding()
-    # Python itself builds its unbuffered streams (-u) from a raw file in this way.
+    # Python's own unbuffered streams (option -u) also write directly to a raw file.
     return io.TextIOWrapper(raw, encoding, "backslashreplace", write_through=True)
 
 
 class _Results(io.FileIO):
-    """Standard output."""
+    """Standard output: a failed write ends the command with ``OutputError``."""
 
     _torn = False
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Write all of ``data``. If an error cut off the line before, end that line first.
+        """Write all of ``data``; if an error cut off the last line, end that line first.
 
         Raises:
-            OutputError: it cannot be written.
+            OutputError: standard output cannot be written.
         """
         rest = memoryview(data).cast("B")
         length = len(rest)
@@ -118,7 +120,7 @@ class _Results(io.FileIO):
 
     def _some(self, rest: memoryview) -> int:
         while (written := super().write(rest)) is None:
-            # Another program that shares the terminal or the pipe made it non-blocking.
+            # Another program shares the terminal or the pipe, and made it non-blocking.
             poll = select.poll()
             poll.register(self.fileno(), select.POLLOUT)
             poll.poll(_WAIT)
@@ -126,7 +128,7 @@ class _Results(io.FileIO):
 
 
 class _Messages(io.FileIO):
-    """Standard error."""
+    """Standard error: a failed write is ignored."""
 
     def write(self, data: ReadableBuffer, /) -> int:
         """Write ``data``, or drop it if that fails."""

@@ -33,12 +33,13 @@ _WAYS = {"patch": "updated by a patch", "whole": "fetched whole"}
 def command(options: Options, state: str | None, as_json: bool, spread: bool) -> ExitCode:
     """Fetch and verify the newest filters of the configured repository.
 
-    The signatures, the length, the digest and the content of a filter are checked; then it
-    replaces the filter in use in one step. If anything is wrong, the filter in use stays, until
-    filter.max_age after its last verification.
+    The command checks the signatures, the length, the digest and the content of a new filter, and
+    then replaces the filter in use in one step. If a check fails, the filter in use stays valid
+    until filter.max_age after its last verification.
 
-    Exit code 0: all categories are the newest. 5: something was refused as not authentic, whole
-    and recent. 6: the repository cannot be reached, refuses the credentials, or answers wrongly.
+    Exit code 0: the filters of all categories are the newest. 5: a file of the repository was
+    refused, because it is not authentic, whole and recent. 6: the repository cannot be reached,
+    refuses the credentials, or answers wrongly.
     """
     from hashscan.jobs.sync import run_sync, source_of  # noqa: PLC0415 - heavy
 
