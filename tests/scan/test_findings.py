@@ -7,7 +7,7 @@ import pytest
 from one_task import Place
 
 from hashscan.catalog.rows import FileRow
-from hashscan.model import Identity, Problem, Skipped, Tiers
+from hashscan.model import Identity, Problem, Skipped, Tiers, head_key
 from hashscan.scan import changed_entries, directory_task
 from hashscan.scan.findings import count_not_hashed
 from hashscan.scan.hashing import NotHashed
@@ -108,6 +108,39 @@ def test_a_file_that_is_skipped_by_its_size_has_a_row_to_believe(place):
         name: place.row(name, linked=True, head=b"") for name in (b"f", b"linked")
     }
     assert skipped_of(parts) == {"unknown-size": 2}
+
+
+def test_files_that_are_skipped_by_their_size_are_sent_in_parts(place, monkeypatch):
+    monkeypatch.setattr(directory_task, "PART_FILES", 2)
+    place.filters = (NoSizes(),)
+    for number in range(5):
+        (place.path / f"f{number}").write_bytes(b"1234")
+    parts = place.do()
+    assert [len(part.rows) for part in parts] == [2, 2, 1]
+    assert skipped_of(parts) == {"unknown-size": 5}
+
+
+class NoHeads(NoSizes):
+    """A filter that knows the first block of ``BAD`` only."""
+
+    tiers = Tiers(sizes=None, heads=frozenset({head_key(BAD)}))
+
+    def __contains__(self, _digest):
+        return False
+
+
+@pytest.mark.parametrize("careful", [False, True])
+def test_a_file_that_is_skipped_by_its_first_block_has_a_row_to_believe(place, careful):
+    place.filters = (NoHeads(),)
+    (place.path / "bad").write_bytes(BAD)
+    (place.path / "good").write_bytes(b"good")
+    parts = place.do(again=careful)
+    assert rows_of(parts) == {
+        b"bad": place.row(b"bad", sha1=SHA1),
+        b"good": place.row(b"good", head=head_key(b"good")),
+    }
+    assert (sum(part.tally.hashed for part in parts), skipped_of(parts)) == (1, {"unknown-head": 1})
+    assert sum(part.tally.bytes_hashed for part in parts) == len(BAD)
 
 
 def test_a_file_that_becomes_a_link_after_its_listing_is_a_problem(place):

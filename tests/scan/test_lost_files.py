@@ -8,6 +8,8 @@ import shutil
 import subprocess
 
 import pytest
+from faulty import break_os, raising
+from one_task import Place
 from scanning import Scanner, one_by_one, sha1
 
 from hashscan.catalog.status_overview import overview
@@ -20,6 +22,7 @@ from hashscan.scan import worker as worker_module
 from hashscan.scan.file_hasher import FileHasher
 from hashscan.scan.lost_directories import RENAMED, REPLACED
 from hashscan.scan.lost_files import RENAMED as FILE_RENAMED
+from hashscan.scan.messages import Job
 from hashscan.scan.worker import Worker
 
 MANY = 600
@@ -374,3 +377,81 @@ def test_below_a_mount(volume, state, meanwhile, fate):
         assert (summary.problems, summary.skipped) == expected
     finally:
         subprocess.run(["umount", str(mounted)], check=True)
+
+
+# One task
+
+
+@pytest.fixture
+def place(tmp_path, state):
+    one = Place(tmp_path / "volume", state, settles=False)
+    yield one
+    one.catalog.close()
+
+
+@pytest.fixture
+def follow(place):
+    """A function that follows the files that have these names now, each lost as ``was-NAME``."""
+
+    def follow(*names, **options):
+        for name in names:
+            (place.path / name).write_bytes(name.encode())
+        lost = [(f"was-{name}".encode(), (place.path / name).stat().st_ino) for name in names]
+        return place.do(names=tuple(lost), job=Job.FOLLOW, **options)
+
+    return follow
+
+
+def outcomes(parts):
+    """Hashed names, problems by name, and skipped files by reason."""
+    skipped = {}
+    for part in parts:
+        for reason, count in part.tally.skipped.items():
+            skipped[reason] = skipped.get(reason, 0) + count
+    assert [part.done for part in parts] == [False] * (len(parts) - 1) + [True]
+    return (
+        [row[0] for part in parts for row in part.rows],
+        {one.name: one.reason for part in parts for one in part.problems},
+        skipped,
+    )
+
+
+def test_a_renamed_file_is_hashed_under_its_new_name(follow):
+    assert outcomes(follow("a", "b")) == ([b"a", b"b"], {}, {})
+
+
+def test_a_file_without_a_name_is_skipped_and_the_next_is_followed(place, follow):
+    (place.path / "x").touch()
+    (removed,) = place.do(names=((b"x", 1),), job=Job.FOLLOW)
+    assert removed.tally.skipped == {"vanished": 1}
+    assert outcomes(follow("a.log", "b", exclude=("*.log",))) == ([b"b"], {}, {"excluded": 1})
+
+
+def test_followed_files_are_sent_in_parts(follow, monkeypatch):
+    monkeypatch.setattr(lost_files_module, "PART_FILES", 2)
+    parts = follow("a", "b", "c", "d", "e")
+    assert [len(part.rows) for part in parts] == [2, 2, 1]
+    assert outcomes(parts) == ([b"a", b"b", b"c", b"d", b"e"], {}, {})
+
+
+def test_a_file_whose_status_is_refused_is_a_problem_and_the_next_is_followed(follow, monkeypatch):
+    denied = raising(errno.EACCES, os.lstat, on=lambda name: name == b"a")
+    break_os(monkeypatch, lost_files_module, lstat=denied)
+    assert outcomes(follow("a", "b")) == ([b"b"], {b"was-a": "denied"}, {})
+
+
+@pytest.mark.parametrize("renames", [1, 4, 5])
+def test_a_file_is_followed_through_five_listings(follow, monkeypatch, listings, renames):
+    gone = raising(errno.ENOENT, os.lstat, calls=renames, on=lambda name: name == b"a")
+    break_os(monkeypatch, lost_files_module, lstat=gone)
+    parts = follow("a", "b")
+    hashed, problems, skipped = outcomes(parts)
+    assert (hashed, problems, skipped) == (
+        ([b"b", b"a"], {}, {}) if renames < 5 else ([b"b"], {b"was-a": "changed"}, {})
+    )
+    assert listings() == min(5, renames + 1)
+
+
+def test_files_of_a_directory_that_cannot_be_listed_are_problems(follow, monkeypatch):
+    monkeypatch.setattr(lost_files_module, "names_of", raising(errno.EIO))
+    assert outcomes(follow("a", "b")) == ([], {b"was-a": "io-error", b"was-b": "io-error"}, {})

@@ -18,10 +18,13 @@ KNOWN = os.urandom(20)
 
 
 class Place:
-    """A volume with a catalog, and a worker that does one task in it."""
+    """A volume with a catalog, and a worker that does one task in it.
 
-    def __init__(self, path, state, known=KNOWN):
-        self.path = path
+    ``settles``: files are old enough to be believed (racy time stamps); this waits.
+    """
+
+    def __init__(self, path, state, known=KNOWN, *, settles=True):
+        self.path, self.settles = path, settles
         path.mkdir()
         self.filter = load(Scanner(state, known=[known.hex()]).filter)
         self.filters = (self.filter,)
@@ -30,19 +33,20 @@ class Place:
         (self.root,) = self.catalog.queue_directories(self.scan, 0, b"", [(os.fsencode(path), 0)])
         self.judged = self.catalog.filterset(filterset_of([self.filter]))
 
-    def do(self, *, bound=None, exclude=(), **task):
-        """What the worker finds in the root directory."""
-        settle(self.path)
+    def do(self, *, bound=None, exclude=(), path=b"", options=(), **task):
+        """What the worker finds in the directory ``path``."""
+        if self.settles:
+            settle(self.path)
         self.catalog.commit()
         sent = []
         volume = Volume(os.fsencode(self.path), exclude)
-        options = options_of((volume,), self.filters, large_apart=bound)
+        options = options_of((volume,), self.filters, large_apart=bound, **dict(options))
         settings = WorkerSettings(
             options, (self.root.number,), self.catalog.path, self.judged, self.scan
         )
         links = LinkTable()
         worker = Worker(settings, links, None, mmap.mmap(-1, 4096), sent.append)
-        worker.do(Task(1, 0, self.root.number, b"", **{"fresh": False, **task}))
+        worker.do(Task(1, 0, self.root.number, path, **{"fresh": False, **task}))
         worker.flush()
         worker.rest()
         links.close()
