@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class InputFacts:
-    """Facts that an administrator gives; they replace those in the text of the notice.
+    """Facts that an administrator gives; they replace facts in the text of the notice.
 
     Attributes:
-        sender: organisation or address.
+        sender: organisation or address of the sender.
         reference: the sender's own number.
-        authority: the authority that orders the removal; no format gives it.
+        authority: the authority that orders the removal; no format contains it.
         legal_basis: the law that an order names.
         received: time of arrival, in seconds since the epoch; ``None``: now.
         deadline: time by which all items must be settled, in seconds since the epoch.
-        within: seconds from the time of sending to the deadline; if the notice gives no such time,
-            or one after ``received``, from ``received``.
+        within: seconds from the time of sending to the deadline. If the notice gives no time of
+            sending, or a time after ``received``, they count from ``received``.
     """
 
     sender: str | None = None
@@ -42,7 +42,7 @@ class InputFacts:
 
 
 def key_of(content: bytes) -> bytes:
-    """The identity of a notice: the SHA-256 of its bytes."""
+    """The identity of a notice: the SHA-256 of the input."""
     return hashlib.sha256(content).digest()
 
 
@@ -51,25 +51,25 @@ def accept(
     content: bytes,
     *,
     channel: Channel,
-    format: str | None = None,  # noqa: A002 - as ``intake.read`` names it
+    format: str | None = None,  # noqa: A002 - the name of the argument of ``intake.read``
     facts: InputFacts = InputFacts(),
     again: bool = False,
     senders: Senders | None = None,
 ) -> AddedNotice:
-    """Read an input and store its notice, unless a notice of the same bytes is stored.
+    """Read an input and store its notice, unless the same bytes were stored before.
 
     Args:
         store: the file of notices.
         content: the input.
-        channel: how it arrived.
-        format: one of ``intake.FORMATS``; ``None``: recognise it.
+        channel: how the input arrived.
+        format: a name in ``intake.FORMATS``; ``None``: recognise the format.
         facts: facts that an administrator gives.
-        again: store it even if the same bytes are stored.
+        again: store the notice even if the same bytes were stored before.
         senders: the senders whose mails may move files; ``None``: a person has read the input.
 
     Raises:
         NoticeError: no format fits the input.
-        StateError: it cannot be stored.
+        StateError: the notice cannot be stored.
     """
     parsed, kept = read(content, format=format)
     parsed = replace(

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from hashscan.text import shown
 
-#: Most values of a document: 1 MB of ``[],[],…`` takes 100 MB of memory.
+#: The most values in a document. Without this bound, 1 MB of ``[],[],…`` takes 100 MB of memory.
 MOST_VALUES = 300_000
 
 
@@ -15,8 +15,8 @@ def load(text: str) -> Any:
     """The value of a JSON text.
 
     Raises:
-        ValueError: it is no JSON, has too many values, is nested too deeply, or has a name twice,
-            so that two programs may read it differently.
+        ValueError: the text is no JSON, has too many values, or is nested too deeply; or an object
+            has a name twice, so that two programs may read it differently.
     """
     if sum(map(text.count, "[{,")) > MOST_VALUES:
         raise ValueError(f"it has more than {MOST_VALUES:,} values")

@@ -1,7 +1,7 @@
-"""How urgent a notice is, and the words for it.
+"""Says how urgent a notice is, by its deadline.
 
 The caller passes the time (``now``), so that a test needs no real clock. Each notice has its
-deadline; ``Notice.begin`` is the time from which the norm counts.
+deadline; ``Notice.begin`` is the time from which the 24-hour norm counts.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ if TYPE_CHECKING:
 
     from hashscan.notices.notice import Notice
 
-#: Seconds by which a time of arrival may be ahead of this machine's clock.
+#: A time of arrival may be this many seconds ahead of this machine's clock.
 AHEAD = 3600.0
-#: Longest time in seconds from the sending of a mail to its arrival: mail servers try for so long
-#: (RFC 5321, section 4.5.4.1).
+#: The longest time in seconds from the sending of a mail to its arrival. Mail servers try to
+#: deliver a mail for this time (RFC 5321, section 4.5.4.1).
 LONGEST_WAY = 5 * 86400.0
 
 
 class Urgency(StrEnum):
-    """How near the deadline of a notice is. The most urgent first."""
+    """How near the deadline of a notice is; the most urgent value comes first."""
 
     OVERDUE = "overdue"
     SOON = "soon"
     LATER = "later"
-    CLOSED = "closed"  #: the deadline no longer counts
+    CLOSED = "closed"  #: the notice is closed, so its deadline no longer counts
 
 
 _ORDER = {one: number for number, one in enumerate(Urgency)}
 
 
 def urgency(notice: Notice, now: float, soon: float) -> Urgency:
-    """The urgency at ``now``; ``SOON``: at most ``soon`` seconds are left."""
+    """The urgency of a notice at ``now``; ``SOON``: at most ``soon`` seconds are left."""
     if notice.closed is not None:
         return Urgency.CLOSED
     if notice.deadline < now:
@@ -45,7 +45,7 @@ def urgency(notice: Notice, now: float, soon: float) -> Urgency:
 
 
 def by_urgency(notices: Iterable[Notice], now: float, soon: float) -> list[Notice]:
-    """Notices sorted: open ones by their deadlines, then closed ones, the latest closed first."""
+    """Open notices sorted by deadline, then closed notices, the latest closed first."""
     return sorted(
         notices,
         key=lambda one: (
@@ -57,7 +57,7 @@ def by_urgency(notices: Iterable[Notice], now: float, soon: float) -> list[Notic
 
 
 def due(notice: Notice, now: float) -> str:
-    """Words for the deadline, or for the time of closing, e.g. ``overdue for 3 h (since …)``."""
+    """The deadline or the time of closing in words, e.g. ``overdue for 3 h (since …)``."""
     if notice.closed is not None:
         late = notice.closed - notice.deadline
         when = f"closed {local_time(notice.closed)}"
@@ -69,7 +69,7 @@ def due(notice: Notice, now: float) -> str:
 
 
 def doubts(notice: Notice, now: float) -> list[str]:
-    """Remarks on times of a notice that show that a clock is wrong, and on the consequence."""
+    """Remarks on times of a notice that show a wrong clock, and on the consequence."""
     found = []
     if notice.sent is not None and notice.sent > notice.received:
         found.append(

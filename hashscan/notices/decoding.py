@@ -1,4 +1,4 @@
-"""Decodes bytes of senders, whose charset or transfer encoding may be wrong."""
+"""Decodes bytes from senders, who often name a wrong charset or transfer encoding."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-#: Codecs of Python that are no charset of a mail, or that take time that grows with the square.
+#: Codecs of Python that are no charset of a mail, or whose time grows with the square of the input.
 _NO_CHARSETS = frozenset(
     {"idna", "mbcs", "oem", "palmos", "punycode", "raw_unicode_escape", "undefined",
      "unicode_escape", "utf-7"}
@@ -28,7 +28,7 @@ _OUTSIDE_BASE64 = bytes(set(range(256)) - set(_BASE64))
 
 
 def is_binary(raw: bytes) -> bool:
-    """Whether bytes are text in no charset."""
+    """Whether bytes are not text in any charset."""
     sample = raw[:65536]
     if any(raw.startswith(mark) for mark, _ in _MARKS):
         return False
@@ -40,7 +40,7 @@ def is_binary(raw: bytes) -> bool:
 
 
 def _wide(sample: bytes) -> str | None:
-    """The charset of UTF-16 without a mark, by its zeros; ``None``: it is another one."""
+    """The UTF-16 charset of bytes without a byte-order mark; ``None``: they are not UTF-16."""
     size = len(sample) - len(sample) % 2
     if size < 8:
         return None
@@ -56,7 +56,8 @@ def text_of(raw: bytes, charset: str | None = None) -> str:
     r"""Bytes as text, with ``\n`` at the end of each line.
 
     The charset is that of a byte-order mark; else UTF-8, if the bytes are valid and not only ASCII;
-    else ``charset``; else Windows-1252. Senders' programs often name the wrong charset.
+    else ``charset``; else Windows-1252. ``charset`` comes third because senders' programs often
+    name a wrong charset.
     """
     text = _decoded(raw, charset).removeprefix("\ufeff")
     return text.replace("\r\n", "\n").replace("\r", "\n")
@@ -100,8 +101,8 @@ def _charset(name: str | None) -> str | None:
 def transferred(raw: bytes, encoding: str) -> bytes:
     """The content of a part, decoded by its ``Content-Transfer-Encoding``.
 
-    Bytes that are labelled Base64 and are not Base64 are returned unchanged. Text that is certainly
-    quoted-printable is decoded even without a label: somebody copied it from a mail.
+    Bytes with the label Base64 that are not Base64 are returned unchanged. Text that is certainly
+    quoted-printable is decoded even without a label, because people copy such text from mails.
     """
     encoding = encoding.strip().lower()
     if encoding == "quoted-printable":
@@ -118,7 +119,7 @@ def transferred(raw: bytes, encoding: str) -> bytes:
 
 
 def has_more(raw: bytes, encoding: str, decoded: bytes) -> bool:
-    """Whether a part labelled Base64 has more of it than ``decoded``, e.g. after padding."""
+    """Whether a part labelled Base64 continues after ``decoded``, e.g. after padding."""
     if encoding.strip().lower() != "base64":
         return False
     return len(raw.translate(None, _OUTSIDE_BASE64)) > (len(decoded) + 2) // 3 * 4
@@ -132,12 +133,12 @@ def _is_quoted_printable(raw: bytes) -> bool:
 
 
 def base64_bytes(raw: bytes) -> bytes:
-    """Base64 decoded, up to an error; line ends and other characters are skipped."""
+    """The bytes of a Base64 text up to an error; line ends and other characters are skipped."""
     for padding in (b"", b"=", b"=="):
         try:
             return binascii.a2b_base64(raw + padding)
         except binascii.Error:
             continue
-    # A single character is left over at its end.
+    # The end of the text may be a single character, which encodes no byte.
     kept = re.sub(rb"[^A-Za-z0-9+/]", b"", raw)
     return binascii.a2b_base64(kept[: len(kept) - len(kept) % 4])

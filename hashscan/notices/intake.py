@@ -1,8 +1,8 @@
-"""Reads an input as a notice, in the format that it has or that the caller names.
+"""Reads an input as a notice, in a format that is recognised or that the caller names.
 
-The readers of the formats are tried in turn; the first one that fits makes the notice. Attached
-mails are read after the outer mail, and their items are added: abuse desks forward several mails at
-a time.
+``read`` tries the reader of each format in turn; the first reader that fits makes the notice. The
+items of attached mails follow the items of the outer mail, because abuse desks forward several
+mails at a time.
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ _READERS: dict[str, Callable[[NoticeInput], ParsedNotice]] = {
     key_value.NAME: key_value.read,
     plain_list.NAME: plain_list.read,
 }
-#: Formats whose mails have the reported mail attached, which is no notice.
+#: Formats whose mails have the reported mail attached. The attached mail is no notice.
 _WITH_EVIDENCE = frozenset({arf.NAME, xarf_json.NAME_3, xarf_json.NAME_4, xarf_mail.NAME})
-#: Names of formats, in the order in which they are tried.
+#: Names of formats, in the order in which ``read`` tries them.
 FORMATS = tuple(_READERS)
 
 
 class Understood(NamedTuple):
-    """An input that was understood.
+    """An input that a reader understood.
 
     Attributes:
         notice: the notice.
@@ -78,8 +78,8 @@ def read(content: bytes, *, format: str | None = None) -> Understood:  # noqa: A
     """Read a notice; ``format`` is one of ``FORMATS``, or ``None`` to recognise it.
 
     Raises:
-        NoticeError: it is in no known format, or not in the named one; the message says which
-            formats were tried.
+        NoticeError: the input is in no known format, or not in the named format; the message lists
+            the formats that were tried.
     """
     if format is not None and format not in _READERS:
         raise NoticeError(
@@ -152,12 +152,12 @@ def _first(source: NoticeInput, wanted: str | None) -> ParsedNotice:
 
 
 def _merged(found: list[ParsedNotice], silent: int) -> ParsedNotice:
-    """One notice with the items of several; its other values are those of the first.
+    """One notice with the items of several notices, and the other values of the first notice.
 
     ``silent``: number of attached mails without a notice.
 
     Raises:
-        NoticeError: they have too many items.
+        NoticeError: the notices have too many items.
     """
     first = found[0]
     if len(found) == 1 and not silent:
@@ -194,8 +194,8 @@ def _sources(content: bytes) -> tuple[list[NoticeInput], bytes]:
     """The sources of an input, the outermost first, and the evidence that is kept.
 
     Raises:
-        MailError: it is beyond a bound.
-        NoticeError: it is no text.
+        MailError: the input exceeds a bound.
+        NoticeError: the input is no text.
     """
     if mail.is_mail(content):
         parsed = mail.parse(content)

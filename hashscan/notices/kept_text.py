@@ -1,7 +1,7 @@
 """Cuts embedded content out of the text that is kept as evidence.
 
 Text can embed media, too: ``data:`` URLs in HTML, uuencoded blocks, long runs of Base64 or
-hexadecimal digits, the payloads of XARF. They are cut out without being decoded.
+hexadecimal digits, the payloads of XARF. This module cuts them out without decoding them.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from hashscan.notices import bounded_json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Characters from which on a run of Base64 or hexadecimal text counts as embedded content.
+#: A run of Base64 or hexadecimal text with at least this many characters counts as embedded
+#: content.
 LONGEST_RUN = 1024
-#: Characters up to which a string in JSON is kept; a longer one counts as embedded content.
+#: A string in JSON with more characters counts as embedded content.
 LONGEST_STRING = 8192
-# Linear time: no part gives back what it has, and a run is tried at its first character only.
+# Possessive quantifiers, and a match only at the first character of a run, keep the time linear.
 _DATA = re.compile(r"data:[\w.+-]{0,100}+/?[\w.+;=-]{0,200}+,[^\s\"'<>)]{64,}+", re.IGNORECASE)
 _RUN = re.compile(rf"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/=]{{{LONGEST_RUN},}}+")
-#: Embedded content in JSON that cannot be parsed.
+#: Matches embedded content in JSON that cannot be parsed.
 _PAYLOAD = re.compile(
     r'("(?:payload|samples?|content|data)"\s{0,9}:\s{0,9}")[^"]{64,}', re.IGNORECASE
 )
@@ -35,7 +36,7 @@ _DEEPEST = 50
 
 
 def cut(text: str) -> str:
-    """A text without embedded content; marks in it say how many characters were cut out."""
+    """A text without embedded content; a mark says how many characters were cut out there."""
     if len(text) >= 64:
         text = _DATA.sub(lambda found: _mark(len(found[0])), text)
         text = _PAYLOAD.sub(lambda found: found[1] + _mark(len(found[0])), text)
@@ -49,9 +50,9 @@ def _mark(size: int) -> str:
 
 
 def _without_blocks(lines: list[str]) -> Iterator[str]:
-    held: list[str] = []  # a run of lines that may be Base64
+    held: list[str] = []  # consecutive lines that may be Base64
     size = 0
-    block = 0  # characters dropped of the block that is open
+    block = 0  # number of dropped characters of the open block
     for line in lines:
         if block:
             block += len(line) + 1
@@ -64,7 +65,7 @@ def _without_blocks(lines: list[str]) -> Iterator[str]:
             held.append(line)
             size += len(line) + 1
             continue
-        # The last line of a run is shorter.
+        # The last line of a Base64 block is shorter than the others.
         if size < LONGEST_RUN:
             yield from held
         else:
@@ -83,7 +84,7 @@ def _without_blocks(lines: list[str]) -> Iterator[str]:
 
 
 def cut_json(text: str) -> str:
-    """A JSON text without embedded content; if it cannot be parsed, as ``cut``."""
+    """A JSON text without embedded content; a text that cannot be parsed goes through ``cut``."""
     try:
         value = bounded_json.load(text)
     except ValueError:

@@ -2,7 +2,7 @@ r"""Splits a mail into headers and texts, within bounds on size, parts and nesti
 
 The standard library's parser has no bounds: it recurses for each level, takes time that grows with
 lines times levels, and copies each attachment several times. This module finds the parts by their
-delimiters (RFC 2046, section 5.1.1), in one pass for each level. It drops attachments that are no
+delimiters (RFC 2046, section 5.1.1), in one pass for each level, and drops attachments that are no
 text, without decoding them. The standard library parses the headers.
 """
 
@@ -25,7 +25,7 @@ from hashscan.text import counted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: The largest mail, in bytes; its text, with its lines and HTML tags; and the headers of one part.
+#: Bounds: bytes of a mail; its text, text lines and HTML tags; and the headers of one part.
 MOST_BYTES = 64 * 1024 * 1024
 MOST_TEXT = 16 * 1024 * 1024
 MOST_LINES = 500_000
@@ -33,9 +33,9 @@ MOST_TAGS = 3_000_000
 MOST_HEADERS = 64 * 1024
 MOST_PARTS = 200
 DEEPEST_PART = 10
-#: Bytes of a part that are checked for text before the whole part is decoded.
+#: So many bytes of a part are checked for text before the whole part is decoded.
 _SAMPLE = 64 * 1024
-#: Characters of a header's value that are read.
+#: So many characters of a header's value are read.
 _LONGEST_VALUE = 2000
 
 _HEADER = re.compile(rb"[!-9;-~]{1,100}[ \t]*:")
@@ -43,14 +43,14 @@ _BLANK = (b" ", b"\t")
 _MAIL_NAMES = frozenset(
     {b"cc", b"date", b"from", b"reply-to", b"subject", b"to", b"bcc", b"user-agent"}
 )
-#: Headers of which one is enough to recognise a mail.
+#: One of these headers is enough to recognise a mail.
 _ONLY_MAIL = frozenset(
     {b"mime-version", b"received", b"return-path", b"message-id", b"delivered-to", b"x-xarf",
      b"dkim-signature", b"x-original-to", b"auto-submitted", b"content-transfer-encoding"}
 )  # fmt: skip
 _BLANK_LINE = re.compile(rb"(?:\r\n|\n)[ \t]*(?:\r\n|\n)")
 _TRANSFER_ENCODING = re.compile(rb"(?im)^content-transfer-encoding:[^\n]*\n(?:[ \t][^\n]*\n)*")
-#: Soft line ends (RFC 3676, DelSp), which break long URLs; not the end of a line ``-- ``.
+#: Soft line ends (RFC 3676, DelSp), which break long URLs. The end of a line ``-- `` is not soft.
 _SOFT_END = re.compile(r"(?<!\n--) \n")
 _MESSAGES = ("message/rfc822", "message/global")
 _TEXTS = frozenset(
@@ -58,16 +58,16 @@ _TEXTS = frozenset(
      "application/xhtml+xml", "message/feedback-report", "message/delivery-status"}
 )  # fmt: skip
 _TEXT_NAMES = (".csv", ".txt", ".json", ".htm", ".html", ".yaml", ".yml")
-#: Types that senders' programs give to text; then the file name decides.
+#: Senders' programs give these types to text, too. So for these types the file name decides.
 _UNSURE = frozenset({"application/octet-stream", "application/vnd.ms-excel", "application/excel"})
 _ADDRESS = re.compile(r"[^\s<>()\",;:@]{1,64}@[A-Za-z0-9.-]{1,253}")
 _IN_BRACKETS = re.compile(rf"<\s*({_ADDRESS.pattern})\s*>")
-#: A name in quotes, or a comment; a sender may write another address into it.
+#: A name in quotes, or a comment. A sender may write a false address into either.
 _NO_ADDRESS = re.compile(r'"(?:[^"\\]|\\.)*+"|\((?:[^()\\]|\\.)*+\)', re.DOTALL)
 
 
 class MailError(Exception):
-    """A mail or a text is beyond a bound, which the message names: "has more than …"."""
+    """A mail or a text exceeds a bound, which the message names: "has more than …"."""
 
 
 class Headers:
@@ -75,7 +75,7 @@ class Headers:
 
     def __init__(self, block: bytes) -> None:
         """Parse ``block``, the bytes before the blank line; skip lines that are no header."""
-        # A carriage return within a line is no end of it, but the library takes it for one.
+        # The library takes a carriage return within a line for the end of the line.
         block = block.replace(b"\r\n", b"\n").replace(b"\r", b" ")
         lines = [line for line in block.split(b"\n") if _HEADER.match(line) or line[:1] in _BLANK]
         parsed = BytesHeaderParser(policy=compat32).parsebytes(b"\n".join(lines))
@@ -84,12 +84,12 @@ class Headers:
             self._values.setdefault(name.lower(), []).append(str(value)[:_LONGEST_VALUE])
 
     def get(self, name: str) -> str:
-        """The first header ``name`` as text in one line; "" if there is none."""
+        """The first header ``name`` as text in one line; "" if the header is missing."""
         values = self._values.get(name)
         return words(_decoded(values[0]), _LONGEST_VALUE) if values else ""
 
     def has(self, name: str) -> bool:
-        """Whether there is a header ``name``."""
+        """Whether the headers have the header ``name``."""
         return name in self._values
 
     def content_type(self) -> str:
@@ -97,7 +97,7 @@ class Headers:
         return self._content().get_content_type()
 
     def parameter(self, name: str, header: str = "content-type") -> str:
-        """A parameter of ``Content-Type`` or ``Content-Disposition``; "" if there is none."""
+        """A parameter of ``Content-Type`` or ``Content-Disposition``; "" if it is missing."""
         try:
             found = self._content().get_param(name, "", header)
         except (ValueError, LookupError, TypeError, AttributeError):
@@ -122,7 +122,7 @@ class Headers:
         return found[0] if found else ""
 
     def author(self) -> str:
-        """The only address in the only header ``From``; "": there are more, or none."""
+        """The address in ``From``; "" unless there is one such header with one address."""
         values = self._values.get("from", [])
         bare = _NO_ADDRESS.sub(" ", values[0]) if len(values) == 1 else ""
         if len(_ADDRESS.findall(bare)) != 1 or bare.count("@") != 1:
@@ -130,7 +130,7 @@ class Headers:
         return self.address("from")
 
     def whole(self, name: str) -> Iterator[str]:
-        """The value of each header ``name`` as it was sent, in order; "" if it is too long."""
+        """The raw value of each header ``name``, in order; "" for a value that is too long."""
         for value in self._values.get(name, ()):
             yield value if len(value) < _LONGEST_VALUE else ""
 
@@ -166,8 +166,8 @@ class Text:
         kind: media type.
         name: file name, or "".
         text: decoded text, with ``\n`` at the end of each line.
-        alternative: another part has the same in plain text.
-        raw: the bytes, if the input is a file and no mail.
+        alternative: another part has the same content as plain text.
+        raw: the bytes of the input, if it is a file and no mail.
     """
 
     kind: str
@@ -179,7 +179,7 @@ class Text:
 
 @dataclass(slots=True)
 class SplitMail:
-    """A mail.
+    """A mail, split into its texts and attached mails.
 
     Attributes:
         texts: the parts that are text, in order.
@@ -239,10 +239,10 @@ def is_mail(content: bytes) -> bool:
 
 
 def parse(content: bytes) -> SplitMail:
-    """Read a mail.
+    """The texts and attached mails of a mail.
 
     Raises:
-        MailError: it is beyond a bound.
+        MailError: the mail exceeds a bound.
     """
     if len(content) > MOST_BYTES:
         raise MailError(f"has more than {MOST_BYTES >> 20} MiB")
@@ -253,7 +253,7 @@ def headers_of(content: bytes) -> Headers:
     """The headers of a mail.
 
     Raises:
-        MailError: they are too long.
+        MailError: the headers are too long.
     """
     start = len(content) - len(content.lstrip(b"\r\n"))
     return _head(content, start, len(content))[0]
@@ -295,7 +295,7 @@ class _Parser:
         spans = []
         if kind.startswith("multipart/"):
             spans = _spans(content, start, end, boundary) if boundary else []
-            kind = "text/plain"  # if it has no parts
+            kind = "text/plain"  # of a multipart without parts
         if spans:
             self._multipart(mail, content, spans, headers, depth, kept, alternative=alternative)
             return
@@ -326,7 +326,7 @@ class _Parser:
             kept.append(shorter.encode("utf-8", "replace"))
 
     def _raw(self, content: bytes, start: int, end: int, encoding: str) -> bytes | None:
-        """The decoded content of a part; ``None``: it is labelled as text, and is none."""
+        """The decoded content of a part; ``None`` if the part is no text despite its label."""
         if is_binary(transferred(content[start : min(end, start + _SAMPLE)], encoding)):
             return None
         if end - start > 2 * MOST_TEXT:
@@ -345,7 +345,7 @@ class _Parser:
         *,
         alternative: bool,
     ) -> None:
-        """Take the parts at ``spans`` of a part with ``headers``."""
+        """Read the parts at ``spans`` of a multipart with ``headers``."""
         boundary = headers.parameter("boundary").encode("utf-8", "replace")
         choice = headers.content_type() == "multipart/alternative"
         plain = False
@@ -365,7 +365,7 @@ def _head(content: bytes, start: int, end: int) -> tuple[Headers, int]:
     """The headers that begin at ``start``, and the offset of the body.
 
     Raises:
-        MailError: they are too long.
+        MailError: the headers are too long.
     """
     if content.startswith((b"\n", b"\r\n"), start, end):
         return Headers(b""), start + (1 if content.startswith(b"\n", start) else 2)
@@ -378,7 +378,7 @@ def _head(content: bytes, start: int, end: int) -> tuple[Headers, int]:
 
 
 def _spans(content: bytes, start: int, end: int, boundary: str) -> list[tuple[int, int]]:
-    """The offsets at which the parts between delimiters begin and end.
+    """The offsets at which the parts between the delimiters begin and end.
 
     Raises:
         MailError: there are too many parts.
@@ -401,7 +401,7 @@ def _spans(content: bytes, start: int, end: int, boundary: str) -> list[tuple[in
 
 
 def _without_line_end(content: bytes, begin: int, end: int) -> int:
-    """The end of a part: without the line end, which belongs to the delimiter after it."""
+    """The end of a part, before the line end that belongs to the next delimiter."""
     for mark in (b"\r\n", b"\n"):
         if content.endswith(mark, begin, end):
             return end - len(mark)

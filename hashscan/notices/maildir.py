@@ -1,10 +1,10 @@
 """Takes notices from a Maildir, which may belong to another user.
 
-A notice is stored first; then its mail is marked as read: it moves from ``new`` to ``cur`` with the
-flag S, as a mail program does it. If the process is killed in between, the next round reads the
-mail again, and the store recognises its bytes. A mail that is not understood stays unread for a
-person; once a person has read or trashed it (flag S or T), it no longer counts as waiting. Mails
-that other programs moved to ``cur`` are read, too, whatever their flags.
+hashscan stores a notice first, then marks its mail as read: the mail moves from ``new`` to ``cur``
+with the flag S, as mail programs do. If the process is killed in between, the next round reads the
+mail again, and the store recognises the bytes of the mail. A mail that hashscan does not understand
+remains unread. The mail counts as waiting until a person has read or trashed it (flag S or T).
+hashscan also reads mails that other programs moved to ``cur``, with any flags.
 
 Source: https://cr.yp.to/proto/maildir.html (directories, unique names, flags).
 """
@@ -38,23 +38,25 @@ if TYPE_CHECKING:
     from hashscan.notices.senders import Senders
     from hashscan.notices.store import NoticeStore
 
-#: Most names that are listed in each directory.
+#: The most names that one round lists in each directory.
 MOST_NAMES = 100_000
-#: Most mails and seconds of one round; the next round reads the others.
+#: The most mails that one round reads, and its longest time in seconds. The next round reads the
+#: other mails.
 MOST_MAILS, MOST_SECONDS = 200, 60.0
-#: How often the reading of one mail may end with the death of the process.
+#: How often the process may die while it reads the same mail, before the mail is refused.
 MOST_TRIES = 3
-#: Most refused mails that are named.
+#: The most refused mails of which a round gives the paths.
 _EXAMPLES = 5
 _LONGEST_REASON = 1000
-_DIRECTORIES = (b"new", b"cur")  # in this order: a mail that moves meanwhile is found in one
+_DIRECTORIES = (b"new", b"cur")  # in this order, to find a mail that moves meanwhile
 _INFO = b":2,"
-#: Error numbers of a link and a socket; other errors, e.g. of a lease, may pass.
+#: Errors on opening a link or a socket, which no later round can open. Other errors, e.g. of a
+#: lease, may pass.
 _NEVER_OPEN = frozenset({errno.ELOOP, errno.ENXIO})
 
 
 class RefusedMail(NamedTuple):
-    """A mail that is not understood, or cannot be read: its path, and why."""
+    """A mail that hashscan cannot understand or read: its path, and the reason."""
 
     path: str
     why: str
@@ -70,8 +72,8 @@ class MaildirRound:
         refused: mails that this round refused.
         waiting: number of refused mails that no person has read yet.
         examples: some of the waiting mails.
-        left: number of mails for the next round.
-        trouble: why mails cannot be read or marked; "": no trouble.
+        left: number of mails that the next round reads.
+        trouble: why mails cannot be read or marked as read; "": no trouble.
     """
 
     stored: list[str] = field(default_factory=list)
@@ -84,7 +86,7 @@ class MaildirRound:
 
 
 class _Found(NamedTuple):
-    """A mail in a directory: its name, the unique part of the name, its flags and inode."""
+    """A mail in ``new`` or ``cur``: its name, the unique part of the name, flags and inode."""
 
     directory: bytes
     name: bytes
@@ -94,7 +96,7 @@ class _Found(NamedTuple):
 
 
 class _RefusedError(Exception):
-    """A mail is refused. ``final``: later rounds need not read it again."""
+    """A mail is refused. ``final``: later rounds do not read the mail again."""
 
     def __init__(self, why: str, *, final: bool = True) -> None:
         self.why = why
@@ -110,10 +112,10 @@ def take_mails(
     before_each: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> MaildirRound:
-    """Take the notices of a Maildir, in one round.
+    """Store the notices of a Maildir, in one round.
 
     ``senders``: the senders whose mails may move files. ``before_each`` is called before each mail
-    is read. ``clock`` gives seconds.
+    is read. ``clock`` returns seconds.
 
     Raises:
         StateError: the store cannot be used.
@@ -128,7 +130,7 @@ def take_mails(
 
 
 def why_unusable(path: str) -> str | None:
-    """Why mails of a Maildir cannot be read and marked; ``None``: they can."""
+    """Why mails of a Maildir cannot be read and marked as read; ``None``: no reason."""
     try:
         with _opened(path) as directories:
             for name, fd in directories.items():
@@ -165,7 +167,7 @@ def _trouble(path: str, error: UnsafePathError | OSError) -> str:
 
 
 class _Taking:
-    """Does one round."""
+    """One round through a Maildir."""
 
     def __init__(
         self,
@@ -196,7 +198,7 @@ class _Taking:
                 if one.directory == b"new":
                     self._mark(one)
             elif mail.key is not None and (notice := self._store.id_of(mail.key)):
-                # A person has added it, with its format.
+                # An administrator added the mail with 'notice add' and the right format.
                 self._mark(one)
                 self._store.put_mail(one.unique, replace(mail, notice=notice))
             elif mail.refused is None or mail.version != __version__:
@@ -211,8 +213,8 @@ class _Taking:
             self._take(one)
 
     def _list(self) -> list[_Found]:
-        """The mails of both directories, each once; forgets mails that are gone."""
-        # The key has the inode, too: no mail is lost if two have the same name against the rules.
+        """List the mails of both directories, each mail once; forget mails that are gone."""
+        # Two mails may have the same name against the rules: the inode tells them apart.
         found: dict[tuple[bytes, int], _Found] = {}
         whole = True
         for name in _DIRECTORIES:
@@ -236,7 +238,7 @@ class _Taking:
                 name = os.fsencode(entry.name)
                 if not name.startswith(b"."):
                     unique, _, flags = name.partition(_INFO)
-                    inode = entry.inode() & (1 << 63) - 1  # as SQLite keeps it
+                    inode = entry.inode() & (1 << 63) - 1  # SQLite's integers are signed
                     yield _Found(directory, name, unique, flags, inode)
 
     def _take(self, one: _Found) -> None:
@@ -259,9 +261,10 @@ class _Taking:
                 senders=self._senders,
             )
         except FileNotFoundError:
-            return  # another program moved it: the next round finds it
+            return  # another program moved the mail: the next round finds it
         except _RefusedError as error:
-            # A mail that cannot be read now has not ended the process: it is no failed try.
+            # Only the death of the process counts as a failed try, not a mail that cannot be read
+            # now.
             kept = mail if error.final else replace(mail, tries=0)
             self._refuse(one, kept, error.why, final=error.final)
             return
@@ -288,8 +291,8 @@ class _Taking:
         """The bytes of a mail, and its time of arrival in seconds since the epoch.
 
         Raises:
-            FileNotFoundError: it is gone.
-            _RefusedError: it cannot be read as a mail.
+            FileNotFoundError: the mail is gone.
+            _RefusedError: the file is too large or no regular file, or cannot be read.
         """
         try:
             fd = open_file(self._directories[one.directory], one.name)
@@ -341,7 +344,7 @@ class _Taking:
         try:
             put(self._directories[one.directory], one.name, self._directories[b"cur"], target)
         except FileNotFoundError:
-            pass  # another program moved it
+            pass  # another program moved the mail
         except OSError as error:
             self._done.trouble = (
                 f"{self._shown(one)} is stored as a notice, but cannot be marked as read: "
@@ -353,14 +356,14 @@ class _Taking:
 
 
 def _brief(error: NoticeError) -> str:
-    """The error without what each format lacks, for a line of a log or of ``status``."""
+    """The error in one line for the log and ``status``, without the findings of each format."""
     if not error.findings:
         return str(error)
     return f"{str(error).partition(';')[0]}; 'hashscan notice add FILE' says what each format lacks"
 
 
 def _read_whole(fd: int) -> bytes:
-    """The content of a file, but at most ``MOST_BYTES`` and one byte."""
+    """The content of a file, up to ``MOST_BYTES`` + 1 bytes."""
     parts = []
     left = MOST_BYTES + 1
     while left and (part := os.read(fd, min(left, 1 << 20))):

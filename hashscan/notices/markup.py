@@ -1,4 +1,4 @@
-"""Reads HTML as text and tables; renders, fetches and executes nothing.
+"""Reads the text and the tables of HTML; renders, fetches and executes nothing.
 
 For some broken documents the standard library's parser needs time that grows with the square of the
 input (CVE-2025-6069). So this module splits a document into tags and texts in one pass, and gives
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: The longest tag whose attributes are read, in characters.
+#: Attributes of a tag with more characters are not read.
 _LONGEST_TAG = 16 * 1024
-#: Deepest nesting of tables: mails use tables for their layout.
+#: The deepest nesting of tables that is read. Mails use nested tables for their layout.
 _DEEPEST_TABLE = 40
 _NAME = re.compile(r"/?[A-Za-z][A-Za-z0-9:-]{0,40}")
 _UNSHOWN = {
@@ -35,7 +35,7 @@ _SPACE = re.compile(r"[ \t\n\f\r\xa0]+")
 
 
 class Tag(NamedTuple):
-    """A tag: its name in lower case, with ``/`` if it closes, and its text up to ``>``."""
+    """A tag: its name in lower case, after ``/`` for an end tag, and its text up to ``>``."""
 
     name: str
     text: str
@@ -47,7 +47,7 @@ class Tag(NamedTuple):
         reader = _Reader()
         try:
             reader.feed(f"<{self.text}>")
-        except (ValueError, AssertionError):  # e.g. the number of a character is too large
+        except (ValueError, AssertionError):  # e.g. a character reference has too large a number
             return {}
         return reader.found
 
@@ -60,7 +60,7 @@ class _Reader(HTMLParser):
         self.found: dict[str, str] = {}
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
-        """Keep the attributes; if a name is there twice, the first one counts."""
+        """Keep the attributes; if two attributes have one name, the first of them counts."""
         for name, value in attrs:
             self.found.setdefault(name, value or "")
 
@@ -103,12 +103,12 @@ def unescaped(text: str) -> str:
         return text
     try:
         return html.unescape(text)
-    except (ValueError, OverflowError):  # the number of a character has thousands of digits
+    except (ValueError, OverflowError):  # a character reference has thousands of digits
         return text
 
 
 def text_of(document: str) -> str:
-    """The text of a document, a line for each block; tabs separate cells of tables."""
+    """The text of a document, with a line for each block and tabs between cells of tables."""
     parts: list[str] = []
     for token in tokens(document):
         if isinstance(token, str):
@@ -122,7 +122,7 @@ def text_of(document: str) -> str:
 
 
 class HtmlCell(NamedTuple):
-    """A cell of a table: its text, and the URL of the first link in it, or ""."""
+    """A cell of a table: its text, and the URL of its first link, or ""."""
 
     text: str
     link: str
@@ -170,7 +170,7 @@ class _Open:
 
 
 def tables(document: str) -> list[HtmlTable]:
-    """The tables of a document; a nested table follows the table around it."""
+    """The tables of a document; a nested table comes after the table that contains it."""
     found: list[HtmlTable] = []
     opened: list[_Open] = []
     for token in tokens(document):

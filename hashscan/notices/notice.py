@@ -7,8 +7,9 @@ keeps the state of each item:
         |           +----> gone, refused
         +----> removed, gone, not-here, refused
 
-A *settled* item needs no more work. It is received again if another notice names it, if its content
-is back, or if an administrator reopens it.
+A *settled* item needs no more work. A settled item is *reopened* (its state becomes ``received``
+again) if another notice names it, if its content is back, or if an administrator reopens its
+notice.
 
 Times are seconds since the epoch. Texts of senders are hostile: print them through
 ``hashscan.text.shown``.
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 #: The code of conduct of Dutch providers: removal within 24 hours of the notice.
 DEFAULT_DEADLINE = 24 * 3600.0
-#: Beginning of the reason of an item that is received again because its content is back.
+#: First words of the reason of an item that is reopened because its content is back.
 BACK = "back: "
 #: Most items of one notice.
 MOST_ITEMS = 100_000
@@ -42,11 +43,11 @@ class ItemKind(StrEnum):
 class ItemState(StrEnum):
     """The state of an item."""
 
-    RECEIVED = "received"  #: its files are not found yet
-    LOCATED = "located"  #: its files are found, and at least one is still in its place
-    REMOVED = "removed"  #: its named files were in their places, and were seen to be away
-    GONE = "gone"  #: its file was away at the first search, but was here before
-    NOT_HERE = "not-here"  #: no site or no file of this machine fits; the reason says which
+    RECEIVED = "received"  #: the files of the item are not found yet
+    LOCATED = "located"  #: the files of the item are found, and at least one is in its place
+    REMOVED = "removed"  #: the named files were in their places, and are away now
+    GONE = "gone"  #: the file was away at the first search, but was here before
+    NOT_HERE = "not-here"  #: no site or no file of this machine fits the item; see ``Item.reason``
     REFUSED = "refused"  #: an administrator closed the notice without a removal, for a reason
 
 
@@ -74,19 +75,20 @@ class Channel(StrEnum):
 class Role(StrEnum):
     """Why a file belongs to an item."""
 
-    NAMED = "named"  #: the notice names it, by its URL, path or digest
-    PART = "part"  #: the named page shows it
-    COPY = "copy"  #: it has the content of a named file
+    NAMED = "named"  #: the notice names the file, by its URL, path or digest
+    PART = "part"  #: a page that the notice names shows the file
+    COPY = "copy"  #: the file has the content of a named file
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedItem:
-    """An item as its format gives it.
+    """An item as the reader of a format finds it in an input.
 
     Attributes:
         value: the URL with ``hxxp`` and ``[.]`` undone; the absolute path as ``os.fsdecode`` gives
             it; or the digest in lower-case hexadecimal.
-        digests: of the content, as the sender gives them; an item that is a digest has that digest.
+        digests: digests of the content, as the sender gives them; for an item of the kind digest,
+            that digest.
         referrer: URL of the page that shows the content, or links to it.
         ip: IP address of the server, as the sender saw it.
         first_seen: time at which the sender first saw the content.
@@ -108,19 +110,20 @@ class ParsedItem:
 
 @dataclass(frozen=True, slots=True)
 class ParsedNotice:
-    """A notice as its format gives it.
+    """A notice as the reader of a format finds it in an input.
 
     Attributes:
         format: name of the format, e.g. ``scart-csv``.
-        items: at least one, at most ``MOST_ITEMS``.
-        sender: organisation, else the address in ``From``; ``None``: anonymous, which is legal.
+        items: at least one item, at most ``MOST_ITEMS``.
+        sender: organisation, else the address in ``From``; ``None``: the sender is anonymous, which
+            is legal.
         contact: the address to answer.
         reference: the sender's own number.
         sent: the time of sending that the notice gives.
         authority: name of the authority that orders the removal; ``None``: a hotline's notice.
         legal_basis: the law that an order names.
         deadline: the deadline that an order sets.
-        password: of a reported archive.
+        password: password of a reported archive.
         dropped: number of attachments that were dropped unread.
         remarks: facts for a reader of the notice, e.g. the number of lines without an item.
     """
@@ -140,9 +143,9 @@ class ParsedNotice:
 
 
 def begin(sent: float | None, received: float) -> float:
-    """The time from which the norm counts: ``sent``, or ``received`` if the notice gives none.
+    """The time from which the 24-hour norm counts: ``sent``, or ``received`` without ``sent``.
 
-    A ``sent`` after ``received`` does not count: the sender's clock was wrong.
+    If ``sent`` is after ``received``, the sender's clock was wrong, and ``received`` counts.
     """
     return received if sent is None else min(sent, received)
 
@@ -153,15 +156,15 @@ class Notice:
 
     Attributes:
         received: time of arrival.
-        deadline: of the open item that is due first; of a closed notice, of the item that was
-            settled last. At first it is the same for all items.
-        closed: time at which an administrator closed it, or its last item was settled; ``None``:
-            it is open.
-        reason: why an administrator closed it; "" if its items were settled.
+        deadline: the deadline of the open item that is due first; for a closed notice, the deadline
+            of the item that was settled last. All items of a new notice have the same deadline.
+        closed: time at which an administrator closed the notice, or its last item was settled;
+            ``None``: the notice is open.
+        reason: why an administrator closed the notice; "" if its items were settled.
         repeat_of: id of the latest earlier notice that names one of its items.
         states: number of items by state.
-        unproven: why its sender is not verified, so that it moves no file by itself; "": the sender
-            is verified, or an administrator added or approved it.
+        unproven: why the sender is not verified, so that the notice alone moves no file; "": the
+            sender is verified, or an administrator added or approved the notice.
     """
 
     id: str
@@ -186,7 +189,7 @@ class Notice:
 
     @property
     def begin(self) -> float:
-        """The time from which the norm counts."""
+        """The time from which the 24-hour norm counts."""
         return begin(self.sent, self.received)
 
 
@@ -195,16 +198,17 @@ class Item:
     """A stored item.
 
     Attributes:
-        number: unique in the store.
-        since: time at which it got its state.
-        removed: time at which its last removal was seen; kept when it is received again.
-        reason: why it is not here, refused or gone, waits, or was received again. If it is not
-            here, the reason begins with its kind and a colon, e.g. ``no-site: ``, for reports.
+        number: number of the item, unique in the file of notices.
+        since: time at which the item got its state.
+        removed: time at which hashscan saw the item's last removal; kept when the item is reopened.
+        reason: why the item is not here, refused or gone, why it waits, or why it was reopened. For
+            reports, the reason of an item that is not here begins with a kind and a colon, e.g.
+            ``no-site: ``.
         path: absolute path of the first named file.
         repeat_of: id of the latest earlier notice with the same item.
-        deadline: time by which it must be settled: the notice's first deadline, or another one
-            since it was received again.
-        late: one of its removals was after the deadline that it had then.
+        deadline: time by which the item must be settled: the notice's first deadline, or the
+            deadline that the item got when it was reopened.
+        late: a removal of the item came after the deadline of that time.
     """
 
     number: int
@@ -226,16 +230,16 @@ class ItemFile:
 
     Attributes:
         volume: absolute path of the volume's root, or of the document root outside of all volumes.
-        path: below it.
-        digests: of its content when it was hashed last.
-        category: of the known set, if it knows the content; else ``None``.
-        action: ``quarantined``, ``reported``, ``held``, ``allowed``, or ``""`` for none yet.
-        quarantine_id: id of its record.
+        path: path of the file below the volume.
+        digests: digests of the file's content when it was hashed last.
+        category: category of the known set that has the content; ``None``: no known set has it.
+        action: ``quarantined``, ``reported``, ``held``, ``allowed``, or ``""`` before any action.
+        quarantine_id: id of the file's record in the quarantine.
         away: time at which hashscan saw that the file is no longer in its place.
         message: a sentence for a reader, e.g. why the file was not moved.
-        anchor: identifies the volume's root, and what was mounted where the file was seen. While
-            another one is there, e.g. because a file system is not mounted, the file does not count
-            as away.
+        anchor: identifies the volume's root, and the file system in which the file was seen. While
+            another file system is in that place, e.g. because the right one is not mounted, the
+            file does not count as away.
     """
 
     item: int
@@ -256,12 +260,12 @@ class Mail:
     """A mail of the Maildir whose reading has begun.
 
     Attributes:
-        inode: of its file.
-        notice: id of its notice.
-        refused: why hashscan does not understand it.
-        tries: how often its reading began.
-        key: of its bytes, as in ``Store.add``; ``None``: they were not read.
-        version: of the hashscan that refused it: a newer version may understand it.
+        inode: inode number of the mail's file.
+        notice: id of the notice that the mail contains.
+        refused: why hashscan does not understand the mail.
+        tries: how often hashscan began to read the mail.
+        key: identity of the mail's bytes, as in ``NoticeStore.add``; ``None``: they were not read.
+        version: version of hashscan that refused the mail; a newer version may understand it.
     """
 
     inode: int
@@ -277,8 +281,8 @@ class EventKind(StrEnum):
 
     RECEIVED = "received"  #: the notice was stored
     REPEATED = "repeated"  #: a later notice, named in the detail, names the same item
-    STATE = "state"  #: an item got another state
-    NOTE = "note"  #: why an item waits
+    STATE = "state"  #: the state of an item changed
+    NOTE = "note"  #: the reason why an item waits was noted
     FILE = "file"  #: a file of an item was found, judged, moved, or seen to be away
     CLOSED = "closed"
     REOPENED = "reopened"
@@ -292,10 +296,10 @@ class NoticeEvent:
 
     Attributes:
         number: rises with each event of the store.
-        item: number of the item, or ``None`` if it is about the whole notice.
-        detail: values for JSON: for ``STATE`` the keys ``from``, ``to`` and ``reason``. For
-            ``RECEIVED``, and for a ``STATE`` that has another deadline, ``deadline``: seconds since
-            the epoch.
+        item: number of the item, or ``None`` if the event is about the whole notice.
+        detail: values for JSON. ``STATE`` has the keys ``from``, ``to`` and ``reason``.
+            ``RECEIVED``, and a ``STATE`` that changes the deadline, have ``deadline`` in seconds
+            since the epoch.
     """
 
     number: int

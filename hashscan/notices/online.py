@@ -2,8 +2,8 @@
 
 A hotline believes the answer and stops checking the URL. So *offline* needs three signs: the daemon
 has seen that the file of a notice with this URL is away, the file is not in its place now, and the
-web server has no file at the URL. If anything is doubtful, the answer is *unknown*. Files are only
-looked up, by descriptor; nothing is fetched.
+web server has no file at the URL. If one of the signs is doubtful, the answer is *unknown*.
+hashscan only checks by descriptor whether files exist; it fetches nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hashscan.notices.reader import NoticeReader
     from hashscan.notices.sites.sites import Sites
 
-#: Most items of a URL that are checked, the latest first, and most files of them.
+#: The most items of a URL that are checked, the latest first, and the most files of these items.
 _MOST_ITEMS, _MOST_FILES = 20, 50
 _AWAY = frozenset({ItemState.REMOVED, ItemState.GONE})
 
@@ -46,7 +46,7 @@ class Checked(NamedTuple):
     Attributes:
         presence: the answer.
         reason: one word of ``REASONS``.
-        removed: time at which its last removal was seen, in seconds since the epoch.
+        removed: time at which hashscan saw the last removal, in seconds since the epoch.
     """
 
     presence: Presence
@@ -54,7 +54,7 @@ class Checked(NamedTuple):
     removed: float | None = None
 
 
-#: Reasons and their meanings. None of them has a path, because a client may be a stranger.
+#: Reasons and their meanings. No meaning contains a path, because the client may be a stranger.
 REASONS = {
     "file": "a file is at the URL",
     "removed": "the file of the notice is not in its place, and no other file is at the URL",
@@ -84,9 +84,9 @@ def check(
 
     Args:
         url: as the hotline writes it.
-        reader: the stored notices; ``None``: there is none.
-        sites: of this machine.
-        trust_sites: say *offline* even if hashscan never found a file for a notice of the URL.
+        reader: the stored notices; ``None``: no notice was ever stored.
+        sites: the sites of this machine.
+        trust_sites: answer *offline* even if hashscan never found a file for a notice of the URL.
 
     Raises:
         StateError: the notices cannot be read.
@@ -138,7 +138,7 @@ def _places(items: list[Item], reader: NoticeReader) -> Iterator[_Place]:
 
 
 def _is_there(root: bytes, path: bytes) -> bool | None:
-    """Whether an entry exists at a path below a directory; ``None``: it cannot be decided."""
+    """Whether an entry exists at a path below a directory; ``None``: it cannot be checked."""
     if not _has_entries(root):
         return None
     with Disk() as disk:

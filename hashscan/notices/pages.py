@@ -1,9 +1,9 @@
-"""Finds the local files that a page shows, in its text; renders and runs nothing.
+"""Finds the local files that a page shows, from the page's text; renders and runs nothing.
 
-A browser's parser is not needed, and general parsers take quadratic time for some inputs. A
-reference too much does no harm, because hashscan acts on such a file only if a list knows it. So
-attributes and ``url(...)`` are found anywhere, also in comments and scripts, in one pass with
-expressions that do not backtrack.
+General HTML parsers take quadratic time for some inputs. So this module finds attributes and
+``url(...)`` anywhere, also in comments and scripts, in one pass with expressions that do not
+backtrack. A surplus reference does no harm, because hashscan acts on the file only if a list has
+its digest.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
     from hashscan.notices.sites.sites import Sites
 
-MOST_BYTES = 2 << 20  # of one page or stylesheet
-MOST_TOTAL = 16 << 20  # of all of them
+MOST_BYTES = 2 << 20  # of a single page or stylesheet
+MOST_TOTAL = 16 << 20  # of all pages and stylesheets together
 MOST_REFERENCES = 5000
 MOST_SECONDS = 10.0
 _DEEPEST = 3  # frames in frames, stylesheets that import others
-_MOST_FOREIGN = 20  # other hosts whose URLs are looked up
+_MOST_FOREIGN = 20  # other hosts whose URLs are located
 _VALUE = r"""\s{0,20}+(?:"([^"]{0,8192}+)"|'([^']{0,8192}+)'|([^\s"'<>`=]{1,8192}+))"""
 _ATTRIBUTE = re.compile(
     r"\b(src|srcset|imagesrcset|href|poster|background|data|content|original)\s{0,20}+=" + _VALUE,
@@ -59,8 +59,8 @@ class Parts:
     """The local files of a page.
 
     Attributes:
-        files: locations of kind ``file``, each once, without the page itself.
-        remarks: sentences on references that a bound left out, and on files that cannot be read.
+        files: locations of kind ``file``, each location once, without the page itself.
+        remarks: sentences on references beyond a bound, and on files that cannot be read.
     """
 
     files: tuple[Location, ...]
@@ -87,14 +87,14 @@ def _text(content: bytes) -> str:
     for mark, encoding in _BOMS:
         if content.startswith(mark):
             return content[len(mark) :].decode(encoding, "replace")
-    if b"\0" in content[:64]:  # UTF-16 without a mark
+    if b"\0" in content[:64]:  # UTF-16 without a byte-order mark
         encoding = "utf-16-be" if content[:1] == b"\0" else "utf-16-le"
         return content.decode(encoding, "replace")
     return os.fsdecode(content)
 
 
 def _candidates(value: str) -> Iterator[str]:
-    """The URLs of a ``srcset``; a descriptor may follow each, and a URL may have commas."""
+    """The URLs of a ``srcset``; each URL may have commas and a descriptor after it."""
     for word in value.split():
         given = word.strip(",")
         if given and not _DESCRIPTOR.fullmatch(given):
@@ -113,11 +113,11 @@ def _character(digits: str) -> str:
 
 
 def references(content: bytes, url: str) -> Iterator[tuple[str, bool]]:
-    """The URLs to which a page or stylesheet refers, each with whether it is a link (``href``).
+    """Each URL to which a page or stylesheet refers, and whether it is a link (``href``).
 
     Args:
         content: the first bytes of the page or stylesheet.
-        url: its URL; a ``base`` element replaces it.
+        url: URL of the page or stylesheet; a ``base`` element replaces it.
     """
     text = _text(content)
     base = url
@@ -133,7 +133,7 @@ def references(content: bytes, url: str) -> Iterator[tuple[str, bool]]:
         for one in _candidates(value) if name.endswith("srcset") else (value,):
             yield from ((joined, name == "href") for joined in _readings(base, one))
     for found in _URL.finditer(text):
-        # In a style attribute, quotes and & are character references.
+        # A style attribute writes quotes and & as character references.
         given = _css(unescaped(_given(found, 1))).strip("\"' ")
         yield from ((joined, False) for joined in _readings(base, given))
     for found in _IMPORT.finditer(text):
@@ -148,7 +148,7 @@ def _given(found: re.Match[str], first: int) -> str:
 
 
 def _readings(base: str, value: str) -> Iterator[str]:
-    """The URL of a reference; if it is not UTF-8, also its URL as Latin-1."""
+    """The URL of a reference; for a reference that is not UTF-8, also the URL as Latin-1."""
     joined = _joined(base, value)
     if joined is not None:
         yield joined
@@ -236,7 +236,7 @@ class _Search:
 def parts_of(sites: Sites, url: str, location: Location, *, seconds: float = MOST_SECONDS) -> Parts:
     """The local files that a page shows, by ``src``, ``href``, ``srcset``, ``url()`` and so on.
 
-    Stylesheets and frames are searched, too; links to other pages are not. Nothing is fetched.
+    The search follows stylesheets and frames, but no links to other pages. It fetches nothing.
 
     Args:
         sites: the sites of this machine.

@@ -53,7 +53,8 @@ class Counts(NamedTuple):
     Attributes:
         open: open notices.
         items: open items.
-        due_soon, overdue: such notices.
+        due_soon: open notices that are due soon.
+        overdue: open notices that are overdue.
         next_deadline: the earliest deadline, in seconds since the epoch; ``None``: no open notice.
     """
 
@@ -70,10 +71,10 @@ class Outcome(NamedTuple):
     Attributes:
         notice: id of the notice; the items of one notice follow each other.
         sender: the authority that orders the removal; without one, the sender.
-        deadline: of the item; see ``Item``.
-        reopened: how often it was received again.
-        removed: time at which its last removal was seen, even if it was received again later.
-        late: one of its removals was after the deadline that it had then.
+        deadline: deadline of the item; see ``Item``.
+        reopened: how often the item was reopened.
+        removed: time at which hashscan saw the item's last removal, even if it was reopened later.
+        late: a removal of the item came after the deadline of that time.
     """
 
     notice: str
@@ -94,7 +95,7 @@ class Outcome(NamedTuple):
 
     @property
     def begin(self) -> float:
-        """As ``Notice.begin``."""
+        """The time from which the 24-hour norm counts, as in ``Notice.begin``."""
         return begin(self.sent, self.received)
 
 
@@ -102,25 +103,28 @@ class NoticeReader(Closable):
     """A connection to the file of notices."""
 
     def __init__(self, path: str, connection: sqlite3.Connection | None = None) -> None:
-        """Open the file, or make it. ``connection``: an open connection to the file.
+        """Open the file of notices; create it if it is missing.
+
+        ``connection``: an open connection to the file; ``None``: connect to the file.
 
         Raises:
-            StateError: it cannot be used.
+            StateError: the file cannot be used.
         """
         self.path = path
         self._connection = FORMAT.connect(path) if connection is None else connection
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file of notices."""
         self._connection.close()
 
     def resolve(self, given: str) -> str:
-        """The id of the only notice of which ``given`` is an abbreviation.
+        """The id of the only notice that ``given`` abbreviates.
 
-        It is the beginning or the end of the id, or the beginning of the part after the hyphen.
+        An abbreviation is the beginning or the end of an id, or the beginning of its part after the
+        hyphen.
 
         Raises:
-            UsageError: there is no such notice, or more than one.
+            UsageError: ``given`` abbreviates no notice, or several notices.
         """
         with self._translated():
             found = [
@@ -138,22 +142,22 @@ class NoticeReader(Closable):
         raise _no_notice(given)
 
     def notice(self, identifier: str) -> Notice:
-        """One notice.
+        """The notice with this id.
 
         Raises:
-            UsageError: there is no such notice.
+            UsageError: no notice has this id.
         """
         with self._translated():
             self._require(identifier)
             return next(self._notices("WHERE id = ?", (identifier,)))
 
     def notices(self, *, only_open: bool = False) -> Iterator[Notice]:
-        """Notices, the one with the earliest deadline first."""
+        """The notices, sorted by deadline, earliest first."""
         with self._translated():
             yield from self._notices("WHERE closed IS NULL" if only_open else "", ())
 
     def first_due(self, since: float, until: float) -> Notice | None:
-        """The open notice with the earliest deadline from ``since`` to ``until``; else ``None``."""
+        """The open notice that is due first from ``since`` to ``until``; ``None``: no notice."""
         with self._translated():
             return next(
                 self._notices(
@@ -163,7 +167,7 @@ class NoticeReader(Closable):
             )
 
     def first_unapproved(self) -> tuple[int, Notice | None]:
-        """Number of open notices whose files move only after an approval; the one due first."""
+        """The number of open notices that wait for an approval, and the most urgent notice."""
         where = (
             "WHERE closed IS NULL AND unproven <> '' AND EXISTS"
             " (SELECT 1 FROM item WHERE item.notice = notice.id AND state = 'located')"
@@ -205,10 +209,10 @@ class NoticeReader(Closable):
             return list(self._items("WHERE notice = ? ORDER BY number", (notice,)))
 
     def item(self, number: int) -> Item:
-        """One item.
+        """The item with this number.
 
         Raises:
-            UsageError: there is no such item.
+            UsageError: no item has this number.
         """
         with self._translated():
             for found in self._items("WHERE number = ?", (number,)):
@@ -216,7 +220,7 @@ class NoticeReader(Closable):
         raise UsageError(f"there is no item {number}; 'hashscan notice list' shows the notices")
 
     def open_items(self, after: int = 0, most: int = 1000) -> list[Item]:
-        """Up to ``most`` items that are received or located, with numbers above ``after``."""
+        """Up to ``most`` items in the states received and located, with numbers above ``after``."""
         where = "WHERE state IN ('received', 'located') AND number > ? ORDER BY number LIMIT ?"
         with self._translated():
             return list(self._items(where, (after, most)))
@@ -261,7 +265,7 @@ class NoticeReader(Closable):
                 yield Outcome._make(found)
 
     def open_before(self, since: float, now: float) -> tuple[int, int]:
-        """Number of open items of notices received before ``since``; how many are overdue."""
+        """Numbers of open items and of overdue items in notices received before ``since``."""
         with self._translated():
             row = self._connection.execute(
                 "SELECT count(*), coalesce(sum(item.deadline < ?), 0) FROM item JOIN notice"
@@ -273,7 +277,7 @@ class NoticeReader(Closable):
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
-        """In the block, read the file as it is now, whatever other processes change meanwhile."""
+        """Within the block, hide changes that other processes make to the file of notices."""
         with self._translated():
             self._connection.execute("BEGIN")
         try:
@@ -282,14 +286,14 @@ class NoticeReader(Closable):
             self._connection.execute("ROLLBACK")
 
     def named(self, url: str, most: int) -> list[Item]:
-        """The latest items with a URL in any spelling, the newest first."""
+        """Up to ``most`` items that name the URL in any spelling, newest first."""
         with self._translated():
             return list(
                 self._items("WHERE same = ? ORDER BY number DESC LIMIT ?", (same_as_url(url), most))
             )
 
     def removed_before(self, item: int) -> Item | None:
-        """The item with the latest removal of all items that name the same as ``item``."""
+        """The last removed item with the URL, path or digest of ``item``; ``None``: no item."""
         where = (
             "WHERE same = (SELECT same FROM item WHERE number = ?) AND removed IS NOT NULL"
             " ORDER BY removed DESC LIMIT 1"
@@ -298,7 +302,7 @@ class NoticeReader(Closable):
             return next(self._items(where, (item,)), None)
 
     def was_back(self, item: int) -> bool:
-        """Whether an item's content was back since its last removal."""
+        """Whether the content of an item came back after its last removal."""
         was = False
         with self._translated():
             steps = self._connection.execute(
@@ -314,9 +318,9 @@ class NoticeReader(Closable):
         return was
 
     def settled_digests(self, most: int) -> list[tuple[int, Digest]]:
-        """Numbers of removed and gone items, each with a digest; the latest first.
+        """Pairs of a removed or gone item's number and one of its digests, latest item first.
 
-        The digests are those that the sender gives, and those of the named files.
+        The digests come from the sender and from the files that the item names.
         """
         with self._translated():
             rows = self._connection.execute(
@@ -329,7 +333,7 @@ class NoticeReader(Closable):
         return [(number, Digest(*one)) for number, found in rows for one in json.loads(found)]
 
     def files(self, item: int) -> list[ItemFile]:
-        """The files of an item, the named ones first."""
+        """The files of an item, sorted so that the files that the notice names come first."""
         with self._translated():
             rows = self._connection.execute(
                 f"SELECT {FILE_COLUMNS} FROM file WHERE item = ?"  # noqa: S608
@@ -352,7 +356,7 @@ class NoticeReader(Closable):
         """The events of a notice, oldest first.
 
         Raises:
-            UsageError: there is no such notice.
+            UsageError: no notice has this id.
         """
         with self._translated():
             self._require(notice)
@@ -373,10 +377,10 @@ class NoticeReader(Closable):
             yield NoticeEvent(number, notice, item, moment, EventKind(kind), json.loads(detail))
 
     def time_given(self, notice: str) -> float:
-        """Seconds from the time from which the norm counts to the notice's first deadline.
+        """Seconds from ``Notice.begin`` to the first deadline of a notice.
 
         Raises:
-            UsageError: there is no such notice.
+            UsageError: no notice has this id.
         """
         with self._translated():
             self._require(notice)
@@ -394,7 +398,7 @@ class NoticeReader(Closable):
         """The evidence of a notice: its input without attachments.
 
         Raises:
-            UsageError: there is no such notice.
+            UsageError: no notice has this id.
         """
         with self._translated():
             self._require(notice)
@@ -404,7 +408,10 @@ class NoticeReader(Closable):
             return zlib.decompress(content)
 
     def counts(self, now: float, soon: float) -> Counts:
-        """Numbers at ``now``; a notice is due soon if at most ``soon`` seconds are left."""
+        """The numbers of open notices and items at ``now``.
+
+        A notice is due soon if at most ``soon`` seconds are left until its deadline.
+        """
         with self._translated():
             row = self._connection.execute(
                 "SELECT count(*), coalesce(sum(deadline >= ?1 AND deadline <= ?1 + ?2), 0),"
@@ -425,19 +432,19 @@ class NoticeReader(Closable):
 
 
 def same_as_url(url: str) -> str:
-    """The value of the column ``same`` of items with a URL."""
+    """The value of the column ``same`` for an item with a URL."""
     return f"url {same_url_key(url)}"
 
 
 def same_as(parsed: ParsedItem) -> str | bytes:
-    """The value of the column ``same`` of an item."""
+    """The value of the column ``same`` for an item; equal items have equal values."""
     if parsed.kind is ItemKind.URL:
         return same_as_url(parsed.value)
     return storable(f"{parsed.kind.value} {parsed.value}")
 
 
 def storable(value: str) -> str | bytes:
-    """A text for SQLite; as bytes if it is a path that is not UTF-8 (``os.fsdecode``)."""
+    """A text that SQLite can store; a path that is not UTF-8 becomes bytes."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -455,7 +462,7 @@ def open_existing(path: str) -> NoticeReader | None:
     """Open the file of notices without changing it; ``None``: no notice was ever stored.
 
     Raises:
-        StateError: it cannot be read.
+        StateError: the file cannot be read.
     """
     connection = FORMAT.connect_to_read(path)
     return None if connection is None else NoticeReader(path, connection)

@@ -1,9 +1,9 @@
 """Tables of the file of notices.
 
-``notice``, ``item`` and ``file`` have the present state, ``event`` the history: triggers refuse to
-change or remove an event. ``input`` has the evidence. A change of the present state and its event
-are in one transaction. ``mail`` has the mails of the Maildir that were read, so that they are not
-read again; if a row is lost, its mail is read again, and recognised by its bytes.
+``notice``, ``item`` and ``file`` have the present state. ``event`` has the history: triggers refuse
+to change or remove an event. A change of the present state and its event are in one transaction.
+``input`` has the evidence. ``mail`` has the mails of the Maildir that were read, so that no mail is
+read twice. If a row of ``mail`` is lost, the mail is read again and recognised by its bytes.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ CREATE TABLE mail (
 ) WITHOUT ROWID
 """
 
-#: How to bring version N to N + 1.
+#: The statements that turn version N of the tables into version N + 1.
 _MIGRATIONS = {
     1: """
 ALTER TABLE notice ADD COLUMN unproven TEXT NOT NULL DEFAULT '';

@@ -1,8 +1,9 @@
 """Checks the sender of a mail by its ``Authentication-Results`` (RFC 8601).
 
-Anybody can write a mail with any ``From``. A mail server that checks DKIM (RFC 6376) and DMARC
-(RFC 7489) writes its results into that header, above all others. A sender can add such a header,
-too, but only below the server's own. So only the first header with the server's name counts.
+Anybody can write a mail with any ``From``. A mail server that checks DKIM (RFC 6376) and DMARC (RFC
+7489) adds ``Authentication-Results`` with its results above all other headers. A sender can add the
+same header, but only below the server's header. So only the first header with the server's name
+counts.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from hashscan.notices.mail import Headers
 
-#: A value of ``Senders.allowed``: every mail counts as verified.
+#: With this value of ``Senders.allowed`` every mail counts as verified.
 ANYBODY = "*"
 
 
@@ -35,12 +36,12 @@ class Senders:
     verified_by: str | None = None
 
 
-#: No mail moves a file by itself.
+#: With these senders no mail alone moves a file.
 NOBODY = Senders()
 
 
 def why_unproven(content: bytes, senders: Senders) -> str:
-    """Why the sender of a mail is not a verified, allowed one; "": it is."""
+    """Why a mail has no verified and allowed sender; "" if it has."""
     if ANYBODY in senders.allowed:
         return ""
     if not senders.allowed:
@@ -65,12 +66,12 @@ def why_unproven(content: bytes, senders: Senders) -> str:
 
 
 def _is_verified(headers: Headers, domain: str, server: str) -> bool:
-    """Whether ``server`` has verified the address in ``From``: by DMARC if it has a result."""
+    """Whether ``server`` has verified the domain in ``From``; a result of DMARC decides alone."""
     found: list[dict[str, str]] = []
     for value in headers.whole("authentication-results"):
         results = list(_results(value))
         if not value or not results:
-            return False  # it may be the server's own, so no header below it counts
+            return False  # an unreadable header may be the server's, so no header below counts
         if next(iter(results[0]), "") == server:
             found = results[1:]
             break
@@ -84,17 +85,17 @@ def _is_verified(headers: Headers, domain: str, server: str) -> bool:
 
 
 def _signs(signer: str, domain: str) -> bool:
-    """Whether a signature of ``signer`` (a domain, perhaps after @) is valid for ``domain``."""
+    """Whether ``signer`` (a domain, perhaps after @) may sign mails of ``domain``."""
     signer = signer.rpartition("@")[2]
     return bool(signer) and (domain == signer or domain.endswith(f".{signer}"))
 
 
 def _results(value: str) -> Iterator[dict[str, str]]:
-    """The words ``name=value`` of each part between semicolons, in lower case.
+    """The words ``name=value`` in lower case, for each part between semicolons.
 
     The mail server quotes texts of the sender. So a semicolon or a space in quotes or in a comment
-    separates nothing, and a word keeps its quotes, so that it equals no word without them. A value
-    that ends in quotes or in a comment has no results.
+    does not separate words. A word keeps its quotes, so that a quoted word never equals an unquoted
+    word. A header value that ends inside quotes or a comment has no results.
     """
     parts: list[list[str]] = [[""]]
     quoted = escaped = False

@@ -1,7 +1,7 @@
 """Notices, their items and their history in one SQLite file, beside the catalog.
 
-Several processes use it at the same time: the daemon, commands, the HTTP intake. Each call of a
-``NoticeStore`` that changes something is one transaction, on the disk when the call returns.
+Several processes use the file at the same time: the daemon, commands, the HTTP intake. Each call of
+a ``NoticeStore`` that changes something is one transaction, on the disk when the call returns.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
     from hashscan.notices.notice import Channel, ItemFile, ParsedItem, ParsedNotice
 
-#: States in which a repeat has an item received again; ``not-here`` claims no removal.
+#: An item in one of these states is reopened if a later notice names it. ``not-here`` is not among
+#: them, because it claims no removal.
 _REOPENED = frozenset({ItemState.REMOVED, ItemState.GONE, ItemState.REFUSED})
 
 
@@ -52,7 +53,7 @@ class AddedNotice(NamedTuple):
 class NoticeStore(NoticeWriter):
     """Changes the file of notices."""
 
-    # Changes
+    # Changes of notices, items and files
 
     def add(
         self,
@@ -67,24 +68,23 @@ class NoticeStore(NoticeWriter):
     ) -> AddedNotice:
         """Store a notice, unless a notice with this ``key`` is stored.
 
-        If an earlier notice has the same item, the new item is a repeat: the earlier item is
-        received again if it was removed, gone or refused, and its notice is open again. An unproven
-        notice has no refused item received again: an administrator refused it.
-
-        The earlier item has the deadline of the repeat then.
+        If an earlier notice has the same item, the new item is a repeat. An earlier item that was
+        removed, gone or refused is reopened with the deadline of the repeat, and its notice is
+        opened again. An unproven notice does not reopen a refused item, because an administrator
+        refused it.
 
         Args:
             parsed: the notice.
-            channel: how it arrived.
+            channel: how the notice arrived.
             key: identity of the input, so that a killed command can add the input again.
             content: the evidence: the input without attachments.
             received: time of arrival, in seconds since the epoch; ``None``: now.
-            deadline: the administrator's deadline; ``None``: that of the notice, or
+            deadline: the administrator's deadline; ``None``: the deadline that the notice gives, or
                 ``DEFAULT_DEADLINE`` after ``notice.begin``.
-            unproven: see ``Notice``.
+            unproven: why the sender is not verified; see ``Notice``.
 
         Raises:
-            StateError: it cannot be stored.
+            StateError: the notice cannot be stored.
         """
         now = time.time()
         received = now if received is None else received
@@ -156,7 +156,7 @@ class NoticeStore(NoticeWriter):
     ) -> str | None:
         """Store an item; return the id of the earlier notice with the same item, or ``None``.
 
-        ``reopened``: the states in which the earlier item is received again, with ``deadline``.
+        ``reopened``: an earlier item in one of these states is reopened with ``deadline``.
         """
         same = same_as(parsed)
         earlier = self._connection.execute(
@@ -210,22 +210,24 @@ class NoticeStore(NoticeWriter):
     ) -> bool:
         """Change the state of an item; return False if ``notice.may_become`` forbids that.
 
-        When its last open item is settled, the notice is closed; when an item is received again,
-        the notice is open again. ``removed``: time of the removal of a removed item; ``None``: now.
+        A notice is closed when its last open item is settled. A closed notice is opened again when
+        one of its items is reopened.
+
+        ``removed``: time of the removal if ``state`` is ``removed``; ``None``: now.
 
         Raises:
-            UsageError: there is no such item.
+            UsageError: no item has this number.
         """
         with self._change():
             return self._advance(item, state, _now(now), reason, path, removed=removed)
 
     def came_back(self, item: int, reason: str, *, now: float | None = None) -> bool:
-        """Have a settled item received again, because its file is back; False if it is not settled.
+        """Reopen a settled item because its file is back; return False if it is not settled.
 
-        It is due 24 hours after ``now``, or earlier if its notice left less time at first.
+        The item is due 24 hours after ``now``, or earlier if its notice allowed less time at first.
 
         Raises:
-            UsageError: there is no such item.
+            UsageError: no item has this number.
         """
         now = _now(now)
         with self._change():
@@ -286,7 +288,7 @@ class NoticeStore(NoticeWriter):
             self._event(notice, None, now, EventKind.CLOSED, {"reason": reason})
 
     def _set_deadline(self, notice: str) -> bool:
-        """Give a notice the deadline of the open item that is due first; False if none is open."""
+        """Give a notice the earliest deadline of its open items; False if no item is open."""
         (first,) = self._connection.execute(
             "SELECT min(deadline) FROM item WHERE notice = ? AND state IN ('received', 'located')",
             (notice,),
@@ -311,7 +313,7 @@ class NoticeStore(NoticeWriter):
         """Close a notice for an administrator: refuse its open items, and return their number.
 
         Raises:
-            UsageError: there is no such notice.
+            UsageError: no notice has this id.
         """
         with self._change():
             self._require(notice)
@@ -321,12 +323,12 @@ class NoticeStore(NoticeWriter):
         return len(numbers)
 
     def reopen_notice(self, notice: str, reason: str, *, now: float | None = None) -> int:
-        """Reopen a notice: its settled items are received again; return their number.
+        """Reopen a notice and its settled items; return the number of these items.
 
-        Their deadlines stay.
+        The deadlines of the items do not change.
 
         Raises:
-            UsageError: there is no such notice.
+            UsageError: no notice has this id.
         """
         with self._change():
             self._require(notice)
@@ -336,10 +338,10 @@ class NoticeStore(NoticeWriter):
         return len(numbers)
 
     def approve_notice(self, notice: str, reason: str, *, now: float | None = None) -> bool:
-        """Let an unproven notice move files, by an administrator's word; False: it may already.
+        """Let an unproven notice move files, for an administrator; return False if it already may.
 
         Raises:
-            UsageError: there is no such notice.
+            UsageError: no notice has this id.
         """
         with self._change():
             self._require(notice)
@@ -354,7 +356,7 @@ class NoticeStore(NoticeWriter):
         """Store a file of an item; return False if nothing but its anchor changed.
 
         Raises:
-            UsageError: there is no such item.
+            UsageError: no item has this number.
         """
         with self._change():
             row = self._connection.execute(
@@ -400,10 +402,10 @@ class NoticeStore(NoticeWriter):
         return is_changed
 
     def note_item(self, item: int, reason: str, *, now: float | None = None) -> bool:
-        """Note why an open item waits; return False if that is noted, or the item is settled.
+        """Note why an open item waits; return False if the reason is noted or the item is settled.
 
         Raises:
-            UsageError: there is no such item.
+            UsageError: no item has this number.
         """
         with self._change():
             row = self._connection.execute(
@@ -418,25 +420,25 @@ class NoticeStore(NoticeWriter):
         return True
 
     def note_answer(self, notice: str, detail: Mapping[str, object], *, now: float | None) -> None:
-        """Add an answer to the history: it was printed, written or sent.
+        """Add to the history of a notice that an answer was printed, written or sent.
 
         Raises:
-            UsageError: there is no such notice.
+            UsageError: no notice has this id.
         """
         with self._change():
             self._require(notice)
             self._event(notice, None, _now(now), EventKind.ANSWERED, detail)
 
-    # Mails of the Maildir, by their unique names
+    # Mails of the Maildir
 
     def id_of(self, key: bytes) -> str | None:
-        """The id of the notice with this key; ``None``: there is none."""
+        """The id of the notice with this key; ``None``: no notice has the key."""
         with self._translated():
             row = self._connection.execute("SELECT id FROM notice WHERE key = ?", (key,)).fetchone()
             return None if row is None else str(row[0])
 
     def mails(self) -> dict[bytes, Mail]:
-        """The remembered mails, by their unique names."""
+        """The mails of the Maildir that hashscan began to read, by their unique names."""
         with self._translated():
             rows = self._connection.execute(
                 "SELECT name, inode, notice, refused, tries, key, version FROM mail"
@@ -444,7 +446,7 @@ class NoticeStore(NoticeWriter):
             return {name: Mail(*rest) for name, *rest in rows}
 
     def put_mail(self, name: bytes, mail: Mail) -> None:
-        """Remember a mail."""
+        """Store how far the reading of a mail of the Maildir got."""
         values = (
             name, mail.inode, mail.notice, mail.refused, mail.tries, mail.key, mail.version
         )  # fmt: skip
@@ -454,7 +456,7 @@ class NoticeStore(NoticeWriter):
             )
 
     def forget_mails(self, names: Iterable[bytes]) -> None:
-        """Forget mails that are no longer in the Maildir."""
+        """Delete the rows of mails that are no longer in the Maildir."""
         with self._change():
             self._connection.executemany(
                 "DELETE FROM mail WHERE name = ?", ((name,) for name in names)

@@ -1,8 +1,8 @@
-"""Keeps inputs that were not understood, so that nobody has to send them again.
+"""Keeps inputs that hashscan did not understand, so that nobody has to send them again.
 
-They come from standard input or over HTTP. Each is a file in ``STATE/notices-unread``; their number
-and bytes are bounded, because a program that sends nonsense must not fill the disk. An
-administrator reads them, adds them with ``--format``, and removes them.
+The inputs come from standard input or over HTTP. Each input is a file in ``STATE/notices-unread``.
+The number of files and their bytes are bounded, because a program that sends nonsense must not fill
+the disk. An administrator reads the files, adds them with ``--format``, and removes them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hashscan.errors import StateError
 from hashscan.files import UNREAD_NOTICES, temporary_of
 from hashscan.text import said_by, shown
 
-#: Files, and bytes of all of them together.
+#: The most files, and the most bytes of all files together.
 MOST_FILES, MOST_BYTES = 200, 256 << 20
 
 
@@ -36,7 +36,7 @@ def names(state: str) -> list[str]:
 
 
 def keep(state: str, content: bytes) -> str:
-    """Keep an input, and return its path; the same bytes are kept once.
+    """Keep an input, and return its path; equal inputs share one file.
 
     Raises:
         StateError: the disk is full, or too many inputs are kept already.

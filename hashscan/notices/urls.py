@@ -1,4 +1,4 @@
-"""Brings URLs of senders into one form, for comparison."""
+"""Brings URLs from senders into one form, for comparison."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 import idna
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ftp": 21}
-#: RFC 3986, section 2.2 and 3.3: these mean themselves in a path.
+#: Characters that need no percent-encoding in a path (RFC 3986, sections 2.2 and 3.3).
 _PATH_SAFE = "/!$&'()*+,;=:@~"
 _QUERY_SAFE = _PATH_SAFE + "?%"
 
@@ -16,7 +16,7 @@ _QUERY_SAFE = _PATH_SAFE + "?%"
 def ascii_host(host: str) -> str:
     """A host name in lower-case ASCII (A-labels), without the dot at its end.
 
-    Names that IDNA 2008 refuses, e.g. with an underscore, stay as they are, in lower case.
+    A name that IDNA 2008 refuses, e.g. with an underscore, is only put into lower case.
     """
     host = host.rstrip(".").lower()
     if host.isascii():
@@ -28,20 +28,20 @@ def ascii_host(host: str) -> str:
 
 
 def same_url_key(url: str) -> str:
-    """A key that two URLs share if a web server gives the same file for both.
+    """A key of a URL, equal for URLs at which a web server has the same file.
 
     The scheme, the case and the Unicode form of the host, a default port, the fragment, and the
-    percent-encoding of the path make no difference. The query makes one. A text that is no URL is
-    its own key.
+    percent-encoding of the path do not change the key. The query changes the key. A text that is no
+    URL is its own key.
     """
-    # Half a surrogate pair has no percent-encoding.
+    # Half of a surrogate pair cannot be percent-encoded.
     url = url.strip().encode("utf-8", "backslashreplace").decode()
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
         return url
-    if not parts.hostname or "\\" in parts.netloc:  # programs read such a host differently
+    if not parts.hostname or "\\" in parts.netloc:  # programs disagree on a host with a backslash
         return url
     host = ascii_host(parts.hostname)
     if ":" in host:
@@ -54,7 +54,7 @@ def same_url_key(url: str) -> str:
 
 
 def _without_dots(path: str) -> str:
-    """A path without dot segments (RFC 3986, section 5.2.4); several slashes are merged."""
+    """A path without dot segments (RFC 3986, section 5.2.4) and repeated slashes."""
     kept: list[str] = []
     parts = [part for part in re.split("/+", path) if part != "."]
     for part in parts:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from hashscan.model import Algorithm
 
-#: The longest URL, in characters: servers refuse longer ones.
+#: The longest URL, in characters. Servers refuse longer URLs.
 LONGEST_URL = 8192
 #: The longest remark, name or reference that is kept, in characters.
 LONGEST_WORDS = 1000
@@ -36,13 +36,13 @@ _DEFANGED_SCHEME = re.compile(
 _DOT = re.compile(r"\s?\[\s?(?:\.|dot|punt)\s?\]\s?", re.IGNORECASE)
 _SOFT_DOT = re.compile(r"\s?[({]\s?(?:\.|dot|punt)\s?[)}]\s?", re.IGNORECASE)
 _MARKS = (("[:]", ":"), ("[/]", "/"), ("[@]", "@"), ("[-]", "-"))
-#: Control characters, surrogates and line separators: never part of a value.
+#: Control characters, surrogates and line separators, which are never part of a value.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
-#: URLs that need no further check: most are.
+#: Most URLs match this expression, and need no further check.
 _PLAIN_URL = re.compile(
     r"https?://[A-Za-z0-9][A-Za-z0-9.-]{0,252}(?:/[\w/.~%&=?+,;:@!$*'#-]*)?", re.ASCII
 )
-#: Characters without width, with which programs break long URLs, and marks of direction.
+#: Characters without width, with which programs break long URLs, and marks of writing direction.
 _UNSEEN = re.compile(r"[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 _HOST = re.compile(r"[^\s<>\"{}|\\^`/?#@:\[\]]{1,253}")
 _WITHOUT_SCHEME = re.compile(
@@ -54,7 +54,7 @@ _BASE32_SHA1 = re.compile(r"[A-Z2-7]{32}")
 
 
 def words(text: str, most: int = LONGEST_WORDS) -> str:
-    """A text as one line without control characters, of at most ``most`` characters."""
+    """A text as one line of at most ``most`` characters, without control characters."""
     return " ".join(_CONTROL.sub(" ", text[: 4 * most]).split())[:most].rstrip()
 
 
@@ -105,9 +105,9 @@ def trimmed(text: str) -> str:
 
 
 def url(text: str, *, guess: bool = False) -> str | None:
-    """The URL of a text that is one as a whole, refanged; else ``None``.
+    """The refanged URL, if the whole text is a URL; else ``None``.
 
-    With ``guess``, a host and a path without a scheme are a URL, too: ``img.example/a.jpg``.
+    With ``guess``, a host with a path counts as a URL even without a scheme: ``img.example/a.jpg``.
     """
     if not text or len(text) > 2 * LONGEST_URL:
         return None
@@ -119,7 +119,7 @@ def url(text: str, *, guess: bool = False) -> str | None:
     if guess and "://" not in text[:12] and _WITHOUT_SCHEME.fullmatch(text):
         text = f"http://{text}"
     if " " in text and has_url(text.partition(" ")[2]):
-        return None  # several
+        return None  # several URLs
     scheme, mark, rest = text.partition("://")
     if not mark or scheme.lower() not in ("http", "https", "ftp"):
         return None
@@ -160,7 +160,7 @@ _LOOKS_LIKE_URL = re.compile(
 
 @lru_cache(maxsize=1024)
 def ip(text: str) -> str | None:
-    """The IP address of a text that is one as a whole, refanged; else ``None``."""
+    """The refanged IP address, if the whole text is an IP address; else ``None``."""
     text = text.strip()
     if not 2 <= len(text) <= 80:
         return None
@@ -172,11 +172,11 @@ def ip(text: str) -> str | None:
 
 
 def digest(text: str, algorithm: Algorithm | None = None) -> Digest | None:
-    """The digest of a text that is one as a whole; else ``None``.
+    """The digest, if the whole text is a digest; else ``None``.
 
-    ``algorithm`` is the name that the text has in its input, if any. A text named SHA-1 may be in
-    Base32, as Arachnid Shield writes it. A digest of empty content counts as none, because it would
-    name every empty file.
+    ``algorithm`` is the algorithm that the input names, if any. A SHA-1 digest with that name may
+    be in Base32, as Arachnid Shield writes it. The digest of empty content is refused, because it
+    would name every empty file.
     """
     text = text.strip().strip("\"'")
     named = _NAMED_DIGEST.match(text) if len(text) < 90 else None
@@ -221,7 +221,7 @@ _EARLIEST, _LATEST = 631152000.0, 4102444800.0  # 1990 and 2100
 
 @cache
 def dutch() -> tzinfo:
-    """The Dutch time zone; if the machine has no data of zones, CET all the year."""
+    """The Dutch time zone; CET for the whole year if the machine has no time zone data."""
     try:
         return ZoneInfo("Europe/Amsterdam")
     except (OSError, ValueError, LookupError):
@@ -230,10 +230,11 @@ def dutch() -> tzinfo:
 
 @lru_cache(maxsize=1024)
 def moment(text: str, zone: tzinfo = UTC) -> float | None:
-    """The time of a text that is one as a whole, in seconds since the epoch; else ``None``.
+    """The time in seconds since the epoch, if the whole text is a time; else ``None``.
 
-    The text is ISO 8601, has the day first (``31-12-2025 10:00``), or is as in a mail's ``Date``.
-    ``zone`` counts if the text names none. A time before 1990 or after 2100 counts as none.
+    The text is ISO 8601, has the day first (``31-12-2025 10:00``), or has the form of a mail's
+    ``Date``. ``zone`` applies if the text names no time zone. A time before 1990 or after 2100 is
+    refused.
     """
     text = words(text, 80)
     if not text:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from hashscan.audit.recorder import Recorder
     from hashscan.notices.notice import Channel
 
-#: Steps of the history that get a line, and the names of their events. Notes on why an item waits
-#: get none: each round may change them.
+#: Steps of the history with a line in the audit log, and the names of these lines. A note on why an
+#: item waits has no line, because each round may change the note.
 _LINES = {
     EventKind.REPEATED: events.NOTICE_ACTION,
     EventKind.STATE: events.NOTICE_ACTION,
@@ -30,9 +30,9 @@ _LINES = {
     EventKind.CLOSED: events.NOTICE_CLOSED,
     EventKind.REOPENED: events.NOTICE_REOPENED,
 }
-#: Of these a notice has few, and each must survive a power cut.
+#: The lines of these steps must survive a power cut. A notice has few of these steps.
 _SYNCED = frozenset({EventKind.APPROVED, EventKind.CLOSED, EventKind.REOPENED})
-#: Characters of the reason why an input is no notice.
+#: The most characters of the reason why an input is no notice.
 _LONGEST_REASON = 1000
 
 
@@ -40,10 +40,12 @@ class NoticeWriter(NoticeReader):
     """A connection that changes the file of notices."""
 
     def __init__(self, path: str, recorder: Recorder | None = None) -> None:
-        """Open the file, or make it. ``recorder``: writes the audit log; ``None``: none, in tests.
+        """Open the file of notices; create it if it is missing.
+
+        ``recorder``: writes the audit log; ``None``: no audit log, in tests.
 
         Raises:
-            StateError: it cannot be used.
+            StateError: the file cannot be used.
         """
         super().__init__(path)
         self._recorder = recorder
@@ -65,7 +67,7 @@ class NoticeWriter(NoticeReader):
             self._lines, self._is_urgent = [], False
 
     def note_refused(self, channel: Channel, why: str, **facts: Any) -> None:
-        """Write to the audit log that an input was not understood; ``facts``: where it is.
+        """Write to the audit log that an input was not understood; ``facts``: its place.
 
         Raises:
             StateError: the line cannot be written.
@@ -77,7 +79,7 @@ class NoticeWriter(NoticeReader):
             )
 
     def announce_answer(self, notice: str, **facts: Any) -> None:
-        """Write to the audit log that an answer is about to be sent; it is on disk then.
+        """Write durably to the audit log that an answer is about to be sent.
 
         Raises:
             StateError: the line cannot be written, so the answer must not be sent.
@@ -103,7 +105,8 @@ class NoticeWriter(NoticeReader):
             if item is not None:
                 facts["item"] = item
             if _LINES[kind] == events.NOTICE_ACTION:
-                # A file has an action of its own: reported, held or quarantined.
+                # A file's ``action`` (reported, held, quarantined) would hide the step: call it
+                # ``done``.
                 facts["done"], facts["action"] = detail.get("action", ""), kind.value
             self._line(_LINES[kind], urgent=kind in _SYNCED, **facts)
 

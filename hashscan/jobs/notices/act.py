@@ -1,4 +1,4 @@
-"""Decides and acts on files that notices name: verdict, authority, action."""
+"""Decides on the files that notices name, and reports, holds or moves them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from hashscan.quarantine.records import Record
     from hashscan.state import State
 
-#: Category of a file that no list knows.
+#: Category of a file whose digests are in no list.
 NOTICED = "noticed"
 #: Seconds to wait for another process that has the quarantine's lock.
 _PATIENCE = 10.0
@@ -43,12 +43,13 @@ _IN_QUARANTINE = frozenset({RecordState.QUARANTINED, RecordState.COPIED, RecordS
 
 
 class Verdict(NamedTuple):
-    """Whether a list knows a file.
+    """The answer of the lists about a file.
 
     Attributes:
-        hit: the confirmed digest; ``None``: no list knows the file, or there is no verdict.
-        category: of the known set.
-        pending: why there is no verdict now; "": there is one.
+        hit: the confirmed digest; ``None``: no list has a digest of the file, or the verdict is
+            pending.
+        category: category of the known set that has the digest.
+        pending: why the verdict is pending; "": the verdict is final.
     """
 
     hit: FilterHit | None = None
@@ -57,7 +58,7 @@ class Verdict(NamedTuple):
 
 
 class NoticeActs(Closable):
-    """Verdicts and actions of one round. Opens the quarantine when it needs it."""
+    """Gives verdicts and acts, for one round; opens the quarantine at the first action."""
 
     def __init__(
         self,
@@ -70,7 +71,7 @@ class NoticeActs(Closable):
         why_unknown: str = "",
         absent: Collection[bytes] = (),
     ) -> None:
-        """``known``: ``None`` if no list can be asked, for the reason ``why_unknown``."""
+        """``known``: the known set; ``None``: no list is usable, for the reason ``why_unknown``."""
         self._settings = settings
         self._state = state
         self._known = known
@@ -88,13 +89,13 @@ class NoticeActs(Closable):
         self._by_digest: dict[Digest, Record] | None = None
 
     def close(self) -> None:
-        """Close the quarantine and connections."""
+        """Close the quarantine, the allow-list and connections."""
         self._stack.close()
 
     # Verdicts
 
     def verdict(self, candidate: Candidate) -> Verdict:
-        """The verdict about a file: asks the filters, and the confirmer about each hit."""
+        """The verdict about a file: from the filters, and from the service for each hit."""
         if self._known is None:
             return Verdict(pending=f"no list can be asked: {self._why_unknown}")
         pending = ""
@@ -116,7 +117,7 @@ class NoticeActs(Closable):
         assert self._known is not None
         if self._confirmer is None:
             self._confirmer = self._known.make_confirmer()
-            if self._known.remote:  # a local one is the daemon's
+            if self._known.remote:  # the daemon closes a local confirmer
                 self._stack.callback(self._confirmer.close)
         try:
             answer = self._answers[digest] = self._confirmer.confirm(digest)
@@ -143,9 +144,9 @@ class NoticeActs(Closable):
             notice: the notice that names the file.
             candidate: the file.
             verdict: the verdict about it.
-            by_notice: with ``notices.action: quarantine`` the notice alone may move the file.
-            not_moved: why the notice alone must not move the file; "": it may.
-            named: the notice names this very file, by its URL or path.
+            by_notice: the notice alone may move the file, if ``notices.action`` is ``quarantine``.
+            not_moved: why the notice alone must not move the file; "": the notice may move it.
+            named: the notice names the file by its URL or path.
         """
         settings = self._settings
         is_known = verdict.hit is not None
@@ -193,10 +194,12 @@ class NoticeActs(Closable):
         return self._on_record(MatchEvent(match, acted))
 
     def _on_record(self, event: MatchEvent) -> MatchEvent:
-        """Write the line of a known, moved or held file; a reported one is in the notice's steps.
+        """Write the audit line of a known, moved or held file; return the event.
+
+        The history of the notice has the file that is only reported.
 
         Raises:
-            StateError: it cannot be written; the next round acts again.
+            StateError: the line cannot be written; the next round acts again.
         """
         is_known = event.match.category != NOTICED
         if is_known or event.acted.action != "reported" or event.acted.problem:
@@ -210,7 +213,7 @@ class NoticeActs(Closable):
         """The quarantine, behind the allow-list.
 
         Raises:
-            HashscanError: one of them cannot be used.
+            HashscanError: the quarantine or the allow-list cannot be used.
         """
         if self._actor is None:
             allow = open_allow(self._settings, self._state, self._say, nullcontext)
@@ -229,7 +232,7 @@ class NoticeActs(Closable):
             self._actor = Allowing(Dismissed(self._state.dismissed), actor)
         return self._actor
 
-    # Files that were moved before
+    # Files in quarantine
 
     def recover(self) -> None:
         """Finish or undo the moves that a killed process began.
@@ -244,7 +247,7 @@ class NoticeActs(Closable):
                     self._say(f"quarantine {recovered.record_id}: {recovered.message}")
 
     def moved(self, full_path: bytes, notice: str) -> Record | None:
-        """The record of a file that was quarantined from a path: that of ``notice``, or the latest.
+        """The record of the file moved from a path for ``notice``, else the latest such record.
 
         Raises:
             QuarantineError, LockedError: the quarantine cannot be read.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hashscan.state import State
 
 
-#: Kinds of messages.
+#: Kinds of ``Deadlines.messages``.
 OVERDUE, DUE_SOON = "overdue", "due soon"
 
 
@@ -27,13 +27,14 @@ class Deadlines:
     Attributes:
         open: number of open notices.
         items: number of their open items.
-        due_soon, overdue: numbers of such notices.
+        due_soon: number of open notices that are due soon.
+        overdue: number of overdue notices.
         next_deadline: the earliest deadline, in seconds since the epoch; ``None``: no notice is
             open.
         messages: kind (``OVERDUE``, ``DUE_SOON``) and text, for each kind that has notices.
-        ahead: number of open notices with an arrival in the future: a clock was wrong.
+        ahead: number of open notices whose time of arrival is in the future, after a wrong clock.
         unread: number of kept inputs that were not understood.
-        unapproved: a sentence about notices whose files move only after an approval, if there are
+        unapproved: a sentence about notices whose files move only after an approval; "" without
             such notices.
     """
 
@@ -49,7 +50,9 @@ class Deadlines:
 
 
 def deadlines_of(state: State, soon: float, now: float) -> Deadlines | None:
-    """The open notices at ``now``; ``None``: no input ever arrived. ``soon`` in seconds.
+    """Figures of the open notices at ``now``; ``None``: no input ever arrived.
+
+    ``soon``: a notice with at most this many seconds left is due soon.
 
     Raises:
         StateError: the file of notices cannot be read.

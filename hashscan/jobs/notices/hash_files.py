@@ -1,4 +1,4 @@
-"""Checks and hashes files that notices name: by descriptor, from the root of the volume."""
+"""Checks and hashes the files that notices name, by descriptor from a volume's root."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 _OWN = (
     "it belongs to hashscan itself; if the notice is right, move it by hand, else close the notice"
 )
-#: Most files of a directory that a notice names.
+#: The most files that are listed in a directory that a notice names.
 MOST_LISTED = 1000
 
 
@@ -51,7 +51,7 @@ class NamedSpot(NamedTuple):
 
     @property
     def full(self) -> bytes:
-        """The absolute path."""
+        """The absolute path of the place."""
         return join(self.volume, self.path)
 
 
@@ -60,7 +60,7 @@ class NamedFilePresence(StrEnum):
 
     THERE = "there"
     AWAY = "away"
-    UNKNOWN = "unknown"  #: its volume does not answer, or another file system is mounted there
+    UNKNOWN = "unknown"  #: the volume does not answer, or another file system is mounted
 
 
 class Peeked(NamedTuple):
@@ -68,8 +68,8 @@ class Peeked(NamedTuple):
 
     Attributes:
         presence: whether the file is in its place.
-        status: of the file, if it is there.
-        anchor: see ``notices.notice.ItemFile``; "" unless the file is there.
+        status: status of the file, if the file is in its place.
+        anchor: see ``notices.notice.ItemFile``; "" unless the file is in its place.
         why: why the presence is unknown.
     """
 
@@ -89,7 +89,7 @@ class NoticeFiles:
         was_mounted: Callable[[bytes], bool],
         probe: Callable[[list[str]], list[Seen]],
     ) -> None:
-        """Check whether the configured volumes are there.
+        """Check which configured volumes are there.
 
         ``was_mounted``: whether a volume's root was a mount point at its last scan.
         ``probe``: checks whether directories are there, each within a bounded time.
@@ -110,9 +110,9 @@ class NoticeFiles:
         self._roots = Roots(self.volumes)
 
     def spot(self, full: bytes, root: bytes | None = None) -> NamedSpot | None:
-        """The place of an absolute path: below the volume that holds it, else below ``root``.
+        """The place of an absolute path: below the volume that contains it, else below ``root``.
 
-        ``None``: the path is below neither, or is no path of a file.
+        ``None``: the path is below no volume and not below ``root``, or is no path of a file.
         """
         for given, resolved in self._given.items():
             if given != resolved and full.startswith(given + b"/"):
@@ -133,13 +133,13 @@ class NoticeFiles:
         return NamedSpot(file.volume, file.path)
 
     def unreachable(self, volume: bytes) -> str:
-        """Why the files of a volume cannot be checked now; "": they can."""
+        """Why the files of a volume cannot be checked now; "" if they can be checked."""
         if volume not in self._seen:
             (self._seen[volume],) = self._probe([os.fsdecode(volume)])
         seen = self._seen[volume]
         if seen.error is not None:
             return f"{shown(volume)}: {seen.error}"
-        # Even if its mount point is not empty: only a scan accepts the files there as the volume's.
+        # An unmounted volume may have files at its mount point. Only a scan accepts them.
         if not seen.mounted and self._was_mounted(volume):
             return f"{shown(volume)}: its file system is not mounted"
         return ""
@@ -147,7 +147,7 @@ class NoticeFiles:
     def peek(self, spot: NamedSpot, anchor: str = "", *, directory: bool = False) -> Peeked:
         """Check whether a regular file, or with ``directory`` also a directory, is in its place.
 
-        ``anchor``: that of the stored file; "": the file was never seen.
+        ``anchor``: the anchor of the stored file; "": hashscan never saw the file.
         """
         why = self.unreachable(spot.volume)
         if why:
@@ -172,8 +172,8 @@ class NoticeFiles:
             except OSError as error:
                 if error.errno not in _NOT_THERE:
                     raise
-            # The deepest directory that is there: a file system that is missing, or mounted over
-            # it, shows in its identity; a bind mount of the same one in the mount's root.
+            # Identify the deepest directory that exists: a missing or covering file system changes
+            # the file system's id, a bind mount of the same file system changes the mount's root.
             here = f"{identity_of(root).inode} {os.fstatvfs(fd).f_fsid:x} {self._mounted(fd)}"
         finally:
             os.close(fd)
@@ -191,7 +191,7 @@ class NoticeFiles:
         return Peeked(NamedFilePresence.AWAY)
 
     def _mounted(self, fd: int) -> str:
-        """The directory of a file system that is mounted where ``fd`` is; "" without /proc."""
+        """The root, within its file system, of the mount that has ``fd``; "" without /proc."""
         try:
             number = mount_of(fd)
             if number not in self._mounts:
@@ -201,11 +201,11 @@ class NoticeFiles:
         return shown(self._mounts.get(number, b""))
 
     def hash(self, spot: NamedSpot) -> Candidate | NotHashed:
-        """Hash a file with all algorithms; the candidate has no hits yet."""
+        """Hash a file with all algorithms, and return a candidate without hits."""
         why = self.unreachable(spot.volume)
         if why:
             return NotHashed(Problem.NOT_THERE, why)
-        # What stands in the way of this check, stands in the way of the hashing, too.
+        # If this check fails, the hashing fails for the same reason, and reports it.
         with suppress(OSError, ValueError), closing(open_root(spot.volume)) as root:
             if self._is_own(root, spot.path):
                 return NotHashed(Problem.OTHER, _OWN)
@@ -226,7 +226,7 @@ class NoticeFiles:
     def _is_own(self, root: int, path: bytes) -> bool:
         """Whether a file belongs to hashscan, or is in a directory of hashscan's.
 
-        Only root can move these directories, so they need not be held open.
+        Only root can move these directories, so no descriptor needs to hold them open.
         """
         *above, name = components(path)
         fd = os.dup(root)
@@ -248,10 +248,10 @@ class NoticeFiles:
             os.close(fd)
 
     def files_in(self, spot: NamedSpot) -> list[NamedSpot]:
-        """The regular files of a directory, without subdirectories; the first ``MOST_LISTED``.
+        """Up to ``MOST_LISTED`` regular files of a directory, without its subdirectories.
 
         Raises:
-            OSError: it cannot be listed.
+            OSError: the directory cannot be listed.
         """
         found: list[NamedSpot] = []
         with (
@@ -267,7 +267,7 @@ class NoticeFiles:
 
 
 def _own(settings: Settings) -> frozenset[Identity]:
-    """The state directory, the quarantine, the configuration, and files that hashscan believes."""
+    """Identities of the state directory, the quarantine, and files that hashscan trusts."""
     found = set()
     for path in (settings.state, settings.quarantine_directory, *believed_files(settings)):
         with suppress(OSError, ValueError):
@@ -276,7 +276,7 @@ def _own(settings: Settings) -> frozenset[Identity]:
 
 
 def stamps_of(peeked: Iterable[Peeked]) -> tuple[tuple[int, ...], ...]:
-    """Identities and stamps of files, which show changes; () for a file that is not there."""
+    """Identities and stamps of files, to detect changes; () for a missing file."""
     return tuple(
         () if one.status is None else (*identity_in(one.status), *stamp_of(one.status))
         for one in peeked

@@ -1,4 +1,4 @@
-"""Works on open items of notices: finds their files, judges them, moves them, settles items."""
+"""Works on the open items of notices: finds files, judges and moves them, settles items."""
 
 from __future__ import annotations
 
@@ -29,23 +29,24 @@ if TYPE_CHECKING:
     from hashscan.notices.notice import Item, Notice
     from hashscan.notices.store import NoticeStore
 
-#: Seconds after which a round begins with no further item.
+#: After this many seconds a round begins no further item.
 MOST_SECONDS = 20.0
-#: Copies of each item that a round works on at least, and seconds after which it leaves the other
+#: A round works on at least so many copies of each item. After so many seconds it leaves the other
 #: copies to the next round.
 COPIES_AT_ONCE, COPIES_SECONDS = 50, 20.0
 #: Seconds between two searches of the catalog for content that is back.
 SEARCH_AFTER = 3600.0
-#: Most files of one search of the catalog, and most digests of settled items in it.
+#: The most files that one search of the catalog finds, and the most digests of settled items that
+#: it searches for.
 MOST_FOUND = 10_000
 MOST_DIGESTS = 50_000
 #: Seconds until a file that could not be judged or moved is tried again. The wait doubles each
-#: time, up to ``notice_memory.LONGEST_RETRY``.
+#: time, up to ``round_result.LONGEST_RETRY``.
 RETRY_AFTER = 60.0
 
 
 class _Move(NamedTuple):
-    """A judged file; ``is_named``: the item names it, by its URL or path."""
+    """A judged file; ``is_named``: the item names the file, by its URL or path."""
 
     item: Item
     file: ItemFile
@@ -55,7 +56,7 @@ class _Move(NamedTuple):
 
 
 class OpenItems:
-    """Works on open items of one round, until they are settled or wait."""
+    """Works on the open items of one round, until each is settled or waits."""
 
     def __init__(
         self,
@@ -69,7 +70,7 @@ class OpenItems:
         known: KnownSet | None,
         returns: Returns,
     ) -> None:
-        """Begin a round; the arguments are valid for it only."""
+        """Begin a round; the arguments are valid for this round only."""
         self._returns = returns
         self._store = store
         self._files = files
@@ -84,9 +85,9 @@ class OpenItems:
         self._copies_until = 0.0
         #: Uids of the owners of named files, by item.
         self._owners: dict[int, set[int]] = {}
-        #: Judged files that are to be acted on.
+        #: Judged files on which ``_move_all`` acts.
         self._moves: list[_Move] = []
-        #: Digests that the catalog is searched for, by item.
+        #: Digests to search for in the catalog, by item.
         self._wanted: dict[int, set[Digest]] = {}
 
     @property
@@ -94,7 +95,7 @@ class OpenItems:
         return self._result.memory
 
     def run(self, items: Iterable[Item], begins: Callable[[int], None]) -> None:
-        """Work on open items. ``begins`` is called before each."""
+        """Work on open items. ``begins`` is called with the number of an item before its work."""
         until = time.monotonic() + MOST_SECONDS
         begun: list[tuple[Item, WantedFile]] = []
         for item in items:
@@ -109,7 +110,7 @@ class OpenItems:
             else:
                 if wanted is not None:
                     begun.append((item, wanted))
-        # Not before: several items may name one file, and each must find it in its place.
+        # Move files only now: several items may name one file, and each must find it in its place.
         self._move_all()
         found = self._search()
         self._copies_until = time.monotonic() + COPIES_SECONDS
@@ -132,7 +133,7 @@ class OpenItems:
             what = shown(item.parsed.value)
             self._result.lines.append(("warning", f"notice {item.notice}: {what}: {shown(why)}"))
 
-    # The first half: until the named files are judged
+    # The first half: find and judge the named files
 
     def _begin(self, item: Item) -> WantedFile | None:
         """Find and judge the named files; ``None``: the item is unchanged since the last round."""
@@ -165,7 +166,7 @@ class OpenItems:
         if done is None or done.known != self._known:
             return False
         if done.unproven != self._notice(item).unproven:
-            return False  # an administrator approved it
+            return False  # an administrator approved the notice
         if done.again is not None and not is_waiting(done.again, self._clock(), LONGEST_RETRY):
             return False
         peeked = [
@@ -185,8 +186,8 @@ class OpenItems:
     ) -> set[Digest]:
         """Hash files of an item, and check their digests; return the digests.
 
-        ``_move_all`` acts on the files later. ``content``: if given, files without one of these
-        digests are left out.
+        ``_move_all`` acts on the files later. ``content``: if given, only files with one of these
+        digests count.
         """
         before = {self._files.spot_of(one): one for one in files}
         judged: list[tuple[ItemFile, Candidate, Verdict]] = []
@@ -264,7 +265,7 @@ class OpenItems:
     ) -> None:
         spot = self._files.spot_of(file)
         if self._files.peek(spot, file.anchor).presence is NamedFilePresence.AWAY:
-            return  # another item, or the watch, has moved it; ``_settle`` finds that out
+            return  # another item or the watch moved the file; ``_settle`` finds that out
         if self._store.item(item.number).state is not ItemState.LOCATED:
             return  # an administrator closed the notice meanwhile
         given = set(item.parsed.digests)
@@ -320,7 +321,7 @@ class OpenItems:
             self._result.lines.append(("warning", text))
 
     def _owns_named(self, item: Item, candidate: Candidate) -> bool:
-        """Whether a file belongs to the user who owns, or owned, the file that the item names."""
+        """Whether a file and a file that the item names have the same owner."""
         owners = self._owners.setdefault(item.number, set())
         if candidate.uid not in owners:
             named = [one for one in self._store.files(item.number) if one.role is Role.NAMED]
@@ -328,12 +329,12 @@ class OpenItems:
             owners |= self._acts.owners(moved)
         return candidate.uid in owners
 
-    # Between the halves: the catalog
+    # Between the halves: search the catalog
 
     def _search(self) -> dict[int, list[FoundFile]]:
-        """Search the catalog once, for the digests of open items and, each hour, of settled items.
+        """Search the catalog for the digests of open items and, each hour, of settled items.
 
-        Returns the files of open items. Settled items whose content is found are received again.
+        Returns the files of open items. Settled items whose content is found are reopened.
         """
         now = self._clock()
         due = not 0 <= now - self._memory.searched < SEARCH_AFTER
@@ -343,7 +344,7 @@ class OpenItems:
         settled: dict[int, set[Digest]] = {}
         for number, digest in self._store.settled_digests(MOST_DIGESTS):
             settled.setdefault(number, set()).add(digest)
-        # Every empty file has these digests, and a customer may empty the named file.
+        # A customer may empty the named file; then each empty file would be a copy.
         for digests in (*wanted.values(), *settled.values()):
             digests.difference_update(EMPTY_DIGESTS)
         everything = set().union(*wanted.values(), *settled.values())
@@ -357,7 +358,7 @@ class OpenItems:
             self._returns.by_content(number, digests, _files_with(by_digest, digests))
         return {number: _files_with(by_digest, digests) for number, digests in wanted.items()}
 
-    # The second half: copies, and the end
+    # The second half: act on copies and settle the items
 
     def _end(self, item: Item, wanted: WantedFile, found: list[FoundFile]) -> None:
         files = self._store.files(item.number)
@@ -376,7 +377,8 @@ class OpenItems:
         digests = self._wanted.get(item.number, set())
         for begin in range(0, len(copies), COPIES_AT_ONCE):
             if begin and time.monotonic() > self._copies_until:
-                # Notices that arrive meanwhile wait for the end of the round.
+                # New notices wait for the end of the round, so continue with the copies in the next
+                # one.
                 self._memory.copies[item.number] = role, copies[begin - 1]
                 self._memory.done.pop(item.number, None)
                 self._result.more = True
@@ -412,8 +414,8 @@ class OpenItems:
                 self._wait(item, one.why)
         if named and all(one.presence is NamedFilePresence.AWAY for one in peeked):
             again = self._places.find(item, parts=False)
-            # E.g. a link out of the document root has the name. An index file that is away leaves
-            # the directory of the site.
+            # E.g. a link out of the document root has replaced the file. A site whose index file is
+            # away is no reason to wait.
             if again.waits and not again.whole_site:
                 self._wait(item, again.why)
                 self._keep(item, stamps_of(peeked))
@@ -423,12 +425,12 @@ class OpenItems:
             ):
                 self._settled(item, ItemState.REMOVED, self._how(item))
                 return
-            # Another file is in the place now.
+            # Another file is in the place now: the next round judges it.
             self._memory.done.pop(item.number, None)
             self._result.more = True
             return
         if item.number not in self._failed:
-            # The reason for waiting is over, except for a directory: an administrator decides.
+            # The item waits no longer, except for a directory: an administrator decides on it.
             why = next((one.message for one in named if not one.digests), "")
             self._store.note_item(item.number, why, now=now)
         self._keep(item, stamps_of(peeked))
@@ -445,7 +447,7 @@ class OpenItems:
         self._settled(item, state, reason, removed)
 
     def _how(self, item: Item) -> str:
-        """The reason for the state ``removed``; "": hashscan moved all named files."""
+        """The reason for the state ``removed``; "" if hashscan moved all named files."""
         named = [one for one in self._store.files(item.number) if one.role is Role.NAMED]
         moved = sum(one.quarantine_id is not None for one in named)
         if moved == len(named):
@@ -453,7 +455,7 @@ class OpenItems:
         return f"{counted(len(named) - moved, 'file')} removed by somebody else"
 
     def _away(self, item: Item, file: ItemFile, now: float) -> ItemFile:
-        """A file that is away, with the id of its record in the quarantine, if it has one."""
+        """``file`` marked as away, with the id of its record in the quarantine, if any."""
         if file.quarantine_id is not None:
             return replace(file, away=now)
         record = self._acts.moved(self._files.spot_of(file).full, item.notice)
@@ -462,7 +464,7 @@ class OpenItems:
         return replace(file, away=now, action="quarantined", quarantine_id=record.id, message="")
 
     def _keep(self, item: Item, stamps: tuple[tuple[int, ...], ...]) -> None:
-        """Remember the state in which this round leaves a located item."""
+        """Remember the state of a located item at the end of this round."""
         before = self._memory.done.get(item.number)
         again, wait = None, RETRY_AFTER
         if item.number in self._failed:

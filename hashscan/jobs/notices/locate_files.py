@@ -1,4 +1,4 @@
-"""Finds the files that an item names, or the reason why there are none."""
+"""Finds the files that an item names, or the reason why no file fits."""
 
 from __future__ import annotations
 
@@ -32,17 +32,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class WantedFile:
-    """Files that an item names, or why there are none.
+    """Files that an item names, or the reason why no file fits.
 
     Attributes:
         spots: places of named files.
         parts: places of files that a named page shows, or that are in a named directory.
         directory: place of the named directory, which is in ``spots``, too.
-        kind: the reason why there is no file, in one word for reports; "": there is a file.
-        why: the same reason, or what to do about a directory, in a sentence.
-        waits: it cannot be decided now whether there is a file.
-        whole_site: it waits because the URL is that of a site without an index file.
-        maybe: places at which the file would be, or was.
+        kind: the reason why no file fits, in one word for reports; "": a file fits, or the item
+            waits.
+        why: a sentence with the reason why no file fits or the item waits, or on a directory.
+        waits: hashscan cannot decide now whether a file fits.
+        whole_site: the item waits because the URL names a whole site without an index file.
+        maybe: places at which the file may be or may have been.
     """
 
     spots: tuple[NamedSpot, ...] = ()
@@ -56,7 +57,7 @@ class WantedFile:
 
 
 class LocatedFiles:
-    """Finds files by URL and path. Files by digest are found in the catalog, elsewhere."""
+    """Finds files by URL and path; ``items`` finds files by digest."""
 
     def __init__(
         self,
@@ -98,7 +99,7 @@ class LocatedFiles:
         root = location.root or None
         if location.kind in {LocationKind.FILE, LocationKind.DIRECTORY}:
             spot = self._files.spot(location.full, root)
-            if spot is None:  # the document root
+            if spot is None:  # the document root itself
                 why = f"{shown(location.full)}: the notice names the whole site; decide what to"
                 return WantedFile(why=f"{why} remove", waits=True, whole_site=True)
             if location.kind is LocationKind.DIRECTORY:
@@ -124,7 +125,7 @@ class LocatedFiles:
         return tuple(one for one in found if one is not None)
 
     def _would_be(self, url: str, location: Location) -> tuple[NamedSpot, ...]:
-        """The place of a URL's file if the site is a plain directory."""
+        """The place of a URL's file if the server maps URLs to files without rules."""
         if not location.root:
             return ()
         try:
@@ -164,7 +165,7 @@ class LocatedFiles:
         return WantedFile(kind="no-file", why=f"there is no file {shown(full)}", maybe=(spot,))
 
     def _by_digest(self, item: Item) -> WantedFile:
-        """The reason why no file has the digest of an item, if the catalog has none."""
+        """The reason why no file fits an item, if the catalog has no file with its digest."""
         if self._scans is None:
             found = None if self._finder is None else overview(self._state.catalog)
             self._scans = {} if found is None else found.by_volume
@@ -198,8 +199,8 @@ class LocatedFiles:
     def why_away(self, item: Item, wanted: WantedFile) -> tuple[ItemState, str, float | None]:
         """The state of a received item without files, the reason, and the time of the removal.
 
-        If an item was removed, and is received again although its file is not back, it is removed
-        since that first removal. Other items are gone if a file was here before, else not here.
+        A removed item that was reopened although its file did not come back keeps the time of its
+        removal. Another item is gone if a file was here before, else not here.
 
         Raises:
             HashscanError: the quarantine or the catalog cannot be read.
@@ -217,7 +218,7 @@ class LocatedFiles:
             return ItemState.GONE, f"removed before, {local_time(before.removed)} ({before.notice})"
         named = self._store.files(item.number)
         spots = [*wanted.maybe, *(self._files.spot_of(one) for one in named)]
-        # E.g. a script that answers under the URL is a file that the catalog has.
+        # A file that is there is not away, e.g. a script that answers for the URL.
         spots = [
             one for one in spots if self._files.peek(one).presence is not NamedFilePresence.THERE
         ]

@@ -1,4 +1,4 @@
-"""Checks the Maildir, and the senders whose notices may move files."""
+"""Checks the Maildir, and reads the senders whose mails may move files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def maildir_fault(settings: Settings) -> tuple[str, str] | None:
     """The fault of the configured Maildir, and its fix; ``None``: no fault, or no Maildir.
 
-    A process of its own opens it first, because its file server may never answer.
+    A child process opens the Maildir first, because its file server may never answer.
     """
     path = settings.notices.maildir
     if path is None:
@@ -42,7 +42,7 @@ def senders_of(settings: Settings) -> Senders:
 
 
 def authority_of_mails(settings: Settings) -> tuple[str, str]:
-    """The effect of mails in the Maildir on files, and advice if a stranger can misuse it."""
+    """The effect of the Maildir's mails on files, and advice if strangers can misuse it."""
     notices = settings.notices
     if notices.action != "quarantine":
         return "a mail moves no file that no list knows (notices.action)", ""

@@ -1,14 +1,15 @@
-"""One round over the items of notices: find their files, act on them, settle them.
+"""One round over the items of notices: find files, act on them, settle items.
 
-An open item goes through these steps. The result of each is on the disk before the next one begins:
+An open item goes through these steps. The result of a step is on the disk before the next step
+begins:
 
     find its files -> hash and judge -> "located" -> move -> find copies by digest -> "removed"
 
-After a kill at any instant the next round goes on: the quarantine's record says whether a file was
-moved, and a file counts as away only after a check of its place.
+After a kill at any instant the next round continues: the quarantine's record says whether a file
+was moved, and a file counts as away only after a check of its place.
 
 A round also checks some removed and gone items again. If a file is back at the URL or the path, or
-if the catalog has the content elsewhere, the item is received again.
+if the catalog has the content elsewhere, the item is reopened.
 """
 
 from __future__ import annotations
@@ -43,12 +44,13 @@ if TYPE_CHECKING:
     from hashscan.jobs.volume_presence import Seen
     from hashscan.state import State
 
-#: Most open items of one round, and most settled items in each state.
+#: The most open items of one round, and the most settled items in each state.
 MOST_OPEN = 2000
 MOST_SETTLED = 500
-#: Most rounds of one command; the daemon does the rest.
+#: The most rounds of one command; the daemon works on the other items.
 _MOST_ROUNDS = 1000
-#: Seconds for which another process that works on notices is waited for, and between two tries.
+#: A round waits so many seconds for another process that works on notices. It tries the lock again
+#: after ``_LOOK`` seconds.
 TURN = 30.0
 _LOOK = 0.1
 _RETURNING = (ItemState.REMOVED, ItemState.GONE)
@@ -72,14 +74,14 @@ def run_round(
     Args:
         settings: the configuration.
         state: the state directory.
-        known: the known set; ``None``: there is none that can be asked.
-        memory: from the last round.
-        why_unknown: why there is no known set.
-        absent: roots of volumes that do not answer; moves that began there are not finished.
-        begins: called with the number of each item before its work begins.
-        sites: from the last round; configurations that changed are read again.
+        known: the known set; ``None``: no known set can be used.
+        memory: the memory from the last round.
+        why_unknown: why no known set can be used.
+        absent: roots of volumes that do not answer; moves that began there are left unfinished.
+        begins: called with the number of an item before the work on the item begins.
+        sites: the sites from the last round; changed configurations are read again.
         probe: checks whether volumes are there.
-        clock: gives the time in seconds since the epoch.
+        clock: returns the time in seconds since the epoch.
 
     Raises:
         HashscanError: the notices, the catalog or the configuration cannot be used.
@@ -147,9 +149,10 @@ def run_round(
 
 
 def _take_turn(state: State, stack: ExitStack) -> None:
-    """Wait until no other process works on notices; but not long, as that process may hang.
+    """Wait until no other process works on notices, at most ``TURN`` seconds.
 
-    Two rounds at the same time are only wasteful: the quarantine has its own lock.
+    The other process may hang. Two rounds at the same time do no harm, because the quarantine has
+    its own lock.
     """
     until = time.monotonic() + TURN
     while True:
@@ -164,12 +167,12 @@ def _take_turn(state: State, stack: ExitStack) -> None:
 
 
 def run_now(settings: Settings, state: State, say: Callable[[str], None]) -> bool:
-    """Do rounds until none is needed; return False if a daemon works with the state: it does them.
+    """Do rounds while items need work; return False if a running daemon does the rounds.
 
-    A scan may run at the same time. ``say`` gets matches and lines for the log.
+    A scan may run at the same time. ``say`` is called with matches and lines for the log.
 
     Raises:
-        HashscanError: as ``run_round``; the notices are stored, and a later round works on them.
+        HashscanError: as in ``run_round``; the notices are stored, and a later round works on them.
     """
     if daemon_of(state) is not None:
         return False

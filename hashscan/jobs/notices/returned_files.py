@@ -1,4 +1,4 @@
-"""Has settled items received again if a file is back in its place, or its content elsewhere."""
+"""Reopens settled items if a file is back in its place, or its content is elsewhere."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from hashscan.notices.notice import Item
     from hashscan.notices.store import NoticeStore
 
-#: Seconds after which no further item of a state is checked.
+#: After this many seconds a round checks no further item of a state.
 _SECONDS = 3.0
 
 
 class Returns:
-    """Checks settled items of one round."""
+    """Checks the settled items of one round."""
 
     def __init__(
         self,
@@ -45,9 +45,9 @@ class Returns:
         self._clock = clock
 
     def by_place(self, items: Iterable[Item], begins: Callable[[int], None]) -> int | None:
-        """Have items received again if a file is back in its place.
+        """Reopen items if a file is back in its place.
 
-        Returns the number of the last item that was checked; ``None``: all were checked.
+        Returns the number of the last checked item; ``None``: all items were checked.
         """
         until = time.monotonic() + _SECONDS
         last = 0
@@ -80,7 +80,7 @@ class Returns:
                 hashed.digests.each()
             ):
                 return spot
-        # Without its index file, a URL leads to the directory.
+        # The URL of a removed index file leads to its directory, which is no returned file.
         was_directory = any(not one.digests for one in files)
         for spot in spots:
             if self._files.peek(spot, directory=was_directory).presence is NamedFilePresence.THERE:
@@ -97,9 +97,9 @@ class Returns:
             )
 
     def by_content(self, number: int, digests: set[Digest], found: Iterable[FoundFile]) -> None:
-        """Have an item received again if one of the catalog's files has one of ``digests``.
+        """Reopen an item if a file that the catalog found has one of ``digests``.
 
-        A copy that stayed in its place all the time is not back.
+        A copy that never left its place does not reopen the item.
         """
         there = {self._files.spot_of(one) for one in self._store.files(number) if one.away is None}
         for row in found:

@@ -1,4 +1,4 @@
-"""The result of a round over the items of notices, and what it leaves to the next round."""
+"""The result of a round over the items of notices, and values for the next round."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ if TYPE_CHECKING:
     from hashscan.notices.notice import ItemState, Role
 
 
-#: Longest wait in seconds until an item that failed, or stood still, is tried again.
+#: The longest wait in seconds before a round works again on an item that failed, and on an item
+#: that is left out because its volume or the service did not answer.
 LONGEST_RETRY, LEFT_OUT = 900.0, 3600.0
 
 
 def is_waiting(until: float, now: float, longest: float) -> bool:
-    """Whether ``until`` is still ahead.
+    """Whether the time ``until`` is still in the future.
 
-    A wait of more than ``longest`` seconds is over: the clock was set back meanwhile.
+    A time more than ``longest`` seconds ahead does not count: the clock was set back meanwhile.
     """
     return 0 < until - now <= longest
 
 
 class Done(NamedTuple):
-    """A located item as the last round left it.
+    """The state of a located item at the end of the last round.
 
     Attributes:
-        stamps: of its named files.
-        known: name of the known set that judged them.
+        stamps: stamps of the item's named files.
+        known: name of the known set that judged the files.
         unproven: ``Notice.unproven`` at that time.
-        again: time of the next try after a failure; ``None``: nothing failed.
+        again: time of the next try after a failure; ``None``: no failure.
         wait: seconds until the next try after a further failure.
     """
 
@@ -43,17 +44,17 @@ class Done(NamedTuple):
 
 @dataclass(slots=True)
 class Memory:
-    """Values for the next round. They may be lost with the process.
+    """Values for the next round, which may be lost with the process.
 
     Attributes:
         done: located items, by their numbers.
         after: number of the last open item of the last round; 0: begin with the first item.
         settled_after: number of the last settled item, by state.
-        searched: time of the last search of the catalog for content that is back.
-        recovered: moves that a killed process began are finished or undone.
-        left_out: for each item that is left out, the time until then.
-        copies: for each item with copies for the next round, their role, and the last copy that
-            this round worked on.
+        searched: time of the last search of the catalog for content that came back.
+        recovered: whether the moves that a killed process began are finished or undone.
+        left_out: for each item that is left out, the time at which a round tries it again.
+        copies: for each item with unfinished copies, the role of the copies, and the last finished
+            copy.
     """
 
     done: dict[int, Done] = field(default_factory=dict)
@@ -70,11 +71,11 @@ class Round:
     """The result of a round.
 
     Attributes:
-        memory: for the next round.
+        memory: values for the next round.
         events: matches, and files that were moved or held because of a notice.
         lines: level and text for the log.
         more: the next round should begin immediately.
-        open: there are open items.
+        open: whether open items exist.
     """
 
     memory: Memory

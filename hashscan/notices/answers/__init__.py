@@ -1,1 +1,1 @@
-"""Answers to notices: receipt, decision, and the statement for the customer."""
+"""Makes and sends answers to notices: receipt, decision, and the customer's statement."""

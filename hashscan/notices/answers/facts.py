@@ -32,9 +32,10 @@ class Moved:
         item: number of the item.
         owner: name of the file's owner; without a name, the uid.
         path: absolute path before the move.
-        when: time of the move, in seconds since the epoch.
-        category: of the list that knows its content; ``None``: no list does.
-        is_named: the notice names it; false for a copy of a named file and for a part of a page.
+        when: time of the move in seconds since the epoch.
+        category: category of the list that has the file's digest; ``None``: no list has it.
+        is_named: the notice names the file; false for a copy of a named file and for a part of a
+            page.
     """
 
     item: int
@@ -51,7 +52,7 @@ def moment(seconds: float) -> str:
 
 
 def safe(value: Any) -> Any:
-    """``value`` with each text in it as one printable line; other types are unchanged."""
+    """``value`` with each text in it made one printable line; other types are unchanged."""
     if isinstance(value, str):
         return shown(value)
     if isinstance(value, dict):
@@ -70,8 +71,9 @@ def facts_of(
 ) -> dict[str, Any]:
     """The values that a template may use; see docs/notices.md.
 
-    ``moved``: the files of one customer, for a statement of reasons. Then no value names the sender
-    of the notice, or what the notice names of other customers, whatever template is in use.
+    ``moved``: the files of one customer, for a statement of reasons. In a statement no value names
+    the sender of the notice, or files and URLs of other customers, because any template may be in
+    use.
     """
     named = list(items)
     files = [] if moved is None else list(moved)
@@ -112,10 +114,10 @@ def _notice(notice: Notice) -> dict[str, object]:
 
 
 def _item(number: int, item: Item) -> dict[str, object]:
-    """An item. ``number``: in its notice, from 1.
+    """The values of an item. ``number``: its position in the notice, from 1.
 
-    Reasons may contain paths of customers. So an answer has only the kind of a reason, and what an
-    administrator wrote for it (``notice close --reason``).
+    Reasons may contain paths of customers. So an answer has only the kind of a reason, and the text
+    that an administrator wrote for the answer (``notice close --reason``).
     """
     when = item.since
     if item.state is ItemState.REMOVED and item.removed is not None:

@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from hashscan.notices.answers.templates import AnswerText
 
 _MESSAGE_ID = re.compile(r"<[!-;=?A-~]{1,200}@[!-;=?A-~]{1,200}>")
-#: Most ids in ``References``: the first and the last ones (RFC 5537, section 3.4.4).
+#: The most ids in ``References``. The first id and the last ids are kept (RFC 5537, section 3.4.4).
 _MOST_REFERENCES = 20
 
 
-#: Headers that hold message ids only.
+#: Headers that contain only message ids.
 _OF_IDS = frozenset({"in-reply-to", "references"})
 _LONGEST_LINE = 998  # RFC 5322, section 2.1.1
 
 
 class _Policy(EmailPolicy):
-    """Keeps message ids whole; the standard library encodes those of more than 76 characters."""
+    """Keeps message ids whole; the standard library encodes ids over 76 characters."""
 
     def fold(self, name: str, value: str) -> str:
-        """A header as lines; one id on each line of a header of ids."""
+        """A header as lines; a header of message ids has one id on each line."""
         if name.lower() in _OF_IDS:
             return f"{name}: {f'{self.linesep} '.join(value.split())}{self.linesep}"
         folded: str = super().fold(name, value)
@@ -47,14 +47,14 @@ class _Policy(EmailPolicy):
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """The mail that is answered: its Message-ID, and the mails that it refers to."""
+    """The answered mail: its Message-ID, and the ids of the mails that it refers to."""
 
     message_id: str = ""
     references: tuple[str, ...] = ()
 
 
 def thread_of(content: bytes) -> Thread:
-    """The thread of a notice's input; an empty one if it is no mail, or has no Message-ID."""
+    """The thread of a notice's input; empty if the input is no mail or has no Message-ID."""
     if not mail.is_mail(content):
         return Thread()
     try:
@@ -87,7 +87,7 @@ def message_of(
         recipient: a mail address that ``config.values.is_mail_address`` accepts.
         language: language of the text.
         now: time of the mail, in seconds since the epoch.
-        thread: thread of the mail that it answers.
+        thread: thread of the mail that the answer replies to.
     """
     message = EmailMessage(_Policy())
     local, _, domain = organisation.contact.rpartition("@")
@@ -104,10 +104,10 @@ def message_of(
     message.set_content(
         answer.body, charset="utf-8", cte="7bit" if is_plain else "quoted-printable"
     )
-    message["Content-Language"] = language  # set_content removes headers of the content
+    message["Content-Language"] = language  # set only now: set_content removes it
     return message
 
 
 def as_eml(message: EmailMessage) -> bytes:
-    """The mail as the bytes of a file, with CRLF at the end of lines."""
+    """The mail as the bytes of an ``.eml`` file, with CRLF at the end of lines."""
     return message.as_bytes(policy=_Policy(linesep="\r\n"))

@@ -14,7 +14,7 @@ from hashscan.text import human_age, one_line, said_by, shown
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: Seconds that the program may take.
+#: The program may take this many seconds.
 LONGEST = 60.0
 _SAID = 2000
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
@@ -24,8 +24,8 @@ _NOT_SENT = "the answer is not marked as sent"
 def send(words: Sequence[str], content: bytes, seconds: float = LONGEST) -> None:
     """Run a program with a mail on its standard input, and wait until it ends.
 
-    Its output goes to memory, not to a pipe, so that a process that it leaves behind, e.g. for its
-    queue, does not block the caller.
+    The output of the program goes to memory, not to a pipe. So a process that the program leaves
+    behind, e.g. for its queue, does not block the caller.
 
     Args:
         words: the full path of the program, and its arguments; no shell reads them.
@@ -33,7 +33,7 @@ def send(words: Sequence[str], content: bytes, seconds: float = LONGEST) -> None
         seconds: time after which the program and the processes that it started are killed.
 
     Raises:
-        MachineError: it cannot be started, takes too long, or ends with an error.
+        MachineError: the program cannot be started, takes too long, or ends with an error.
     """
     name = shown(words[0])
     with (
@@ -66,7 +66,7 @@ def send(words: Sequence[str], content: bytes, seconds: float = LONGEST) -> None
             ) from None
         finally:
             if process.returncode is None:
-                with suppress(OSError):  # also the processes that it started
+                with suppress(OSError):  # also the program's own processes
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
         if code != 0:

@@ -1,4 +1,4 @@
-"""Makes answers from Jinja2 templates: built-in ones, or those in the administrator's directory.
+"""Makes answers from Jinja2 templates, built in or in the administrator's directory.
 
 A template begins with ``Subject: ...`` and an empty line; the text follows. Templates run in
 Jinja2's sandbox, without access to other files. An unknown name in a template is an error.
@@ -24,7 +24,7 @@ from hashscan.text import one_line, said_by, shown
 if TYPE_CHECKING:
     from types import TracebackType
 
-#: Most bytes of a template; most characters of an answer, and of its subject.
+#: The most bytes of a template, and the most characters of an answer and of its subject.
 LARGEST_TEMPLATE = 256 * 1024
 LARGEST_ANSWER = 64 * 1024 * 1024
 LONGEST_SUBJECT = 200
@@ -32,7 +32,7 @@ _SUBJECT = "Subject:"
 
 
 class TemplateSource(NamedTuple):
-    """The text of a template. ``path``: the administrator's file; ``None``: it is built in."""
+    """The text of a template. ``path``: the administrator's file; ``None``: built in."""
 
     name: str
     text: str
@@ -47,7 +47,7 @@ class AnswerText(NamedTuple):
 
 
 def source_of(directory: str | None, language: str, kind: str) -> TemplateSource:
-    """The template of an answer: the file in ``directory`` if it exists, else the built-in one.
+    """The template in ``directory`` if the file exists, else the built-in template.
 
     Raises:
         UsageError: the file cannot be read, or is no text.
@@ -93,7 +93,7 @@ def render(source: TemplateSource, facts: dict[str, Any]) -> AnswerText:
     """
     environment = ImmutableSandboxedEnvironment(
         undefined=StrictUndefined,
-        # It is plain text: HTML's escapes would change URLs. The facts hold no line ends.
+        # Escapes of HTML would change URLs in plain text. The facts contain no line ends.
         autoescape=False,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -120,7 +120,7 @@ def render(source: TemplateSource, facts: dict[str, Any]) -> AnswerText:
 
 
 def _line(source: TemplateSource, trace: TracebackType | None) -> int | None:
-    """The line of the template in which an error arose."""
+    """The line of the template that caused an error; ``None``: not known."""
     lines = [one.lineno for one in traceback.extract_tb(trace) if one.filename == source.name]
     return lines[-1] if lines else None
 

@@ -1,1 +1,1 @@
-"""The formats of notices, one file each; ``intake`` tries them in order."""
+"""The formats of notices, each in its own file; ``intake`` tries the formats in order."""

@@ -1,7 +1,8 @@
 """ARF (RFC 5965): a mail with a part ``message/feedback-report``.
 
-The part has ``Feedback-Type: abuse`` and a ``Reported-URI`` for each URL; also read: ``Source-IP``,
-``Arrival-Date`` or ``Received-Date``. A report about a mail has no URL, and is no notice.
+The part has ``Feedback-Type: abuse`` and a ``Reported-URI`` for each URL. The reader also reads
+``Source-IP``, ``Arrival-Date`` and ``Received-Date``. A report about a mail has no URL, and is no
+notice.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def read(source: NoticeInput) -> ParsedNotice:
     """The notice of an ARF mail.
 
     Raises:
-        NotThisFormatError: there is no feedback report, or it names no URL.
+        NotThisFormatError: the mail has no feedback report, or the report names no URL.
     """
     items: list[ParsedItem] = []
     seen = False
@@ -60,7 +61,7 @@ def _items(fields: dict[str, list[str]]) -> list[ParsedItem]:
 
 
 def _fields(text: str) -> dict[str, list[str]]:
-    """Fields by names in lower case; a line that begins with a space continues the one before."""
+    """Fields by names in lower case; a line that begins with a space continues its field."""
     found: dict[str, list[str]] = {}
     last: list[str] | None = None
     for line in text.split("\n"):

@@ -2,8 +2,8 @@
 
 Source: the templates of SCART's mails (``views/mailparts/en`` and ``nl``): ``url;IP;firstseen;
 lastseen;note``, ``url;IP;eerste keer;laatste keer;notitie``, ``url;note`` and, for the police,
-``url;reason;IP;firstseen;lastseen``. Not verified: the zone of the times, which have none. Dutch
-time is assumed.
+``url;reason;IP;firstseen;lastseen``. Not verified: the time zone. The times name no zone, so this
+module assumes Dutch time.
 """
 
 from __future__ import annotations
@@ -68,9 +68,9 @@ _DIGESTS = (Column.MD5, Column.SHA1, Column.SHA256)
 
 
 def headings(cells: Sequence[str]) -> tuple[Column, ...] | None:
-    """The columns of a row of headings; ``None``: it is no such row.
+    """The columns of a row of headings; ``None``: the row has no headings.
 
-    A row of headings names the URL, and either all of its headings are known, or at least two.
+    A row of headings names the URL. At least two headings are known, or all of them.
     """
     if not 1 <= len(cells) <= 50:
         return None
@@ -85,7 +85,7 @@ def headings(cells: Sequence[str]) -> tuple[Column, ...] | None:
 
 
 def item(columns: Sequence[Column], cells: Sequence[str]) -> ParsedItem | None:
-    """The item of a row; ``None``: the row has neither a URL nor a digest."""
+    """The item in a row; ``None``: the row has neither a URL nor a digest."""
     by = dict(zip(columns, (cell.strip().strip('"').strip() for cell in cells), strict=False))
     digests: list[Digest] = []
     for one in _DIGESTS:

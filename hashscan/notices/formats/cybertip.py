@@ -1,8 +1,9 @@
 """Reads mails of Cybertip.ca and Project Arachnid (Canadian Centre for Child Protection, C3P).
 
 The subject has ``[Report #123]``. The text has defanged URLs, and ``Path:`` or ``Image Path:``,
-``Referring page:``, ``IP:`` and ``SHA1:``. Not verified: whether ``Path`` is a URL or belongs to
-the URL before it (both are read), and whether the digest may be in Base32 (that is read, too).
+``Referring page:``, ``IP:`` and ``SHA1:``. Not verified: whether ``Path`` is a URL or a path on the
+host of the URL before it, and whether the digest may be in Base32. The reader accepts each of these
+forms.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def read(source: NoticeInput) -> ParsedNotice:
     """The notice of a mail of C3P.
 
     Raises:
-        NotThisFormatError: neither subject nor keys are C3P's, or it has neither URL nor digest.
+        NotThisFormatError: neither subject nor keys are C3P's, or the mail has no URL or digest.
     """
     subject = _SUBJECT.search(source.subject)
     if subject is None and not source.forced and not keyed.has_key(source, "image path"):

@@ -29,7 +29,7 @@ def read(source: NoticeInput) -> ParsedNotice:
     """The notice of a mail of FSM.
 
     Raises:
-        NotThisFormatError: it lacks the key of FSM, or has no URL.
+        NotThisFormatError: the mail lacks the key of FSM, or has no URL.
     """
     if not source.forced and not keyed.has_key(source, "hotline unique report number"):
         raise NotThisFormatError('has no line "Hotline unique report number:"')

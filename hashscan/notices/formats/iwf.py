@@ -29,7 +29,7 @@ def read(source: NoticeInput) -> ParsedNotice:
     """The notice of a mail of the IWF.
 
     Raises:
-        NotThisFormatError: it lacks keys of the IWF, or has no URL.
+        NotThisFormatError: the mail lacks keys of the IWF, or has no URL.
     """
     if not source.forced and not keyed.has_key(source, *_OWN):
         raise NotThisFormatError('has no line "IWF serial number:" or "Reason code:"')

@@ -1,7 +1,7 @@
 """Reads lines ``Key: value`` of any sender: ``URL:``, ``IP:``, ``MD5:``, ``SHA1:`` and so on.
 
-The keys are ``keyed.USUAL``. A URL with another key, or in a sentence, is a remark and no item. If
-more URLs are remarks than items, the text is no such notice.
+``keyed.USUAL`` has the keys. A URL with another key, or in a sentence, is a remark and no item. A
+text with more URLs in remarks than in items is no notice in this format.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def read(source: NoticeInput) -> ParsedNotice:
     """The notice of lines ``Key: value``.
 
     Raises:
-        NotThisFormatError: no key is one of a URL or a digest, or URLs would be missed.
+        NotThisFormatError: no key names a URL or a digest, or the reader would miss URLs.
     """
     keys = (key for key, role in keyed.USUAL.items() if role in (KeyRole.URL, KeyRole.DIGEST))
     found = keyed.read(source, keyed.USUAL) if keyed.has_key(source, *keys) else keyed.Found()

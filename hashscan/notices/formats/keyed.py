@@ -1,7 +1,7 @@
-"""Reads lines ``Key: value``, as most hotlines write them, into records.
+"""Reads lines ``Key: value``, which most hotlines write, into records.
 
-A new record begins when a key comes again. A key without a value may have a block of URLs below it.
-Lines without a key are prose; a URL that is alone on a line is an item if the format says so.
+A new record begins at a key that the record already has. A key without a value may have a block of
+URLs below it. Lines without a key are prose. In some formats a URL alone on a line is an item.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class KeyRole(StrEnum):
     """The meaning of a key's value."""
 
     URL = "url"
-    MORE_URLS = "more-urls"  #: further URLs of the same report
-    PAGE = "page"  #: URL of a page that shows the content, or links to it
-    PATH = "path"  #: path of a URL; the record has the host
+    MORE_URLS = "more-urls"  #: more URLs of the same report
+    PAGE = "page"  #: URL of a page that shows the content or has a link to it
+    PATH = "path"  #: path of a URL whose host is in the same record
     IP = "ip"
     TIME = "time"
     CLASS = "class"
@@ -73,7 +73,7 @@ USUAL: dict[str, KeyRole] = {
 
 
 class Pair(NamedTuple):
-    """A line: its number, its key in lower case, or "" without a key, and its value."""
+    """A line: its number, its key in lower case ("" without a key), and its value."""
 
     line: int
     key: str
@@ -101,7 +101,7 @@ def pairs(text: str) -> Iterator[Pair]:
 
 @dataclass(slots=True)
 class KeyedRecord:
-    """One report: its values by role, all of its URLs, and its digests by algorithm."""
+    """A report: its values by role, all of its URLs, and its digests by algorithm."""
 
     values: dict[KeyRole, str] = field(default_factory=dict)
     urls: list[str] = field(default_factory=list)
@@ -113,7 +113,7 @@ class Found:
     """The records of a text.
 
     Attributes:
-        keys: the known keys in the text.
+        keys: the known keys that are in the text.
         missed: number of lines with a URL that is no item.
     """
 
@@ -144,7 +144,7 @@ class Found:
             digests = tuple(record.digests.values())
             several: list[str | None] = [*record.urls] or [None]
             for url in several:
-                # The digests are those of the first URL; the content of the others may differ.
+                # The digests belong to the first URL; other URLs may have other content.
                 item = item_of(url, digests if url == several[0] else ())
                 if item is not None:
                     yield replace(item, **common)  # type: ignore[arg-type]
@@ -160,7 +160,7 @@ def has_key(source: NoticeInput, *keys: str) -> bool:
 
 
 def read(source: NoticeInput, roles: Mapping[str, KeyRole], *, lone_urls: bool = False) -> Found:
-    """The records of a source. ``lone_urls``: a URL that is alone on a line is one, too."""
+    """The records of a source. ``lone_urls``: a URL alone on a line is a record, too."""
     found = Found()
     for text in source.readable():
         _Reader(found, roles, lone_urls=lone_urls).take(text)
@@ -229,7 +229,7 @@ class _Reader:
     def _url(self, role: KeyRole, value: str) -> None:
         bare, _, behind = value.partition(" (")
         whole = values.url(bare if behind.endswith(")") else value, guess=True)
-        # Otherwise the line has several URLs, or a remark after the URL.
+        # Several URLs, or a remark after the URL: take the URLs out of the line.
         urls = [whole] if whole else list(values.urls_in(value))
         record = self._record
         if role is KeyRole.PATH:
@@ -244,7 +244,7 @@ class _Reader:
             record.urls += urls
 
     def _path(self, value: str, urls: list[str]) -> None:
-        """Take the URL of the content, or its path on the host of the URL before it."""
+        """Store the URL of the content, which may be a path on the host of the URL before it."""
         if KeyRole.PATH in self._record.values:
             host = self._record.urls[:1]
             self._next()
@@ -255,7 +255,7 @@ class _Reader:
             url = values.url(base + value)
             record.urls[:1] = [url] if url else []
         elif urls:
-            # The URL before is that of the page; the digests belong to this URL.
+            # The first URL was the page's. The digests belong to the URL of the content.
             record.urls[:0] = urls
         else:
             self._found.missed += 1

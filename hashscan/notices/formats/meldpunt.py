@@ -1,7 +1,7 @@
 """Reads mails of Meldpunt Kinderporno in an older layout: HTML rows of URL, IP address, date.
 
-The subject has "child sexual abuse". The rows have no headings; the text of a cell shows its
-meaning.
+The subject has "child sexual abuse". The rows have no headings, so the reader takes the meaning of
+a cell from its text.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def read(source: NoticeInput) -> ParsedNotice:
 
 
 def _item(row: list[HtmlCell]) -> ParsedItem | None:
-    """The item of a row; ``None``: it has no URL or no IP address, so it is layout or text."""
+    """The item in a row; ``None`` if the row lacks a URL or an IP address, and so is no report."""
     if not 2 <= len(row) <= 20:
         return None
     named = [_column(cell.text) for cell in row]

@@ -1,9 +1,8 @@
 """Reads a list of URLs, absolute paths or digests, one item a line.
 
 A line may have a URL and digests, or several digests of one content (``md5 sha1``), or be a line of
-``sha1sum``. Lines that begin with ``#`` are comments. Other lines are remarks. If a line has a URL
-in the middle of a sentence, an item could be missed, so the text is a list only with ``--format
-list``.
+``sha1sum``. Lines that begin with ``#`` are comments. Other lines are remarks. A remark with a URL
+could be a missed item. So a text with a URL in a sentence is a list only with ``--format list``.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ def read(source: NoticeInput) -> ParsedNotice:
     """The notice of a list.
 
     Raises:
-        NotThisFormatError: a URL would be missed, or there is no item.
+        NotThisFormatError: the reader would miss a URL, or the list has no item.
     """
     reader = _Reader(forced=source.forced)
     items = few(reader.items(source))
@@ -59,17 +58,17 @@ def read(source: NoticeInput) -> ParsedNotice:
 class _Reader:
     def __init__(self, *, forced: bool) -> None:
         self._forced = forced
-        self.missed = ""  # why this is no list
-        self.others = 0  # lines without an item
+        self.missed = ""  # why the text is no list
+        self.others = 0  # number of lines without an item
         self.first = ""
-        self.empty = 0  # digests of empty content
+        self.empty = 0  # number of digests of empty content
         self.long = 0
 
     def items(self, source: NoticeInput) -> Iterator[ParsedItem]:
         for text in _texts(source):
             for number, line in enumerate(text.split("\n"), 1):
                 if line == "-- ":
-                    break  # a mail's signature
+                    break  # a mail's signature follows
                 if line.strip() and not line.lstrip().startswith("#"):
                     yield from self._line(line, number)
 
@@ -105,7 +104,7 @@ class _Reader:
 
 
 def _texts(source: NoticeInput) -> Iterator[str]:
-    """The texts of a source. In a file that is no mail, bytes that are not UTF-8 are kept."""
+    """The texts of a source. The text of a file keeps bytes that are not UTF-8, for paths."""
     if source.headers is None and len(source.texts) == 1 and "html" not in source.texts[0].kind:
         raw = source.texts[0].raw
         if raw and b"\x00" not in raw:
@@ -116,7 +115,7 @@ def _texts(source: NoticeInput) -> Iterator[str]:
 
 
 def item_in(line: str) -> ParsedItem | None:
-    """The item of a line; ``None``: the line has none, or more than an item."""
+    """The item in a line; ``None``: the line has no item, or has other text, too."""
     bare = line.strip()
     if bare.startswith("/") and not bare.startswith("//"):
         return _path(bare)

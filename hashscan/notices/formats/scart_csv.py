@@ -1,8 +1,8 @@
 """Reads SCART's CSV: separated by ``;``, unquoted, with a row of headings.
 
 SCART (Meldpunt Kinderporno, Offlimits) attaches the CSV as ``urls-A0000001234.csv``, or writes it
-into the mail. A URL may contain the separator: then the columns with an IP address or a time show
-where the URL ends. ``columns`` has the headings.
+into the mail. A URL may contain the separator. Then an IP address or a time shows the end of the
+URL. ``columns`` has the headings.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 NAME = "scart-csv"
 _REFERENCE = re.compile(r"\[([A-Z]\d{6,20})\]")
 _FILE_REFERENCE = re.compile(r"urls-([A-Za-z]?\d{6,20})\.csv", re.IGNORECASE)
-#: Most separators in a URL and a note together: each place of the columns is tried.
+#: The most separators in a URL and a note together, because the reader tries each position of the
+#: columns.
 _MOST_SPARE = 200
 _SEPARATORS = (";", "\t", ",")
 _CHECKS = {
@@ -38,7 +39,7 @@ def read(source: NoticeInput) -> ParsedNotice:
     """The notice of a mail or file with SCART's CSV.
 
     Raises:
-        NotThisFormatError: there are no headings, or no row has a URL.
+        NotThisFormatError: the text has no headings, or no row has a URL.
     """
     reader = _Reader()
     items = few(item for text in source.readable() for item in reader.items(text))
@@ -50,7 +51,7 @@ def read(source: NoticeInput) -> ParsedNotice:
 
 
 def reference(source: NoticeInput) -> str | None:
-    """SCART's number of a notice, from the subject or the file name; ``None``: there is none."""
+    """SCART's number of a notice, from the subject or the file name; ``None``: no number."""
     if (found := _REFERENCE.search(source.subject)) is not None:
         return found[1]
     for one in source.texts:
@@ -68,7 +69,7 @@ class _Reader:
         named: tuple[Column, ...] | None = None
         separator = ";"
         for number, whole in enumerate(text.split("\n"), 1):
-            line = whole.lstrip("> ")  # a mail that was forwarded
+            line = whole.lstrip("> ")  # a forwarded mail may quote the lines
             if not line.strip() or len(line) > LONGEST_LINE:
                 if named is not None and line.strip():
                     self._bad.append(number)
@@ -106,8 +107,8 @@ def _headings(line: str) -> tuple[str, tuple[Column, ...]] | None:
 def _cells(named: Sequence[Column], pieces: list[str], separator: str) -> list[str] | None:
     """The cells of a line, one for each column, joined from its pieces.
 
-    The pieces that are an IP address or a time show their columns: pieces before them belong to the
-    first column, pieces after them to the last one. ``None``: no pieces fit these columns.
+    A piece that is an IP address or a time shows its column. Pieces before it belong to the first
+    column, and pieces after it to the last column. ``None``: the pieces do not fit the columns.
     """
     spare = len(pieces) - len(named)
     if spare <= 0:
@@ -115,7 +116,7 @@ def _cells(named: Sequence[Column], pieces: list[str], separator: str) -> list[s
     checked = [index for index, one in enumerate(named) if one in _CHECKS]
     if not checked:
         whole = separator.join(pieces[: spare + 1])
-        if len(named) > 1 and " " in whole.strip():  # the note has separators, not the URL
+        if len(named) > 1 and " " in whole.strip():  # a note, as URLs have no spaces
             return [*pieces[: len(named) - 1], separator.join(pieces[len(named) - 1 :])]
         return [whole, *pieces[spare + 1 :]]
     if spare > _MOST_SPARE:

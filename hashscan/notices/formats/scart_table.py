@@ -1,6 +1,6 @@
 """Reads SCART's table in the HTML of a mail: ``<table class="urls">``, one row for each URL.
 
-``columns`` has the headings. A table without that class is read if a row has such headings.
+``columns`` has the headings. A table without that class is read if a row has these headings.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def read(source: NoticeInput) -> ParsedNotice:
     """The notice of a mail or file with SCART's table.
 
     Raises:
-        NotThisFormatError: there is no such table, or no row has a URL.
+        NotThisFormatError: the input has no table of SCART's, or no row has a URL.
     """
     reader = _Reader()
     items = few(item for table in source.tables() for item in reader.items(table))
@@ -64,7 +64,7 @@ class _Reader:
 
 
 def _texts(named: Sequence[Column], row: list[HtmlCell]) -> Iterator[str]:
-    """The texts of a row; for the column of the URL, the link if the text is no URL."""
+    """The texts of a row; if the text for the URL is no URL, the link in its place."""
     for index, cell in enumerate(row):
         is_url = index < len(named) and named[index] is Column.URL
         if is_url and cell.link and values.url(cell.text, guess=True) is None:

@@ -1,4 +1,4 @@
-"""Reads mails that list URLs after a certain sentence: NCMEC, jugendschutz.net, PHAROS.
+"""Reads mails with URLs after a fixed sentence: of NCMEC, jugendschutz.net and PHAROS.
 
 Open parsers of abuse mails recognise the mails by these sentences. Not verified: today's texts.
 """
@@ -44,7 +44,7 @@ def read_ncmec(source: NoticeInput) -> ParsedNotice:
     """The notice of a mail of NCMEC (United States).
 
     Raises:
-        NotThisFormatError: it lacks NCMEC's sentence, or no URL follows it.
+        NotThisFormatError: the mail lacks NCMEC's sentence, or no URL follows the sentence.
     """
     return _read(source, NCMEC)
 
@@ -53,7 +53,7 @@ def read_jugendschutz(source: NoticeInput) -> ParsedNotice:
     """The notice of a mail of jugendschutz.net (Germany).
 
     Raises:
-        NotThisFormatError: it lacks their sentence, or no URL follows it.
+        NotThisFormatError: the mail lacks their sentence, or no URL follows the sentence.
     """
     return _read(source, JUGENDSCHUTZ)
 
@@ -62,7 +62,7 @@ def read_pharos(source: NoticeInput) -> ParsedNotice:
     """The notice of a mail of PHAROS (France).
 
     Raises:
-        NotThisFormatError: it lacks their sentence, or no URL follows it.
+        NotThisFormatError: the mail lacks their sentence, or no URL follows the sentence.
     """
     return _read(source, PHAROS)
 
@@ -86,7 +86,7 @@ def _read(source: NoticeInput, sender: _Sender) -> ParsedNotice:
 
 
 def _urls(text: str) -> Iterator[str]:
-    """The URLs of the first run of lines with URLs."""
+    """The URLs of the first consecutive lines with URLs."""
     begun = False
     for line in text.split("\n"):
         if line == "-- ":
@@ -102,7 +102,7 @@ def _urls(text: str) -> Iterator[str]:
 
 
 def _ip(text: str) -> str | None:
-    """The first IP address in a text, outside of URLs; ``None``: there is none."""
+    """The first IP address in a text, outside of URLs; ``None``: no IP address."""
     for word in text[:65536].split():
         if "/" not in word and _ADDRESS.fullmatch(bare := word.strip("(),;.<>\"'")):
             found = values.ip(bare)

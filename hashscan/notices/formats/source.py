@@ -1,4 +1,4 @@
-"""The input of a format's reader, and the notice that the reader makes of it."""
+"""The input of a format's reader, and helpers to make a notice of it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from hashscan.notices.mail import Headers, Text
 
 _QUOTE = re.compile(r"^(?:> ?){1,20}")
-#: Most remarks of a notice.
+#: The most remarks of a notice.
 MOST_REMARKS = 20
-#: The longest line that is read, in characters.
+#: A line with more characters is cut.
 LONGEST_LINE = 16 * 1024
 
 
@@ -36,19 +36,19 @@ _TOO_MANY = f"names more than {MOST_ITEMS:,} items; split it into several files"
 
 
 class NotThisFormatError(Exception):
-    """An input is not in a format. The message continues a sentence "it …"."""
+    """An input is not in a format. The message continues a sentence that begins with "it"."""
 
 
 @dataclass(frozen=True)
 class NoticeInput:
-    """An input, decoded.
+    """A decoded input.
 
     Attributes:
         texts: the parts of a mail that are text, or the file.
-        headers: headers of a mail; ``None``: the input is no mail.
+        headers: headers of the mail; ``None``: the input is no mail.
         dropped: number of attachments that were dropped unread.
-        forced: the caller named the format, so the reader need not recognise it.
-        by_html: read the HTML of a mail, not its plain text.
+        forced: the caller named the format, so the reader need not recognise the input.
+        by_html: the reader uses the HTML of the mail, not its plain text.
     """
 
     texts: tuple[Text, ...]
@@ -58,7 +58,7 @@ class NoticeInput:
     by_html: bool = False
 
     def _not_taken(self, items: list[ParsedItem]) -> str:
-        """A remark on the URLs in the text that are no item; "": there are none."""
+        """A remark on the URLs in the text that are no item; "" if each URL is an item."""
         values = (value for one in items for value in (one.value, one.referrer) if value)
         taken = {part for value in values for part in (value, value.partition(" ")[0])}
         rest: dict[str, None] = {}
@@ -67,7 +67,7 @@ class NoticeInput:
                 continue
             for line in text.split("\n"):
                 if line == "-- ":
-                    break  # a mail's signature
+                    break  # a mail's signature follows
                 if line not in taken and len(line) <= LONGEST_LINE and has_url(line):
                     rest.update(dict.fromkeys(one for one in urls_in(line) if one not in taken))
         if not rest:
@@ -81,7 +81,7 @@ class NoticeInput:
         return self.headers.get("subject") if self.headers else ""
 
     def readable(self) -> list[str]:
-        """The texts that a person reads: plain text without quotation marks, HTML as text."""
+        """The texts as a person reads them: plain text without quotation marks, HTML as text."""
         return self._readable
 
     @cached_property
@@ -100,7 +100,7 @@ class NoticeInput:
                 yield one.text
 
     def tables(self) -> list[HtmlTable]:
-        """The tables in the texts that are HTML."""
+        """The tables in the HTML texts."""
         return self._tables
 
     @cached_property
@@ -120,13 +120,13 @@ class NoticeInput:
         remarks: Iterable[str] = (),
         complete: bool = False,
     ) -> ParsedNotice:
-        """The notice in format ``name``; values that the reader does not give are the headers'.
+        """The notice in format ``name``; values that the reader lacks come from the headers.
 
-        URLs in the text that are no item become a remark, unless the reader says that its
-        ``remarks`` are ``complete``.
+        URLs in the text that are no item become a remark, unless ``complete`` says that ``remarks``
+        has them.
 
         Raises:
-            NotThisFormatError: there is no item, or there are too many.
+            NotThisFormatError: the notice has no item, or too many items.
         """
         found, twice = distinct(items)
         if not found:
@@ -160,15 +160,15 @@ def _words(text: str | None) -> str | None:
 
 
 def unquoted(text: str) -> str:
-    """A mail's text without the marks of quoted lines (``> ``), and without signatures.
+    """A mail's text without signatures and without the marks of quoted lines (``> ``).
 
-    A signature ends at the beginning or end of a quotation, and at a line of dashes: a forwarded
-    notice may follow.
+    A signature ends at the beginning or end of a quotation, and at a line of dashes, because a
+    forwarded notice may follow.
     """
     if "\n-- \n" not in text and "\n>" not in text and not text.startswith(">"):
         return text
     lines: list[str] = []
-    signature: bool | None = None  # whether it is quoted, inside of one
+    signature: bool | None = None  # inside a signature: whether the signature is quoted
     for line in text.split("\n"):
         bare = _QUOTE.sub("", line, count=1)
         quoted = len(bare) < len(line)
@@ -182,7 +182,7 @@ def unquoted(text: str) -> str:
 
 
 def bounded(remarks: list[str]) -> tuple[str, ...]:
-    """The first remarks, each up to ``LONGEST_WORDS``, and the number of the others."""
+    """The first remarks, each up to ``LONGEST_WORDS``, and the number of further remarks."""
     remarks = [one[:LONGEST_WORDS] for one in remarks]
     if len(remarks) <= MOST_REMARKS:
         return tuple(remarks)
@@ -190,17 +190,17 @@ def bounded(remarks: list[str]) -> tuple[str, ...]:
 
 
 def check_number(number: int) -> None:
-    """Refuse a format's items that are too many even if half of them are named twice.
+    """Refuse more items than a notice may have if each item is named twice.
 
     Raises:
-        NotThisFormatError: they are.
+        NotThisFormatError: ``number`` is too large.
     """
     if number > 2 * MOST_ITEMS:
         raise NotThisFormatError(_TOO_MANY)
 
 
 def few(items: Iterable[ParsedItem]) -> list[ParsedItem]:
-    """The items as a list: a sender's mistakes must not fill the memory.
+    """The items as a list, bounded so that a sender's mistake cannot fill the memory.
 
     Raises:
         NotThisFormatError: as ``check_number``.
@@ -213,10 +213,10 @@ def few(items: Iterable[ParsedItem]) -> list[ParsedItem]:
 
 
 def distinct(items: Iterable[ParsedItem]) -> tuple[list[ParsedItem], int]:
-    """The items without repeated ones, and the number of repeated ones.
+    """The items without repetitions, and the number of repetitions.
 
     Raises:
-        NotThisFormatError: there are too many items.
+        NotThisFormatError: the notice has too many items.
     """
     found: dict[tuple[ItemKind, str], ParsedItem] = {}
     twice = 0
@@ -238,7 +238,7 @@ def distinct(items: Iterable[ParsedItem]) -> tuple[list[ParsedItem], int]:
 def item_of(
     url: str | None, digests: Iterable[Digest] = (), *, path: str | None = None
 ) -> ParsedItem | None:
-    """An item of a URL; without one, of a path; without one, of digests; else ``None``."""
+    """An item with a URL; without a URL, with a path; without a path, with digests."""
     several = tuple(dict.fromkeys(digests))
     if url is not None:
         return ParsedItem(ItemKind.URL, url, several)

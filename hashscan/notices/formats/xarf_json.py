@@ -1,10 +1,10 @@
 """XARF 4 and XARF 3: JSON, in a file or attached to a mail.
 
 Sources: version 4, ``schemas/v4/xarf-core.json``, ``types/content-csam.json`` and
-``types/content-csem.json`` of the specification; version 3, ``schemas/3/childabuse.schema.json``.
-A document is one report or an array of them. Required fields that a notice does not need may be
-missing. Reports of other types (copyright, phishing, spam) are none: their authors do not ask for
-what hashscan does.
+``types/content-csem.json`` of the specification; version 3, ``schemas/3/childabuse.schema.json``. A
+document is one report or an array of them. Required fields that a notice does not need may be
+missing. Reports of other types (copyright, phishing, spam) are refused, because hashscan does not
+handle them.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _TYPES_4 = frozenset({"csam", "csem"})
 
 @dataclass(slots=True)
 class _Reports:
-    """What several reports of one mail have in common.
+    """The reports of one mail: their items, and the values of the notice.
 
     Attributes:
-        refused: why reports were left out.
+        refused: why the reader refused a report, for each refused report.
     """
 
     items: list[ParsedItem] = field(default_factory=list)
@@ -60,7 +60,7 @@ def read_4(source: NoticeInput) -> ParsedNotice:
     """The notice of a XARF 4 report about child sexual abuse material.
 
     Raises:
-        NotThisFormatError: there is no such report.
+        NotThisFormatError: the input has no XARF 4 report about this material.
     """
     return _read(
         source, NAME_4, "xarf_version", 'has no JSON object with "xarf_version" 4', _take_4
@@ -71,7 +71,7 @@ def read_3(source: NoticeInput) -> ParsedNotice:
     """The notice of a XARF 3 report about child abuse.
 
     Raises:
-        NotThisFormatError: there is no such report.
+        NotThisFormatError: the input has no XARF 3 report about child abuse.
     """
     missing = 'has no JSON object with "Version" 3 and a "Report"'
     return _read(source, NAME_3, "Version", missing, _take_3)
@@ -84,17 +84,17 @@ def _read(
     missing: str,
     take: Callable[[dict[str, Any], _Reports, bool], bool],
 ) -> ParsedNotice:
-    """The notice of the JSON objects that have the name ``mark``.
+    """The notice of the JSON objects that have the key ``mark``.
 
     Args:
-        source: what arrived.
-        name: of the format.
-        mark: that all of its objects have.
-        missing: what is wrong if no object is of the format.
-        take: adds the report of an object; False if the object is of another version.
+        source: the input.
+        name: name of the format.
+        mark: the key that each object of the format has.
+        missing: the message of the error if no object has the format.
+        take: adds the report of an object; returns False if the object has another version.
 
     Raises:
-        NotThisFormatError: there is no such report.
+        NotThisFormatError: no object has the format, or each report was refused.
     """
     found = _Reports()
     taken = [take(one, found, source.forced) for one in _documents(source, mark)]
@@ -162,10 +162,10 @@ def _take_3(document: dict[str, Any], found: _Reports, forced: bool) -> bool:
 
 
 def _documents(source: NoticeInput, mark: str) -> Iterator[dict[str, Any]]:
-    """The JSON objects of a source that have the name ``mark``.
+    """The JSON objects of a source that have the key ``mark``.
 
     Raises:
-        NotThisFormatError: a text with that name is no JSON.
+        NotThisFormatError: a text with that key is no JSON.
     """
     for one in source.texts:
         text = one.text.strip()
