@@ -1,5 +1,6 @@
 """The daemon's lines: one for each change, and a fault of the log never stops the daemon."""
 
+import json
 import os
 import shutil
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from hashscan.audit.reader import read
 from hashscan.config.settings import Settings
 from hashscan.daemon.audit_lines import DaemonRecord
 from hashscan.errors import StateError
+from hashscan.files import PROBLEMS
 from hashscan.model import Acted, MatchEvent, Summary
 from hashscan.state import State
 
@@ -99,6 +101,30 @@ def test_a_kill_between_the_line_of_a_problem_and_its_note(record, state, said, 
     record = after_a_kill(state, said)
     record.well("service") if ended else record.problem("service", "unreachable", "down")
     assert names(state) == before
+
+
+def test_a_problem_whose_line_was_delayed_at_a_kill_is_written_after_it(record, state, said):
+    with open(f"{state.directory}/audit", "w"):
+        pass
+    record.problem("service", "unreachable", "down")
+    os.unlink(f"{state.directory}/audit")
+    record = after_a_kill(state, said)
+    record.problem("service", "unreachable", "down")
+    assert names(state) == [events.PROBLEM]
+    with open(f"{state.directory}/{PROBLEMS}") as file:
+        assert json.load(file) == {"service": "unreachable"}
+
+
+def test_delayed_lines_are_written_once(record, state):
+    with open(f"{state.directory}/audit", "w"):
+        pass
+    record.filters("a")
+    os.unlink(f"{state.directory}/audit")
+    for name in ("b", "c"):
+        record.write_delayed()
+        record.filters(name)
+    assert [one.facts["filters"] for one in read(state.directory)] == ["a", "b", "c"]
+    assert ["delayed_since" in one.facts for one in read(state.directory)] == [True, False, False]
 
 
 def test_a_daemon_that_somebody_starts_reports_a_problem_again(record, state, said):

@@ -31,6 +31,7 @@ class Dispatch:
 
     def __init__(self):
         self.length, self.ahead, self.under_way, self.scan = 0, 0, False, 9
+        self.waits_since = None
         self.looks, self.calls, self.tally, self.early = [], [], Tally(), Tally()
         self.fraction = 0.5
         self.unseen = SimpleNamespace(roots={b"/gone"}, vanished=[1])
@@ -120,6 +121,18 @@ def test_how_much_waits(looking, clock):
     assert looking.tally is looking._dispatch.tally
     looking.begin()
     assert looking.scan == 21
+
+
+def test_how_long_the_oldest_change_has_waited(looking, clock):
+    assert looking.waits_for == 0
+    looking.changed(0, b"d", b"n")
+    clock.now += 4
+    assert looking.waits_for == 4
+    looking._dispatch.waits_since = clock.now - 7
+    assert looking.waits_for == 7
+    looking._dispatch.waits_since = clock.now + 1
+    looking.changes.forget_volume(0)
+    assert looking.waits_for == 0
 
 
 @pytest.mark.parametrize(("ahead", "handed"), [(0, 2), (255, 2), (256, 0), (5000, 0)])

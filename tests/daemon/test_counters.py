@@ -32,6 +32,20 @@ def test_a_scan_that_runs_counts_and_counts_once():
     assert ended["hashed_bytes"] == 9
 
 
+def test_each_count_of_scans_that_ended_is_added():
+    one = Summary(
+        hashed=1, unchanged=2, skipped={"fifo": 3}, problems=4, bytes_hashed=5, candidates=6,
+        false_positives=7,
+    )  # fmt: skip
+    before = counted_by(session(scans=[one]), Counters())
+    after = counted_by(session(scans=[one, one]), before)
+    assert after.facts() == {
+        "files": {"hashed": 23, "unchanged": 6, "skipped": 9, "problem": 12},
+        "skipped": {"fifo": 9}, "hashed_bytes": 15, "events": 10, "losses": 2, "scans": 3,
+        "candidates": 22, "false_positives": 23,
+    }  # fmt: skip
+
+
 def test_a_reload_loses_nothing():
     before = counted_by(session(scans=[Summary(hashed=1)]), Counters())
     assert counted_by(None, before) == before

@@ -8,7 +8,9 @@ import pytest
 from hashscan.audit.actor import Who
 from hashscan.audit.log import AuditLog
 from hashscan.audit.reader import read
+from hashscan.daemon import notice_deadlines
 from hashscan.daemon.notice_deadlines import DeadlineLines
+from hashscan.files import ANNOUNCED
 from hashscan.notices.notice import Channel, ItemKind, ParsedItem, ParsedNotice
 from hashscan.notices.store import NoticeStore
 from hashscan.state import State
@@ -106,4 +108,26 @@ def test_a_notice_that_is_open_again_gets_new_lines(desk):
     assert desk.step(NOW) == []
     with NoticeStore(desk.state.notices) as store:
         store.reopen_notice(notice, "not done")
+    assert len(desk.step(NOW)) == 1
+
+
+def test_only_so_many_lines_are_written_at_a_time(desk, monkeypatch):
+    monkeypatch.setattr(notice_deadlines, "_MOST", 2)
+    notices = [desk.add(NOW + hour * HOUR) for hour in (3, 1, 2)]
+    assert [line[1] for line in desk.step(NOW)] == [notices[1], notices[2]]
+    assert [line[1] for line in desk.step(NOW)] == [notices[0]]
+    assert desk.step(NOW) == []
+
+
+@pytest.mark.parametrize("damage", [b"{", b"[]", b"7", b'{"N1": 7}', b'{"N1": ["a"]}', None])
+def test_without_a_readable_note_of_lines_they_are_written_again(desk, damage):
+    desk.add(NOW + HOUR)
+    assert len(desk.step(NOW)) == 1
+    path = f"{desk.state.directory}/{ANNOUNCED}"
+    if damage is None:
+        os.unlink(path)
+    else:
+        with open(path, "wb") as file:
+            file.write(damage)
+    desk.start()
     assert len(desk.step(NOW)) == 1

@@ -290,3 +290,49 @@ def test_a_hold_has_one_line():
         log.match(match)
     assert err.getvalue().count("held by H7") == 1
     assert log.counts()["matches"] == {"held": 3}
+
+
+def test_a_match_that_stays_and_was_logged_before_has_no_line():
+    log, _, err, _ = made()
+    match = Confirmed(candidate(b"x"), HIT, category="c", service="s", detected="now")
+    asked = []
+    log.reported = SimpleNamespace(is_news=asked.append)
+    for acted in (Acted("reported"), Acted("held"), Acted("allowed")):
+        log.match(MatchEvent(match, acted))
+    assert len(asked) == 3
+    assert err.getvalue() == ""
+    log.match(MatchEvent(match, Acted("reported", message="no space", problem="no-space")))
+    log.match(MatchEvent(match, Acted("quarantined", "id7")))
+    assert [line.partition(" ")[2] for line in err.getvalue().splitlines()] == [
+        f"error: match /v/x: reported (no space) [{match.why}]",
+        f"warning: match /v/x: quarantined as id7 [{match.why}]",
+    ]
+    assert log.counts()["matches"] == {
+        "reported": 2, "held": 1, "allowed": 1, "quarantined": 1,
+    }  # fmt: skip
+
+
+def test_matches_are_json_lines_if_they_are_wanted():
+    log, out, err, _ = made(as_json=True)
+    match = Confirmed(candidate(b"x"), HIT, category="c", service="s", detected="now")
+    for _ in range(2 * MOST_LINES):
+        log.match(MatchEvent(match, Acted("reported")))
+    assert [json.loads(line)["action"] for line in out.getvalue().splitlines()] == (
+        ["reported"] * 2 * MOST_LINES
+    )
+    assert err.getvalue() == ""
+
+
+def test_a_flood_is_bounded_to_twenty_lines_in_ten_minutes():
+    log, _, err, clock = made()
+    for _ in range(2):
+        for _ in range(25):
+            log.limited("kind", "warning", "message")
+        clock.now += 599
+        log.tick()
+        assert "left out" not in err.getvalue()
+        clock.now += 1
+        log.tick()
+        assert "kind: 5 more such lines were left out" in err.getvalue()
+        assert err.getvalue().count("message") == 20
+        err.truncate(0)

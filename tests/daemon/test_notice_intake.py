@@ -1,6 +1,7 @@
 """hashscan.daemon.notice_intake: mails in a process of its own, and deadlines in the log."""
 
 import io
+import itertools
 import os
 import time
 
@@ -12,7 +13,9 @@ from hashscan.daemon.log import Log
 from hashscan.daemon.notice_intake import Notices
 from hashscan.daemon.status_file import write_facts
 from hashscan.errors import HashscanError
+from hashscan.jobs.notices.deadlines import DUE_SOON, OVERDUE
 from hashscan.notices import maildir
+from hashscan.notices.maildir import MaildirRound
 from hashscan.notices.notice import Channel, ItemKind, Mail, ParsedItem, ParsedNotice
 from hashscan.notices.store import NoticeStore
 from hashscan.state import State
@@ -227,3 +230,57 @@ def test_without_a_process_no_mails_are_read_until_there_is_one(desk, monkeypatc
     assert desk.lines(f"warning: {trouble}")
     assert desk.notices.connections == []
     assert desk.round()["trouble"] == ""
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        ({"deadlines_logged": {OVERDUE: 5, DUE_SOON: "x"}}, {OVERDUE: 5.0}),
+        ({"deadlines_logged": [OVERDUE]}, {}),
+        ({}, {}),
+        (None, {}),
+    ],
+)
+def test_the_daemon_before_may_have_left_anything(desk, monkeypatch, before, said):
+    monkeypatch.setattr(module, "read_daemon_file", lambda _directory: before)
+    again = Notices(desk.settings(), desk.state, Log(desk.out, desk.out), clock=desk.clock)
+    assert again.logged() == said
+
+
+def test_a_round_goes_on_without_a_bound_on_its_memory(desk, monkeypatch):
+    def refuses():
+        raise OSError(2, "No such file")
+
+    monkeypatch.setattr(module, "_bound_memory", refuses)
+    desk.put("1.a")
+    assert desk.round()["stored"] == 1
+
+
+def test_a_mail_every_half_minute_and_the_deadlines_every_minute(desk, monkeypatch):
+    jobs, checks = [], []
+
+    class Round:
+        connection = "connection"
+
+        def __init__(self, _job):
+            jobs.append(desk.clock.now)
+
+        def take(self):
+            return MaildirRound()
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(module, "Background", Round)
+    monkeypatch.setattr(desk.notices, "_log_deadlines", lambda: checks.append(desk.clock.now))
+    began = desk.clock.now
+    for _ in range(200):
+        desk.notices.step()
+        desk.notices.take(["connection"])
+        desk.clock.now += 1
+    desk.notices.step()
+    assert jobs[0] == checks[0] == began
+    pauses = [late - early for early, late in itertools.pairwise(jobs)]
+    assert all(26 <= pause <= 34 for pause in pauses), pauses
+    pauses = [late - early for early, late in itertools.pairwise(checks)]
+    assert all(53 <= pause <= 67 for pause in pauses), pauses
