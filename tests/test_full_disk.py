@@ -13,7 +13,7 @@ from hashscan.config.settings import Settings
 from hashscan.daemon.audit_lines import DaemonRecord
 from hashscan.daemon.status_file import write_facts
 from hashscan.errors import LockedError, StateError
-from hashscan.jobs.coverage_gaps import read_daemon_file
+from hashscan.jobs.daemon_status import read_daemon_status
 from hashscan.notify.message import Event
 from hashscan.notify.outbox import Outbox, Route
 from hashscan.quarantine.brake_limits import BrakeLimits
@@ -139,10 +139,10 @@ def test_the_status_file_on_a_full_disk(tmp_path):
         found = []
         for facts in ({"a": "y" * 3500}, {"a": 1}):
             write_facts(disk.path, facts)
-            found.append(read_daemon_file(disk.path) == facts)
+            found.append(read_daemon_status(disk.path) == facts)
         with pytest.raises(OSError) as last:
             write_facts(disk.path, {"a": "z" * 9000})
-        return first.value.errno, left, found, last.value.errno, read_daemon_file(disk.path)
+        return first.value.errno, left, found, last.value.errno, read_daemon_status(disk.path)
 
     first, left, found, last, facts = on_a_disk(tmp_path / "state", job)
     assert (first, last) == (errno.ENOSPC, errno.ENOSPC)

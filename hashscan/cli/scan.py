@@ -136,10 +136,10 @@ def report_refused(options: Options, state: str | None, error: ConfigError) -> N
 
 def write_metrics(settings: Settings, directory: State) -> None:
     """Write ``metrics.textfile`` after a scan, unless a daemon writes it; report a failure."""
-    from hashscan.jobs.coverage_gaps import daemon_of  # noqa: PLC0415 - heavy
+    from hashscan.jobs.daemon_status import status_of_running_daemon  # noqa: PLC0415 - heavy
 
     path = settings.metrics.textfile
-    if path is None or daemon_of(directory) is not None:
+    if path is None or status_of_running_daemon(directory) is not None:
         return
     from hashscan.metrics.collect import collect, page, write_textfile  # noqa: PLC0415 - heavy
 

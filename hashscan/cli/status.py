@@ -20,10 +20,10 @@ from hashscan.text import counted, human_age, local_time, names_of, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
 
     from hashscan.catalog.status_overview import LastScan
     from hashscan.cli import Options
+    from hashscan.jobs.daemon_status import VolumeStatus
     from hashscan.jobs.status import FilterStatus, Status
     from hashscan.jobs.status_complaints import Complaint
 
@@ -179,7 +179,7 @@ def _as_text(found: Status, wrong: Sequence[Complaint]) -> str:
     if found.alive and found.daemon is not None and not found.filters:
         lines += [
             f"              {counted(one['digests'], 'digest')} in force, version {one['version']}"
-            for one in found.daemon.get("filters", ())
+            for one in found.daemon.get("filters", [])
         ]
     lines.append(f"  last scan   {_scan_line(found)}")
     catalog = found.catalog
@@ -282,7 +282,7 @@ def _daemon_lines(found: Status) -> list[str]:
         return ["  daemon      not running"]
     since = human_age(time.time() - float(daemon["started"]))
     lines = [f"  daemon      runs for {since}, process {daemon['pid']}"]
-    lines += _volume_lines(found, daemon.get("volumes", ()))
+    lines += _volume_lines(found, daemon.get("volumes", []))
     if "events" in daemon:
         lines.append(
             f"  changes     {daemon['events']:,} seen, {daemon['backlog']:,} wait, "
@@ -300,14 +300,17 @@ def _daemon_lines(found: Status) -> list[str]:
         lines.append(
             f"  scan now    {scan['kind']}: {scan['fraction']:.0%}, {scan['files']:,} files"
         )
-    sync = daemon.get("sync", {})
-    if sync.get("message"):
-        since = sync.get("failing_since")
-        told = "" if since is None else f"has failed for {human_age(time.time() - since)}: "
-        lines.append(f"  sync        {told}{sync['message']}")
+    sync = daemon.get("sync")
+    if sync and sync.get("message"):
+        began = sync.get("failing_since")
+        failing = "" if began is None else f"has failed for {human_age(time.time() - began)}: "
+        lines.append(f"  sync        {failing}{sync['message']}")
     following = [
         f"{name} {local_time(at)}"
-        for name, at in (("scan", daemon.get("next_scan")), ("sync", sync.get("next")))
+        for name, at in (
+            ("scan", daemon.get("next_scan")),
+            ("sync", sync.get("next") if sync else None),
+        )
         if at is not None
     ]
     if following:
@@ -315,7 +318,7 @@ def _daemon_lines(found: Status) -> list[str]:
     return lines
 
 
-def _volume_lines(found: Status, volumes: Sequence[dict[str, Any]]) -> list[str]:
+def _volume_lines(found: Status, volumes: Sequence[VolumeStatus]) -> list[str]:
     """Return a line for each volume; if there are many, counts and the first with a fault."""
     if len(volumes) <= _MOST:
         return [f"  volume      {_volume_line(found, one)}" for one in volumes]
@@ -327,11 +330,11 @@ def _volume_lines(found: Status, volumes: Sequence[dict[str, Any]]) -> list[str]
     return lines
 
 
-def _state_of(volume: dict[str, Any]) -> str:
+def _state_of(volume: VolumeStatus) -> str:
     return "not there" if volume.get("away") else str(volume["backend"])
 
 
-def _volume_line(found: Status, volume: dict[str, Any]) -> str:
+def _volume_line(found: Status, volume: VolumeStatus) -> str:
     how = _state_of(volume)
     if not volume.get("away") and volume["directories"]:
         how += f", {counted(volume['directories'], 'directory', 'directories')}"
@@ -354,11 +357,12 @@ def _when_moved(found: Status) -> str:
 def _why_pending(found: Status) -> str:
     if not found.alive or found.daemon is None:
         return "the next scan asks again"
-    pending = found.daemon.get("pending") or {}
-    told = pending.get("why") or "they are being asked for"
-    if pending.get("next_try") is not None:
-        told += f"; asked again in {human_age(pending['next_try'])}"
-    return str(told)
+    pending = found.daemon.get("pending")
+    why = (pending and pending.get("why")) or "they are being asked for"
+    next_try = pending.get("next_try") if pending else None
+    if next_try is not None:
+        why += f"; asked again in {human_age(next_try)}"
+    return why
 
 
 def _whole_line(scan: LastScan) -> str:

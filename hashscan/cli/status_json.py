@@ -9,7 +9,7 @@ from hashscan.cli.status_receivers import receiver_json
 from hashscan.text import rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from hashscan.catalog.status_overview import LastScan
@@ -68,7 +68,7 @@ _TIMES = {
 }
 
 
-def _dated(facts: dict[str, Any]) -> dict[str, Any]:
+def _dated(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts of the daemon's status file, with each time in the form of RFC 3339."""
     found: dict[str, Any] = {}
     for name, value in facts.items():

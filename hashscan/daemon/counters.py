@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hashscan.scan.messages import Tally
 
 if TYPE_CHECKING:
+    from hashscan.jobs.daemon_status import WorkCounts
     from hashscan.model import Summary
 
 
@@ -56,7 +57,7 @@ class Counters:
         self.candidates += summary.candidates
         self.false_positives += summary.false_positives
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> WorkCounts:
         """Return the counts for the status file."""
         tally = self.tally
         return {

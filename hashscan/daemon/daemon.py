@@ -52,10 +52,10 @@ from hashscan.text import human_age, said_by, shown
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
-    from typing import Any
 
     from hashscan.config.settings import Settings
     from hashscan.daemon.log import Log
+    from hashscan.jobs.daemon_status import DaemonStatus, LastSync, SessionStatus
     from hashscan.known.sync.client import SyncReport
     from hashscan.state import State
 
@@ -93,10 +93,9 @@ class Daemon:
         self._stop = self._is_ready = self._in_turn = False
         self._reload = False
         self._session: Session | None = None
-        self._trouble = self._reload_refused = ""
-        self._limit = False
+        self._trouble, self._reload_refused, self._limit = "", "", False
         self._started = time.time()
-        self._synced = dict(NOT_SYNCED)
+        self._synced: LastSync = {**NOT_SYNCED}
         self._sync: Background[SyncReport] | None = None
         self._opening = Repeats(log)
         self._reloading = Reloading(state, log, self._opening)
@@ -105,8 +104,7 @@ class Daemon:
         self._notice_rounds = NoticeRounds(settings, state, log)
         self._exporting = Exporting(settings, log)
         self._telling = Telling(settings, state, log)
-        self._facts_at = self._facts_soon = 0.0
-        self._ping_at = 0.0
+        self._facts_at = self._facts_soon = self._ping_at = 0.0
         self._progress = (time.monotonic(), -1)
         self._unwritten = ""
         self._good_until = 0.0
@@ -185,7 +183,7 @@ class Daemon:
         self._telling.close()
         self._log.info("ended; what changes from now on is found by the scan of the next start")
         with suppress(OSError):
-            write_facts(self._state.directory, {**self._facts(), "stopped": True})
+            write_facts(self._state.directory, self._facts(stopped=True))
         self._notifier.close()
 
     # The loop
@@ -461,13 +459,18 @@ class Daemon:
             return f"nothing is scanned: {self._trouble}"
         return status_line(self._session)
 
-    def _facts(self) -> dict[str, Any]:
-        facts: dict[str, Any] = {
+    def _facts(self, *, stopped: bool = False) -> DaemonStatus:
+        session: SessionStatus = {}
+        if self._session is not None:
+            with suppress(StateError):
+                session = self._session.facts.collect()
+        counted = counted_by(self._session, self._counted).facts()
+        return {
             "version": __version__,
             "pid": os.getpid(),
             "started": self._started,
             "time": time.time(),
-            "stopped": False,
+            "stopped": stopped,
             "trouble": self._trouble,
             "limit": self._limit and bool(self._trouble),
             "settings": mark_of(self._settings),
@@ -481,12 +484,9 @@ class Daemon:
             "notices": self._notices.facts(),
             "deadlines_logged": self._notices.logged(),
             "notice_rounds": self._notice_rounds.facts(),
+            "counters": {**counted, **self._log.counts()},
+            **session,
         }
-        if self._session is not None:
-            with suppress(StateError):
-                facts |= self._session.facts.collect()
-        counted = counted_by(self._session, self._counted)
-        return {**facts, "counters": {**counted.facts(), **self._log.counts()}}
 
 
 def run_daemon(

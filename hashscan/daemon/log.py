@@ -15,9 +15,9 @@ import sys
 import time
 from collections import Counter
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Literal
 
 from hashscan.daemon.audit_lines import DaemonRecord
 from hashscan.errors import OutputError
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from hashscan.audit.reported import Reported
+    from hashscan.jobs.daemon_status import LogCounts, LostOutput
     from hashscan.model import MatchEvent, PendingEvent, ProblemEvent, Summary
     from hashscan.reporter import Progress
 
@@ -253,7 +254,7 @@ class Log:
                 self.info(f"{number} in place as logged before; 'hashscan scan' names all")
             self.reported.save()
 
-    def counts(self) -> dict[str, dict[str, int]]:
+    def counts(self) -> LogCounts:
         """Return the number of lines by level, matches by action and problems by reason.
 
         A match or problem counts even if the log leaves it out.
@@ -264,9 +265,12 @@ class Log:
             "problems": dict(self._problems),
         }
 
-    def output_trouble(self) -> dict[str, Any] | None:
+    def output_trouble(self) -> LostOutput | None:
         """Return the results that standard output did not take; ``None``: it takes results."""
-        return None if self._output is None else asdict(self._output)
+        found = self._output
+        if found is None:
+            return None
+        return {"message": found.message, "since": found.since, "lost": found.lost}
 
     def _result(self, tell: Callable[[], None]) -> bool:
         """Return whether standard output took a result; if not, the caller writes it to the log.

@@ -17,7 +17,7 @@ from hashscan.daemon.background_job import Background, Failure
 from hashscan.daemon.notice_deadlines import DeadlineLines
 from hashscan.daemon.timers import Every
 from hashscan.errors import HashscanError, StateError
-from hashscan.jobs.coverage_gaps import read_daemon_file
+from hashscan.jobs.daemon_status import read_daemon_status
 from hashscan.jobs.notices.deadlines import DUE_SOON, OVERDUE, deadlines_of
 from hashscan.jobs.notices.mailbox import senders_of
 from hashscan.machine import with_cause
@@ -28,10 +28,10 @@ from hashscan.text import said_by
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from multiprocessing.connection import Connection
-    from typing import Any
 
     from hashscan.config.settings import Settings
     from hashscan.daemon.log import Log
+    from hashscan.jobs.daemon_status import MaildirStatus
     from hashscan.notices.senders import Senders
     from hashscan.state import State
 
@@ -151,7 +151,7 @@ class Notices:
         self._said[kind] = (same or message, now)
         self._log.limited(f"notices: {kind}", "error" if kind == OVERDUE else "warning", message)
 
-    def facts(self) -> dict[str, Any] | None:
+    def facts(self) -> MaildirStatus | None:
         """For the file that ``status`` reads; ``None``: there is no Maildir."""
         if self._maildir is None:
             return None
@@ -162,7 +162,7 @@ class Notices:
             "since": self._begun,
             "stored": self._stored,
             "waiting": done.waiting,
-            "examples": [one._asdict() for one in done.examples],
+            "examples": [{"path": one.path, "why": one.why} for one in done.examples],
             "left": done.left,
             "trouble": self._trouble,
         }
@@ -180,7 +180,8 @@ class Notices:
 
 def _said_before(state: State) -> dict[str, tuple[str, float]]:
     """The last log lines on deadlines of the daemon before, so that a restart repeats none."""
-    found = (read_daemon_file(state.directory) or {}).get("deadlines_logged")
+    daemon = read_daemon_status(state.directory)
+    found = None if daemon is None else daemon.get("deadlines_logged")
     if not isinstance(found, dict):
         return {}
     return {kind: (kind, float(at)) for kind, at in found.items() if isinstance(at, int | float)}

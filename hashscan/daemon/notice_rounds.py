@@ -25,11 +25,11 @@ from hashscan.text import shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from multiprocessing.connection import Connection
-    from typing import Any
 
     from hashscan.config.settings import Settings
     from hashscan.daemon.log import Log
     from hashscan.daemon.session import Session
+    from hashscan.jobs.daemon_status import NoticeRoundsStatus
     from hashscan.jobs.known_set import KnownSet
     from hashscan.state import State
 
@@ -212,7 +212,7 @@ class NoticeRounds:
         self._trouble = message
         self._log.limited("notice_rounds", "error", message)
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> NoticeRoundsStatus:
         """Facts for ``status``: the end of the last round, and why a later one failed."""
         return {"time": self._ended, "trouble": self._trouble}
 

@@ -12,7 +12,7 @@ from hashscan.audit.reader import newest
 from hashscan.audit.recorder import Recorder
 from hashscan.daemon.timers import Every
 from hashscan.errors import HashscanError, StateError
-from hashscan.jobs.coverage_gaps import read_daemon_file
+from hashscan.jobs.daemon_status import read_daemon_status
 from hashscan.jobs.machine_limits import is_limit, limit_reached
 from hashscan.jobs.notifications import lock_of
 from hashscan.machine import as_machine_error
@@ -124,7 +124,7 @@ class Telling:
 
 def _ended_unnoticed(state: State) -> str | None:
     """Return the last sign of the previous daemon if it crashed; ``None``: it ended on request."""
-    before = read_daemon_file(state.directory)
+    before = read_daemon_status(state.directory)
     if before is None or before.get("stopped") or not isinstance(before.get("time"), int | float):
         return None
     return rfc3339(before["time"])

@@ -14,14 +14,13 @@ from hashscan.files import DAEMON_STATUS, temporary
 from hashscan.fs.beneath import closing
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from hashscan.catalog.store import Catalog
     from hashscan.daemon.changed_files import Looking
     from hashscan.daemon.rejudge import Judging
     from hashscan.daemon.retry import Verdicts
     from hashscan.daemon.session_scan import Walk
     from hashscan.daemon.watch_coverage import Coverages
+    from hashscan.jobs.daemon_status import DaemonStatus, SessionStatus
     from hashscan.jobs.known_set import KnownSet
     from hashscan.model import Summary
 
@@ -111,7 +110,7 @@ class Facts:
             self._work.found.quarantined,
         )
 
-    def collect(self) -> dict[str, Any]:
+    def collect(self) -> SessionStatus:
         """Return the session's part of the status file."""
         self._news, self._counts = self._news_now(), self._counts_now()
         pending, oldest, why = self._catalog.waiting()
@@ -201,7 +200,7 @@ def status_line(work: Work) -> str:
     return "; ".join(parts)
 
 
-def write_facts(directory: str, facts: dict[str, Any]) -> None:
+def write_facts(directory: str, facts: DaemonStatus) -> None:
     """Replace the file that ``status`` reads.
 
     Raises:

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 from hashscan.daemon.background_job import Failure
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from hashscan.daemon.log import Log
+    from hashscan.jobs.daemon_status import LastSync
     from hashscan.known.sync.client import SyncReport
 
 #: The facts of the status file before the first sync.
-NOT_SYNCED: dict[str, Any] = {
+NOT_SYNCED: LastSync = {
     "time": None,
     "message": "",
     "failing_since": None,
@@ -39,7 +38,7 @@ def faults_of(report: SyncReport | Failure, log: Log) -> tuple[list[str], float 
     return faults, report.retry_after
 
 
-def synced(faults: list[str], now: float, before: dict[str, Any]) -> dict[str, Any]:
+def synced(faults: list[str], now: float, before: LastSync) -> LastSync:
     """Return the status file's facts after a sync with ``faults``; ``before``: the earlier facts.
 
     ``failing_since`` is the time of the first of several syncs that failed one after the other.

@@ -11,11 +11,11 @@ from hashscan.text import counted, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, KeysView, Sequence
-    from typing import Any
 
     from hashscan.catalog.store import Catalog
     from hashscan.daemon.log import Level, Log
     from hashscan.fs.volume import Volume
+    from hashscan.jobs.daemon_status import VolumeStatus
     from hashscan.jobs.volume_presence import Seen
     from hashscan.watch.source import Coverage
 
@@ -118,9 +118,9 @@ class Coverages:
             )
         return why_not_there(seen, self._catalog)
 
-    def facts(self) -> list[dict[str, Any]]:
+    def facts(self) -> list[VolumeStatus]:
         """Return the facts for the status file."""
-        found = []
+        found: list[VolumeStatus] = []
         for number, volume in enumerate(self._volumes):
             said = self._said.get(number)
             since = self._awaited.get(number)

@@ -7,12 +7,11 @@ list of mounts. No volume on a file server is touched: the server may never answ
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import time
 from contextlib import suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from cronsim import CronSim, CronSimError
 
@@ -20,7 +19,6 @@ from hashscan.errors import UnsafePathError
 from hashscan.files import DAEMON_STATUS
 from hashscan.fs.named import resolve
 from hashscan.jobs.complaint_reasons import Reason, ReasonFault
-from hashscan.state import holder_of
 from hashscan.text import counted, human_age, local_time, shown
 from hashscan.watch.mounts import MountTable, mounts_now
 
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
 
     from hashscan.catalog.status_overview import Overview
     from hashscan.config.settings import Settings
-    from hashscan.state import State
+    from hashscan.jobs.daemon_status import DaemonStatus
 
 #: Seconds without a sign of life from a running daemon that are trouble.
 _SILENT = 60.0
@@ -67,7 +65,7 @@ class VolumeFacts(NamedTuple):
     settings: Settings
     catalog: Overview | None
     running: int | None
-    daemon: dict[str, Any] | None
+    daemon: DaemonStatus | None
     alive: bool
     unread: bool = False
 
@@ -75,23 +73,6 @@ class VolumeFacts(NamedTuple):
 def mark_of(settings: Settings) -> str:
     """A digest of the settings: equal for equal configurations."""
     return hashlib.sha256(settings.model_dump_json().encode()).hexdigest()
-
-
-def read_daemon_file(directory: str) -> dict[str, Any] | None:
-    """The content of the daemon's status file; ``None`` if there is none that can be read."""
-    try:
-        with open(os.path.join(directory, DAEMON_STATUS), "rb") as file:
-            found = json.loads(file.read())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def daemon_of(state: State) -> dict[str, Any] | None:
-    """The status file of the daemon that works with ``state`` now; ``None``: none does."""
-    running = holder_of(state.lock_file)
-    daemon = None if running is None else read_daemon_file(state.directory)
-    return None if daemon is None or daemon.get("pid") != running else daemon
 
 
 def troubles(seen: VolumeFacts) -> list[ReasonFault]:
@@ -154,7 +135,7 @@ def no_room(settings: Settings) -> Iterator[ReasonFault]:
             )
 
 
-def _daemon_trouble(daemon: dict[str, Any], *, alive: bool) -> list[ReasonFault]:
+def _daemon_trouble(daemon: DaemonStatus, *, alive: bool) -> list[ReasonFault]:
     if not alive and daemon.get("stopped"):
         return []
     if not alive:
@@ -187,7 +168,7 @@ def _daemon_trouble(daemon: dict[str, Any], *, alive: bool) -> list[ReasonFault]
     return found
 
 
-def _stopped(directory: str, daemon: dict[str, Any]) -> tuple[ReasonFault, ...]:
+def _stopped(directory: str, daemon: DaemonStatus) -> tuple[ReasonFault, ...]:
     """Complain about a daemon that was stopped: somebody may have forgotten to start it again."""
     if not daemon.get("stopped"):
         return ()
@@ -200,7 +181,7 @@ def _stopped(directory: str, daemon: dict[str, Any]) -> tuple[ReasonFault, ...]:
     return (ReasonFault(Reason.DAEMON_STOPPED, told),)
 
 
-def _uncovered(daemon: dict[str, Any]) -> list[ReasonFault]:
+def _uncovered(daemon: DaemonStatus) -> list[ReasonFault]:
     found: list[ReasonFault] = []
     output = daemon.get("output")
     if output:
@@ -251,7 +232,7 @@ def _nothing_looks(seen: VolumeFacts) -> list[ReasonFault]:
     ]
 
 
-def _not_scanned(daemon: dict[str, Any], catalog: Overview | None) -> list[ReasonFault]:
+def _not_scanned(daemon: DaemonStatus, catalog: Overview | None) -> list[ReasonFault]:
     """Complain about volumes without a whole scan: by the schedule, or since the daemon's start."""
     every = daemon.get("scan_every")
     most = _BY_HAND if every is None else _SCANS_MISSED * float(every) + _SCAN_LATE

@@ -11,7 +11,7 @@ from hashscan.audit.reader import newest
 from hashscan.audit.recorder import Recorder
 from hashscan.errors import LockedError
 from hashscan.files import NOTIFICATIONS, NOTIFICATIONS_LOCK
-from hashscan.jobs.coverage_gaps import daemon_of
+from hashscan.jobs.daemon_status import status_of_running_daemon
 from hashscan.notify.dispatch import Dispatcher, DispatchLog, attempt, recipients_of
 from hashscan.notify.message import for_test
 from hashscan.notify.open_notifier import open_notifier
@@ -48,7 +48,7 @@ def send_now(
     Raises:
         StateError: the outbox or the audit log cannot be used.
     """
-    if not settings.notify or daemon_of(state) is not None:
+    if not settings.notify or status_of_running_daemon(state) is not None:
         return
     try:
         with Lock(lock_of(state)), Outbox(state.directory) as outbox:

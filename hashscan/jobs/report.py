@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, TypeVar
 from hashscan.catalog.period import InPlace, Period, in_place_of, period_of
 from hashscan.catalog.status_overview import overview
 from hashscan.errors import HashscanError, QuarantineError
-from hashscan.jobs.coverage_gaps import read_daemon_file, resolved_roots
+from hashscan.jobs.coverage_gaps import resolved_roots
+from hashscan.jobs.daemon_status import status_of_running_daemon
 from hashscan.jobs.status import filters_of
 from hashscan.machine import is_limited, with_cause
 from hashscan.notices.reader import open_existing
@@ -25,7 +26,7 @@ from hashscan.quarantine.store import Store
 from hashscan.report.figures import FilterFigures, Report, Watched
 from hashscan.report.matches import match_figures
 from hashscan.report.notices import notice_figures
-from hashscan.state import State, holder_of
+from hashscan.state import State
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -127,10 +128,9 @@ class _Sources:
     def volumes(self) -> tuple[Watched, ...]:
         seen = overview(self.state.catalog)
         by_volume = {} if seen is None else seen.by_volume
-        daemon = read_daemon_file(self.settings.state)
-        running = holder_of(self.state.lock_file)
+        daemon = status_of_running_daemon(self.state)
         watched = set()
-        if daemon is not None and running is not None and daemon.get("pid") == running:
+        if daemon is not None:
             watched = {
                 os.fsencode(one["path"])
                 for one in daemon.get("volumes", ())

@@ -359,9 +359,9 @@ def _locked(state: State, stack: ExitStack, reporter: Reporter) -> State:
     try:
         stack.enter_context(state.lock())
     except LockedError:
-        from hashscan.jobs.coverage_gaps import daemon_of  # noqa: PLC0415 - only where needed
+        from hashscan.jobs.daemon_status import status_of_running_daemon  # noqa: PLC0415 - only where needed
 
-        daemon = daemon_of(state)
+        daemon = status_of_running_daemon(state)
         if daemon is None:
             raise
         reporter.notice(

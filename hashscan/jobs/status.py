@@ -18,7 +18,8 @@ from hashscan.catalog.status_overview import Overview, overview
 from hashscan.config.loader import load_or_default
 from hashscan.errors import ConfigError, HashscanError, QuarantineError, StateError, UsageError
 from hashscan.jobs.complaint_reasons import Reason, ReasonFault
-from hashscan.jobs.coverage_gaps import VolumeFacts, gaps, read_daemon_file, troubles
+from hashscan.jobs.coverage_gaps import VolumeFacts, gaps, troubles
+from hashscan.jobs.daemon_status import read_daemon_status
 from hashscan.jobs.notices.deadlines import Deadlines, deadlines_of
 from hashscan.jobs.sync import from_repository, source_of
 from hashscan.known.sync.synced_filters import open_kept
@@ -37,9 +38,9 @@ from hashscan.text import counted, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
     from hashscan.config.settings import Settings
+    from hashscan.jobs.daemon_status import DaemonStatus, MaildirStatus, SyncStatus
     from hashscan.known.filters.open_filter import FilterFile
     from hashscan.quarantine.hold_types import Hold
 
@@ -108,7 +109,7 @@ class Status:
     catalog: Overview | None
     quarantine: dict[str, int]
     trouble: tuple[ReasonFault, ...]
-    daemon: dict[str, Any] | None = None
+    daemon: DaemonStatus | None = None
     alive: bool = False
     uncovered: tuple[ReasonFault, ...] = ()
     reports_only: str = ""
@@ -122,14 +123,14 @@ class Status:
     receivers: tuple[ReceiverState, ...] = ()
 
     @property
-    def mail(self) -> dict[str, Any] | None:
+    def mail(self) -> MaildirStatus | None:
         """The running daemon's facts on the Maildir; ``None``: there is none, or no daemon."""
-        return (self.daemon or {}).get("notices") if self.alive else None
+        return self.daemon.get("notices") if self.daemon and self.alive else None
 
     @property
-    def sync(self) -> dict[str, Any]:
-        """The running daemon's facts on fetching filters; empty: no daemon runs."""
-        return (self.daemon or {}).get("sync") or {} if self.alive else {}
+    def sync(self) -> SyncStatus | None:
+        """The running daemon's last sync; ``None``: no daemon runs."""
+        return self.daemon.get("sync") if self.daemon and self.alive else None
 
     @property
     def refused(self) -> str:
@@ -159,7 +160,7 @@ class Status:
         """
         if not self.reports_only or self.catalog is None:
             return 0
-        volumes = (self.daemon or {}).get("volumes", ())
+        volumes = self.daemon.get("volumes", []) if self.daemon else []
         roots = tuple(_below(os.fsencode(one["path"])) for one in volumes) or (b"",)
         return sum(
             count
@@ -292,7 +293,7 @@ def status_of(settings: Settings) -> Status:
                 "quarantine verify' names them",
             )
         )
-    daemon = read_daemon_file(settings.state)
+    daemon = read_daemon_status(settings.state)
     alive = daemon is not None and running is not None and daemon.get("pid") == running
     seen = VolumeFacts(settings, catalog, running, daemon, alive=alive, unread=unread)
     trouble += troubles(seen)

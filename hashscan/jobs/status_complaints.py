@@ -92,7 +92,7 @@ def _mail_trouble(found: Status) -> Iterator[Complaint]:
 
 
 def _round_trouble(found: Status) -> Iterator[Complaint]:
-    rounds = (found.daemon or {}).get("notice_rounds") if found.alive else None
+    rounds = found.daemon.get("notice_rounds") if found.daemon and found.alive else None
     if rounds and rounds.get("trouble"):
         message = f"notices: {rounds['trouble']}"
         yield Complaint(ExitCode.INTERNAL, Reason.NOTICES_INPUT, message)
@@ -211,8 +211,12 @@ def _service(found: Status) -> Iterator[Complaint]:
                 f"{human_age(waits)}",
             )
     sync = found.sync
-    since = sync.get("failing_since")
-    if since is not None and (sync.get("refused") or time.time() - since > _SYNC_FAILS):
+    since = sync.get("failing_since") if sync else None
+    if (
+        sync is not None
+        and since is not None
+        and (sync.get("refused") or time.time() - since > _SYNC_FAILS)
+    ):
         yield Complaint(
             ExitCode.SERVICE,
             Reason.SYNC,

@@ -18,12 +18,12 @@ from hashscan.quarantine.records import WITHDRAWN, RecordState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from typing import Any
 
     from prometheus_client.metrics_core import Metric
 
     from hashscan.catalog.status_overview import LastScan
     from hashscan.config.settings import Settings
+    from hashscan.jobs.daemon_status import DaemonStatus, VolumeStatus
     from hashscan.jobs.status import Status
 
 _OUTCOMES = ("hashed", "unchanged", "skipped", "problem")
@@ -128,22 +128,21 @@ def _daemon(page: Page, snapshot: Snapshot) -> None:
     page.put("daemon_running", status.alive)
     if status.daemon is not None:
         page.put_time("daemon_status_timestamp_seconds", status.daemon.get("time"))
-    facts = _facts(snapshot)
-    page.put_time("daemon_start_time_seconds", facts.get("started"))
     if status.alive:
+        if status.daemon is not None:
+            page.put_time("daemon_start_time_seconds", status.daemon.get("started"))
         for name, usage in (("daemon", snapshot.daemon), ("children", snapshot.children)):
             page.put("processes", usage.processes, process=name)
             page.put("process_memory_bytes", usage.memory, process=name)
             page.put("process_cpu_seconds_total", usage.cpu, process=name)
 
 
-def _facts(snapshot: Snapshot) -> dict[str, Any]:
-    """The facts of the running daemon; empty: none runs."""
-    status = snapshot.status
-    return status.daemon if status.alive and status.daemon is not None else {}
+def _running(snapshot: Snapshot) -> DaemonStatus | None:
+    """Return the status file of the running daemon; ``None``: no daemon runs."""
+    return snapshot.status.daemon if snapshot.status.alive else None
 
 
-def _volume_state(volume: dict[str, Any]) -> str:
+def _volume_state(volume: VolumeStatus) -> str:
     if volume.get("away"):
         return "missing"
     if volume.get("starting") or volume["backend"] == "starting":
@@ -154,9 +153,10 @@ def _volume_state(volume: dict[str, Any]) -> str:
 
 
 def _volumes(page: Page, snapshot: Snapshot) -> None:
-    volumes = _facts(snapshot).get("volumes")
-    if volumes is None:
+    daemon = _running(snapshot)
+    if daemon is None or "volumes" not in daemon:
         return
+    volumes = daemon["volumes"]
     states = Counter(_volume_state(one) for one in volumes)
     page.put_each("volumes", "state", states, _VOLUME_STATES)
     page.put("watch_directories", sum(one["directories"] for one in volumes), state="watched")
@@ -164,16 +164,16 @@ def _volumes(page: Page, snapshot: Snapshot) -> None:
 
 
 def _watch(page: Page, snapshot: Snapshot) -> None:
-    facts = _facts(snapshot)
-    if "backlog" in facts:
-        page.put("watch_queue_length", facts["backlog"])
-        page.put("watch_oldest_change_age_seconds", facts.get("waits_for", 0.0))
+    daemon = _running(snapshot)
+    if daemon is not None and "backlog" in daemon:
+        page.put("watch_queue_length", daemon["backlog"])
+        page.put("watch_oldest_change_age_seconds", daemon.get("waits_for", 0.0))
 
 
 def _roots(snapshot: Snapshot) -> list[bytes]:
-    volumes = _facts(snapshot).get("volumes")
-    if volumes is not None:
-        return [os.fsencode(one["path"]) for one in volumes]
+    daemon = _running(snapshot)
+    if daemon is not None and "volumes" in daemon:
+        return [os.fsencode(one["path"]) for one in daemon["volumes"]]
     return list(snapshot.roots)
 
 
@@ -183,13 +183,14 @@ def _ended(scan: LastScan) -> float:
 
 def _scans(page: Page, snapshot: Snapshot) -> None:
     catalog = snapshot.status.catalog
-    facts = _facts(snapshot)
-    if facts:
-        page.put("scan_running", facts.get("scan") is not None)
-        if facts.get("scan") is not None:
-            page.put("scan_progress_ratio", facts["scan"]["fraction"])
-        page.put_time("scan_interval_seconds", facts.get("scan_every"))
-        page.put_time("next_scan_timestamp_seconds", facts.get("next_scan"))
+    daemon = _running(snapshot)
+    if daemon is not None:
+        scan = daemon.get("scan")
+        page.put("scan_running", scan is not None)
+        if scan is not None:
+            page.put("scan_progress_ratio", scan["fraction"])
+        page.put_time("scan_interval_seconds", daemon.get("scan_every"))
+        page.put_time("next_scan_timestamp_seconds", daemon.get("next_scan"))
     if catalog is None:
         return
     page.put("unreadable_files", catalog.problems)
@@ -220,11 +221,11 @@ def _scans(page: Page, snapshot: Snapshot) -> None:
 
 def _filters(page: Page, snapshot: Snapshot) -> None:
     status = snapshot.status
-    facts = _facts(snapshot)
+    daemon = _running(snapshot)
     usable = [one for one in status.filters if one.trouble is None]
     digests = sum(one.digests or 0 for one in usable)
     if not status.filters:  # made from lists: the daemon, or each scan, makes it
-        made = facts.get("filters", ())
+        made = daemon.get("filters", []) if daemon else []
         page.put("filters", len(made), state="usable")
         digests = sum(one["digests"] for one in made)
     else:
@@ -237,14 +238,15 @@ def _filters(page: Page, snapshot: Snapshot) -> None:
     section = snapshot.settings.filter
     if section is not None:
         page.put_time("filter_max_age_seconds", section.max_age)
-    sync = status.sync
-    page.put_time("last_sync_timestamp_seconds", sync.get("time"))
-    page.put_time("next_sync_timestamp_seconds", sync.get("next"))
-    page.put_time("sync_failing_since_timestamp_seconds", sync.get("failing_since"))
+    if sync := status.sync:
+        page.put_time("last_sync_timestamp_seconds", sync.get("time"))
+        page.put_time("next_sync_timestamp_seconds", sync.get("next"))
+        page.put_time("sync_failing_since_timestamp_seconds", sync.get("failing_since"))
 
 
 def _counters(page: Page, snapshot: Snapshot) -> None:
-    counted = _facts(snapshot).get("counters")
+    daemon = _running(snapshot)
+    counted = daemon.get("counters") if daemon else None
     if counted is None:
         return
     page.put_each("files_total", "outcome", counted["files"], _OUTCOMES)

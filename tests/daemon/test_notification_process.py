@@ -132,7 +132,7 @@ def test_a_reload_starts_another_process_only_for_other_receivers(state, machine
 def test_a_daemon_that_did_not_end_on_request_has_one_line(
     state, machine, monkeypatch, before, is_noted
 ):
-    monkeypatch.setattr(notification_process, "read_daemon_file", lambda _directory: before)
+    monkeypatch.setattr(notification_process, "read_daemon_status", lambda _directory: before)
     one = telling_of(Settings.of(state=state.directory), state, machine)
     one.step()
     one.step()
@@ -142,7 +142,9 @@ def test_a_daemon_that_did_not_end_on_request_has_one_line(
 
 
 def test_a_line_about_a_crash_that_cannot_be_written_is_logged(state, machine, monkeypatch):
-    monkeypatch.setattr(notification_process, "read_daemon_file", lambda _directory: {"time": 1.0})
+    monkeypatch.setattr(
+        notification_process, "read_daemon_status", lambda _directory: {"time": 1.0}
+    )
     one = telling_of(with_receiver(state), state, machine)
 
     def write(*_a, **_k):

@@ -8,6 +8,7 @@ import subprocess
 import time
 from functools import partial
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 import surroundings
@@ -15,6 +16,7 @@ from daemon_files import gone, processes_of
 from running_daemon import Daemon
 
 from hashscan.daemon.timers import Cron
+from hashscan.jobs.daemon_status import DaemonStatus
 
 KNOWN = os.urandom(3000)
 OTHER = os.urandom(3000)
@@ -155,6 +157,7 @@ def test_status_tells_of_a_daemon_that_was_stopped_and_forgotten(daemon):
     assert never.returncode == 3
     assert "nothing has been scanned" in never.stdout
     daemon.start()
+    assert set(daemon.facts()) == set(get_type_hints(DaemonStatus))
     daemon.end()
     stopped = daemon.hashscan("status")
     assert stopped.returncode == 3

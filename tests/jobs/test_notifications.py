@@ -45,7 +45,7 @@ def sends(monkeypatch):
 
     for name, value in (
         ("Dispatcher", Dispatcher), ("Outbox", Outbox), ("Lock", lock), ("newest", lambda _path: 7),
-        ("daemon_of", lambda _state: one.daemon), ("DispatchLog", lambda _path: None),
+        ("status_of_running_daemon", lambda _state: one.daemon), ("DispatchLog", lambda _path: None),
     ):  # fmt: skip
         monkeypatch.setattr(notifications, name, value)
     one.said = []

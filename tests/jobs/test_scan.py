@@ -17,8 +17,8 @@ from hashscan.errors import (
     UsageError,
 )
 from hashscan.fs.volume import Volume
-from hashscan.jobs import coverage_gaps as gaps_module
 from hashscan.jobs import (
+    daemon_status,
     scan,
 )
 from hashscan.jobs.known_set import KnownSet
@@ -159,8 +159,8 @@ def test_beside_a_daemon_a_scan_has_a_catalog_of_its_own(monkeypatch, holder, be
         lock=thrown(LockedError("held")), directory="/s", lock_file="/s/lock", beside=lambda: other
     )
     daemon = None if holder is None else {"pid": holder}
-    monkeypatch.setattr(gaps_module, "read_daemon_file", lambda _d: daemon)
-    monkeypatch.setattr(gaps_module, "holder_of", lambda _f: 77)
+    monkeypatch.setattr(daemon_status, "read_daemon_status", lambda _d: daemon)
+    monkeypatch.setattr(daemon_status, "holder_of", lambda _f: 77)
     told = Reports()
     with ExitStack() as stack:
         if not beside:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from hashscan.audit.recorder import Recorder
 from hashscan.catalog.find_files import open_finder
 from hashscan.errors import ConfigError, FilterError, LockedError, UsageError
-from hashscan.jobs.coverage_gaps import daemon_of
+from hashscan.jobs.daemon_status import status_of_running_daemon
 from hashscan.jobs.known_set import open_known_set
 from hashscan.jobs.notices.act import NoticeActs
 from hashscan.jobs.notices.hash_files import NoticeFiles
@@ -174,7 +174,7 @@ def run_now(settings: Settings, state: State, say: Callable[[str], None]) -> boo
     Raises:
         HashscanError: as in ``run_round``; the notices are stored, and a later round works on them.
     """
-    if daemon_of(state) is not None:
+    if status_of_running_daemon(state) is not None:
         return False
     known, why = None, ""
     try:
