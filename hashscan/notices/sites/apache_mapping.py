@@ -83,7 +83,7 @@ class Mapping:
         pattern = self.setting("virtualdocumentroot")
         if pattern:
             root = os.fsencode(_VHOST.sub(self._host_part, pattern))
-            if b"%" in root.replace(b"%%", b""):
+            if "%" in _VHOST.sub("", pattern):
                 raise UndecidedError(f"VirtualDocumentRoot {shown(pattern)} is not understood")
         elif named := self.setting("documentroot"):
             root = os.fsencode(os.path.join(self._reader.state.root, named))
@@ -118,14 +118,15 @@ class Mapping:
         if found is None or found[1] in {b".", b".."}:
             return None
         name = os.fsdecode(found[1])
-        settings = self.server("userdir")
+        main, own = self._levels
+        settings = [one for one in main + own if one.name == "userdir"]
         if not settings:
             return None
         disabled: set[str] = set()
         enabled: set[str] = set()
         all_disabled = False
         places: list[str] = []
-        for one in reversed(settings):  # those of the virtual host last
+        for one in settings:
             words = list(one.args)
             first = words[0].lower() if words else ""
             if first == "disabled":

@@ -79,8 +79,7 @@ class NginxRequest(Phases):
     def _run(self) -> NoReturn:
         if not self._uri:
             self._end(self._disk.no_file("nginx answers 400: a broken escape, a NUL, or .."))
-        chosen = Chosen(self._server.levels, None, self._server.where)
-        self._rewrite(chosen)
+        self._rewrite(self._without_location())
         self._turn()
 
     def _turn(self) -> NoReturn:
@@ -89,23 +88,24 @@ class NginxRequest(Phases):
             self._left -= 1
             chosen = self._choose()
             before = self._uri
-            if self._rewrite(chosen):
+            if chosen == self._without_location():
+                self._enter(chosen)  # the rewrites of the server ran before the choice
+            elif self._rewrite(chosen):
                 self._disk.step(f"rewritten from {shown(before)} to {shown(self._uri)}")
                 continue
             self._content(chosen)
             self._internal = True
+            self._rewrite(self._without_location())
         raise UndecidedError("the internal redirects do not end")
+
+    def _without_location(self) -> Chosen:
+        return Chosen(self._server.levels, None, self._server.where)
 
     # Rewriting
 
     def _rewrite(self, chosen: Chosen) -> bool:
         """Run the rewrites of one level; True if another location must be chosen."""
-        for level in chosen.levels:
-            for one in level:
-                if _PROGRAMS.fullmatch(one.name):
-                    raise UndecidedError(f"a program decides: {one.name} at {one.where}")
-        root = setting(chosen.levels, "root")
-        self._rewriting.root = root[-1].args[0] if root and root[-1].args else None
+        self._enter(chosen)
         result = self._rewriting.run(chosen.levels[-1], self._uri)
         if result.status is not None:
             self._status(result.status, result.text, result.where, chosen)
@@ -113,6 +113,15 @@ class NginxRequest(Phases):
             self._redirect(result.redirect)
         self._uri = result.uri
         return result.again
+
+    def _enter(self, chosen: Chosen) -> None:
+        """Take the root of one level, and refuse a level in which a program decides."""
+        for level in chosen.levels:
+            for one in level:
+                if _PROGRAMS.fullmatch(one.name):
+                    raise UndecidedError(f"a program decides: {one.name} at {one.where}")
+        root = setting(chosen.levels, "root")
+        self._rewriting.root = root[-1].args[0] if root and root[-1].args else None
 
     def _redirect(self, target: bytes) -> NoReturn:
         try:
@@ -148,9 +157,7 @@ class NginxRequest(Phases):
     def _choose(self) -> Chosen:
         levels = self._server.levels
         found = self._search(levels, levels[-1])
-        if found is None:
-            return Chosen(levels, None, self._server.where)
-        return found[0]
+        return self._without_location() if found is None else found[0]
 
     def _search(
         self, levels: Levels, block: tuple[NginxDirective, ...]
@@ -207,6 +214,7 @@ class NginxRequest(Phases):
                 inner = Chosen(levels, None, one.where)
                 if not self._rewrite(inner):
                     self._content(inner, named=True)
+                    self._rewrite(self._without_location())
                 self._turn()
         raise UndecidedError(f"there is no location {shown(name)} (used at {chosen.where})")
 
@@ -255,7 +263,7 @@ class NginxRequest(Phases):
         """The document root, and the path below it, of a path of the site."""
         alias = own(chosen.levels[-1], "alias")
         if alias is None and len(chosen.levels) > 3:  # of the location around a nested one
-            for level in reversed(chosen.levels[2:-1]):
+            for level in reversed(chosen.levels[2:]):
                 if own(level, "root"):
                     break
                 if own(level, "alias"):

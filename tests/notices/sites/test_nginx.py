@@ -3,11 +3,11 @@
 import os
 
 import pytest
+from located_sites import by_nginx
 from site_trees import FEW, TARGETS, plant, random_targets, three_sites
 from web_servers import Comparison, free_port, program, running
 
 from hashscan.config.settings import Settings
-from hashscan.config.sites import SiteSettings
 from hashscan.notices.sites.sites import Sites
 
 LONG = bool(os.environ.get("HASHSCAN_LONG"))
@@ -27,6 +27,10 @@ http {{
 #: Name of a host, and the rest of its server; {root} is a site's root, {other} another one's.
 _SERVERS = {
     "plain.example": "root {root};",
+    # Rewrites of a server without a location, and after an internal redirect.
+    "break.example": "root {root}; rewrite ^/a.jpg$ /dir/b.jpg break; rewrite ^/dir/b.jpg$ /a.jpg break;",
+    "again.example": "root {root}; rewrite ^/dir/index.html$ /a.jpg; location / {{ try_files $uri $uri/ /b.html; }}"
+    " rewrite ^/b.html$ /dir/b.jpg;",
     "slashes.example": "root {root}; merge_slashes off;",
     "index.example": "root {root}; index none.html index.htm b.jpg /a.jpg;",
     "try.example": "root {root}; location / {{ try_files $uri $uri/ =404; }}",
@@ -161,50 +165,21 @@ def test_the_path_of_a_script(nginx):
 # Without a server
 
 
-def located(tmp_path, text, url, *more):
-    path = tmp_path / "nginx.conf"
-    path.write_text(text)
-    return Sites(Settings.of(sites=[{"nginx": str(path)}, *more]).sites).locate(url)
-
-
 def test_a_port_that_nobody_listens_on(tmp_path):
     plant(tmp_path / "www", "a.jpg")
     text = f"http {{ server {{ server_name a.example; root {tmp_path}/www; }} }}"
-    location = located(tmp_path, text, "https://a.example/a.jpg")
+    location = by_nginx(tmp_path, text, "https://a.example/a.jpg")
     assert (location.kind.value, location.path) == ("file", b"a.jpg")
     assert "no server listens on port 443" in location.why[0]
 
 
-def test_the_usual_redirect_to_https(tmp_path):
-    plant(tmp_path / "www", "a.jpg")
-    text = f"""http {{
-      server {{ server_name a.example; if ($host = a.example) {{ return 301 https://$host$request_uri; }}
-        return 404; }}
-      server {{ listen 443 ssl; server_name a.example; root {tmp_path}/www; }} }}"""
-    location = located(tmp_path, text, "http://a.example/a.jpg?x=1")
-    assert (location.kind.value, location.path) == ("file", b"a.jpg")
-    assert "redirects to https://a.example/a.jpg?x=1" in " ".join(location.why)
-
-
 def test_redirects_that_do_not_end(tmp_path):
     text = "http { server { server_name a.example; return 301 https://$host$request_uri; } }"
-    location = located(tmp_path, text, "http://a.example/a.jpg")
+    location = by_nginx(tmp_path, text, "http://a.example/a.jpg")
     assert (location.kind.value, location.reason) == (
         "undecided",
         "cannot be decided: the redirects do not end",
     )
-
-
-def test_a_server_behind_it_answers_for_what_is_passed_on(tmp_path):
-    plant(tmp_path / "back" / "a.example", "a.jpg")
-    text = (
-        "http { upstream back { server 127.0.0.1:81; } server { server_name a.example;"
-        " location / { proxy_pass http://back; } } }"
-    )
-    behind = {"host": "*.example", "root": f"{tmp_path}/back/{{host}}"}
-    location = located(tmp_path, text, "http://a.example/a.jpg", behind)
-    assert (location.kind.value, location.path) == ("file", b"a.jpg")
-    assert located(tmp_path, text, "http://a.example/a.jpg").kind.value == "script"
 
 
 def test_different_servers_on_different_addresses(tmp_path):
@@ -218,52 +193,14 @@ def test_different_servers_on_different_addresses(tmp_path):
         )
         + "}"
     )
-    location = located(tmp_path, text, "http://a.example/a.jpg")
+    location = by_nginx(tmp_path, text, "http://a.example/a.jpg")
     assert location.kind.value == "undecided"
     assert "different servers on different addresses" in location.reason
-    assert located(tmp_path, text, "http://198.51.100.2/b.jpg").kind.value == "no-site"
+    assert by_nginx(tmp_path, text, "http://198.51.100.2/b.jpg").kind.value == "no-site"
 
 
 def test_an_own_address_has_the_default_server(tmp_path):
     plant(tmp_path / "www", "a.jpg")
     text = f"http {{ server {{ server_name a.example; root {tmp_path}/www; }} }}"
-    assert located(tmp_path, text, "http://127.0.0.1/a.jpg").kind.value == "file"
-    assert located(tmp_path, text, "http://198.51.100.2/a.jpg").kind.value == "no-site"
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("http { server { root /a;", "unexpected end of file"),
-        ("http { } }", 'unexpected "}"'),
-        ("include none.conf;", "No such file"),
-        ("include nginx.conf;", "includes itself"),
-        ("http { server { server_name a.example; } }", "no root is set"),
-        ("http { server { server_name a.example; root www; } }", "no full path"),
-        ("http { server { server_name a.example; root /srv/$mapped; } }", "$mapped"),
-        ("http { server { server_name ~(; } }", "is not understood"),
-        ("http { server { server_name a.example; access_by_lua x; root /; } }", "a program"),
-        ("http { server { server_name a.example; root /; if ($cookie_a) { root /b; } } }", "only nginx"),
-        ("http { server { server_name a.example; location ~ ^/(a|a)*\\1*c$ { } root /; } }", "too long"),
-    ],
-)  # fmt: skip
-def test_what_cannot_be_decided(tmp_path, text, words):
-    location = located(tmp_path, text, "http://a.example/" + "a" * 40)
-    assert location.kind.value == "undecided"
-    assert words in location.reason
-
-
-def test_a_configuration_that_is_missing_is_named(tmp_path):
-    settings = [SiteSettings(nginx=f"{tmp_path}/none.conf")]
-    location = Sites(settings).locate("http://a.example/")
-    assert location.reason.endswith(
-        f"cannot be read: {tmp_path}/none.conf: No such file or directory"
-    )
-
-
-def test_the_root_is_known_even_if_there_is_no_file(tmp_path):
-    plant(tmp_path / "www", "a.jpg")
-    text = f"http {{ server {{ server_name a.example; root {tmp_path}/www; %s }} }}"
-    for rest in ("", "location / { try_files $uri =404; }", "location / { return 410; }"):
-        location = located(tmp_path, text.replace("%s", rest), "http://a.example/none.jpg")
-        assert (location.kind.value, location.root) == ("no-file", os.fsencode(tmp_path / "www"))
+    assert by_nginx(tmp_path, text, "http://127.0.0.1/a.jpg").kind.value == "file"
+    assert by_nginx(tmp_path, text, "http://198.51.100.2/a.jpg").kind.value == "no-site"
