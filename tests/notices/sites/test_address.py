@@ -10,7 +10,6 @@ from hashscan.notices.sites.address import (
     unreserved_decoded,
     without_dots,
 )
-from hashscan.notices.sites.patterns import apache_search, search
 
 
 @pytest.mark.parametrize(
@@ -91,13 +90,3 @@ def test_paths_as_servers_read_them():
 def test_own_addresses():
     assert is_own_ip("127.0.0.1")
     assert not is_own_ip("192.0.2.1")
-
-
-def test_expressions_of_apache():
-    assert apache_search("^/.$", b"/\n")
-    assert not apache_search("^/a$", b"/a\n")
-    assert apache_search(r"^/\$[$][^]$]x$", b"/$$ax")
-    assert not apache_search(r"^/x$", b"/X")
-    assert apache_search(r"^/x$", b"/X", ignore_case=True)
-    assert search("^/a$", b"/a\n")
-    assert not search("^/.$", b"/\n")

@@ -6,6 +6,7 @@ import pathlib
 import tempfile
 
 import pytest
+from located_sites import APACHE_HOST, by_apache
 from site_trees import FEW, TARGETS, plant, random_targets, three_sites
 from web_servers import Comparison, free_port, program, running
 
@@ -201,112 +202,16 @@ def test_what_else_answers(apache, host, target, kind, words):
 # Without a server
 
 
-def located(tmp_path, text, url="http://a.example/", htaccess=None):
-    path = tmp_path / "apache2.conf"
-    path.write_text(text.format(top=tmp_path))
-    if htaccess is not None:
-        (tmp_path / "www" / ".htaccess").write_bytes(htaccess)
-    return Sites(Settings.of(sites=[{"apache": str(path)}]).sites).locate(url)
-
-
-_HOST = "<VirtualHost *:80>\nServerName a.example\nDocumentRoot {top}/www\n%s\n</VirtualHost>\n"
-
-
 def test_a_main_server_without_virtual_hosts(tmp_path):
     plant(tmp_path / "www", "a.jpg")
     text = "ServerName a.example:80\nDocumentRoot {top}/www\n"
-    assert located(tmp_path, text, "http://a.example/a.jpg").kind.value == "file"
-    assert located(tmp_path, text, "http://127.0.0.1/a.jpg").kind.value == "file"
-    assert located(tmp_path, text, "http://b.example/a.jpg").kind.value == "no-site"
+    assert by_apache(tmp_path, text, "http://a.example/a.jpg").kind.value == "file"
+    assert by_apache(tmp_path, text, "http://127.0.0.1/a.jpg").kind.value == "file"
+    assert by_apache(tmp_path, text, "http://b.example/a.jpg").kind.value == "no-site"
 
 
 def test_a_port_that_no_host_has(tmp_path):
     plant(tmp_path / "www", "a.jpg")
-    location = located(tmp_path, _HOST % "", "https://a.example/a.jpg")
+    location = by_apache(tmp_path, APACHE_HOST % "", "https://a.example/a.jpg")
     assert (location.kind.value, location.path) == ("file", b"a.jpg")
     assert "no virtual host has port 443" in location.why[0]
-
-
-@pytest.mark.parametrize("name", ["a.jpg", "A.JPG.txt", "x.php.jpg", "x.PHP", "y.phtml", "z.jpg"])
-def test_handlers_by_extension(tmp_path, name):
-    plant(tmp_path / "www", name)
-    rest = (
-        'AddHandler x-php .php\nAddType application/x-httpd-php phtml\n<FilesMatch "^z">\n'
-        'SetHandler "proxy:unix:/run/php.sock|fcgi://localhost"\n</FilesMatch>'
-    )
-    location = located(tmp_path, _HOST % rest, f"http://a.example/{name}")
-    assert location.kind.value == ("file" if name in {"a.jpg", "A.JPG.txt"} else "script")
-    assert location.path == name.encode()
-
-
-def test_a_front_controller_of_a_customer(tmp_path):
-    plant(tmp_path / "www", "index.php", "a.jpg")
-    rest = "AddHandler x-php .php\n<Directory {top}/www>\nAllowOverride All\n</Directory>"
-    htaccess = (
-        b"# BEGIN\n<IfModule mod_rewrite.c>\nRewriteEngine On\n"
-        b"RewriteRule .* - [E=HTTP_AUTHORIZATION:%{HTTP:Authorization}]\nRewriteBase /\n"
-        b"RewriteRule ^index\\.php$ - [L]\nRewriteCond %{REQUEST_FILENAME} !-f\n"
-        b"RewriteCond %{REQUEST_FILENAME} !-d\nRewriteRule . /index.php [L]\n</IfModule>\n"
-    )
-    text = "LoadModule rewrite_module mod_rewrite.so\n" + _HOST % rest
-    location = located(tmp_path, text, "http://a.example/a.jpg", htaccess)
-    assert (location.kind.value, location.path) == ("file", b"a.jpg")
-    location = located(tmp_path, text, "http://a.example/2026/post", htaccess)
-    assert (location.kind.value, location.path) == ("script", b"index.php")
-    location = located(tmp_path, text, "http://a.example/", b"DirectoryIndex index.php")
-    assert (location.kind.value, location.path) == ("script", b"index.php")
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("<VirtualHost *:80>\n", "is not closed"),
-        ("</Directory>\n", "closes another section"),
-        ("Include none.conf\n", "there is no"),
-        ("Include apache2.conf\n", "includes itself"),
-        ("Use Site a.example\n", "knows no macros"),
-        ("<IfDirective x>\n</IfDirective>\n", "cannot evaluate"),
-        (_HOST.replace("DocumentRoot {top}/www", ""), "no DocumentRoot is set"),
-        (_HOST.replace("{top}/www", "${{APACHE_DIR}}/x"), "no full path"),
-        (_HOST % "AliasMatch ^/ /srv", "AliasMatch"),
-        (_HOST % "RewriteEngine on\nRewriteCond %{{REMOTE_ADDR}} ^1\nRewriteRule . /a.jpg", "depends on the client"),
-        (_HOST % "RewriteEngine on\nRewriteRule . /etc/passwd", "path of the disk"),
-        (_HOST % "RewriteEngine on\nRewriteRule ( /a", "is not understood"),
-        (_HOST % '<If "%{{HTTP_COOKIE}} == 1">\nRedirect / /x\n</If>', "decides redirect"),
-    ],
-)  # fmt: skip
-def test_what_cannot_be_decided(tmp_path, text, words):
-    plant(tmp_path / "www", "a.jpg")
-    location = located(tmp_path, text.replace("%s", ""))
-    assert location.kind.value == "undecided"
-    assert words in location.reason
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"<Files x>\n", "not closed"),
-        (b"# " + b"x" * 300_000, "larger than 256 KiB"),
-        (b"Include /etc/passwd\n", ""),
-        (b"\xff\x00\xfe \\\n" * 100, ""),
-        (b"<" * 1000 + b"\n", ""),
-        (b"<Files a>\n" * 100, ""),
-    ],
-)
-def test_a_hostile_htaccess(tmp_path, content, words):
-    plant(tmp_path / "www", "a.jpg")
-    rest = "<Directory {top}/www>\nAllowOverride All\n</Directory>"
-    location = located(tmp_path, _HOST % rest, "http://a.example/a.jpg", content)
-    assert location.kind.value in ({"undecided"} if words else {"undecided", "file"})
-    assert words in location.reason
-
-
-def test_an_htaccess_that_is_a_link_or_a_fifo_is_not_followed(tmp_path):
-    plant(tmp_path / "www", "a.jpg")
-    rest = "<Directory {top}/www>\nAllowOverride All\n</Directory>"
-    os.mkfifo(tmp_path / "www" / ".htaccess")
-    assert located(tmp_path, _HOST % rest, "http://a.example/a.jpg").kind.value == "file"
-    os.unlink(tmp_path / "www" / ".htaccess")
-    os.symlink("/etc/shadow", tmp_path / "www" / ".htaccess")
-    location = located(tmp_path, _HOST % rest, "http://a.example/a.jpg")
-    assert "is a link out of the document root" in location.reason

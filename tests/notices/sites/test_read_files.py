@@ -1,6 +1,5 @@
 """Configurations are read again after a change of any file or name that they were read from."""
 
-import copy
 import itertools
 import os
 
@@ -8,8 +7,6 @@ import pytest
 
 from hashscan.config.settings import Settings
 from hashscan.notices.sites import apache, nginx, plain
-from hashscan.notices.sites.location import UndecidedError
-from hashscan.notices.sites.read_files import ReadFiles
 from hashscan.notices.sites.sites import Sites
 
 NGINX = "events {}\nhttp { include sites/*.conf; include one; }\n"
@@ -130,12 +127,3 @@ def test_a_broken_configuration_is_read_once_for_many_questions(tmp_path, reads)
     place.write("one", "")
     place.sites.renew()
     assert place.sites.locate("http://a.example/").kind != "undecided"
-
-
-def test_a_customers_file_changes_nothing_for_the_next_question():
-    reader = apache.ApacheReader("/etc/apache2", ReadFiles())
-    before = copy.deepcopy(reader.state)
-    reader.htaccess(".htaccess", b"Define A b\nServerRoot /x\nLoadModule m_module mod_m.so\n")
-    assert reader.state == before
-    with pytest.raises(UndecidedError, match="a macro is used"):
-        reader.htaccess(".htaccess", b"Use Macro\n")
