@@ -32,7 +32,7 @@ _MOST_ITEMS, _MOST_FILES = 20, 50
 _AWAY = frozenset({ItemState.REMOVED, ItemState.GONE})
 
 
-class Presence(StrEnum):
+class ContentPresence(StrEnum):
     """Whether the content of a URL is in its place."""
 
     ONLINE = "online"
@@ -49,7 +49,7 @@ class Checked(NamedTuple):
         removed: time at which hashscan saw the last removal, in seconds since the epoch.
     """
 
-    presence: Presence
+    presence: ContentPresence
     reason: str
     removed: float | None = None
 
@@ -69,11 +69,11 @@ REASONS = {
     "undecided": "hashscan cannot tell what the web server answers",
 }
 _KINDS = {
-    LocationKind.FILE: (Presence.ONLINE, "file"),
-    LocationKind.DIRECTORY: (Presence.UNKNOWN, "directory"),
-    LocationKind.SCRIPT: (Presence.UNKNOWN, "script"),
-    LocationKind.NO_SITE: (Presence.UNKNOWN, "no-site"),
-    LocationKind.UNDECIDED: (Presence.UNKNOWN, "undecided"),
+    LocationKind.FILE: (ContentPresence.ONLINE, "file"),
+    LocationKind.DIRECTORY: (ContentPresence.UNKNOWN, "directory"),
+    LocationKind.SCRIPT: (ContentPresence.UNKNOWN, "script"),
+    LocationKind.NO_SITE: (ContentPresence.UNKNOWN, "no-site"),
+    LocationKind.UNDECIDED: (ContentPresence.UNKNOWN, "undecided"),
 }
 
 
@@ -97,18 +97,20 @@ def check(
     if location.kind in _KINDS:
         return Checked(*_KINDS[location.kind], removed)
     if not location.root or not _has_entries(location.root):
-        return Checked(Presence.UNKNOWN, "not-there", removed)
+        return Checked(ContentPresence.UNKNOWN, "not-there", removed)
     places = [] if reader is None else list(_places(items, reader))
     for place in places:
         if (there := _is_there(place.root, place.path)) is not False:
-            return Checked(Presence.UNKNOWN, "not-there" if there is None else "elsewhere", removed)
+            return Checked(
+                ContentPresence.UNKNOWN, "not-there" if there is None else "elsewhere", removed
+            )
     if not all(place.seen_away for place in places):
-        return Checked(Presence.UNKNOWN, "unconfirmed", removed)
+        return Checked(ContentPresence.UNKNOWN, "unconfirmed", removed)
     if places:
-        return Checked(Presence.OFFLINE, "removed", removed)
+        return Checked(ContentPresence.OFFLINE, "removed", removed)
     if trust_sites:
-        return Checked(Presence.OFFLINE, "absent", removed)
-    return Checked(Presence.UNKNOWN, "never-here", removed)
+        return Checked(ContentPresence.OFFLINE, "absent", removed)
+    return Checked(ContentPresence.UNKNOWN, "never-here", removed)
 
 
 class _Place(NamedTuple):

@@ -45,7 +45,7 @@ _URGENT = frozenset({"hold", "notice-overdue", "daemon-stopped", "volume-lost"})
 _UPKEEP_EVERY = 600.0
 
 
-class Source(Protocol):
+class EventSource(Protocol):
     """The audit log."""
 
     def newest(self) -> int:
@@ -164,7 +164,7 @@ class Dispatcher:
         self,
         receivers: Sequence[ReceiverSettings],
         outbox: Outbox,
-        source: Source,
+        source: EventSource,
         host: str,
         *,
         clock: Callable[[], float] = time.time,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from hashscan.model import Actor, Candidate, MatchEvent
     from hashscan.reporter import Reporter
     from hashscan.scan.asker import Asker, NoAnswer
-    from hashscan.scan.options import Presence, ScanOptions
+    from hashscan.scan.options import ScanOptions, VolumePresence
 
 #: Seconds between commits, and between reports of the progress.
 _COMMIT_AFTER = 1.0
@@ -237,7 +237,7 @@ class Engine:
         self._walking = False
 
     def _look_for_silent(
-        self, pool: Pool, presence: Presence, ready: Collection[Connection]
+        self, pool: Pool, presence: VolumePresence, ready: Collection[Connection]
     ) -> None:
         """Give up volumes on which a worker hangs and which do not answer another process."""
         before = len(self._silent)

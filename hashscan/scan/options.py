@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 STALL_AFTER = 300.0
 
 
-class Presence(Protocol):
+class VolumePresence(Protocol):
     """Finds out which of a scan's volumes answer, without waiting for them.
 
     A volume is named by its index.
@@ -96,7 +96,7 @@ class ScanOptions:
     others: tuple[Volume, ...] = ()
     identities: Mapping[bytes, Identity] = field(default_factory=dict)
     follow_mounts: Callable[[bytes], Callable[[], list[bytes]]] = lambda _root: list
-    presence: Presence | None = None
+    presence: VolumePresence | None = None
 
 
 def identity_of_root(root: bytes) -> Identity:

@@ -84,7 +84,7 @@ def is_same(one: Location | Answer, other: Location | Answer) -> bool:
     return one == other
 
 
-class Source(Protocol):
+class SiteSource(Protocol):
     """An entry of ``sites`` in the configuration."""
 
     @property

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from hashscan.config.sites import SiteSettings
     from hashscan.notices.sites.address import Address
-    from hashscan.notices.sites.answer import Source
+    from hashscan.notices.sites.answer import SiteSource
     from hashscan.notices.sites.reverse import Base
 
 _MOST_HOPS = 10
@@ -28,7 +28,7 @@ _MOST_HOPS = 10
 _MOST_URLS = 20
 
 
-def _source(number: int, settings: SiteSettings) -> Source:
+def _source(number: int, settings: SiteSettings) -> SiteSource:
     source = settings.source
     name = f"sites[{number}]"
     if source == "host":
@@ -122,7 +122,7 @@ class Sites:
         raise UndecidedError("the redirects do not end")
 
     def _ask(
-        self, address: Address, disk: Disk, sources: Sequence[Source]
+        self, address: Address, disk: Disk, sources: Sequence[SiteSource]
     ) -> Location | Redirected | None:
         for source in sources:
             answer = source.answer(address, disk)

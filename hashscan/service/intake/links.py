@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from hashscan.errors import HashscanError
-from hashscan.notices.online import Checked, Presence, check
+from hashscan.notices.online import Checked, ContentPresence, check
 from hashscan.notices.reader import open_existing
 from hashscan.notices.sites.sites import Sites
 from hashscan.notices.values import LONGEST_URL, url
@@ -46,7 +46,7 @@ _FRESH = 10.0
 #: Checks a second from one address without a token, and checks in a burst.
 _STRANGERS_RATE, _STRANGERS_BURST = 10.0, 200.0
 #: Statuses: neither an error nor a redirect, which a client could take for offline.
-_STATUS = {Presence.ONLINE: 200, Presence.OFFLINE: 200, Presence.UNKNOWN: 202}
+_STATUS = {ContentPresence.ONLINE: 200, ContentPresence.OFFLINE: 200, ContentPresence.UNKNOWN: 202}
 
 
 class LinkAdmission(Protocol):
@@ -125,7 +125,7 @@ class Links:
     async def presence(self, address: str) -> Checked:
         """The answer about a URL, within ``_PATIENCE`` seconds."""
         if self._waiting >= _WAITING:
-            return Checked(Presence.UNKNOWN, "busy")
+            return Checked(ContentPresence.UNKNOWN, "busy")
         self._waiting += 1
         future = asyncio.get_running_loop().run_in_executor(self._threads, self._check, address)
         future.add_done_callback(self._done)
@@ -133,9 +133,9 @@ class Links:
             async with asyncio.timeout(_PATIENCE):
                 return await asyncio.shield(future)
         except TimeoutError:
-            return Checked(Presence.UNKNOWN, "slow")
+            return Checked(ContentPresence.UNKNOWN, "slow")
         except HashscanError:
-            return Checked(Presence.UNKNOWN, "undecided")
+            return Checked(ContentPresence.UNKNOWN, "undecided")
 
     def _sender(self, intake: LinkAdmission, request: Request) -> str | None:
         """The sender; ``None``: the client has no token, and needs none.
@@ -173,11 +173,11 @@ class Links:
         status = _STATUS[found.presence]
         headers = {"Cache-Control": "no-store"}
         if self.options.empty:
-            text = found.presence.value if found.presence is Presence.OFFLINE else ""
+            text = found.presence.value if found.presence is ContentPresence.OFFLINE else ""
             return PlainTextResponse(text, status, headers)
         if "json" not in request.headers.get("accept", "").lower():
             return PlainTextResponse(found.presence.value, status, headers)
-        known = {Presence.ONLINE: True, Presence.OFFLINE: False}
+        known = {ContentPresence.ONLINE: True, ContentPresence.OFFLINE: False}
         data: dict[str, object] = {
             "state": found.presence.value,
             "online": known.get(found.presence),
