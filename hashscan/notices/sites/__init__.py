@@ -1,1 +1,1 @@
-"""Finds the file of a URL from the web server's configuration, without a request."""
+"""Finds the file for a URL from the web server's configuration, without a request."""

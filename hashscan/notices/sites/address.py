@@ -10,12 +10,13 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from hashscan.notices.urls import ascii_host
 
-#: Longest URL in characters; servers refuse longer ones (nginx: large_client_header_buffers 8k).
+#: The longest URL in characters. Servers refuse longer URLs (nginx: large_client_header_buffers
+#: 8k).
 LONGEST = 8000
-ANY_IPV4 = "0.0.0.0"  # noqa: S104 - read in configurations, bound to by nobody here
+ANY_IPV4 = "0.0.0.0"  # noqa: S104 - compared with configurations; hashscan never binds to it
 _PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[a-z0-9_-]([a-z0-9._-]{0,252})")
-#: Characters that clients send unescaped: RFC 3986, section 3.3, and those that browsers leave.
+#: Characters that clients send unescaped, by RFC 3986, section 3.3, and by the habit of browsers.
 _SENT = "/!$&'()*+,;=:@~%|[]^`{}\"<>\\"
 _BROKEN = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _UNRESERVED = re.compile(rb"%(2[DdEe]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9AaEe])")
@@ -28,7 +29,7 @@ class Address:
 
     Attributes:
         scheme: ``http`` or ``https``.
-        host: in lower-case ASCII; an IPv6 address without brackets.
+        host: host in lower-case ASCII; an IPv6 address without brackets.
         target: the path as a client sends it, percent-encoded, from / on.
         query: the text after the question mark, as a client sends it.
     """
@@ -41,7 +42,7 @@ class Address:
 
     @property
     def is_ip(self) -> bool:
-        """Whether the host is an address and not a name."""
+        """Whether the host is an IP address and not a name."""
         return _is_ip(self.host)
 
     @property
@@ -66,7 +67,7 @@ def _is_ip(host: str) -> bool:
 
 
 def is_own_ip(address: str) -> bool:
-    """Whether this machine has an IP address: a socket can be bound to no other one."""
+    """Whether an IP address belongs to this machine, by an attempt to bind a socket to it."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
@@ -80,7 +81,7 @@ def parse(url: str) -> Address:
     """The address that a client sends for a URL, without user, password and fragment.
 
     Raises:
-        ValueError: no client would send a request, for the reason in the text.
+        ValueError: no client would send a request; the message has the reason.
     """
     if len(url) > LONGEST:
         raise ValueError(f"the URL is longer than {LONGEST:,} characters")
@@ -103,7 +104,7 @@ def parse(url: str) -> Address:
     except ValueError:
         raise ValueError("the port of the URL is no number from 1 to 65535") from None
     host = ascii_host(unquote(parts.hostname or "", errors="strict"))
-    if "%" in host:  # the zone of an IPv6 address, in which anything may be
+    if "%" in host:  # the zone of an IPv6 address, which may contain any text
         raise ValueError("the URL has no host name that a web server takes")
     if not _is_ip(host) and (not _HOST.fullmatch(host) or ".." in host):
         raise ValueError("the URL has no host name that a web server takes")
@@ -117,10 +118,10 @@ def parse(url: str) -> Address:
 
 
 def follow(address: Address, target: str) -> Address:
-    """The address to which a redirect of ``address`` leads.
+    """The address to which a redirect from ``address`` to ``target`` leads.
 
     Raises:
-        ValueError: as ``parse``.
+        ValueError: as in ``parse``.
     """
     return parse(urljoin(address.url, target))
 
@@ -136,7 +137,7 @@ def is_broken(target: bytes) -> bool:
 
 
 def decoded(target: bytes) -> bytes | None:
-    """A path with each escape replaced by its byte; ``None``: an escape is broken, or a NUL."""
+    """A path with each escape replaced by its byte; ``None`` after a broken escape or a NUL."""
     if is_broken(target):
         return None
     path = _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), target)
@@ -144,20 +145,20 @@ def decoded(target: bytes) -> bytes | None:
 
 
 def unreserved_decoded(target: bytes) -> bytes:
-    """A path in which only escapes of RFC 3986's unreserved characters are decoded."""
+    """A path with escapes of unreserved characters (RFC 3986) decoded, and other escapes kept."""
     return _UNRESERVED.sub(lambda found: bytes([int(found[1], 16)]), target)
 
 
 def without_dots(
     path: bytes, *, merge: bool = True, deep: bool = False, clamp: bool = False
 ) -> bytes | None:
-    """A decoded path without ``.`` and ``..``; ``None``: it leads above the root.
+    """A decoded path without ``.`` and ``..``; ``None``: the path leads above the root.
 
     Args:
         path: from / on.
-        merge: take several slashes as one.
-        clamp: ignore ``..`` at the root, instead of refusing it.
-        deep: ``..`` after empty names also removes the name before them, as nginx does it.
+        merge: merge consecutive slashes.
+        clamp: ignore ``..`` at the root, instead of refusing the path.
+        deep: ``..`` after empty names also removes the name before the empty names, as in nginx.
     """
     kept: list[bytes] = []
     names = path.split(b"/")[1:]

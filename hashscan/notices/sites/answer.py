@@ -28,8 +28,8 @@ class Passed:
     """The server passes the request on to another server.
 
     Attributes:
-        address: what the other server gets.
-        otherwise: the answer if no source knows the other server.
+        address: the address of the request to the other server.
+        otherwise: the answer if no source has the other server.
     """
 
     address: Address
@@ -43,19 +43,19 @@ class AnswerError(Exception):
     """Ends the phases of a request with its answer."""
 
     def __init__(self, answer: Location | Answer) -> None:
-        """``answer``: of the server."""
+        """``answer``: the server's answer to the request."""
         super().__init__()
         self.answer = answer
 
 
 class Phases(ABC):
-    """The phases of a request: each may end it with an answer."""
+    """The phases of a request; a phase may end the request with an answer."""
 
     def answer(self) -> Location | Answer:
-        """The answer.
+        """The server's answer to the request.
 
         Raises:
-            UndecidedError: it cannot be decided.
+            UndecidedError: hashscan cannot decide on the answer.
         """
         try:
             self._run()
@@ -92,25 +92,25 @@ class SiteSource(Protocol):
         """The name of the entry, for messages."""
 
     def is_changed(self) -> bool:
-        """Whether the content changed since it was read, or could not be read."""
+        """Whether the content of the source changed since the last reading, or was unreadable."""
 
     def bases(self) -> Iterable[Base]:
-        """The document roots whose hosts are known.
+        """The document roots with known hosts.
 
         Raises:
-            UndecidedError: they cannot be read.
+            UndecidedError: the document roots cannot be read.
         """
 
     def content(self) -> str:
         """The content of the source in a few words, e.g. the number of hosts; reads a file.
 
         Raises:
-            UndecidedError: it cannot be read.
+            UndecidedError: the content cannot be read.
         """
 
     def answer(self, address: Address, disk: Disk) -> Location | Answer | None:
-        """The answer to a request; ``None``: the source does not know the host.
+        """The answer to a request; ``None``: the source does not have the host.
 
         Raises:
-            UndecidedError: it cannot be decided.
+            UndecidedError: hashscan cannot decide on the answer.
         """

@@ -37,7 +37,7 @@ class Host:
 
     Attributes:
         own: the directives of this host.
-        names: host names in lower-case ASCII, in which ``*`` and ``?`` are globs.
+        names: host names in lower-case ASCII; ``*`` and ``?`` in a name are wildcards.
     """
 
     own: tuple[ApacheDirective, ...]
@@ -57,11 +57,11 @@ class AddressGroup:
     """The virtual hosts of one address, indexed by their names.
 
     Attributes:
-        first: the virtual host for host names that fit no name.
+        first: the virtual host for requests whose host fits no name.
     """
 
     def __init__(self, hosts: list[Host]) -> None:
-        """``hosts``: in the order of the configuration."""
+        """``hosts``: the virtual hosts in the order of the configuration."""
         self.first = hosts[0]
         self._exact: dict[str, tuple[int, Host]] = {}
         self._globs: list[tuple[re.Pattern[str], int, Host]] = []
@@ -74,7 +74,7 @@ class AddressGroup:
                     self._exact.setdefault(name, (number, host))
 
     def find(self, name: str) -> Host | None:
-        """The first host with a name that fits."""
+        """The first virtual host with a name that fits; ``None``: no name fits."""
         found = self._exact.get(name)
         for glob, number, host in self._globs:
             if found is not None and found[0] <= number:
@@ -85,10 +85,10 @@ class AddressGroup:
 
 
 class Apache:
-    """An entry with ``apache``."""
+    """An entry of ``sites`` with ``apache``."""
 
     def __init__(self, name: str, path: str) -> None:
-        """``name``: of the entry, for messages; ``path``: path of the main configuration."""
+        """``name``: name of the entry, for messages; ``path``: the main configuration file."""
         self.name = name
         self._path = path
         self._read_files = ReadFiles()
@@ -130,11 +130,11 @@ class Apache:
         return self._main
 
     def is_changed(self) -> bool:
-        """Whether the configuration changed since it was read, or could not be read."""
+        """Whether the configuration changed since the last reading, or was unreadable."""
         return bool(self._why) or (self._main is not None and self._read_files.changed())
 
     def bases(self) -> Iterator[Base]:
-        """The document roots of the virtual hosts, with each name that is no glob.
+        """The document roots of the virtual hosts, each with every name without wildcards.
 
         Raises:
             UndecidedError: the configuration cannot be read.
@@ -152,10 +152,10 @@ class Apache:
                     yield Base(roots[-1], name, secure=_HTTPS in ports[number])
 
     def answer(self, address: Address, disk: Disk) -> Location | Answer | None:
-        """The answer of the virtual host that takes the request; ``None``: none has the host.
+        """The answer of the virtual host for the request; ``None``: no virtual host fits.
 
         Raises:
-            UndecidedError: it cannot be decided.
+            UndecidedError: hashscan cannot decide on the answer.
         """
         main = self._read()
         groups = self._at(address, disk)
@@ -187,7 +187,7 @@ class Apache:
         return ApacheRequest(self._main, host.own, self._reader, address, disk).answer()
 
     def _at(self, address: Address, disk: Disk) -> list[AddressGroup]:
-        """The groups of virtual hosts at whose addresses the request may arrive."""
+        """The groups of virtual hosts that may get the request, by its IP address and port."""
         if address.port not in self._groups:
             self._groups[address.port] = self._of_port(address.port)
         at_port = self._groups[address.port]
@@ -210,7 +210,7 @@ class Apache:
         return {place: AddressGroup(hosts) for place, hosts in by_address.items()}
 
     def _default(self, hosts: list[Host], address: Address, disk: Disk) -> Location | Answer | None:
-        """The answer of a first virtual host, if the host name is certainly this machine's."""
+        """The answer of the default virtual host, if the host is certainly this machine's."""
         if address.is_ip and len(hosts) == 1 and is_own_ip(address.host):
             return self._ask(hosts[0], address, disk)
         for host in hosts:

@@ -1,7 +1,7 @@
 """Parses Apache httpd's configuration, and ``.htaccess`` files, into directives and sections.
 
-``apache.py`` and ``apache_request.py`` evaluate the directives. The existing library is not used:
-it parses no nested sections of ``.htaccess`` files, and has no bounds. Source:
+``apache.py`` and ``apache_request.py`` evaluate the directives. This module replaces the existing
+library, which has no bounds and does not parse nested sections of ``.htaccess`` files. Source:
 httpd.apache.org/docs/2.4, "Configuration Files", "Configuration Sections", core.
 """
 
@@ -25,20 +25,20 @@ _MOST_FILES = 50_000
 _DEEPEST = 30
 _WORD = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|(\S+))""")
 _VARIABLE = re.compile(r"\$\{([A-Za-z0-9_]+)\}")
-#: Modules that every package of Apache has compiled in.
+#: Modules that are compiled into every package of Apache.
 _COMPILED = frozenset(
     {"core", "so", "http", "http_core", "version", "unixd", "log_config", "logio"}
 )
-#: The version of Apache for ``IfVersion``: the latest one of 2.4.
+#: The version of Apache for ``IfVersion``: the latest version of 2.4.
 _VERSION = (2, 4, 99)
 
 
 @dataclass(frozen=True, slots=True)
 class ApacheDirective:
-    """One directive, or one section with a ``block``; its name is in lower case.
+    """A directive, or a section with its ``block``. The name is in lower case.
 
     Attributes:
-        raw: the arguments as written, for directives that do not split them by quotes.
+        raw: the unsplit arguments, for directives that do not split arguments by quotes.
     """
 
     name: str
@@ -50,7 +50,7 @@ class ApacheDirective:
 
 @dataclass(slots=True)
 class _State:
-    """Modules and variables that are known up to the present line."""
+    """Modules and variables that the parsed lines define."""
 
     root: str
     defined: dict[str, str] = field(default_factory=dict)
@@ -93,30 +93,31 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 class ApacheReader:
-    """Parses files into directives; its ``state`` grows with each line."""
+    """Parses files into directives, and adds modules and variables to ``state``."""
 
     def __init__(self, server_root: str, read_files: ReadFiles) -> None:
         """Begin with an empty state.
 
-        ``server_root``: the directory before a directive ``ServerRoot``. ``read_files``: gets each
-        file that is read.
+        ``server_root``: the server's root until a directive ``ServerRoot``. ``read_files``: reads
+        each file.
         """
         self.state = _State(server_root)
         self._read_files = read_files
 
     def main(self, path: str) -> tuple[ApacheDirective, ...]:
-        """The directives of a main configuration, with those of included files in their places.
+        """The directives of a main configuration and, in place of ``Include``, of included files.
 
         Raises:
-            UndecidedError: a part cannot be read, which may have the answer.
+            UndecidedError: a part of the configuration cannot be read, and may decide on the
+                answer.
         """
         return tuple(self._file(path, 0))
 
     def htaccess(self, name: str, content: bytes) -> tuple[ApacheDirective, ...]:
-        """The directives of a customer's file.
+        """The directives of a customer's ``.htaccess`` file.
 
         Raises:
-            UndecidedError: a section is not closed; the server answers 500.
+            UndecidedError: a section is not closed, so the server answers 500.
         """
         return tuple(self._block(_Lines(name, content), "", 0, None))
 
@@ -157,7 +158,7 @@ class ApacheReader:
                 for included in self._included(one):
                     yield from self._file(included, depth + 1)
                 continue
-            if path is not None or name == "use":  # a customer's file decides nothing for others
+            if path is not None or name == "use":  # a customer's file sets nothing for other files
                 self._note(one)
             yield one
         if until:

@@ -1,4 +1,4 @@
-"""Maps a path of the site to a path on the disk: ``Alias``, ``UserDir``, ``DocumentRoot``.
+"""Maps a URL's path to a path on the disk: ``Alias``, ``UserDir``, ``DocumentRoot``.
 
 Source: httpd.apache.org/docs/2.4: mod_userdir, mod_alias, mod_vhost_alias, core.
 """
@@ -23,7 +23,7 @@ _VHOST = re.compile(r"%(?:(%)|(p)|(-?)([0-9]+)(\+?))")
 
 
 class Mapping:
-    """Maps paths by the directives of one server."""
+    """Maps paths of URLs to the disk by the directives of one server."""
 
     def __init__(
         self,
@@ -32,19 +32,19 @@ class Mapping:
         address: Address,
         disk: Disk,
     ) -> None:
-        """``levels``: the directives of the main server, and those of the virtual host."""
+        """``levels``: the directives of the main server, then of the virtual host."""
         self._levels = levels
         self._reader = reader
         self._address = address
         self._disk = disk
 
     def server(self, *names: str) -> list[ApacheDirective]:
-        """Directives of the virtual host, then of the main server, each in their order."""
+        """Directives with these names: of the virtual host, then of the main server."""
         main, own = self._levels
         return [one for level in (own, main) for one in level if one.name in names]
 
     def setting(self, name: str, default: str = "") -> str:
-        """The first argument of a directive: the virtual host's, else the main server's."""
+        """The first argument of a directive in the virtual host, else in the main server."""
         main, own = self._levels
         for level in (own, main):
             found = [one.args[0] for one in level if one.name == name and one.args]
@@ -53,7 +53,7 @@ class Mapping:
         return default
 
     def place(self, uri: bytes) -> tuple[bytes, bytes, bool]:
-        """The root, the path below it, and whether a ``ScriptAlias`` gives them."""
+        """The root and the path below it on the disk, and whether a ``ScriptAlias`` gives both."""
         place = self._user(uri)
         if place is not None:
             return *place, False
@@ -113,7 +113,7 @@ class Mapping:
         return ".".join(labels[index:] if not found[3] else labels[: index + 1])
 
     def _user(self, uri: bytes) -> tuple[bytes, bytes] | None:
-        """The root and the path below it for ``/~user``; ``None``: the path is another one."""
+        """The root and the path below it for ``/~user``; ``None``: ``UserDir`` does not apply."""
         found = re.match(rb"/~([^/]+)(/.*)?$", uri, re.DOTALL)
         if found is None or found[1] in {b".", b".."}:
             return None
@@ -159,7 +159,7 @@ class Mapping:
 
 
 def rest_of(uri: bytes, prefix: str) -> bytes | None:
-    """The path after a prefix that ends at a slash; ``None``: the prefix does not fit."""
+    """The path after ``prefix``, which ends at a slash; ``None``: the prefix does not fit."""
     start = os.fsencode(prefix)
     if not uri.startswith(start):
         return None

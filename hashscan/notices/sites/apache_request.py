@@ -36,13 +36,13 @@ if TYPE_CHECKING:
     from hashscan.notices.sites.apache_rewrite import Rewritten
     from hashscan.notices.sites.disk import Disk
 
-_MOST_TURNS = 10  # as LimitInternalRecursion
+_MOST_TURNS = 10  # the default of LimitInternalRecursion
 _REDIRECTS = frozenset({"redirect", "redirectpermanent", "redirecttemp", "redirectmatch"})
 _PROGRAMS = frozenset({"jkmount", "wsgiscriptalias", "wsgiscriptaliasmatch", "scriptaliasmatch"})
 
 
 class ApacheRequest(Phases):
-    """One request to one virtual host."""
+    """A request to a virtual host, and its phases."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class ApacheRequest(Phases):
         address: Address,
         disk: Disk,
     ) -> None:
-        """``main``: the main server's directives; ``own``: the virtual host's, else empty."""
+        """``main``: directives of the main server; ``own``: directives of the virtual host."""
         self._levels = (main, own)
         self._reader = reader
         self._address = address
@@ -91,7 +91,7 @@ class ApacheRequest(Phases):
         raise UndecidedError("the internal redirects do not end")
 
     def _path(self) -> bytes:
-        """The path of the site, decoded: unreserved characters first, then dots, then the rest."""
+        """The decoded path of the URL: unreserved characters first, then dots, then the rest."""
         slashes = self._mapping.setting("allowencodedslashes", "off").lower()
         merge = self._mapping.setting("mergeslashes", "on").lower() != "off"
         target = b"/" + unreserved_decoded(self._address.target).lstrip(b"/")
@@ -101,13 +101,13 @@ class ApacheRequest(Phases):
         elif plain is not None and slashes == "off" and re.search(rb"%2f", plain, re.IGNORECASE):
             self._refuse("Apache answers 404: %2F in a path, and AllowEncodedSlashes is off")
         path = None if plain is None else decoded(plain)
-        if path is not None and slashes == "on":  # it may have new dots
+        if path is not None and slashes == "on":  # the decoded path may have new dots
             path = without_dots(path, merge=merge, clamp=True)
         if path is None or is_broken(target):
             self._refuse("Apache answers 400 or 404: a broken escape, a NUL, or ..")
         return path
 
-    # Translation to a path of the disk
+    # Translation to a path on the disk
 
     def _proxy(self) -> None:
         for one in self._mapping.server("proxypass", "proxypassmatch", *_PROGRAMS):
@@ -181,7 +181,7 @@ class ApacheRequest(Phases):
         self._uri = result.path
 
     def _take(self, result: Rewritten, root: str) -> None:
-        """Apply the result of rules: end with an answer, or take the new path."""
+        """Apply the result of rules: end with an answer, or continue with the new path."""
         if result.ends:
             self._rewrites = False
         if result.status is not None:
@@ -222,12 +222,12 @@ class ApacheRequest(Phases):
             self._redirect(os.fsencode(target))
 
     def _is_there(self, path: bytes, kind: str) -> bool:
-        """Whether an absolute path is a file (``f``), directory (``d``), or any (``e``)."""
+        """Whether an absolute path is a file (``f``), a directory (``d``), or exists (``e``)."""
         root = os.fsencode(self._root).rstrip(b"/")
         if not root or not path.startswith(root + b"/"):
             if path == root:
                 return kind in {"d", "e"}
-            # The rules of a server have a path of the site, which the server checks from / on.
+            # A server's rules test the path of the URL, which Apache takes for a path from / on.
             if os.path.lexists(b"/" + path.split(b"/")[1]):
                 raise UndecidedError(f"a rule tests {shown(path)}, outside of the document root")
             return False
@@ -241,7 +241,7 @@ class ApacheRequest(Phases):
             return is_file or served.entry in {ServedKind.DIRECTORY, ServedKind.OTHER}
         return is_file if kind in {"f", "s"} else served.entry is ServedKind.DIRECTORY
 
-    # The file
+    # The file for the path on the disk
 
     def _turn(self, root: bytes, path: bytes, rewriter: Rewriter, *, is_cgi: bool) -> None:
         """End with an answer, or return after an internal redirect to another path."""
@@ -340,7 +340,7 @@ class ApacheRequest(Phases):
     def _rewrite_directory(
         self, scope: ApacheScope, root: bytes, path: bytes, rewriter: Rewriter, file_path: bytes
     ) -> bool:
-        """Apply the rules of the innermost directory that has any; True after a new path."""
+        """Apply the rules of the innermost directory with rules; True if the path is new."""
         if not self._rewrites:
             return False
         engine = False
@@ -371,7 +371,7 @@ class ApacheRequest(Phases):
         rules = Rules(
             rules_of(block), place, url_base if url_base.endswith("/") else url_base + "/"
         )
-        # Without the names after a file, or after the first name that does not exist.
+        # Leave out names after a file, and names after the first name that does not exist.
         short = root.rstrip(b"/") + b"/" + file_path.strip(b"/")
         result = rewriter.apply(rules, self._uri, short, inside)
         if result is None:

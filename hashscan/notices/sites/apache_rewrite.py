@@ -1,7 +1,7 @@
 """Evaluates the rules and conditions of Apache's mod_rewrite.
 
-A condition is true, false, or unknown (the client's address, its browser, the time). If a rule with
-an unknown condition would lead elsewhere, the answer is undecided. Source:
+A condition is true, false, or unknown, e.g. on the client's address, the browser or the time. If a
+rule with an unknown condition would change the answer, the answer is undecided. Source:
 httpd.apache.org/docs/2.4/mod/mod_rewrite.html.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hashscan.notices.sites.apache_conf import ApacheDirective
 
 _PART = re.compile(r"\$([0-9])|%([0-9])|%\{([A-Za-z_]+(?::[^}]*)?)\}|\\(.)", re.DOTALL)
-#: Headers that a hotline's plain request does not have, or has in no certain form.
+#: Headers that are missing in a hotline's plain request.
 _ABSENT = frozenset({"HTTP_REFERER", "HTTP_COOKIE", "HTTP_FORWARDED", "HTTP_PROXY_CONNECTION"})
 
 
@@ -33,7 +33,7 @@ class Rewritten:
     """The result of rules.
 
     Attributes:
-        path: the new path of the site, decoded; ``None``: there is none.
+        path: the new decoded path of the URL; ``None``: the path did not change.
         redirect: the target of a redirect.
         status: the status of a refusal: 403 or 410.
         script: a handler or another server that a rule names.
@@ -51,11 +51,11 @@ class Rewritten:
 
 @dataclass(slots=True)
 class Rules:
-    """The rules of one server or directory.
+    """The rewrite rules of a server or a directory.
 
     Attributes:
         directory: directory of the rules, with a slash at its end; "" for the rules of a server.
-        base: the path of the site that stands for the directory.
+        base: the path of the URL for the directory.
     """
 
     directives: list[ApacheDirective]
@@ -65,12 +65,12 @@ class Rules:
 
 
 def rules_of(block: Iterable[ApacheDirective]) -> list[ApacheDirective]:
-    """The rules and conditions of a block."""
+    """The rewrite rules and conditions of a block."""
     return [one for one in block if one.name in {"rewriterule", "rewritecond"}]
 
 
 class Rewriter:
-    """Applies rules to one request."""
+    """Applies rewrite rules to one request."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Rewriter:
         document_root: str,
         is_there: Callable[[bytes, str], bool],
     ) -> None:
-        """``is_there``: says whether an absolute path is a file, directory, any (``f d e s l``)."""
+        """``is_there``: tests an absolute path, for a file, a directory etc. (``f d e s l``)."""
         self._address = address
         self._document_root = document_root
         self._is_there = is_there
@@ -87,22 +87,22 @@ class Rewriter:
     def apply(
         self, rules: Rules, uri: bytes, filename: bytes, inside: bytes = b""
     ) -> Rewritten | None:
-        """The result of rules; ``None``: nothing changes.
+        """The result of rewrite rules; ``None``: the rules change nothing.
 
         Args:
             rules: rules of the server or of one directory.
-            uri: the path of the site.
-            filename: the absolute path of the file; for a server's rules, the path of the site.
+            uri: the path of the URL.
+            filename: the absolute path of the file; for a server's rules, the path of the URL.
             inside: the path below the directory of the rules.
 
         Raises:
-            UndecidedError: it cannot be decided whether a rule applies.
+            UndecidedError: hashscan cannot decide whether a rule applies.
         """
         path = inside if rules.directory else uri
         result: Rewritten | None = None
         conditions: list[ApacheDirective] = []
         skip = 0
-        chained = True  # whether the rule before it in a chain applied
+        chained = True  # whether the rule before applied, in a chain
         in_chain = False
         for one in rules.directives:
             if one.name == "rewritecond":
@@ -162,7 +162,7 @@ class Rewriter:
             return False, {}
         captured = {f"${name}": text for name, text in (groups(found) if found else {}).items()}
         decided: bool | None = True
-        either: bool | None = False  # of the conditions joined by OR
+        either: bool | None = False  # the result of conditions joined by OR
         for condition in conditions:
             cond_flags = _flags(condition.args[2] if len(condition.args) > 2 else "")
             holds = self._holds(condition, cond_flags, captured, uri, filename)
@@ -216,7 +216,7 @@ class Rewriter:
     def _expand(
         self, text: str, captured: dict[str, bytes], uri: bytes, filename: bytes
     ) -> bytes | None:
-        """A text with its variables replaced; ``None``: only the server knows one of them."""
+        """A text with its variables replaced; ``None``: a variable depends on the client."""
         expanded = b""
         end = 0
         for found in _PART.finditer(text):
@@ -270,7 +270,7 @@ class Rewriter:
         uri: bytes,
         filename: bytes,
     ) -> Rewritten | None:
-        """The result of a rule that applies; ``None``: it changes nothing."""
+        """The result of a rule that applies; ``None``: the rule changes nothing."""
         where = one.where
         if {"F", "FORBIDDEN"} & flags.keys():
             return Rewritten(status=403, where=where)
@@ -299,12 +299,12 @@ class Rewriter:
             return Rewritten(redirect=new, where=where)
         path, question, _ = new.partition(b"?")
         if question and "?" not in one.args[1]:
-            return Rewritten(status=403, where=where)  # of a capture: UnsafeAllow3F is not set
+            return Rewritten(status=403, where=where)  # a capture has the ?: Apache refuses it
         return Rewritten(path=path, ends="END" in flags, where=where)
 
 
 def _flags(text: str) -> dict[str, str]:
-    """Flags in upper case, with their values."""
+    """The values of a rule's flags, by the flags' names in upper case."""
     flags = {}
     for one in text.strip().removeprefix("[").removesuffix("]").split(","):
         name, _, value = one.strip().partition("=")

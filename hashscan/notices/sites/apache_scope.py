@@ -1,8 +1,8 @@
-"""Finds the sections of Apache's configuration and the ``.htaccess`` files for a file.
+"""Finds the sections of Apache's configuration and the ``.htaccess`` files for one file.
 
-Source: httpd.apache.org/docs/2.4/sections.html, "How the sections are merged": the server, then
-directories from the shortest path on with their ``.htaccess`` files, directories by expression,
-files, locations.
+Source: httpd.apache.org/docs/2.4/sections.html, "How the sections are merged": the server; then
+directories with their ``.htaccess`` files, from the shortest path on; then directories by
+expression; then files; then locations.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _HTACCESS_BYTES = 256 << 10
 _ANY = ("*", "?", "[")
-#: Directives that decide which file, or which script, answers.
+#: Directives that change the file or the script that answers.
 _RELEVANT = frozenset(
     {
         "sethandler", "addhandler", "addtype", "forcetype", "directoryindex", "rewriterule",
@@ -35,7 +35,7 @@ _RELEVANT = frozenset(
 
 
 def flat(block: Iterable[ApacheDirective]) -> Iterator[ApacheDirective]:
-    """The directives of a block, with those of its ``Limit`` sections that apply to GET."""
+    """The directives of a block, and of its ``Limit`` sections that apply to GET."""
     for one in block:
         methods = {word.upper() for word in one.args}
         if one.name == "limit" and one.block is not None:
@@ -49,7 +49,7 @@ def flat(block: Iterable[ApacheDirective]) -> Iterator[ApacheDirective]:
 
 
 def _is_below(pattern: str, place: str) -> int | None:
-    """The number of names in a ``Directory`` pattern that fits ``place``; else ``None``."""
+    """The number of names in a ``Directory`` pattern; ``None``: it does not fit ``place``."""
     wanted = [name for name in pattern.split("/") if name]
     names = [name for name in place.split("/") if name]
     if len(wanted) > len(names):
@@ -64,7 +64,7 @@ def _is_below(pattern: str, place: str) -> int | None:
 
 
 def location_fits(section: ApacheDirective, uri: str) -> bool:
-    """Whether a ``Location`` or ``LocationMatch`` section applies to a path of the site."""
+    """Whether a ``Location`` or ``LocationMatch`` section applies to the path of a URL."""
     if not section.args:
         return False
     text = uri.encode("utf-8", "surrogateescape")
@@ -92,15 +92,15 @@ class ApacheScope:
         *,
         is_directory: bool,
     ) -> None:
-        """Find the blocks.
+        """Find the blocks of directives for a file.
 
         Args:
             levels: directives of the main server and of the virtual host.
             reader: parses ``.htaccess`` files.
             disk: reads ``.htaccess`` files.
             root: document root, or directory of an alias.
-            path: path of the file below it, as in the URL.
-            uri: the path of the site.
+            path: path of the file below the root, as in the URL.
+            uri: the path of the URL.
             is_directory: whether the path is a directory.
         """
         self.blocks: list[tuple[ApacheDirective, ...]] = [tuple(flat(level)) for level in levels]
@@ -157,7 +157,7 @@ class ApacheScope:
 
     @staticmethod
     def _override(blocks: Iterable[tuple[ApacheDirective, ...]], allows: bool = False) -> bool:
-        """Whether ``.htaccess`` files are read: not without ``AllowOverride``, since 2.3.9."""
+        """Whether Apache reads ``.htaccess`` files; since 2.3.9 only with ``AllowOverride``."""
         for block in blocks:
             for one in block:
                 if one.name in {"allowoverride", "allowoverridelist"}:
@@ -204,10 +204,10 @@ class ApacheScope:
                     if inner.name in _RELEVANT:
                         raise UndecidedError(f"the condition at {one.where} decides {inner.name}")
 
-    # Settings
+    # Settings of the file
 
     def last(self, name: str) -> ApacheDirective | None:
-        """The directive that is merged last."""
+        """The last directive ``name`` in the order of merging; ``None``: no directive."""
         for block in reversed(self.blocks):
             for one in reversed(block):
                 if one.name == name:
@@ -219,7 +219,7 @@ class ApacheScope:
         return one.args if one is not None else None
 
     def is_on(self, name: str, *, default: bool) -> bool:
-        """Whether a switch is on."""
+        """Whether the switch ``name`` is on."""
         given = self._setting(name)
         return default if not given else given[0].lower() in {"on", "1", "true"}
 
@@ -245,7 +245,7 @@ class ApacheScope:
         return options
 
     def indexes(self) -> list[str]:
-        """The names of index files: those of the innermost block that has any."""
+        """The names of index files, from the innermost block that has index files."""
         for block in reversed(self.blocks):
             names: list[str] = []
             found = [one for one in block if one.name == "directoryindex"]
@@ -256,7 +256,7 @@ class ApacheScope:
         return ["index.html"]
 
     def denied(self) -> ApacheDirective | None:
-        """The directive that refuses everybody; ``None``: some may read the file."""
+        """The directive that refuses every client; ``None``: some clients may read the file."""
         for block in reversed(self.blocks):
             rules = [
                 one for one in block if one.name == "require" or one.name.startswith("require")
@@ -280,7 +280,7 @@ class ApacheScope:
         return None
 
     def handler(self, name: str) -> tuple[str, str]:
-        """The handler for a file name, and its file and line; "": the server sends the file."""
+        """The handler for a file name, and the file and line that set it; "": no handler."""
         handlers: dict[str, tuple[str, str]] = {}
         types: dict[str, tuple[str, str]] = {}
         forced = ("", "")

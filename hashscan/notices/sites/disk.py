@@ -1,4 +1,4 @@
-"""Document roots and files on the disk, for the search of one URL."""
+"""Opens document roots and files on the disk, for the search for one URL."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from hashscan.notices.sites.location import Location, LocationKind, UndecidedErr
 from hashscan.text import said_by, shown
 
 _NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR})
-#: Endings of files that most web servers run instead of sending them.
+#: Endings of file names. Most web servers run these files instead of sending them.
 SCRIPTS = (b".php", b".phtml", b".php3", b".php4", b".php5", b".php7", b".phar", b".cgi", b".pl")
 _MOST_ROOTS = 64
 
 
 class Disk(Closable):
-    """Opens each document root once, and notes the steps of the answer.
+    """Opens each document root once, and notes the steps to the answer.
 
     Attributes:
         steps: the steps to the answer, as printable sentences.
@@ -33,21 +33,21 @@ class Disk(Closable):
         self._roots: dict[bytes, Named | None] = {}
 
     def close(self) -> None:
-        """Close the roots."""
+        """Close the open document roots."""
         for named in self._roots.values():
             if named is not None:
                 os.close(named.fd)
         self._roots.clear()
 
     def step(self, text: str) -> None:
-        """Add a step: one sentence; foreign text in it has gone through ``shown``."""
+        """Add a step: a sentence; the caller passes foreign text in it through ``shown``."""
         self.steps.append(text)
 
     def root(self, path: bytes) -> Named | None:
-        """An open document root; ``None``: there is no such directory.
+        """An open document root; ``None``: the directory does not exist.
 
         Raises:
-            UndecidedError: it cannot be opened, or a customer's link leads there.
+            UndecidedError: the root cannot be opened, or a customer's link leads to it.
         """
         if path not in self._roots:
             if len(self._roots) >= _MOST_ROOTS:
@@ -69,10 +69,10 @@ class Disk(Closable):
             raise UndecidedError("the document root holds a NUL") from None
 
     def find(self, root: bytes, path: bytes) -> Served:
-        """The entry at ``path`` below a document root; absent if there is no root.
+        """The entry at ``path`` below a document root; absent if the root does not exist.
 
         Raises:
-            UndecidedError: it cannot be read, or a link leads out of the root.
+            UndecidedError: the entry cannot be read, or a link leads out of the root.
         """
         named = self.root(root)
         if named is None:
@@ -92,10 +92,10 @@ class Disk(Closable):
         return served
 
     def is_file(self, root: bytes, path: bytes) -> bool:
-        """Whether a file is at ``path``; a slash at its end requires a directory.
+        """Whether a file is at ``path``; a path with a slash at its end names no file.
 
         Raises:
-            UndecidedError: as ``find``.
+            UndecidedError: as in ``find``.
         """
         served = self.find(root, path)
         return served.entry is ServedKind.FILE and not served.rest and not path.endswith(b"/")
@@ -104,15 +104,15 @@ class Disk(Closable):
         """Whether a directory is at ``path``.
 
         Raises:
-            UndecidedError: as ``find``.
+            UndecidedError: as in ``find``.
         """
         return self.root(root) is not None and self.find(root, path).entry is ServedKind.DIRECTORY
 
     def read(self, root: bytes, path: bytes, most: int) -> bytes | None:
-        """The content of a small file, up to ``most`` + 1 bytes; ``None`` if there is none.
+        """The content of a small file, up to ``most`` + 1 bytes; ``None``: no file is at ``path``.
 
         Raises:
-            UndecidedError: as ``find``, or it cannot be read.
+            UndecidedError: as in ``find``, or the file cannot be read.
         """
         served = self.find(root, path)
         named = self.root(root)
@@ -152,17 +152,17 @@ class Disk(Closable):
         return tuple(self.steps)
 
     def file(self, root: bytes, served: Served) -> Location:
-        """The answer: a file."""
+        """The answer ``file``."""
         text = f"the file is {shown(served.path)} below {shown(root)}"
         return self._located(LocationKind.FILE, root, served, text)
 
     def directory(self, root: bytes, served: Served) -> Location:
-        """The answer: a directory without an index file."""
+        """The answer ``directory``: a directory without an index file."""
         text = f"{shown(served.path) or 'the root'} is a directory without an index file"
         return self._located(LocationKind.DIRECTORY, root, served, text)
 
     def script(self, script: str, root: bytes = b"", served: Served | None = None) -> Location:
-        """The answer: the output of a script or of another server."""
+        """The answer ``script``: the output of a script or of another server."""
         if served is not None and served.entry is not ServedKind.FILE:
             served = None
         return self._located(
@@ -170,16 +170,16 @@ class Disk(Closable):
         )
 
     def no_file(self, text: str, root: bytes = b"") -> Location:
-        """The answer: the site is here, but has nothing at the URL."""
+        """The answer ``no-file``: the site is here, but no file is at the URL."""
         return self._located(LocationKind.NO_FILE, root, None, text)
 
     def no_site(self, text: str) -> Location:
-        """The answer: no site has the host."""
+        """The answer ``no-site``: no site has the host."""
         self.step(text)
         return Location(LocationKind.NO_SITE, why=self._why())
 
     def undecided(self, text: str) -> Location:
-        """The answer: it cannot be decided."""
+        """The answer ``undecided``: hashscan cannot decide on the answer."""
         self.step(f"cannot be decided: {text}")
         return Location(LocationKind.UNDECIDED, why=self._why())
 

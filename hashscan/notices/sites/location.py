@@ -1,4 +1,4 @@
-"""The result of the search for the file of a URL."""
+"""The result of the search for the file at a URL."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ class LocationKind(StrEnum):
     DIRECTORY = "directory"  #: a directory without an index file
     SCRIPT = "script"  #: the output of a script or of another server
     NO_SITE = "no-site"  #: no site of this machine has the host
-    NO_FILE = "no-file"  #: the site is here, but has nothing at the URL
-    UNDECIDED = "undecided"  #: hashscan cannot tell; the last step says why
+    NO_FILE = "no-file"  #: the site is here, but no file is at the URL
+    UNDECIDED = "undecided"  #: hashscan cannot decide; the last step says why
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """The answer to a request for a URL, and why.
+    """The answer to a request for a URL, and the steps to the answer.
 
     Attributes:
-        root: absolute path of the document root, without links, if the site is here.
-        path: path below the root, without links, of the file, the directory or the script's file;
-            empty for the root itself, and if there is none.
-        script: name of the script or server that answers, for messages.
+        root: absolute path of the document root, without links; empty if the site is not here.
+        path: path, below the root and without links, of the file, directory or script; empty for
+            the root itself, and without a file.
+        script: name of the script or the server that answers, for messages.
         why: the steps from the URL to this answer, as printable sentences.
     """
 
@@ -37,7 +37,7 @@ class Location:
 
     @property
     def full(self) -> bytes:
-        """Absolute path of the file, directory or script's file; empty if there is none."""
+        """Absolute path of the file, directory or script; empty without a document root."""
         if not self.path:
             return self.root if self.kind is LocationKind.DIRECTORY else b""
         return self.root.rstrip(b"/") + b"/" + self.path
@@ -49,4 +49,4 @@ class Location:
 
 
 class UndecidedError(Exception):
-    """The configuration and the files do not decide what the server answers."""
+    """The configuration and the files do not decide on the server's answer."""

@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from hashscan.notices.sites.disk import Disk
 
 _HTTPS = 443
-#: Variables with the host: a root that holds one is another directory for each host.
+#: Variables with the host. A root with one of these variables differs for each host.
 _OF_HOST = ("$host", "${host}", "$http_host", "$server_name", "$ssl_server_name", "$1")
 
 
 class Nginx:
-    """An entry with ``nginx``."""
+    """An entry of ``sites`` with ``nginx``."""
 
     def __init__(self, name: str, path: str) -> None:
-        """``name``: of the entry, for messages; ``path``: path of the main configuration."""
+        """``name``: name of the entry, for messages; ``path``: the main configuration file."""
         self.name = name
         self._path = path
         self._configuration: Configuration | None = None
@@ -52,7 +52,7 @@ class Nginx:
         return self._configuration
 
     def is_changed(self) -> bool:
-        """Whether the configuration changed since it was read, or could not be read."""
+        """Whether the configuration changed since the last reading, or was unreadable."""
         return bool(self._why) or (self._configuration is not None and self._read_files.changed())
 
     def content(self) -> str:
@@ -64,7 +64,7 @@ class Nginx:
         return counted(len(self._read().servers), "server")
 
     def bases(self) -> Iterator[Base]:
-        """The roots of servers, not of their locations, with each exact name.
+        """The roots of servers, but not of locations, each with every exact name.
 
         Raises:
             UndecidedError: the configuration cannot be read.
@@ -80,10 +80,10 @@ class Nginx:
                     yield Base(root, name, secure=secure)
 
     def answer(self, address: Address, disk: Disk) -> Location | Answer | None:
-        """The answer of the server that takes the request; ``None``: none has the host.
+        """The answer of the server for the request; ``None``: no server has the host.
 
         Raises:
-            UndecidedError: it cannot be decided.
+            UndecidedError: hashscan cannot decide on the answer.
         """
         self._read()
         groups = self._groups(address, disk)
@@ -128,7 +128,7 @@ class Nginx:
     def _default(
         self, groups: list[ListenGroup], address: Address, disk: Disk
     ) -> Location | Answer | None:
-        """The answer of a default server, if the host name is certainly this machine's."""
+        """The answer of a default server, if the host is certainly this machine's."""
         defaults = {id(group.default): group.default for group in groups}
         if address.is_ip and len(defaults) == 1 and is_own_ip(address.host):
             return self._ask(next(iter(defaults.values())), {}, address, disk)

@@ -1,4 +1,4 @@
-"""Reads nginx's configuration: its servers with their sockets and names.
+"""Reads nginx's configuration: the servers with their sockets and names.
 
 Source: nginx.org/en/docs, ngx_http_core_module, "How nginx processes a request", "Server names".
 """
@@ -35,7 +35,7 @@ _MEANT = {"t": "\t", "r": "\r", "n": "\n"}
 
 @dataclass(frozen=True, slots=True)
 class NginxDirective:
-    """One directive; ``block`` is ``None`` if it has no braces."""
+    """A directive; ``block`` is ``None`` for a directive without braces."""
 
     name: str
     args: tuple[str, ...]
@@ -43,12 +43,12 @@ class NginxDirective:
     block: tuple[NginxDirective, ...] | None = None
 
 
-#: The directives of nested blocks, the outermost first, as settings are inherited.
+#: The directives of nested blocks, the outermost block first. An inner block inherits settings.
 Levels = tuple[tuple[NginxDirective, ...], ...]
 
 
 def setting(levels: Levels, name: str) -> list[NginxDirective]:
-    """The directives ``name`` of the innermost level that has any."""
+    """The directives ``name`` of the innermost level with such directives."""
     for level in reversed(levels):
         found = [one for one in level if one.name == name]
         if found:
@@ -57,13 +57,13 @@ def setting(levels: Levels, name: str) -> list[NginxDirective]:
 
 
 def own(level: tuple[NginxDirective, ...], name: str) -> NginxDirective | None:
-    """The last directive ``name`` of one level."""
+    """The last directive ``name`` of one level; ``None``: no directive."""
     return next((one for one in reversed(level) if one.name == name), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """A socket: address (``*`` for all) and port; ``default``: of a default server."""
+    """A socket: its address (``*`` for all) and port; ``default``: its server is the default."""
 
     address: str
     port: int
@@ -77,10 +77,10 @@ class NginxServer:
     Attributes:
         levels: the directives of ``http``, without its servers, and of the server.
         where: file and line.
-        exact: names, in lower-case ASCII.
-        leading: names after ``*``, from the dot on.
-        trailing: names before ``*``, to the dot.
-        patterns: regular expressions.
+        exact: names without wildcards, in lower-case ASCII.
+        leading: names that begin with ``*``, without the ``*``.
+        trailing: names that end with ``*``, without the ``*``.
+        patterns: names that are regular expressions.
     """
 
     levels: Levels
@@ -96,10 +96,11 @@ class Configuration:
     """The ``http`` part of a configuration."""
 
     def __init__(self, path: str, read_files: ReadFiles) -> None:
-        """Read the main file and all files that it includes; ``read_files`` gets each of them.
+        """Read the main file and the files that it includes; ``read_files`` reads each file.
 
         Raises:
-            UndecidedError: a part cannot be read, which may have the answer.
+            UndecidedError: a part of the configuration cannot be read, and may decide on the
+                answer.
         """
         self._files: dict[str, list[dict[str, Any]]] = {}
         self._read_files, self._directory = read_files, os.path.dirname(path)
@@ -120,13 +121,13 @@ class Configuration:
                         self.upstreams[one.args[0]] = server.args[0]
 
     def _parsed(self, path: str) -> list[dict[str, Any]]:
-        """The directives of a file, not those of the files that it includes."""
+        """The directives of one file, without the directives of included files."""
         if path not in self._files:
             try:
                 content = self._read_files.read(path)
             except UndecidedError as error:
                 raise UndecidedError(f"the configuration cannot be read: {error}") from None
-            # crossplane would open any file, and read it without a bound
+            # Given the path, crossplane would open special files, and read without a bound.
             with closing(os.memfd_create("nginx")) as copy:
                 with open(copy, "wb", closefd=False) as file:
                     file.write(content)
@@ -145,7 +146,7 @@ class Configuration:
     def _directives(
         self, file: str, parsed: list[dict[str, Any]], depth: int
     ) -> Iterator[NginxDirective]:
-        """The directives of a block, those of included files in place of ``include``."""
+        """The directives of a block and, in place of ``include``, of included files."""
         if depth > _DEEPEST:
             raise UndecidedError(f"{shown(file)} includes itself, or blocks are too deep")
         for one in parsed:
@@ -199,7 +200,7 @@ def _server(levels: Levels, directive: NginxDirective) -> NginxServer:
 
 
 def _listen(args: tuple[str, ...]) -> Listen | None:
-    """A socket; ``None``: a Unix socket."""
+    """The socket of a ``listen`` directive; ``None``: a Unix socket."""
     given = args[0]
     if given.startswith("unix:"):
         return None
@@ -231,7 +232,7 @@ class ListenGroup:
     """The servers of one socket, indexed by their names.
 
     Attributes:
-        default: the server for host names that fit no name.
+        default: the server for requests whose host fits no name.
     """
 
     def __init__(self, servers: list[NginxServer]) -> None:
@@ -251,10 +252,10 @@ class ListenGroup:
             self._patterns += [(pattern, server) for pattern in server.patterns]
 
     def find(self, host: str) -> tuple[NginxServer, dict[str, bytes]] | None:
-        """The server whose name fits, and its expression's captures; ``None``: no name fits.
+        """The server with a fitting name, and captures of the name's expression; else ``None``.
 
-        An exact name goes before the longest ``*.name``, the longest ``name.*``, and the first
-        expression.
+        An exact name comes before the longest ``*.name``, then the longest ``name.*``, then the
+        first expression.
 
         Raises:
             UndecidedError: an expression is not understood.

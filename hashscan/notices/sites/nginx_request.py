@@ -1,8 +1,8 @@
 """Evaluates the phases of a GET request in an nginx server, without running a program.
 
-The phases: rewrites of the server, the choice of a location, its rewrites, access, ``try_files``,
-the content. Source: nginx.org/en/docs, ngx_http_core_module and ngx_http_rewrite_module, and the
-behaviour of nginx 1.22 (the tests compare URL by URL).
+The phases: rewrites of the server, the choice of a location, rewrites of the location, access,
+``try_files``, the content. Source: nginx.org/en/docs, ngx_http_core_module and
+ngx_http_rewrite_module, and the behaviour of nginx 1.22 (the tests compare URL by URL).
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from hashscan.notices.sites.disk import Disk
     from hashscan.notices.sites.nginx_conf import Configuration, NginxServer
 
-_MOST_TURNS = 10  # as nginx: ten internal redirects
+_MOST_TURNS = 10  # nginx allows ten internal redirects
 _PASSES = ("proxy_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass", "memcached_pass")
 _HANDLERS = frozenset({"stub_status", "empty_gif", "perl", "js_content", "upload_pass", "api"})
-#: Anything of these may replace the answer, or the file.
+#: A directive of these may replace the answer or the file.
 _PROGRAMS = re.compile(
     r"(rewrite|access|content|server_rewrite|precontent)_by_lua.*|echo.*|js_access"
 )
@@ -41,9 +41,10 @@ class Chosen:
 
     Attributes:
         levels: the directives of ``http``, the server and the locations, the innermost last.
-        name: the prefix of a location; ``None`` for an expression, or without a location.
-        where: file and line.
-        is_regex: whether it is an expression; then its alias is the whole path of the file.
+        name: the prefix of the location; ``None`` for an expression, or without a location.
+        where: file and line of the location.
+        is_regex: whether the location is an expression; then its alias is the whole path of the
+            file.
     """
 
     levels: Levels
@@ -53,7 +54,7 @@ class Chosen:
 
 
 class NginxRequest(Phases):
-    """One request to one server."""
+    """A request to a server, and its phases."""
 
     def __init__(
         self,
@@ -63,7 +64,7 @@ class NginxRequest(Phases):
         disk: Disk,
         captures: dict[str, bytes],
     ) -> None:
-        """``captures``: captures of the expression of the server's name."""
+        """``captures``: captures of the server's name, if the name is an expression."""
         self._configuration = configuration
         self._server = server
         self._address = address
@@ -83,7 +84,7 @@ class NginxRequest(Phases):
         self._turn()
 
     def _turn(self) -> NoReturn:
-        """Choose locations until one gives the answer."""
+        """Choose locations until a location gives the answer."""
         while self._left:
             self._left -= 1
             chosen = self._choose()
@@ -104,7 +105,7 @@ class NginxRequest(Phases):
     # Rewriting
 
     def _rewrite(self, chosen: Chosen) -> bool:
-        """Run the rewrites of one level; True if another location must be chosen."""
+        """Run the rewrites of one level; True if nginx chooses another location."""
         self._enter(chosen)
         result = self._rewriting.run(chosen.levels[-1], self._uri)
         if result.status is not None:
@@ -137,7 +138,7 @@ class NginxRequest(Phases):
         self._fail(status, f"the configuration answers {status} at {where}", chosen)
 
     def _fail(self, status: int, why: str, chosen: Chosen, root: bytes = b"") -> NoReturn:
-        """End with an error's status, or go on with the ``error_page`` that replaces it."""
+        """End with the status of an error, or continue with its ``error_page``."""
         for page in setting(chosen.levels, "error_page"):
             codes = page.args[:-1]
             replaced = next((one for one in codes if one.startswith("=")), None)
@@ -162,7 +163,7 @@ class NginxRequest(Phases):
     def _search(
         self, levels: Levels, block: tuple[NginxDirective, ...]
     ) -> tuple[Chosen, bool] | None:
-        """The location that fits, and whether no expression may replace it."""
+        """The location that fits the path, and whether expressions cannot replace it."""
         best: tuple[int, NginxDirective, bool] | None = None
         expressions: list[tuple[NginxDirective, str, bool]] = []
         for one in block:
@@ -260,9 +261,9 @@ class NginxRequest(Phases):
         return False
 
     def _place(self, chosen: Chosen, uri: bytes) -> tuple[bytes, bytes]:
-        """The document root, and the path below it, of a path of the site."""
+        """The document root, and the path below the root, for a path of the URL."""
         alias = own(chosen.levels[-1], "alias")
-        if alias is None and len(chosen.levels) > 3:  # of the location around a nested one
+        if alias is None and len(chosen.levels) > 3:  # the location is nested in another location
             for level in reversed(chosen.levels[2:]):
                 if own(level, "root"):
                     break
@@ -298,7 +299,7 @@ class NginxRequest(Phases):
         return self._rewriting.expand(text, self._uri, where)
 
     def _is_there(self, root: str | None, uri: bytes, kind: str) -> bool:
-        """Whether ``$request_filename`` is a file (``f``), a directory (``d``), or any of them."""
+        """Whether ``$request_filename`` is a file (``f``), directory (``d``), or exists (``e``)."""
         if root is None:
             raise UndecidedError("a condition tests a file, and no root is set")
         place = self._expand(root, "root")
@@ -311,7 +312,7 @@ class NginxRequest(Phases):
         return is_file if kind == "f" else entry.entry is ServedKind.DIRECTORY
 
     def _index(self, chosen: Chosen, root: bytes, path: bytes) -> None:
-        """Go on with the index file of a directory, or end."""
+        """Continue with the index file of a directory, or end."""
         served = self._disk.find(root, path)
         if served.entry is not ServedKind.DIRECTORY:
             self._missing(chosen, root, path)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _VARIABLE = re.compile(r"\$(?:\{([a-zA-Z0-9_]+)\}|([0-9]|[a-zA-Z_][a-zA-Z0-9_]*))")
 _REDIRECT = ("http://", "https://", "$scheme")
-#: Directives that change nothing about which file is the answer.
+#: Directives that do not change the file that answers.
 _HARMLESS = re.compile(
     r"set|add_header|expires|access_log|error_log|log_not_found|etag|gzip.*|limit_.*|charset"
     r"|default_type|more_.*|proxy_set_header|break"
@@ -31,11 +31,11 @@ _HARMLESS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class RewriteResult:
-    """The result of the directives of one level.
+    """The result of the rewrite directives of one level.
 
     Attributes:
         uri: the new path.
-        again: another location must be chosen.
+        again: nginx chooses another location.
         status: status of ``return``, with its text.
         redirect: target of a redirect.
     """
@@ -52,7 +52,7 @@ class Rewriting:
     """The variables of one request, and the directives that use them.
 
     Attributes:
-        root: the root in force, not expanded; ``None`` if none is set.
+        root: the present root, with its variables; ``None`` without a root.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Rewriting:
         captures: dict[str, bytes],
         is_there: Callable[[str | None, bytes, str], bool],
     ) -> None:
-        """``is_there``: tests for a file (``f``), directory (``d``) or either (``e``)."""
+        """``is_there``: tests for a file (``f``), a directory (``d``), or either (``e``)."""
         self.root: str | None = None
         self._is_there = is_there
         query = b"?" + address.query if address.query else b""
@@ -81,10 +81,10 @@ class Rewriting:
         }
 
     def match(self, pattern: str, text: bytes, *, ignore_case: bool = False) -> bool:
-        """Whether an expression fits; its captures become variables.
+        """Whether an expression fits a text; captures of the expression become variables.
 
         Raises:
-            UndecidedError: the expression is not understood.
+            UndecidedError: hashscan does not understand the expression.
         """
         found = search(pattern, text, ignore_case=ignore_case)
         if found is None:
@@ -94,7 +94,7 @@ class Rewriting:
         return True
 
     def _value(self, name: str, uri: bytes) -> bytes | None:
-        """A variable; ``None``: only nginx knows it."""
+        """The value of a variable; ``None``: only a running nginx has the value."""
         if name in {"uri", "document_uri"}:
             return uri
         if name == "document_root" and self.root is not None and "$" not in self.root:
@@ -107,7 +107,7 @@ class Rewriting:
         """A text with its variables replaced.
 
         Raises:
-            UndecidedError: only nginx knows a variable in it.
+            UndecidedError: only a running nginx has the value of a variable.
         """
         expanded = b""
         end = 0
@@ -121,10 +121,10 @@ class Rewriting:
         return expanded + os.fsencode(text[end:])
 
     def run(self, level: tuple[NginxDirective, ...], uri: bytes) -> RewriteResult:
-        """Run the directives of one level in their order.
+        """Run the rewrite directives of one level in their order.
 
         Raises:
-            UndecidedError: a condition that only nginx knows decides.
+            UndecidedError: the result depends on a condition that only a running nginx can check.
         """
         again = False
         for one in level:
@@ -167,7 +167,7 @@ class Rewriting:
         return RewriteResult(uri, status=int(first), text=text, where=one.where)
 
     def _rewrite(self, one: NginxDirective, uri: bytes) -> tuple[RewriteResult | None, bool]:
-        """The result of a rewrite, and whether it is the last one; ``None``: it does not fit."""
+        """The result of a fitting ``rewrite``, else ``None``; and whether it ends the level."""
         pattern, replacement = one.args[:2]
         flag = one.args[2] if len(one.args) > 2 else ""
         if not self.match(pattern, uri):
@@ -200,7 +200,7 @@ class Rewriting:
         return result
 
     def _condition(self, one: NginxDirective, uri: bytes) -> bool | None:
-        """Whether a condition holds; ``None``: only nginx knows."""
+        """Whether a condition is true; ``None``: only a running nginx can check it."""
         words = one.args
         if not words:
             return None

@@ -1,7 +1,7 @@
 """Applies regular expressions of web servers' configurations to parts of a hostile URL.
 
-Servers use PCRE. The library ``regex`` is close to it, and stops a search that takes too long. It
-compares bytes, as the servers do.
+Servers use PCRE. The library ``regex`` is similar to PCRE, and stops a search that takes too long.
+This module compares bytes, as servers do.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ def _compiled(pattern: str, flags: int) -> Any:
 def search(
     pattern: str, text: bytes, *, ignore_case: bool = False, flags: int = 0
 ) -> Match[bytes] | None:
-    """The first match of ``pattern`` in ``text``; ``None``: there is none.
+    """The first match of ``pattern`` in ``text``; ``None``: no match.
 
     Raises:
-        UndecidedError: the expression is not understood, or the search takes too long.
+        UndecidedError: hashscan does not understand the expression, or the search takes too long.
     """
     compiled = _compiled(pattern, flags | (regex.IGNORECASE if ignore_case else 0))
     if compiled is None:
@@ -51,10 +51,10 @@ def search(
 
 
 def apache_search(pattern: str, text: bytes, *, ignore_case: bool = False) -> Match[bytes] | None:
-    """As ``search``, with Apache's defaults: a dot matches any byte, ``$`` only the very end.
+    """The first match, as in Apache: a dot matches any byte, and ``$`` only the end of the text.
 
     Raises:
-        UndecidedError: as ``search``.
+        UndecidedError: as in ``search``.
     """
     pattern = _DOLLAR.sub(lambda found: r"\Z" if found[0] == "$" else found[0], pattern)
     return search(pattern, text, ignore_case=ignore_case, flags=regex.DOTALL)
@@ -67,6 +67,6 @@ def groups(found: Match[bytes]) -> dict[str, bytes]:
 
 
 def filled(template: str, found: Match[bytes]) -> str:
-    """A template with ``$1`` to ``$9`` replaced by captures."""
+    """A template with ``$1`` to ``$9`` replaced by the captures of a match."""
     captured = groups(found)
     return re.sub(r"\$([0-9])", lambda part: os.fsdecode(captured.get(part[1], b"")), template)

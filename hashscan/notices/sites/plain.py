@@ -1,4 +1,4 @@
-"""Sources that give only the document root of a host: by hand, from a table, by a command."""
+"""Sources that give only a host's document root: a setting, a table, a command."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def locate(
         disk: opens the root.
         root: the document root.
         index: names of index files.
-        prefix: beginning of the URL's path that stands for the root.
+        prefix: beginning of the URL's path; the path after the prefix is below the root.
 
     Raises:
-        UndecidedError: as ``Disk.find``.
+        UndecidedError: as in ``Disk.find``.
     """
     raw = decoded(address.target)
     path = None if raw is None else without_dots(raw)
@@ -81,10 +81,10 @@ def locate(
 
 
 class ByHand:
-    """An entry with ``host`` and ``root``."""
+    """An entry of ``sites`` with ``host`` and ``root``."""
 
     def __init__(self, name: str, settings: SiteSettings) -> None:
-        """``name``: of the entry, for messages."""
+        """``name``: name of the entry, for messages."""
         assert settings.host is not None
         assert settings.root is not None
         self.name = name
@@ -95,20 +95,20 @@ class ByHand:
         self._name = "{host}" if re.search(r"[*?\[]", name) else name
 
     def bases(self) -> Iterator[Base]:
-        """The root."""
+        """The document root of the entry."""
         assert self._settings.root is not None
         yield Base(self._settings.root, self._name, self._settings.path)
 
     def is_changed(self) -> bool:
-        """False: the root is in hashscan's own configuration, which does not change meanwhile."""
+        """False, because hashscan's own configuration, with the root, is read only once."""
         return False
 
     def content(self) -> str:
-        """The root."""
+        """The document root in a few words."""
         return f"root {shown(self._settings.root or '')}"
 
     def answer(self, address: Address, disk: Disk) -> Location | None:
-        """The answer, if the host and the path fit, and the root is there."""
+        """The answer to a request; ``None``: host or path do not fit, or the root is missing."""
         prefix, root = self._settings.path, self._settings.root
         assert root is not None
         if not self._host.fullmatch(address.host):
@@ -127,25 +127,25 @@ class ByHand:
 
 
 class HostTable:
-    """An entry with ``userdatadomains`` or ``table``: a root for each host.
+    """An entry of ``sites`` with ``userdatadomains`` or ``table``: a root for each host.
 
     ``userdatadomains`` is cPanel's ``domain: user==owner==type==main domain==root==...``; a table
     has a host and a root on each line.
     """
 
     def __init__(self, name: str, settings: SiteSettings) -> None:
-        """``name``: of the entry, for messages."""
+        """``name``: name of the entry, for messages."""
         self.name = name
         self._settings = settings
         self._roots: dict[str, bytes] | None = None
         self._read_files = ReadFiles()
 
     def is_changed(self) -> bool:
-        """Whether the table changed since it was read."""
+        """Whether the table changed since the last reading."""
         return self._roots is not None and self._read_files.changed()
 
     def bases(self) -> Iterator[Base]:
-        """The roots.
+        """The document roots in the table.
 
         Raises:
             UndecidedError: the table cannot be read.
@@ -168,7 +168,7 @@ class HostTable:
         return self._roots
 
     def answer(self, address: Address, disk: Disk) -> Location | None:
-        """The answer, if the table has the host, its name without ``www.``, or a ``*`` for it."""
+        """The answer, if the table has the host, the host without ``www.``, or a fitting ``*``."""
         roots = self._known()
         host = address.host
         for name in (host, host.removeprefix("www."), "*." + host.partition(".")[2]):
@@ -195,12 +195,12 @@ class HostTable:
 
 
 class Command:
-    """An entry with ``command``: a program prints the root of a host."""
+    """An entry of ``sites`` with ``command``: a program prints the root of a host."""
 
     def __init__(
         self, name: str, settings: SiteSettings, seconds: float = _COMMAND_SECONDS
     ) -> None:
-        """``name``: of the entry, for messages; ``seconds``: how long the program may take."""
+        """``name``: name of the entry, for messages; ``seconds``: longest time of the program."""
         assert settings.command is not None
         self.name = name
         self._words = settings.command
@@ -208,24 +208,24 @@ class Command:
         self._seconds = seconds
 
     def bases(self) -> Iterator[Base]:
-        """None: the program gives roots of hosts, not hosts of roots."""
+        """No document roots, because the program prints the root of a given host only."""
         return iter(())
 
     def is_changed(self) -> bool:
-        """False: the program is run for each host."""
+        """False, because the program runs for each request."""
         return False
 
     def content(self) -> str:
-        """A note that the program is run for each host."""
+        """A note that the program runs for each host."""
         return "is run for each host"
 
     def answer(self, address: Address, disk: Disk) -> Location | None:
         """The answer, if the program prints a root.
 
         Raises:
-            UndecidedError: it fails, takes too long, or prints anything else than a path.
+            UndecidedError: the program fails, takes too long, or prints no absolute path.
         """
-        if address.host.startswith("-"):  # an option of the program
+        if address.host.startswith("-"):  # the program would take it for an option
             return None
         printed = self._run(address.host).strip(b"\r\n")
         if not printed:
@@ -254,7 +254,7 @@ class Command:
         try:
             printed = self._read(process.stdout.fileno(), ended)
         finally:
-            with suppress(OSError):  # also what it started; before wait() frees its number
+            with suppress(OSError):  # also its children; before wait() frees the process id
                 os.killpg(process.pid, signal.SIGKILL)
             os.close(ended)
             process.stdout.close()
@@ -264,7 +264,7 @@ class Command:
         return printed
 
     def _read(self, fd: int, ended: int) -> bytes:
-        """The whole output of the program, after its end."""
+        """The whole output of the program, at its end."""
         printed = b""
         end = time.monotonic() + self._seconds
         with selectors.DefaultSelector() as selector:

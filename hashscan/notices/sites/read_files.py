@@ -1,6 +1,7 @@
-"""Reads the files of a configuration, and remembers them until one of them changes.
+"""Reads the files of a configuration, and keeps their contents until a file changes.
 
-A configuration may include a customer's file. So only regular files are read, within a bound.
+A configuration may include a customer's file. So this module reads only regular files, within a
+bound.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from hashscan.text import said_by, shown
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Nanoseconds between the last change of a file and its reading, within which the file may change
-#: again under the same stamp.
+#: A file that is read within so many nanoseconds after its last change may change again under the
+#: same stamp.
 _RACY = 2_000_000_000
-#: Most bytes of all files of a configuration.
+#: The most bytes of all files of a configuration.
 _MOST_BYTES = 64 << 20
 
 
@@ -28,22 +29,22 @@ class ReadFiles:
     """The files that were read, with their stamps, and the results of searches for files."""
 
     def __init__(self) -> None:
-        """Start without files; the first file is read after this."""
+        """Start without files."""
         self._began = time.time_ns()
         self._stamps: dict[str, tuple[int, ...] | None] = {}
         self._lists: dict[str, tuple[Callable[[], object], object]] = {}
         self._left = _MOST_BYTES
 
     def read(self, path: str) -> bytes:
-        """The content of a file, which is remembered.
+        """The content of a file; ``changed`` compares the file later.
 
         Raises:
-            UndecidedError: it cannot be read, is no regular file, or makes the configuration too
-                large.
+            UndecidedError: the file cannot be read, is no regular file, or makes the configuration
+                too large.
         """
         content = b""
         try:
-            # to open a FIFO or a device may block, or act
+            # opening a FIFO or a device may block or act
             with closing(os.open(path, os.O_PATH | os.O_CLOEXEC)) as found:
                 self._stamps[path] = _stamp(found)
                 status = os.fstat(found)
@@ -66,7 +67,7 @@ class ReadFiles:
         self._lists[name] = (find, found)
 
     def changed(self) -> bool:
-        """Whether a file or a result changed, or a file may have changed under the same stamp."""
+        """Whether a file or a result of ``find`` changed, or a file may have changed unnoticed."""
         for path, stamp in self._stamps.items():
             if stamp is None or stamp[-1] > self._began - _RACY or _stamp(path) != stamp:
                 return True
@@ -74,7 +75,7 @@ class ReadFiles:
 
 
 def _stamp(place: str | int) -> tuple[int, ...] | None:
-    """Identity, size, mtime and ctime of a file; ``None``: it is missing."""
+    """Identity, size, mtime and ctime of a file; ``None``: the file is missing."""
     try:
         one = os.stat(place)
     except OSError:

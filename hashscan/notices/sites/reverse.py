@@ -19,7 +19,7 @@ _LABELS = rb"[a-z0-9_-](?:[a-z0-9._-]{0,252})"
 
 @functools.lru_cache(maxsize=4096)
 def _pattern(root: str) -> re.Pattern[bytes]:
-    """An expression for a root with ``{host}``, and a slash, at the beginning of a path."""
+    """An expression for paths that begin with a root with ``{host}``, and a slash."""
     parts = [re.escape(os.fsencode(part)) for part in root.split(_HOST)]
     pattern = parts[0]
     for number, part in enumerate(parts[1:]):
@@ -29,12 +29,12 @@ def _pattern(root: str) -> re.Pattern[bytes]:
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A document root and its host.
+    """A document root, and the host that serves it.
 
     Attributes:
-        root: absolute path; ``{host}`` in it stands for the host.
-        host: a name, or ``{host}``: the name is in the path of the root.
-        prefix: the beginning of the URL's path that stands for the root.
+        root: absolute path of the document root, in which ``{host}`` is the host.
+        host: a host name, or ``{host}`` if the path of the root contains the name.
+        prefix: the beginning of the URL's path; the path after the prefix is below the root.
         secure: the server takes HTTPS.
     """
 
@@ -45,9 +45,9 @@ class Base:
 
 
 def urls_of(bases: Iterable[Base], path: bytes) -> Iterator[str]:
-    """URLs that may lead to a file: those of the deepest root first, HTTPS before HTTP.
+    """URLs that may lead to a file: of the deepest root first, HTTPS before HTTP.
 
-    The caller checks whether a server really answers with this file.
+    The caller checks whether the server answers a URL with this file.
 
     Args:
         bases: document roots of the sites.
@@ -66,7 +66,7 @@ def urls_of(bases: Iterable[Base], path: bytes) -> Iterator[str]:
         else:
             start = os.fsencode(root) + b"/"
             if host == _HOST or not path.startswith(start):
-                continue  # a glob of hosts that share one root: no host is known
+                continue  # hosts that fit a wildcard share the root: no host is known
             length = len(start)
         scheme = "https" if base.secure else "http"
         name = f"[{host}]" if ":" in host else host

@@ -1,4 +1,4 @@
-"""All sites of this machine: finds the one that has a URL, and its answer."""
+"""All sites of this machine: finds the site that has a URL, and its answer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hashscan.notices.sites.reverse import Base
 
 _MOST_HOPS = 10
-#: Most URLs that are tried for one file.
+#: The most URLs that hashscan tries for one file.
 _MOST_URLS = 20
 
 
@@ -43,14 +43,14 @@ def _source(number: int, settings: SiteSettings) -> SiteSource:
 
 
 def _within(found: Location) -> bytes:
-    """The document root of an answer, with a slash; without one a NUL, which is in no path."""
+    """The document root of an answer, with a slash; without a root a NUL, to fit no path."""
     return found.root.rstrip(b"/") + b"/" if found.root else b"\0"
 
 
 class Sites:
     """The sites of the configuration.
 
-    Reads configurations of web servers at the first question, and keeps them until ``renew``.
+    ``Sites`` reads configurations of web servers at the first use, and keeps them until ``renew``.
     """
 
     def __init__(self, settings: Iterable[SiteSettings]) -> None:
@@ -60,14 +60,14 @@ class Sites:
         self._bases: list[Base] | None = None
 
     def renew(self) -> None:
-        """Forget configurations that changed, or that could not be read: they are read again."""
+        """Forget configurations that changed or were unreadable, so that they are read again."""
         for number, source in enumerate(self._sources):
             if source.is_changed():
                 self._sources[number] = _source(number, self._settings[number])
                 self._bases = None
 
     def contents(self) -> Iterator[tuple[str, str, bool]]:
-        """For each entry: its name, its content or the fault, and whether it can be read."""
+        """For each entry: its name, its content or its fault, and whether it is readable."""
         for source in self._sources:
             try:
                 yield source.name, source.content(), True
@@ -75,7 +75,7 @@ class Sites:
                 yield source.name, str(error), False
 
     def locate(self, url: str) -> Location:
-        """The location of a URL. Nothing is fetched."""
+        """The location of a URL, found without a request."""
         with Disk() as disk:
             try:
                 return self._follow(url, disk)
@@ -83,9 +83,10 @@ class Sites:
                 return disk.undecided(str(error))
 
     def url_of(self, path: bytes, *, moved: bool = False) -> str | None:
-        """A URL at which a site of this machine serves a file; ``None``: none is known.
+        """A URL at which a site of this machine serves a file; ``None``: no URL is known.
 
-        The URL leads to the file; if the file was moved away, to its document root.
+        The URL leads to the file. If the file was moved away, the URL leads below its document
+        root.
 
         Args:
             path: absolute path of the file, without links.
