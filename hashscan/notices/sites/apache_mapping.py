@@ -159,7 +159,7 @@ class Mapping:
 
 
 def rest_of(uri: bytes, prefix: str) -> bytes | None:
-    """The path after ``prefix``, which ends at a slash; ``None``: the prefix does not fit."""
+    """The path after a prefix of whole names; ``None``: the prefix does not fit."""
     start = os.fsencode(prefix)
     if not uri.startswith(start):
         return None
