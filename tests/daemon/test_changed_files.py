@@ -269,7 +269,8 @@ def walk(clock):
 
 def test_how_much_of_a_scan_is_done(walk):
     walk._dispatch.tally.hashed, walk._dispatch.early.hashed = 30, 10
-    assert (walk.files, walk.fraction) == (40, 0.5)
+    assert (walk.files, walk.fraction, walk.tally.hashed) == (40, 0.5, 40)
+    assert (walk._dispatch.tally.hashed, walk._dispatch.early.hashed) == (30, 10)
     walk._dispatch.fraction = 1.2
     assert walk.fraction == 1.0
     walk._expected = SimpleNamespace(files=160)

@@ -81,6 +81,9 @@ def test_a_round_an_hour_and_one_with_each_new_filter(tmp_path, clock):
     for _ in range(3):
         one.step(now)
     assert names() == ["ask_again"], "one at a time"
+    directory, state, known, interval, recorder = Job.begun[0].args
+    assert (directory, known, interval) == (f"{state.directory}/quarantine", now.known, 86400.0)
+    assert recorder.who.by == "daemon"
     take(one)
     one.step(now)
     assert len(names()) == 1
@@ -165,8 +168,11 @@ def test_files_are_restored_in_turns_if_so_configured(tmp_path, clock):
     assert names() == ["ask_again", "put_back"]
     clock.seconds += 11
     one.step(now)
-    assert Job.begun[-1].args[0] == os.fsencode(tmp_path / "state" / "quarantine")
-    assert Job.begun[-1].args[2] == frozenset({"1"}), "not tried again in this series"
+    directory, seconds, waiting, recorder, state = Job.begun[-1].args
+    assert directory == os.fsencode(tmp_path / "state" / "quarantine")
+    assert (seconds, state.directory) == (20.0, str(tmp_path / "state"))
+    assert waiting == frozenset({"1"}), "not tried again in this series"
+    assert recorder.who.by == "daemon"
     take(one)
     clock.seconds += 3601
     one.step(now)

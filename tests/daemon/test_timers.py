@@ -83,6 +83,16 @@ def test_never():
     assert not Cron(None).due()
     assert Cron("0 0 30 2 *").next is None
     assert not Every(None).due()
+    assert Cron(None).interval is None
+    assert Cron("0 0 30 2 *").interval is None
+
+
+def test_the_seconds_between_two_times(zone):
+    clock = Clock(at(2026, 5, 1, 12, 0))
+    assert Cron("30 2 * * *", clock=clock).interval == 86400
+    assert Cron("*/15 * * * *", clock=clock).interval == 900
+    clock.now = at(2026, 10, 24, 12, 0)
+    assert Cron("30 2 * * *", clock=clock).interval == 25 * 3600, "from the 25th to the 26th"
 
 
 def test_failures_come_again_sooner_and_each_time_later():
