@@ -66,7 +66,7 @@ class FloodGuard:
         self._windows[kind] = (began, count + 1)
         return count < MOST_LINES
 
-    def over(self, *, everything: bool = False) -> list[tuple[str, int]]:
+    def over(self, *, everything: bool) -> list[tuple[str, int]]:
         """End the windows that are over; return their kinds and numbers of suppressed lines."""
         now = self._clock()
         ended = [

@@ -45,7 +45,7 @@ class Judging:
         log: Log,
         want_scan: Callable[[], None],
         *,
-        jobs: int = 1,
+        jobs: int,
     ) -> None:
         """Prepare; ``want_scan`` requests a scan, if many files must be read or processes die."""
         self._catalog = catalog

@@ -208,7 +208,7 @@ def test_a_scan_for_a_loss_waits_for_the_rest_after_the_one_before(clocked):
     found.want(1, "overflow")
     found.want(2, "schedule")
     assert found.due() == [2], "what an administrator asked for does not wait"
-    clock.now += scan_queue._REST_AFTER * 100 - 0.1
+    clock.now += 2 * 100 - 0.1
     assert found.due() == [2]
     clock.now += 0.2
     assert found.due() == [1, 2]
@@ -220,11 +220,11 @@ def test_a_scan_that_is_wanted_while_another_ends_comes_later(clocked):
     found.want(2, "overflow")
     found.ended([1], "overflow", 50.0)
     assert found.due() == [2]
-    clock.now += scan_queue._REST_AFTER * 50
+    clock.now += 2 * 50
     assert found.due() == [1, 2]
     found.ended([1], "schedule", 1e6)
     assert found.due() == [2]
-    clock.now += scan_queue._SHORTEST_REST
+    clock.now += 5
     assert found.due() == [1, 2], "an ordinary scan is followed by the shortest rest"
 
 
@@ -300,7 +300,7 @@ def test_what_a_judging_process_finds_is_stored_and_looked_at(tmp_path, log):
     (root,) = catalog.queue_directories(7, 0, b"", [(b"/srv", 0)])
     looked, rejudged = [], []
     looking = SimpleNamespace(look_known=lambda *given: looked.append(given))
-    judging = Judging(catalog, looking, [volume], log, lambda: None)
+    judging = Judging(catalog, looking, [volume], log, lambda: None, jobs=1)
     judging._filterset = 3
     catalog.rejudge = lambda *given: rejudged.append(given)
     number = root.number
@@ -331,7 +331,7 @@ def test_when_too_many_files_are_due_a_scan_reads_them(tmp_path, log, monkeypatc
     (root,) = catalog.queue_directories(7, 0, b"", [(b"/srv", 0)])
     looked = []
     looking = SimpleNamespace(look_known=lambda *given: looked.append(given[2]))
-    judging = Judging(catalog, looking, [Volume(b"/srv")], log, lambda: None)
+    judging = Judging(catalog, looking, [Volume(b"/srv")], log, lambda: None, jobs=1)
     catalog.rejudge = lambda *_: None
     for names in ([b"a"], [b"b", b"c"], [b"d"]):
         judging._store(Judged([], [(root.number, name) for name in names], [], 1, done=False))

@@ -152,12 +152,12 @@ def test_the_journal_gets_levels_and_no_times():
         "os.environ['JOURNAL_STREAM'] = f'{status.st_dev}:{status.st_ino}'\n"
         "from hashscan.daemon.log import standard_log\n"
         "log = standard_log(as_json=False, verbosity=0)\n"
-        "log.error('bad'); log.info('good')\n"
+        "log.error('bad'); log.warning('odd'); log.info('good')\n"
     )
     ran = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=os.environ
     )
-    assert ran.stderr == "<3>bad\n<6>good\n"
+    assert ran.stderr == "<3>bad\n<4>odd\n<6>good\n"
 
 
 def test_a_reader_that_went_away_ends_nothing():

@@ -112,6 +112,11 @@ def test_trouble_is_logged_once_an_hour(desk):
     (desk.maildir / "new").rmdir()
     facts = desk.round()
     assert "cannot be used as a Maildir" in facts["trouble"]
+    desk.notices.use(desk.settings())
+    desk.notices.step()
+    (connection,) = desk.notices.connections
+    assert connection.poll(30)
+    desk.notices.take([connection])  # in the same second
     for _ in range(4):
         desk.notices._log_deadlines()
         desk.round()

@@ -4,6 +4,7 @@ import errno
 from types import SimpleNamespace
 
 import pytest
+from daemon_loop import thrown
 from outside_of_daemon import told
 
 from hashscan.audit.reader import read
@@ -41,6 +42,15 @@ def test_one_process_sends_notifications_from_the_newest_line_on(state, machine,
     (child,) = machine.started
     assert child.arguments[:3] == (settings.notify, state, 17)
     assert one.connections == [child.connection]
+
+
+def test_a_damaged_audit_log_is_no_fault_of_the_daemons_start(state, machine, monkeypatch):
+    monkeypatch.setattr(notification_process, "newest", thrown(StateError("damaged")))
+    one = telling_of(with_receiver(state), state, machine)
+    one.use(with_receiver(state, "noc"))
+    one.step()
+    (child,) = machine.started
+    assert child.arguments[2] == 0
 
 
 def test_what_it_reports_is_logged_by_its_level(state, machine):

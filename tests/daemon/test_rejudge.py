@@ -15,7 +15,7 @@ from hashscan.scan.rejudge import Judged
 
 def test_files_that_somebody_keeps_open_do_not_stop_it():
     looking = SimpleNamespace(queued=0, backlog=50_000)
-    judging = Judging(None, looking, (), None, lambda: None)
+    judging = Judging(None, looking, (), None, lambda: None, jobs=1)
     judging._process = SimpleNamespace(connections=["its connection"])
     assert judging.connections == ["its connection"]
     looking.queued = 50_000

@@ -147,6 +147,12 @@ def test_the_first_pause_is_short_again_once_nothing_is_left_to_ask(clock, confi
     assert fails_and_is_asked_again() == 5.0
 
 
+def test_without_a_question_there_is_no_trouble(clock, confirmation, verdicts, out):
+    verdicts.step()
+    assert (verdicts.in_trouble, verdicts.next_try, verdicts.next_move) == (False, None, None)
+    assert (confirmation.asked, out.getvalue()) == ([], "")
+
+
 def test_withdrawn_digests_are_asked_for_again(confirmation, verdicts):
     confirmation.forget = confirmation.taken.append
     verdicts.forget(["digest"])

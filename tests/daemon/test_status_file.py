@@ -59,10 +59,10 @@ def test_what_is_news_and_what_is_counted(facts, session, change, news, counted)
 
 
 def test_what_status_reads(facts, session, clock):
-    clock.now += 4
+    clock.now += 3
     session.looking.tally.hashed = 10
     found = facts.collect()
-    assert found["rate"] == 2.5, "files a second since the last time"
+    assert found["rate"] == 3.3, "files a second since the last time"
     names = ("volumes", "events", "lost", "backlog", "hashed", "bytes_hashed", "problems", "held",
              "allowed", "counting_since", "rejudged", "next_move", "scan", "waits_for")  # fmt: skip
     assert [found[name] for name in names] == [
@@ -81,3 +81,16 @@ def test_what_status_reads(facts, session, clock):
     assert found["scan"] == {"kind": "start", "started": 6.0, "files": 11, "fraction": 0.123}
     clock.now += 2
     assert facts.collect()["rate"] == 0.0
+
+
+def test_a_text_that_has_no_room_in_the_old_file_leaves_it(tmp_path):
+    path = tmp_path / "status"
+    path.write_bytes(b"old")
+    status = path.stat()
+    room = max(status.st_size, 512 * status.st_blocks)
+    with pytest.raises(OSError, match="No space left on device"):
+        facts_module._overwrite(str(path), b"x" * (room + 1))
+    assert path.read_bytes() == b"old"
+    for text in (b"x" * room, b"short"):
+        facts_module._overwrite(str(path), text)
+        assert path.read_bytes() == text

@@ -43,6 +43,8 @@ def test_what_it_says(make, manager, monkeypatch):
     assert manager.recv(999) == b"READY=1\nSTATUS=it works"
     notifier.status("forged\nREADY=0\n\nMAINPID=1")
     assert manager.recv(999) == b"STATUS=forged READY=0 MAINPID=1"
+    notifier.status("x" * 1000)
+    assert manager.recv(999) == b"STATUS=" + b"x" * 400
     notifier.reloading()
     assert manager.recv(999).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
     notifier.watchdog()

@@ -76,6 +76,10 @@ def test_a_clock_that_is_set_back_puts_it_off_by_no_more_than_the_interval(zone)
     every = Every(3600, clock=clock, jitter=lambda a, b: 1)
     clock.now -= 30 * 86400
     assert every.due(), "the clock tells nothing"
+    clock.now -= 600
+    assert not every.due(), "within the tolerance of an interval"
+    clock.now -= 200
+    assert every.due()
 
 
 def test_never():

@@ -28,6 +28,27 @@ def test_a_scan_waits_for_each_watch_that_was_started():
     assert coverage.is_told(1)
 
 
+def test_the_facts_for_status(monkeypatch):
+    monkeypatch.setattr("hashscan.daemon.watch_coverage.time.time", lambda: 5.0)
+    coverage = Coverages([Volume(b"/a")], None, Log(io.StringIO(), io.StringIO()))
+    coverage.awaits([0])
+    facts = {
+        "path": "/a", "backend": "starting", "starting": 5.0, "directories": 0, "unwatched": 0,
+        "example": "", "message": "", "blind": "", "away": None,
+    }  # fmt: skip
+    assert coverage.facts() == [facts]
+    coverage.awaits_no_more([0])
+    assert coverage.facts() == [{**facts, "starting": None}]
+    coverage.heard(
+        Coverage(0, "inotify", directories=3, unwatched=2, example=b"/a/x", message="m", blind="b")
+    )
+    facts |= {"backend": "inotify", "directories": 3, "unwatched": 2, "example": "/a/x"}
+    facts |= {"message": "m", "blind": "b", "starting": None}
+    assert coverage.facts() == [facts]
+    coverage.awaits([0])
+    assert coverage.facts() == [{**facts, "backend": "starting", "starting": 5.0}]
+
+
 @pytest.fixture
 def told(tmp_path):
     """Coverages of one volume, and the lines that they log."""

@@ -191,6 +191,8 @@ def test_until_when_filters_may_be_used(daemon, make, clock, monkeypatch):
     monkeypatch.setattr(module, "filters_of", lambda *_: ("words", ages))
     most = daemon._settings.filter.max_age
     assert daemon._good_for() == clock.time() + most - 300
+    del ages[::2]
+    assert daemon._good_for() == clock.time() + most, "its age is unknown"
     ages.clear()
     assert daemon._good_for() == clock.time()
     without = make("")
