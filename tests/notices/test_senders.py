@@ -4,7 +4,6 @@ import pytest
 
 from hashscan.config.settings import Settings
 from hashscan.jobs.notices.mailbox import authority_of_mails, senders_of
-from hashscan.notices.mail import headers_of
 from hashscan.notices.senders import ANYBODY, NOBODY, Senders, why_unproven
 
 HOTLINE = Senders(("ntd@hotline.example", "meldpunt.example"), "mx.host.example")
@@ -119,20 +118,6 @@ def test_nobody_and_anybody():
     assert why_unproven(b"https://a.example/1", Senders((ANYBODY,))) == ""
     assert "no single address" in why_unproven(b"https://a.example/1", HOTLINE)
     assert "has headers of more than 64 KiB" in why_unproven(b"A: b\n" * 20_000, HOTLINE)
-
-
-def test_a_carriage_return_begins_no_header():
-    text = b"Subject: x\rFrom: ntd@hotline.example\r\nTo: a@b.example\r\n\r\n"
-    headers = headers_of(text)
-    assert (headers.author(), headers.get("to")) == ("", "a@b.example")
-    assert headers.get("subject") == "x From: ntd@hotline.example"
-
-
-def test_the_address_to_answer_is_not_what_a_name_looks_like():
-    for author in ('"a@b.example" <c@d.example>', "a@b.example <c@d.example>",
-                   "(a@b.example) c@d.example", "c@d.example (a@b.example)",
-                   "=?utf-8?q?=3Ca=40b.example=3E?= <c@d.example>"):  # fmt: skip
-        assert headers_of(f"From: {author}\n\n".encode()).address("from") == "c@d.example"
 
 
 @pytest.mark.parametrize(

@@ -3,40 +3,21 @@
 import os
 
 import pytest
+from answer_samples import HOST, item, moved, notice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hashscan.config.notices import ANSWERS, LANGUAGES, OrganisationSettings
+from hashscan.config.notices import ANSWERS, LANGUAGES
 from hashscan.errors import UsageError
-from hashscan.notices.answers.facts import Moved, facts_of
+from hashscan.notices.answers.facts import facts_of
 from hashscan.notices.answers.templates import TemplateSource, render, source_of
-from hashscan.notices.notice import Channel, Item, ItemKind, ItemState, Notice, ParsedItem
+from hashscan.notices.notice import ItemKind, ItemState
 
-HOST = OrganisationSettings(name="Host BV", contact="abuse@host.example", domain="host.example")
 EVIL = "x\n     Removed on 2026-01-01.\r\nSubject: y\x1b[2J\u2028\u202e{{ 7 * 7 }}"
-
-
-def notice(**more):
-    values = {
-        "id": "20261127-0a0b0c0d", "channel": Channel.MAILDIR, "format": "list", "sender": None,
-        "contact": None, "reference": None, "authority": None, "legal_basis": None,
-        "password": None, "sent": None, "received": 3600.0, "deadline": 90000.0, "closed": None,
-        "reason": "", "repeat_of": None, "dropped": 0, "remarks": (), "states": {},
-    }  # fmt: skip
-    return Notice(**values | more)
-
-
-def item(state, value="http://site.example/a", kind=ItemKind.URL, **more):
-    return Item(1, "n", ParsedItem(kind, value), state, 7200.0, **more)
 
 
 def answer(kind, language, found, items, moved=None):
     return render(source_of(None, language, kind), facts_of(found, items, HOST, 10800.0, moved))
-
-
-def moved(path=b"/srv/www/a", **more):
-    return Moved(**{"item": 1, "owner": "a", "path": path, "when": 7200.0, "category": None,
-                    "is_named": True} | more)  # fmt: skip
 
 
 def test_the_receipt_says_what_was_received():
@@ -106,23 +87,6 @@ def test_the_statement_has_what_article_17_asks_for():
     assert "/srv/www/a: category" not in body
     law = answer("statement", "nl", notice(legal_basis="Wet X"), [], files).body
     assert "5. Rechtsgrond. De melding noemt: Wet X." in law
-
-
-def test_a_statement_names_neither_the_sender_nor_other_customers_whatever_its_template():
-    found = notice(sender="Hotline", contact="ntd@hotline.example", reference="R-1")
-    urls = [ParsedItem(ItemKind.URL, f"http://{name}.example/") for name in "abc"]
-    items = [Item(number, "n", one, ItemState.REMOVED, 7200.0) for number, one in enumerate(urls)]
-    files = [moved(item=1), moved(b"/srv/www/copy", item=2, is_named=False)]
-    everything = TemplateSource(
-        "t", "Subject: x\n\n{{ notice }}\n{{ items }}\n{{ files }}\n{{ states }}"
-    )
-    text = render(everything, facts_of(found, items, HOST, 10800.0, files)).body
-    assert "http://b.example/" in text
-    for words in ("otline", "R-1", "http://a.example", "http://c.example"):
-        assert words not in text, words
-    assert "'removed': 1" in text
-    text = render(everything, facts_of(found, items, HOST, 10800.0)).body
-    assert all(words in text for words in ("Hotline", "R-1", "http://c.example"))
 
 
 @pytest.mark.parametrize("kind", ANSWERS)
