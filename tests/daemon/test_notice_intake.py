@@ -246,8 +246,9 @@ def test_without_a_process_no_mails_are_read_until_there_is_one(desk, monkeypatc
         (None, {}),
     ],
 )
-def test_the_daemon_before_may_have_left_anything(desk, monkeypatch, before, said):
-    monkeypatch.setattr(module, "read_daemon_file", lambda _directory: before)
+def test_the_daemon_before_may_have_left_anything(desk, before, said):
+    if before is not None:
+        write_facts(desk.state.directory, before)
     again = Notices(desk.settings(), desk.state, Log(desk.out, desk.out), clock=desk.clock)
     assert again.logged() == said
 
@@ -271,6 +272,7 @@ def test_a_mail_every_half_minute_and_the_deadlines_every_minute(desk, monkeypat
             jobs.append(desk.clock.now)
 
         def take(self):
+            assert desk.notices.facts()["since"] is None
             return MaildirRound()
 
         def close(self):
@@ -289,3 +291,20 @@ def test_a_mail_every_half_minute_and_the_deadlines_every_minute(desk, monkeypat
     assert all(26 <= pause <= 34 for pause in pauses), pauses
     pauses = [late - early for early, late in itertools.pairwise(checks)]
     assert all(53 <= pause <= 67 for pause in pauses), pauses
+
+
+def test_a_notice_that_is_late_when_it_comes_is_logged_at_once(desk):
+    desk.notices.step()
+    (connection,) = desk.notices.connections
+    assert connection.poll(30)
+    add(desk, desk.clock.now - 30 * HOUR)
+    desk.put("1.a")
+    desk.notices.take([connection])
+    assert desk.lines("overdue") == []
+    desk.notices._mails_due.next = desk.clock.now
+    desk.notices._deadlines_due.next = None
+    desk.notices.step()
+    (connection,) = desk.notices.connections
+    assert connection.poll(30)
+    desk.notices.take([connection])
+    assert len(desk.lines("is overdue")) == 1

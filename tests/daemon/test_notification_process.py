@@ -115,6 +115,7 @@ def test_the_end_gives_the_process_time_to_send_what_waits(state, machine):
 
 def test_a_reload_starts_another_process_only_for_other_receivers(state, machine, monkeypatch):
     monkeypatch.setattr(notification_process, "newest", lambda _directory: 5)
+    monkeypatch.setattr(notification_process.Recorder, "of", lambda settings, *_: settings)
     one = telling_of(with_receiver(state), state, machine)
     one.step()
     one.use(with_receiver(state))
@@ -126,6 +127,7 @@ def test_a_reload_starts_another_process_only_for_other_receivers(state, machine
     first, second = machine.started
     assert [first.arguments[2], second.arguments[2]] == [5, 9]
     assert second.arguments[0][0].name == "noc"
+    assert second.arguments[3].notify[0].name == "noc", "its lines are those of the new settings"
 
 
 @pytest.mark.parametrize(
@@ -242,3 +244,20 @@ def test_an_outbox_that_cannot_be_used_is_tried_again_after_half_a_minute(state,
     assert outside.calls[-1] == "stop"
     assert outside.sent == [Line("error", "outbox", "notify: disk full")]
     assert outside.waits[1:] == [15.0, 15.0][: len(outside.waits) - 1]
+
+
+@pytest.mark.parametrize("end", [True, BrokenPipeError(), EOFError()])
+def test_a_process_goes_on_until_the_daemon_ends(monkeypatch, end):
+    answers, given = [False, False, end], []
+
+    def session(*arguments):
+        given.append(arguments)
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(notification_process, "_session", session)
+    notification_process._main("connection", "receivers", "state", 7, "recorder")
+    assert given == [("connection", "receivers", "state", 7, "recorder")] * 3
+    assert answers == []

@@ -26,6 +26,7 @@ class Job:
     """A job that has ended."""
 
     begun: ClassVar = []
+    closed: ClassVar = []
     results: ClassVar = {}
 
     def __init__(self, job):
@@ -38,7 +39,7 @@ class Job:
         return Job.results[name].pop(0) if Job.results[name] else RecheckRound()
 
     def close(self):
-        pass
+        self.closed.append(self.job.func.__name__)
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def clock(monkeypatch):
     now = SimpleNamespace(seconds=1000.0)
     monkeypatch.setattr(module.time, "monotonic", lambda: now.seconds)
     monkeypatch.setattr(module, "Background", Job)
-    Job.begun, Job.results = [], {"ask_again": [], "put_back": []}
+    Job.begun, Job.closed, Job.results = [], [], {"ask_again": [], "put_back": []}
     return now
 
 
@@ -179,6 +180,22 @@ def test_files_are_restored_in_turns_if_so_configured(tmp_path, clock):
     assert Job.begun[-1].args[2] == frozenset(), "tried again after an hour"
 
 
+def test_withdrawn_files_are_restored_immediately_if_so_configured(tmp_path, clock):
+    one, now = made(tmp_path, restore_withdrawn="auto"), session()
+    one.step(now)
+    Job.results["put_back"] = [PutBack(notices=["record 7: no such file"])]
+    take(one)
+    assert "warning: quarantine: record 7: no such file" in one.out.getvalue()
+    clock.seconds += 60
+    Job.results["ask_again"] = [RecheckRound(withdrawn=2, files=1)]
+    one.step(session("filters 2"))
+    take(one)
+    words = "2 digests with 1 file withdrawn: the service does not know them any more; hashscan"
+    assert f"{words} restores them" in one.out.getvalue()
+    one.step(session("filters 2"))
+    assert names() == ["ask_again", "put_back", "ask_again", "put_back"]
+
+
 def test_files_that_are_never_restored_are_tried_less_and_less_often(tmp_path, clock):
     one, now = made(tmp_path, restore_withdrawn="auto"), session()
     hours = []
@@ -226,13 +243,14 @@ def test_a_failure_is_logged_and_the_next_round_comes(tmp_path, clock, monkeypat
 
 
 def test_a_reload_ends_jobs_and_begins_again(tmp_path, clock):
-    one = made(tmp_path)
+    one = made(tmp_path, restore_withdrawn="auto")
     one.step(session())
-    assert one.connections
+    assert len(one.connections) == 2
     one.use(Settings.of(state=str(tmp_path / "state"), quarantine={"ask_again": "none"}))
     assert one.connections == []
+    assert sorted(Job.closed) == ["ask_again", "put_back"]
     one.step(session())
-    assert len(names()) == 1
+    assert len(names()) == 2
 
 
 def test_a_job_that_cannot_begin_is_logged_and_tried_a_minute_later(tmp_path, clock, monkeypatch):

@@ -50,10 +50,15 @@ def test_the_facts_for_status(monkeypatch):
 
 
 @pytest.fixture
-def told(tmp_path):
+def told(tmp_path, monkeypatch):
     """Coverages of one volume, and the lines that they log."""
     catalog, out = Catalog(str(tmp_path / "c.sqlite3")), io.StringIO()
     coverage = Coverages([Volume(b"/a")], catalog, Log(out, out))
+
+    coverage.recorded = []
+    for name in ("volume_lost", "volume_back"):
+        note = lambda *given, name=name: coverage.recorded.append((name, *given))  # noqa: E731
+        monkeypatch.setattr(coverage._log.record, name, note)
 
     def lines():
         found = out.getvalue().splitlines()
@@ -69,7 +74,7 @@ def test_a_volume_that_is_away_is_told_once_and_again_when_it_is_back(told):
     coverage, lines = told
     there, gone = Seen(b"/a", None), Seen(b"/a", "it cannot be opened: No such file")
     assert coverage.may_be_scanned(0, there)
-    assert lines() == []
+    assert (lines(), coverage.said) == ([], 0)
     for _ in range(2):
         assert not coverage.may_be_scanned(0, gone)
     assert list(coverage.away) == [0]
@@ -83,6 +88,12 @@ def test_a_volume_that_is_away_is_told_once_and_again_when_it_is_back(told):
     assert list(coverage.away) == []
     (line,) = lines()
     assert "/a: it is there again" in line
+    assert coverage.said == 3, "gone, for another reason, and back"
+    lost = [("volume_lost", b"/a", f"it cannot be opened: {why}") for why in (
+        "No such file", "I/O error",
+    )]  # fmt: skip
+    back = ("volume_back", b"/a")
+    assert coverage.recorded == [back, *lost, back, back]
 
 
 def test_a_path_that_leads_elsewhere_now_is_not_scanned_before_a_reload(told):
@@ -108,6 +119,7 @@ def test_what_a_watch_says_is_logged_when_it_changes(told):
     coverage.heard(one)
     coverage.heard(Coverage(0, "inotify", directories=4))
     assert lines() == [], "more directories are no news"
+    assert coverage.said == 3, "status shows them"
     for other in (
         Coverage(0, "inotify", directories=4, unwatched=1),
         Coverage(0, "fanotify", unwatched=1),
