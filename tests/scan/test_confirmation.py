@@ -343,6 +343,83 @@ def test_no_verdict_of_a_file_is_taken_for_the_file_in_its_place(lasting):
     assert lasting.asker.asked == [DIGEST, other]
 
 
+def test_no_false_positive_is_counted_for_the_file_in_its_place(lasting):
+    lasting.find(b"x")
+    lasting.confirmation.ask_more()
+    lasting.find(b"x", Digest("sha1", "cd" * 20), inode=6)
+    lasting.confirmation.take([(DIGEST, Answer(known=False))])
+    assert lasting.found.false_positives == 0
+    assert len(list(lasting.catalog.pending())) == 1
+
+
+def test_after_refused_credentials_nothing_more_is_asked(lasting):
+    for number in (1, 2):
+        lasting.find(b"%d" % number, Digest("sha1", f"{number:040}"))
+    lasting.confirmation.ask_more()
+    first, second = lasting.asker.asked
+    lasting.confirmation.take([(first, NoAnswer("HTTP 500"))])
+    assert lasting.confirmation.refused is None
+    refusal = NoAnswer("wrong password", is_last=True)
+    lasting.confirmation.take([(second, refusal)])
+    assert lasting.confirmation.refused == refusal
+    lasting.find(b"3", Digest("sha1", f"{3:040}"))
+    lasting.confirmation.ask_more()
+    assert len(lasting.asker.asked) == 2
+    assert {why for _, why in lasting.catalog.pending()} == {"HTTP 500", "wrong password"}
+    assert lasting.confirmation.ask_again() is False
+
+
+def test_remembered_answers_do_not_pile_up(lasting):
+    lasting.confirmation._remote = False
+    for number in range(4097):
+        digest = Digest("sha1", f"{number:040}")
+        lasting.confirmation.take([(digest, Answer(known=False))])
+        assert lasting.confirmation._answer(digest) == Answer(known=False)
+    assert len(lasting.confirmation._answers) <= 4096
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2])
+def test_a_scan_that_is_stopped_leaves_matches_to_the_next(lasting, turns):
+    for name in (b"x", b"y"):
+        lasting.catalog.put_files(lasting.directory.number, [ROW._replace(name=name)])
+        found = FOUND._replace(name=name, links=2)
+        lasting.catalog.put_candidate(lasting.scan, b"/srv", lasting.directory, found)
+    lasting.confirmation.ask_more()
+    lasting.confirmation.take([(DIGEST, Answer(known=True))])
+    lasting.confirmation.act_on_links(lambda: lasting.actor.count == turns)
+    assert lasting.actor.count == turns
+    assert len(lasting.catalog.candidates_to_act("s", 9)) == 2 - turns
+    lasting.confirmation.act_on_links(lambda: False)
+    assert lasting.actor.count == 2
+
+
+def test_the_other_names_of_an_inode_are_found_once_for_all_its_names(lasting, monkeypatch):
+    for name in (b"x", b"y"):
+        found = FOUND._replace(name=name, links=3)
+        lasting.catalog.put_candidate(lasting.scan, b"/srv", lasting.directory, found)
+    lasting.confirmation.ask_more()
+    lasting.confirmation.take([(DIGEST, Answer(known=True))])
+    asked = []
+    other_names = lasting.catalog.other_names
+    monkeypatch.setattr(
+        lasting.catalog, "other_names", lambda *given: (asked.append(given), other_names(*given))[1]
+    )
+    lasting.confirmation.act_on_links(lambda: False)
+    assert asked == [(Identity(1, 5), [1])]
+
+
+def test_a_name_in_a_directory_that_the_catalog_has_forgotten_is_not_acted_on(lasting, monkeypatch):
+    monkeypatch.setattr(lasting.catalog, "volume_of", lambda _directory: None)
+    lasting.catalog.put_files(
+        lasting.directory.number, [ROW._replace(name=b"y", device=1, linked=True)]
+    )
+    lasting.catalog.put_candidate(lasting.scan, b"/srv", lasting.directory, FOUND._replace(links=2))
+    lasting.confirmation.ask_more()
+    lasting.confirmation.take([(DIGEST, Answer(known=True))])
+    lasting.confirmation.act_on_links(lambda: False)
+    assert lasting.told.paths == [b"x"]
+
+
 def test_a_digest_whose_verdict_is_forgotten_is_asked_for_at_once(lasting):
     lasting.meet()
     assert lasting.confirmation.more is False

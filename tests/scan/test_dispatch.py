@@ -8,6 +8,7 @@ from hashscan.fs.volume import Volume
 from hashscan.model import Problem
 from hashscan.scan import dispatch as module
 from hashscan.scan.dispatch import Dispatch
+from hashscan.scan.lost_directories import Fate
 from hashscan.scan.messages import Alive, Findings, Job, Tally
 
 VOLUMES = (b"/v", b"/w")
@@ -280,3 +281,112 @@ def test_many_lost_files_are_followed_before_the_others_are_hashed(scan_of, monk
     scan.tasks()
     followed = [(task.job, task.names, task.look) for task in second.tasks]
     assert followed == ([(Job.FOLLOW, tuple(lost), False)] if count == 3 else [])
+
+
+def test_urgent_work_is_only_the_rest_of_begun_directories(scan_of):
+    scan = scan_of(2)
+    scan.dispatch.push(0, scan.root(0))
+    scan.tasks()
+    idle, first = scan.pool.workers
+    scan.dispatch.push(0, scan.below(0, b"d")[0])
+    scan.dispatch.look(1, scan.root(1), [b"changed"], final=False)
+    scan.dispatch.hand_out(scan.pool, urgent=True)
+    assert idle.tasks == []
+    scan.hear(first, give=((b"file", 5),))
+    scan.dispatch.hand_out(scan.pool, urgent=True)
+    assert [task.names for task in idle.tasks] == [((b"file", 5),)]
+    scan.dispatch.died(first)
+    scan.hear(idle, done=True)
+    scan.dispatch.hand_out(scan.pool, urgent=True)
+    assert [task.again for worker in scan.pool.workers for task in worker.tasks] == [True]
+
+
+# Volumes that vanish
+
+
+def test_lost_directories_of_a_vanished_volume_are_not_searched(scan_of):
+    scan = scan_of(1)
+    (worker,) = scan.pool.workers
+    for volume in range(2):
+        scan.dispatch.push(volume, scan.below(volume, b"d")[0])
+        scan.tasks()
+        scan.hear(worker, unopened=(b"",), done=True)
+    scan.dispatch.give_up(0, "its server does not answer")
+    assert [(task.job, task.volume) for task in scan.tasks()[0]] == [(Job.SEARCH, 1)]
+    scan.hear(worker, fates=(Fate.GONE, Fate.GONE), done=True)
+    assert [(task.job, task.volume) for task in scan.tasks()[0]] == [(Job.CHECK, 1)]
+    scan.hear(worker, done=True)
+    assert not scan.dispatch
+    assert scan.dispatch.tally.skipped == {"vanished": 1}
+
+
+def test_directories_found_in_a_vanished_volume_are_not_listed(scan_of):
+    scan = scan_of(2)
+    first, _ = scan.begin()
+    scan.dispatch.give_up(0, "its server does not answer")
+    scan.hear(first, directories=[(b"d", 5)], done=True)
+    assert volumes_of(scan.tasks()) == [1]
+
+
+def test_a_directory_shares_its_part_of_the_work_with_those_below_it(scan_of):
+    scan = scan_of(2)
+    first, _ = scan.begin()
+    scan.hear(first, directories=[(b"a", 5), (b"b", 6)])
+    scan.hear(first)
+    scan.hear(first, done=True)
+    assert scan.dispatch.fraction == 0.25
+    for share in (0.375, 0.5):
+        scan.tasks()
+        scan.hear(first, done=True)
+        assert scan.dispatch.fraction == share
+
+
+def test_the_watch_drops_the_work_of_a_vanished_volume_without_a_word(scan_of):
+    """The daemon's probes report it."""
+    scan = scan_of(2, once=False)
+    for volume in (0, 1, 0, 1):
+        scan.dispatch.look(volume, scan.root(volume), [b"f"], final=False)
+    scan.tasks()
+    (worker,) = (one for one in scan.pool.workers if one.tasks and one.tasks[0].volume == 0)
+    scan.hear(worker, unread=True)
+    assert scan.dispatch.ahead == 2
+    scan.hear(worker, vanished="its server does not answer", done=True)
+    assert scan.dispatch.ahead == 1
+    assert (scan.told.problems, scan.told.notices, scan.dispatch.tally.problems) == ([], [], 0)
+
+
+# Deaths
+
+
+def test_a_process_of_the_filters_before_may_die_at_any_time(scan_of):
+    scan = scan_of(2)
+    old = scan.begin()
+    scan.pool = Pool(2)
+    scan.dispatch.start_over(7)
+    for worker in old:
+        scan.dispatch.died(worker)
+        assert worker.tasks == []
+    assert volumes_of(scan.tasks()) == [0, 1]
+
+
+def test_a_search_is_given_up_if_its_process_dies_and_the_next_one_is_repeated(scan_of):
+    scan = scan_of(1)
+    (worker,) = scan.pool.workers
+    for parent in scan.below(0, b"p", b"q"):
+        (lost,) = scan.catalog.queue_directories(
+            scan.number, parent.number, parent.path, [(b"d", 1000 + parent.number)]
+        )
+        scan.dispatch.push(0, lost)
+        scan.tasks()
+        scan.hear(worker, unopened=(b"",), done=True)
+    ((first, second),) = scan.tasks()
+    assert (first.job, second.job) == (Job.SEARCH, Job.SEARCH)
+    scan.dispatch.died(worker)
+    (problem,) = scan.told.problems
+    assert problem.path == b"/v/" + first.path + b"/d"
+    assert "the process that listed it died" in problem.message
+    assert scan.dispatch.unseen.roots == {b"/v"}
+    ((again,),) = scan.tasks()
+    assert (again.directory, again.names) == (second.directory, second.names)
+    scan.hear(worker, fates=(Fate.GONE, Fate.GONE), done=True)
+    assert (scan.dispatch.tally.problems, scan.dispatch.tally.skipped) == (1, {"vanished": 1})
