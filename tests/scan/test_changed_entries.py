@@ -6,12 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 from faulty import raising
-from one_task import Place
+from one_task import NoSizes, Place
 
 from hashscan.fs.beneath import closing
 from hashscan.fs.listing import ListedFile
 from hashscan.fs.reading import identity_in
-from hashscan.model import Tiers
 from hashscan.scan import changed_entries
 
 
@@ -103,16 +102,6 @@ def test_a_large_file_has_its_own_turn_whether_it_is_at_rest_or_not(check, monke
     monkeypatch.setattr(changed_entries, "is_at_rest", lambda _fd, _entry: is_at_rest)
     found = check("f", bound=6)
     assert (found.large, found.unrested, found.rows) == ([b"f"], [], [])
-
-
-class NoSizes:
-    """A filter that knows no size, so that every file is skipped by its size."""
-
-    algorithms = ("sha1",)
-    tiers = Tiers(sizes=frozenset(), heads=None)
-
-    def among(self, _digests):
-        return []
 
 
 @pytest.mark.parametrize("is_at_rest", [True, False])

@@ -4,7 +4,7 @@ import hashlib
 import os
 
 import pytest
-from one_task import Place
+from one_task import NoSizes, Place
 
 from hashscan.catalog.rows import FileRow
 from hashscan.model import Identity, Problem, Skipped, Tiers, head_key
@@ -87,16 +87,6 @@ def test_a_row_says_whether_the_file_has_other_names(place):
         b"one": True, b"two": True, b"empty": False,
     }  # fmt: skip
     assert [one.links for one in candidates_of(parts)] == [2, 2]
-
-
-class NoSizes:
-    """A filter that knows no size, so that every file is skipped by its size."""
-
-    algorithms = ("sha1",)
-    tiers = Tiers(sizes=frozenset(), heads=None)
-
-    def among(self, _digests):
-        return []
 
 
 def test_a_file_that_is_skipped_by_its_size_has_a_row_to_believe(place):
