@@ -243,6 +243,7 @@ def test_a_full_disk_does_not_leave_word_that_all_is_well(tmp_path, monkeypatch)
     break_os(monkeypatch, status_file, replace=raising(errno.EROFS))
     with pytest.raises(OSError):
         status_file.write_facts(str(tmp_path), {"c": 3})
+    assert os.listdir(tmp_path) == [name], "half a file is not left beside it"
     assert (tmp_path / name).read_bytes() == b'{"b":22}'
 
 

@@ -96,6 +96,30 @@ def test_an_answer_ends_the_trouble_and_brings_the_next_question_forward(
     assert "the service answers again" in out.getvalue()
 
 
+def test_a_fault_of_the_service_and_its_end_have_a_line_in_the_audit_log(
+    clock, confirmation, verdicts, monkeypatch
+):
+    lines = []
+    for name in ("problem", "well"):
+        note = lambda *given, name=name: lines.append((name, *given))  # noqa: E731
+        monkeypatch.setattr(verdicts._log.record, name, note)
+    confirmation.fails()
+    verdicts.step()
+    clock.now += verdicts.next_try
+    verdicts.step()
+    confirmation.refused = "refused"
+    confirmation.fails("wrong password", Fault.CREDENTIALS)
+    verdicts.step()
+    assert lines == [
+        ("problem", "service", str(Fault.UNREACHABLE), "no route"),
+        ("problem", "password", str(Fault.CREDENTIALS), "wrong password"),
+    ]
+    lines.clear()
+    confirmation.answered += 1
+    verdicts.step()
+    assert lines == [("well", "service"), ("well", "password")]
+
+
 def test_refused_credentials_wait_for_somebody_to_change_them(clock, confirmation, verdicts):
     confirmation.fails()
     confirmation.refused = NoAnswer("401", Fault.CREDENTIALS, is_last=True)

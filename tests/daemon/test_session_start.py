@@ -14,6 +14,7 @@ from hashscan.errors import QuarantineError
 from hashscan.fs.volume import Volume
 from hashscan.jobs.volume_presence import Seen
 from hashscan.jobs.volume_probe import NO_ANSWER
+from hashscan.model import Summary
 from hashscan.state import State
 
 
@@ -66,10 +67,11 @@ def starting(tmp_path, monkeypatch):
         monkeypatch.setattr(module, name, make)
 
     for name in ("Probes", "ActingProcess", "Watches", "Asker", "Confirmation", "Looking",
-                 "Judging"):  # fmt: skip
+                 "Judging", "NewLists"):  # fmt: skip
         part(name)
     monkeypatch.setattr(module, "open_allow", lambda *_: Part("allow", one.ends, (), {}))
-    monkeypatch.setattr(module, "check_lists", lambda *_: None)
+    one.checked = []
+    monkeypatch.setattr(module, "check_lists", lambda *given: one.checked.append(given))
 
     def open_actor(*given, **named):
         one.actors.append((given, named))
@@ -93,6 +95,8 @@ def test_what_the_parts_of_a_session_get(starting):
     volumes = (Volume(b"/a", ("x",)), Volume(b"/real/b"), Volume(b"/c"))
     assert starting.ticks == [True], "a slow server is no reason for the watchdog"
     assert made["Probes"].given == (["/a", "/b", "/c"],)
+    ((*_, known, _, tick),) = starting.checked
+    assert (known, tick) == (starting.known, starting.ticks.append), "the brakes see the lists"
     ((given, named),) = starting.actors
     assert volumes in given
     assert named["patience"] == 1.0
@@ -132,9 +136,13 @@ def test_what_the_parts_of_a_session_get(starting):
 
 def test_the_end_ends_the_parts_in_the_opposite_order(starting):
     session = starting.begin()
+    summary = Summary(seconds=3.0, interrupted=True)
+    ended = lambda **how: starting.ends.append(how) or summary  # noqa: E731
+    session.walk = SimpleNamespace(end=ended)
     session.close()
     assert starting.ends == [
-        "Judging", "Looking", "Asker", "Watches", "ActingProcess", "allow", "Probes",
+        "Judging", {"interrupted": True}, "Looking", "Asker", "Watches", "NewLists",
+        "ActingProcess", "allow", "Probes",
     ]  # fmt: skip
     catalog = Catalog(starting.state.catalog)
     assert catalog.filterset("set") == 1, "what was written is committed"
@@ -144,8 +152,8 @@ def test_the_end_ends_the_parts_in_the_opposite_order(starting):
 @pytest.mark.parametrize(
     ("fault", "ends"),
     [
-        ("Looking", ["Asker", "Watches", "ActingProcess", "allow", "Probes"]),
-        ("Watches", ["ActingProcess", "allow", "Probes"]),
+        ("Looking", ["Asker", "Watches", "NewLists", "ActingProcess", "allow", "Probes"]),
+        ("Watches", ["NewLists", "ActingProcess", "allow", "Probes"]),
         ("ActingProcess", ["allow", "Probes"]),
         ("Probes", []),
     ],

@@ -216,6 +216,38 @@ def test_why_nothing_is_scanned_is_logged_once(daemon, out):
     assert lines == ["nothing is scanned: the disk is full", "nothing is scanned: it is damaged"]
 
 
+def test_each_trouble_and_its_end_have_a_line_in_the_audit_log(daemon, opens, monkeypatch):
+    lines = []
+    for name in ("problem", "well", "refused"):
+        note = lambda *given, name=name: lines.append((name, *given))  # noqa: E731
+        monkeypatch.setattr(daemon._log.record, name, note)
+    daemon._session = Session("new")
+    bad = [category("bad", trouble="t", message=message) for message in ("b", "a")]
+    daemon._take_sync(report(*bad))
+    faults = "filter baseline: t: a", "filter baseline: t: b"
+    assert lines == [("problem", "sync", "; ".join(faults), "; ".join(reversed(faults)))]
+    lines.clear()
+    daemon._take_sync(report(category("current")))
+    assert lines == [("well", "sync")]
+    lines.clear()
+    known, opens.known = opens.known, FilterError("it is damaged")
+    daemon._good_until = math.inf
+    for _ in range(2):
+        daemon._refresh_known()
+    assert lines == [("refused", "filter", "it is damaged")]
+    lines.clear()
+    for _ in range(2):
+        daemon._without("no room")
+    assert lines == [("problem", "scanning", "no room", "no room")]
+    lines.clear()
+    opens.known = known
+    daemon._refresh_known()
+    assert lines == [("well", "scanning")]
+    lines.clear()
+    daemon._refuse(UsageError("no such volume"))
+    assert lines == [("refused", "configuration", "no such volume")]
+
+
 # The clock
 
 

@@ -10,6 +10,8 @@ from types import SimpleNamespace
 import pytest
 from daemon_loop import Session, thrown
 
+from hashscan.audit import events
+from hashscan.audit.reader import read
 from hashscan.daemon import daemon as module
 from hashscan.errors import (
     ExitCode,
@@ -60,10 +62,37 @@ def test_without_a_session_status_is_written_every_five_seconds(daemon, clock, w
 def test_a_status_that_cannot_be_written_is_reported(daemon, clock, out, monkeypatch):
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     monkeypatch.setattr(module, "write_facts", thrown(full))
-    daemon._tell()
+    for _ in range(2):
+        daemon._tell()
+        clock.now += 5
     assert "/state: the daemon's status cannot be written: No space left on device; free" in (
         out.getvalue()
     )
+    monkeypatch.setattr(module, "write_facts", lambda *_: None)
+    for _ in range(2):
+        daemon._tell()
+        clock.now += 5
+    lines = out.getvalue().splitlines()
+    assert len(lines) == 2
+    assert lines[1].endswith("/state: the daemon's status is written again")
+
+
+def test_lines_that_wait_are_written_whenever_status_is(daemon, clock, written, monkeypatch):
+    calls = []
+    monkeypatch.setattr(daemon._log, "tick", lambda: calls.append("tick"))
+    monkeypatch.setattr(daemon._log.record, "write_delayed", lambda: calls.append("delayed"))
+    for later in (0, 4.9, 0.1):
+        clock.now += later
+        daemon._tell()
+    assert calls == ["tick", "delayed"] * 2
+
+
+def test_counts_go_on_in_the_next_session(daemon):
+    for number in (3, 4):
+        daemon._session = Session()
+        daemon._session.events = number
+        daemon._close_session()
+    assert daemon._facts()["counters"]["events"] == 7
 
 
 def test_the_watchdog_hears_as_often_as_it_wants_while_work_goes_on(
@@ -352,8 +381,15 @@ def test_a_reload_is_taken_over_or_refused_or_waits_for_filters(
 
 def test_a_daemon_from_its_start_to_its_end(daemon, out, monkeypatch, written):
     before = {name: signal.getsignal(name) for name in (signal.SIGTERM, signal.SIGINT)}
-    turns, closed = [], []
-    monkeypatch.setattr(daemon, "_refresh_known", lambda: turns.append("refresh"))
+    turns, closed, session = [], [], Session()
+
+    def refresh():
+        turns.append("refresh")
+        daemon._session = session
+
+    monkeypatch.setattr(daemon, "_refresh_known", refresh)
+    monkeypatch.setattr(module, "raise_open_files", lambda: turns.append("limit"))
+    monkeypatch.setattr(daemon._exporting, "step", lambda: turns.append("exporting"))
 
     def turn():
         os.kill(os.getpid(), signal.SIGTERM)
@@ -365,7 +401,10 @@ def test_a_daemon_from_its_start_to_its_end(daemon, out, monkeypatch, written):
         monkeypatch.setattr(part, "close", lambda name=name: closed.append(name))
     daemon._sync = SimpleNamespace(close=lambda: closed.append("sync"))
     assert daemon.run() == ExitCode.NOTHING_FOUND
-    assert turns == ["refresh", (True, True)]
+    assert turns == ["limit", "exporting", "refresh", (True, True)]
+    assert (daemon._session, session.closed) == (None, 1)
+    lines = [one.event for one in read(daemon._state.directory)]
+    assert lines == [events.DAEMON_STARTED, events.DAEMON_STOPPED]
     assert closed == [
         "reloading", "housekeeping", "notices", "notice_rounds", "exporting", "sync", "telling",
     ]  # fmt: skip
