@@ -64,43 +64,10 @@ def test_each_fact_has_its_line(record, state, said):
     assert said == []
 
 
-def test_a_problem_has_a_line_when_it_begins_changes_and_ends(record, state):
-    for kind in ("unreachable", "unreachable", "credentials"):
-        record.problem("service", kind, f"it is {kind}")
-    record.well("service")
-    record.well("service")
-    assert names(state) == [events.PROBLEM, events.PROBLEM, events.PROBLEM_ENDED]
-
-
 def after_a_kill(state, said):
     record = DaemonRecord(said.append)
     record.open(Settings.of(state=state.directory), state)
     return record
-
-
-def test_a_problem_that_goes_on_after_a_kill_has_no_second_line(record, state, said):
-    record.problem("service", "unreachable", "down")
-    record.problem("sync", "bad", "bad")
-    record = after_a_kill(state, said)
-    record.problem("service", "unreachable", "down")
-    record.well("sync")
-    record = after_a_kill(state, said)
-    record.well("sync")
-    record.well("service")
-    assert names(state) == ["problem", "problem", "problem-ended", "problem-ended"]
-
-
-@pytest.mark.parametrize("ended", [False, True])
-def test_a_kill_between_the_line_of_a_problem_and_its_note(record, state, said, monkeypatch, ended):
-    if ended:
-        record.problem("service", "unreachable", "down")
-    with monkeypatch.context() as patch:
-        patch.setattr(record._problems, "_keep", lambda **_: None)
-        record.well("service") if ended else record.problem("service", "unreachable", "down")
-    before = names(state)
-    record = after_a_kill(state, said)
-    record.well("service") if ended else record.problem("service", "unreachable", "down")
-    assert names(state) == before
 
 
 def test_a_problem_whose_line_was_delayed_at_a_kill_is_written_after_it(record, state, said):
