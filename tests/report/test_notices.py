@@ -11,17 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from recount import recount
-from sample_report import outcome
+from sample_report import HOUR, outcome
 
 from hashscan.notices.notice import ItemState
 from hashscan.notices.reader import open_existing
 from hashscan.notices.store import NoticeStore
 from hashscan.output import notices as output
 from hashscan.report.notices import MOST_SENDERS, notice_figures, reason_kind
-from hashscan.report.removal import CLASSES, RemovalTally
-
-HOUR = 3600.0
-
 
 LONG = bool(os.environ.get("HASHSCAN_LONG"))
 
@@ -120,19 +116,6 @@ def test_no_data_is_no_number():
         ("within_1h", "within_12h", "within_24h", "hours_median", "hours_p90", "hours_p95")
     )}  # fmt: skip
     assert (found.within_deadline, found.months, found.senders) == (None, (), ())
-
-
-def test_percentiles_are_of_the_values_themselves():
-    tally = RemovalTally()
-    for hours in range(1, 11):
-        tally.add_removed(hours * HOUR)
-    found = tally.result()
-    assert (found.median, found.p90, found.p95) == (5.0, 9.0, 10.0)
-    assert found.within_1h == 0.1
-    assert dict(zip(CLASSES, found.classes, strict=False))[8] == 4
-    one = RemovalTally()
-    one.add_removed(HOUR)
-    assert (one.result().median, one.result().p95) == (1.0, 1.0)
 
 
 def test_what_is_as_old_as_a_limit_is_not_older():
