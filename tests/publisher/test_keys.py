@@ -8,7 +8,6 @@ import pytest
 from faulty import open_descriptors, raising
 
 from hashscan.errors import UsageError
-from hashscan.known.sync.fetcher import DiskError, _on_disk
 from hashscan.publisher import clock, keys, versions
 
 ROLES = keys.ROLES
@@ -111,14 +110,6 @@ def test_the_count_of_time_that_cannot_be_kept(made, monkeypatch):
     monkeypatch.setattr(clock, "replace_file", raising(errno.ENOSPC))
     with pytest.raises(UsageError, match="the count of time cannot be kept there: No space"):
         clock.keep_clock([made])
-
-
-def test_the_disk_is_not_the_network():
-    with pytest.raises(DiskError, match="No space") as caught, _on_disk():
-        raise OSError(errno.ENOSPC, "No space")
-    assert caught.value.error.errno == errno.ENOSPC
-    with _on_disk():
-        pass
 
 
 @pytest.mark.parametrize(

@@ -150,11 +150,28 @@ class Agent:
         return Path(one.path).read_bytes(), Path(one.path + ".json").read_bytes()
 
 
+def states(report):
+    """State and way of each category of a sync."""
+    return [(one.state, one.way) for one in report.categories]
+
+
+def fetched_targets(server):
+    return [path for path in server.requests if path.startswith("/targets/")]
+
+
 def later(**span):
     return datetime.now(UTC) + timedelta(**span)
 
 
-__all__ = ["Agent", "FileServer", "Publisher", "later", "random_digests"]
+__all__ = [
+    "Agent",
+    "FileServer",
+    "Publisher",
+    "fetched_targets",
+    "later",
+    "random_digests",
+    "states",
+]
 
 
 def all_files(directory):

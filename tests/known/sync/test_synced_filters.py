@@ -2,33 +2,20 @@
 
 import json
 import os
-import random
 import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from dying import Dying
-from file_server import flip, status, truncate
-from publishing import Agent, FileServer, random_digests
+from file_server import flip, truncate
+from publishing import Agent, fetched_targets, random_digests, states
 
-from hashscan.errors import ExitCode, Fault, FilterError, LockedError, StateError
-from hashscan.known.sync.repository_settings import sync_offset
+from hashscan.errors import ExitCode, FilterError, LockedError, StateError
 from hashscan.known.sync.synced_filters import KeptPlace
-from hashscan.known.sync.trust import wanted
 from hashscan.state import Lock
-
-
-def states(report):
-    return [(one.state, one.way) for one in report.categories]
-
-
-def fetched_targets(server):
-    return [path for path in server.requests if path.startswith("/targets/")]
-
 
 # -- patches and whole files --------------------------------------------------------------------
 
@@ -215,171 +202,12 @@ def test_another_pin_does_not_use_what_the_old_one_verified(tmp_path, agent, pub
         agent.with_(root=str(tmp_path / "none")).filter()
 
 
-# -- the way ----------------------------------------------------------------------------------------
-
-
-def test_basic_authentication(agent, server):
-    import base64
-
-    server.credentials = "Basic " + base64.b64encode(b"me:s3cret-word").decode()
-    report = agent.sync()
-    assert "refuses the credentials" in report.categories[0].message
-    agent.with_(username="me", password="s3cret-word")
-    assert states(agent.sync()) == [("updated", "whole")]
-    assert "s3cret-word" not in repr(agent.source)
-    server.credentials = "Basic other"
-    agent.sync()
-    assert "s3cret-word" not in str(agent.sync()) + str(agent.notices)
-
-
-def test_without_a_user_nobody_looks_into_netrc(tmp_path, monkeypatch, agent, server):
-    netrc = tmp_path / "netrc"
-    netrc.write_text("machine 127.0.0.1 login me password s3cret-word\n")
-    netrc.chmod(0o600)
-    monkeypatch.setenv("NETRC", str(netrc))
-    agent.sync()
-    assert all("Authorization" not in headers for headers in server.sent.values())
-
-
-def test_a_proxy_is_used(agent, server):
-    """An HTTP proxy gets the whole URL; this server takes the path of it and answers."""
-    url = agent.source.url
-    agent.with_(url="http://filters.example", proxy=url)
-    agent.sync()
-    assert server.requests[0] == "http://filters.example/metadata/2.root.json"
-
-
-def test_a_download_that_broke_off_goes_on(agent, publisher, server):
-    publisher.add(random_digests(20_000))
-    server.fault("filter.zst", truncate(0.7), times=1)
-    report = agent.sync()
-    assert report.categories[0].state == "unreachable"
-    server.requests.clear()
-    report = agent.sync()
-    assert states(report) == [("updated", "whole")]
-    (path,) = fetched_targets(server)
-    assert server.sent[path]["Range"].startswith("bytes=")
-    assert report.fetched < 0.5 * len(publisher.published[0])
-    assert agent.bytes == publisher.published
-    assert os.listdir(os.path.join(KeptPlace(agent.source, agent.state).directory, "partial")) == []
-
-
-def test_what_broke_off_does_not_pile_up(agent, publisher, server):
-    """A mirror that cuts off every version must not fill the disk with their parts."""
-    agent.sync()
-    for _ in range(3):
-        publisher.add(random_digests(5_000))
-        server.fault("filter.zst", truncate(0.7))
-        assert agent.sync().categories[0].state == "unreachable"
-        partial = os.path.join(KeptPlace(agent.source, agent.state).directory, "partial")
-        assert len(os.listdir(partial)) == 1
-
-
-def test_a_part_of_a_download_is_kept_until_all_is_up_to_date(agent):
-    agent.sync()
-    place = KeptPlace(agent.source, agent.state)
-    partial = Path(place.directory, "partial")
-    (named, *_) = wanted(place)
-    for name in (named, "0" * 64):
-        (partial / name).write_bytes(b"part")
-    # Another category that cannot be had: the next sync may go on with the part.
-    agent.with_(categories=("baseline", "none")).sync()
-    assert [one.name for one in partial.iterdir()] == [named]
-    agent.with_(categories=("baseline",)).sync()
-    assert list(partial.iterdir()) == []
-
-
-def test_a_password_for_this_machine_does_not_go_to_a_proxy(agent, server, monkeypatch):
-    with FileServer(os.devnull) as proxy:
-        monkeypatch.setenv("http_proxy", proxy.url)
-        monkeypatch.delenv("no_proxy", raising=False)
-        agent.with_(username="me", password="s3cret-word").sync()
-        assert proxy.requests == []
-        assert server.requests
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.2", "[::1]"])
-@pytest.mark.parametrize("scheme", ["http", "socks5"])
-def test_a_repository_on_this_machine_does_not_go_to_a_proxy(
-    agent, server, monkeypatch, host, scheme
-):
-    with FileServer(os.devnull) as proxy:
-        for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-            monkeypatch.setenv(name, proxy.url.replace("http", scheme))
-        monkeypatch.delenv("no_proxy", raising=False)
-        agent.with_(url=server.url.replace("127.0.0.1", host))
-        (one,) = agent.sync().categories
-        assert proxy.requests == []
-        assert "proxy" not in one.message
-        if host in {"127.0.0.1", "localhost"}:  # the server listens on that address only
-            assert one.state == "updated", one.message
-
-
-def test_a_socks_proxy_is_named(agent, monkeypatch):
-    monkeypatch.setenv("http_proxy", "socks5h://127.0.0.1:9")
-    monkeypatch.delenv("no_proxy", raising=False)
-    agent.with_(url="http://filters.example")
-    (one,) = agent.sync().categories
-    assert one.state == "unreachable"
-    assert "SOCKS" in one.message
-    assert "no_proxy" in one.message
-
-
 def test_a_category_of_any_letters(tmp_path, publisher, server, digests):
     publisher.add(digests, category="größe.x_1-ж")
     one = Agent(tmp_path / "other", server.url, publisher.root, ("größe.x_1-ж",))
     assert states(one.sync()) == [("updated", "whole")]
     publisher.add(digests[1:], category="größe.x_1-ж")
     assert states(one.sync()) == [("updated", "patch")]
-
-
-_REFUSED = status(416)
-
-
-@pytest.mark.parametrize(
-    "part",
-    [
-        _REFUSED,
-        status(206, Content_Range="bytes 4-9/10"),
-        status(206, Content_Range="bytes 0-9/10"),
-        status(206, Content_Range="all"),
-        status(206),
-    ],
-)
-def test_a_download_that_cannot_be_continued(part, agent, publisher, server):
-    """A server that refuses a part is asked for the whole; another part is not used."""
-    publisher.add(random_digests(20_000))
-    server.fault("filter.zst", truncate(0.7), times=1)
-    agent.sync()
-    server.fault("filter.zst", part, times=1)
-    (one,) = agent.sync().categories
-    if part is not _REFUSED:
-        assert (one.state, one.fault) == ("unreachable", Fault.ANSWER)
-        assert "another part than was asked for" in one.message
-        assert states(agent.sync()) == [("updated", "whole")]
-    assert agent.bytes == publisher.published
-
-
-def test_a_server_without_ranges_serves_the_whole(agent, publisher, server):
-    publisher.add(random_digests(20_000))
-    server.ranges = False
-    server.fault("filter.zst", truncate(0.7), times=1)
-    agent.sync()
-    assert states(agent.sync()) == [("updated", "whole")]
-    assert agent.bytes == publisher.published
-
-
-def test_a_wrong_part_is_thrown_away(agent, publisher, server):
-    publisher.add(random_digests(20_000))
-    server.fault("filter.zst", truncate(0.7), times=1)
-    agent.sync()
-    partial = Path(KeptPlace(agent.source, agent.state).directory, "partial")
-    (part,) = partial.iterdir()
-    content = bytearray(part.read_bytes())
-    content[5] ^= 1
-    part.write_bytes(content)
-    assert states(agent.sync()) == [("updated", "whole")]
-    assert agent.bytes == publisher.published
 
 
 # -- kills, disks, locks --------------------------------------------------------------------------
@@ -468,28 +296,3 @@ def test_one_sync_at_a_time(agent):
         holder.kill()
     with Lock(lock):
         pass
-
-
-# -- a fleet ------------------------------------------------------------------------------------
-
-
-def test_a_fleet_is_spread_evenly_and_each_host_keeps_its_moment():
-    hosts = [f"web{number}.example" for number in range(10_000)]
-    assert [sync_offset(host, 3600) for host in hosts] == [
-        sync_offset(host, 3600) for host in hosts
-    ]
-    minutes = [0] * 60
-    for host in hosts:
-        offset = sync_offset(host, 3600)
-        assert 0 <= offset < 3600
-        minutes[int(offset // 60)] += 1
-    assert min(minutes) > 100  # 167 on average; 5 standard deviations
-    assert max(minutes) < 235
-
-
-def test_the_random_module_has_no_part_in_it():
-    random.seed(1)
-    first = sync_offset("host", 100)
-    time.sleep(0)
-    random.seed(2)
-    assert sync_offset("host", 100) == first
