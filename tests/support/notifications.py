@@ -3,10 +3,13 @@
 import os
 import time
 
+import pytest
 from audit_lines import AuditLines
 
 from hashscan.notify.dispatch import Dispatcher
 from hashscan.notify.message import Event, Message, new_id
+from hashscan.notify.notifier import NotSentError
+from hashscan.notify.open_notifier import open_notifier
 from hashscan.notify.outbox import Outbox
 from hashscan.notify.receiver_state import receiver_states
 
@@ -71,3 +74,10 @@ class Desk:
 
     def said(self):
         return [one.text for one in self.dispatcher.take_lines()]
+
+
+def failure(settings):
+    """The error of a message that a receiver does not get."""
+    with pytest.raises(NotSentError) as caught:
+        open_notifier(settings).send(message())
+    return caught.value

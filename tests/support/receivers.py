@@ -230,3 +230,19 @@ class RawServer:
                 return
             with sock, contextlib.suppress(OSError):
                 self._talk(sock)
+
+
+def mail_settings(port, **more):
+    """Of a mail server on this machine, without TLS."""
+    return ReceiverSettings(
+        **{
+            "name": "post",
+            "kind": "mail",
+            "to": ["a@host.example"],
+            "server": "127.0.0.1",
+            "port": port,
+            "encryption": "none",
+            "timeout": 1,
+            **more,
+        }
+    )
