@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from hashscan.catalog import store
 from hashscan.catalog.rows import QueuedDirectory
 from hashscan.daemon import changed_files as looking_module
 from hashscan.daemon import session_scan as walking_module
@@ -12,7 +13,7 @@ from hashscan.daemon.changed_files import Looking
 from hashscan.daemon.session_scan import Walk
 from hashscan.fs.volume import Volume
 from hashscan.model import Summary
-from hashscan.scan.messages import Tally
+from hashscan.scan.messages import Tally, WorkerSettings
 
 VOLUMES = (Volume(b"/a"), Volume(b"/b"))
 
@@ -100,6 +101,31 @@ def looking(clock):
     one._directories, one.changes = {}, Changes()
     one._dispatch, one.pool = Dispatch(), Pool()
     return one
+
+
+def test_its_processes_begin_with_the_roots_of_all_volumes(tmp_path, monkeypatch):
+    settings, given = [], {}
+    monkeypatch.setattr(
+        looking_module, "Dispatch",
+        lambda *_given, **named: given.update(named) or SimpleNamespace(scan=named["scan"]),
+    )  # fmt: skip
+    monkeypatch.setattr(looking_module, "Pool", lambda one, **_named: settings.append(one))
+    catalog = store.Catalog(str(tmp_path / "catalog"))
+    options = SimpleNamespace(volumes=VOLUMES, jobs=3)
+    one = Looking(
+        options, catalog, None, judged=5, judged_until=6, on_candidate="found", on_too_many="many"
+    )
+    roots = tuple(one.root_numbers)
+    assert [catalog.volume_of(number) for number in roots] == [b"/a", b"/b"]
+    assert settings == [
+        WorkerSettings(options, roots, catalog.path, judged=5, scan=one.scan, judged_until=6)
+    ]
+    assert given == {
+        "scan": one.scan, "judged": 5, "jobs": 3, "on_candidate": "found", "once": False,
+        "on_looked": one._looked, "on_too_many": "many",
+    }  # fmt: skip
+    assert len(one.changes) == 0
+    catalog.close()
 
 
 @pytest.mark.parametrize(
