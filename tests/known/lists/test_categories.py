@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 import json
-import random
 
 import pytest
 from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from taken_lists import BAD, OTHER
 
 from hashscan.errors import DigestListError
 from hashscan.known.lists.categories import EVERY, counted, vics_category
-from hashscan.known.lists.reader import Lists
-
-_random = random.Random(6)
-BAD, OTHER = (_random.randbytes(20).hex() for _ in range(2))
-
-
-@pytest.fixture
-def taken(tmp_path):
-    """Whether the digest ``OTHER`` of a list is taken, and the list's report."""
-
-    def read(content: str, **options):
-        path = tmp_path / "list"
-        path.write_text(content)
-        source = Lists([str(path)], **options)
-        found = [entry.hex for entry in source]
-        assert BAD in found
-        return OTHER in found, source.reports[0]
-
-    return read
 
 
 def vics(category: object) -> str:
@@ -178,92 +159,6 @@ def test_numbers_of_unknown_origin_need_a_decision(taken, category, skip):
     assert taken(text, only_categories=["csam", category])[0]
     assert taken(text, only_categories=["csam", "1"])[0] == (category == "1")
     assert taken(text, only_categories=EVERY)[0]
-
-
-@pytest.mark.parametrize(
-    "header",
-    [
-        "Cat",
-        "Cat.",
-        "Cat ID",
-        "Category ID",
-        "CategoryId",
-        "Category number",
-        "Classification",
-        "Class",
-        "Kategorie",
-        "Kategorien",
-        "Cat\u00e9gorie",
-        "Categor\u00eda",
-        "Categorie",
-        "Categories",
-        "is pre-categorized",
-        "Einstufung",
-        "VICS",
-        "Project VIC class",
-        "COPINE",
-        "Severity",
-        "Level",
-        "Pertinence",
-        "Is CSAM",
-        "Known bad",
-        "IWF",
-        "\u041a\u0430\u0442\u0435\u0433\u043e\u0440\u0438\u044f",
-        "\u5206\u7c7b",
-    ],
-)
-@pytest.mark.parametrize("skip", [False, True])
-def test_a_column_that_may_be_the_category_is_named(taken, header, skip):
-    for text in (
-        f"SHA1,{header}\n{OTHER},0\n{BAD},1\n",
-        f"%%%% size,sha1,{header},filename\n5,{OTHER},0,a\n5,{BAD},1,b\n",
-    ):
-        with pytest.raises(
-            DigestListError, match=r":1: the column '[^']+' may be the category"
-        ) as e:
-            taken(text, skip_invalid=skip)
-        assert f"'{header}'" in str(e.value)
-        assert taken(text, only_categories=EVERY)[0]
-
-
-@pytest.mark.parametrize(
-    "header", ["Type", "Tags", "Label", "Status", "Remark", "Art", "Gruppe", "\u7ed3\u679c", ""]
-)
-@pytest.mark.parametrize(
-    "text", ["Non-pertinent", "not CSAM", "2 - benign", "Kein Kinderporno", "known good", "legal"]
-)
-def test_a_column_that_is_the_category_by_what_it_says(taken, header, text):
-    for lines in (
-        f"SHA1,{header}\n{BAD},\n{OTHER},{text}\n",
-        f"%%%% size,sha1,{header},filename\n5,{BAD},,legal\n5,{OTHER},{text},b\n",
-    ):
-        with pytest.raises(DigestListError, match=r":[34]: the column '.*' has '.*it may be the c"):
-            taken(lines, skip_invalid=True)
-        assert taken(lines, only_categories=EVERY)[0]
-    for value in (text, ["x", text]):
-        document = json.dumps([{"SHA1": BAD, "Category": "csam"}, {"SHA1": OTHER, "what": value}])
-        assert not taken(document, skip_invalid=True)[0]
-
-
-def test_free_texts_are_no_category(taken):
-    rows = "".join(f"{i:040x},legal,clean,text {i}\n" for i in range(300))
-    text = f"SHA1,File Name,other1,Remark\n{BAD},a,b,c\n{rows}{OTHER},legal,clean,legal\n"
-    assert taken(text)[0]
-    long = "a picture that shows child abuse and was found on a disk in another case"
-    assert taken(f"SHA1,Remark\n{BAD},x\n{OTHER},{long}\n")[0]
-
-
-@pytest.mark.parametrize("header", ["Category,VICS Category", "category,Category", "Category,Cat"])
-def test_several_columns_that_may_be_the_category(taken, header):
-    with pytest.raises(DigestListError, match="2 columns may be the category: '"):
-        taken(f"SHA1,{header}\n{OTHER},0,1\n{BAD},1,0\n")
-
-
-@pytest.mark.parametrize(
-    "header", ["Operating System", "MIME type", "Location", "Services", "name"]
-)
-def test_other_columns_are_no_category(taken, header):
-    assert taken(f"SHA1,{header}\n{OTHER},0\n{BAD},1\n")[0]
 
 
 def test_a_blank_category_of_vics_does_not_count(taken):

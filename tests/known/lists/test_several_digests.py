@@ -184,30 +184,6 @@ def test_two_encodings_in_one_list(read):
             read(before.encode("utf-16") + f"{SHA1}  a\r\n".encode())
 
 
-@pytest.mark.parametrize(
-    "header",
-    ["MD5 of the file,sha1", "sha1,md5_2", "sha1,Prüfsumme (MD5)", "sha256,sha1 (upper case)"],
-)
-def test_a_column_that_may_hold_digests_is_named(read, header):
-    with pytest.raises(DigestListError, match=r"list:1: the column '[^']+' may hold digests"):
-        read(f"{header}\n{MD5},{MD5}\n")
-
-
-@pytest.mark.parametrize(
-    "header",
-    [
-        "File Hash (SHA1)",
-        "SHA-1 checksum",
-        "sha1sum",
-        "Hash value",
-        "\ufeffSHA_1",
-        "Media SHA-1 Hex",
-    ],
-)
-def test_columns_of_digests(read, header):
-    assert read(f"name,{header},hash type,PhotoDNA hash\na,{SHA1},SHA-1,x\n")[0] == [SHA1]
-
-
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_the_delimiter_is_the_one_that_names_most_columns(read, delimiter):
     assert read(f"md5{delimiter}file\n{MD5}{delimiter}a.jpg\n")[0] == [MD5]
