@@ -19,7 +19,7 @@ from hashscan.daemon.quarantine_process import ActingProcess
 from hashscan.daemon.rejudge import Judging
 from hashscan.daemon.retry import Verdicts
 from hashscan.daemon.scan_queue import Wants
-from hashscan.daemon.session_scan import Walk
+from hashscan.daemon.session_scan import SessionScan
 from hashscan.daemon.status_file import Facts
 from hashscan.daemon.watch_coverage import Coverages
 from hashscan.daemon.watchers import Watches
@@ -179,7 +179,7 @@ class Session:
             on_too_many=self._too_many,
         )
         self._stack.callback(self.looking.close)
-        self.walk: Walk | None = None
+        self.walk: SessionScan | None = None
         self._stack.callback(self._end_walk)
         self.judging = Judging(
             catalog,
@@ -278,7 +278,7 @@ class Session:
                 if seen is not None and seen.identity is not None
             },
         )
-        self.walk = Walk(
+        self.walk = SessionScan(
             options,
             self._catalog,
             self._log,
@@ -429,7 +429,9 @@ class Session:
         self._look_again = now + _LOOK_AGAIN
         silent = self.looking.pool.silent(_LOOK_AGAIN)
         if self.walk is not None:
-            silent |= {self.walk.volumes[number] for number in self.walk.pool.silent(_LOOK_AGAIN)}
+            silent |= {
+                self.walk.volumes[number] for number in self.walk.scan.pool.silent(_LOOK_AGAIN)
+            }
         for number in {*self.coverage.away, *silent}:
             self._probes.ask(number)
 

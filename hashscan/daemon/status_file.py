@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hashscan.daemon.changed_files import Looking
     from hashscan.daemon.rejudge import Judging
     from hashscan.daemon.retry import Verdicts
-    from hashscan.daemon.session_scan import Walk
+    from hashscan.daemon.session_scan import SessionScan
     from hashscan.daemon.watch_coverage import Coverages
     from hashscan.jobs.daemon_status import DaemonStatus, SessionStatus
     from hashscan.jobs.known_set import KnownSet
@@ -55,7 +55,7 @@ class Work(Protocol):
         """The clock of the next question and the next move."""
 
     @property
-    def walk(self) -> Walk | None:
+    def walk(self) -> SessionScan | None:
         """The scan that runs; ``None``: no scan runs."""
 
     @property

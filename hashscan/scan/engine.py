@@ -12,13 +12,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hashscan.model import Summary
 from hashscan.reporter import Progress
 from hashscan.scan.confirmation import Confirmation
-from hashscan.scan.dispatch import Dispatch
-from hashscan.scan.messages import WorkerSettings
 from hashscan.scan.options import identity_of_root
-from hashscan.scan.pool import Pool
+from hashscan.scan.scan import Scan
 from hashscan.scan.time_left import Remaining
 from hashscan.text import shown
 
@@ -28,7 +25,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from hashscan.catalog.store import Catalog
-    from hashscan.model import Actor, Candidate, MatchEvent
+    from hashscan.model import Actor, Candidate, MatchEvent, Summary
     from hashscan.reporter import Reporter
     from hashscan.scan.asker import Asker, NoAnswer
     from hashscan.scan.options import ScanOptions, VolumePresence
@@ -67,55 +64,41 @@ class Engine:
         self._catalog = catalog
         self._asker = asker
         self._reporter = reporter
-        self._summary = Summary()
         self._missing = missing
         roots = [volume.root for volume in options.volumes]
         # Keep the identity of a volume that was found before: the volume may have vanished since.
         given = options.identities
         found = {root: given[root] if root in given else identity_of_root(root) for root in roots}
         self._options = replace(options, identities=found)
-        self._scan, self._resumed = catalog.begin_scan(roots, complete=options.full)
-        first = self._scan if self._resumed is None else self._resumed
-        self._expected = catalog.expected(roots, hash_before=first if options.full else None)
+        judged = catalog.filterset(options.filterset)
+        catalog.service = (options.service, options.remote)
+        self._scan = Scan(
+            self._options, catalog, reporter, judged=judged, on_candidate=self._on_candidate
+        )
+        expected = self._scan.expected
         self._remaining = Remaining(
-            self._expected.costs if self._expected is not None else None,
+            expected.costs if expected is not None else None,
             options.max_rate,
             options.max_files,
         )
-        self._judged = catalog.filterset(options.filterset)
-        catalog.service = (options.service, options.remote)
-        self._roots = {
-            root: catalog.queue_directories(self._scan, 0, b"", [(root, 0)])[0] for root in roots
-        }
-        catalog.commit()
         #: By device: the numbers that rows have for it in the volumes whose roots are on it.
         self._numbers_on: dict[int, list[int]] = {}
-        for root, queued in self._roots.items():
+        for root, queued in self._scan.roots.items():
             self._numbers_on.setdefault(found[root].device, []).append(-queued.number)
         self._confirmation = Confirmation(
             catalog,
             asker,
             actor,
             reporter,
-            self._summary,
-            scan=self._scan,
-            filterset=self._judged,
+            self._scan.summary,
+            scan=self._scan.number,
+            filterset=judged,
             service=options.service,
             remote=options.remote,
             devices_of=self._catalog_devices,
             is_away=lambda root: root in self._silent,
             record=record,
         )
-        self._work = Dispatch(
-            catalog,
-            reporter,
-            options.volumes,
-            scan=self._scan,
-            judged=self._judged,
-            jobs=options.jobs,
-            on_candidate=self._on_candidate,
-        )
-        self._work.unseen.follow_mounts = options.follow_mounts
         self._stop = False
         self._walking = False
         #: Roots of volumes that do not answer any more.
@@ -123,7 +106,6 @@ class Engine:
         self._last_commit = self._last_progress = self._last_look = time.monotonic()
 
     def _on_candidate(self) -> None:
-        self._summary.candidates += 1
         self._confirmation.more = True
 
     def _catalog_devices(self, candidate: Candidate) -> list[int]:
@@ -139,38 +121,25 @@ class Engine:
             StateError: the catalog cannot be written any more.
             HashscanError: the worker processes cannot work.
         """
-        started = time.monotonic()
+        scan = self._scan
         with self._interruptible():
-            if self._resumed is not None:
+            if scan.resumed is not None:
                 self._reporter.notice(
                     "going on with the full scan that was interrupted: "
                     "what it hashed is not hashed again"
                 )
-            for number, root in enumerate(self._roots.values()):
-                self._work.push(number, root, 1 / len(self._roots))
-            pool = Pool(
-                WorkerSettings(
-                    self._options,
-                    tuple(root.number for root in self._roots.values()),
-                    self._catalog.path,
-                    judged=self._judged,
-                    scan=self._scan,
-                    resumed=self._resumed,
-                ),
-                before_fork=self._catalog.commit,
-            )
+            scan.start_workers()
             try:
-                self._walk(pool)
+                self._walk()
             finally:
-                pool.close()
+                scan.pool.close()
             if not self._stop:
-                self._confirmation.drop_gone(self._roots.keys() - self._work.unseen.roots)
+                self._confirmation.drop_gone(scan.roots.keys() - scan.dispatch.unseen.roots)
                 self._drain()
                 # A service that was away for a while may be back at the end of a long scan.
                 if self._confirmation.ask_again():
                     self._drain()
                 self._confirmation.act_on_links(lambda: self._stop)
-        summary = self._summary
         self._confirmation.tell_pending()
         if self._catalog.damaged:
             self._reporter.notice(
@@ -178,23 +147,12 @@ class Engine:
                 "rows or indexes: their content was found out again; see the kernel's log for "
                 "errors of the disk"
             )
-        self._fill(summary)
-        summary.interrupted = self._stop
-        summary.seconds = time.monotonic() - started
-        self._catalog.end_scan(
-            self._scan,
-            files=summary.files,
-            interrupted=self._stop,
-            unseen=self._work.unseen.roots,
-            summary=summary,
-            costs=self._remaining.costs,
-        )
-        return summary
+        return scan.end(interrupted=self._stop, missing=self._missing, costs=self._remaining.costs)
 
     @property
     def unanswered(self) -> NoAnswer | None:
         """Return why candidates have no verdict after the scan; ``None``: no question failed."""
-        return self._confirmation.last_failure if self._summary.pending else None
+        return self._confirmation.last_failure if self._scan.summary.pending else None
 
     @property
     def is_answered(self) -> bool:
@@ -213,32 +171,24 @@ class Engine:
             for name, handler in before.items():
                 signal.signal(name, handler)
 
-    def _walk(self, pool: Pool) -> None:
+    def _walk(self) -> None:
         """Hand out directories and store findings until every directory is done."""
         self._walking = True
         self._confirmation.begin([volume.root for volume in self._options.volumes])
         presence = self._options.presence
-        while not self._stop and self._work:
-            self._work.hand_out(pool)
+        scan = self._scan
+        while not self._stop and scan.dispatch:
+            scan.dispatch.hand_out(scan.pool)
             others = [] if presence is None else presence.connections
-            ready = []
-            for said in pool.receive([self._asker.connection, *others], 0.1):
-                if not isinstance(said, tuple):
-                    ready.append(said)
-                elif said[1] is None:
-                    self._work.died(said[0])
-                else:
-                    self._work.heard(said[0], said[1])
+            _, ready = scan.receive([self._asker.connection, *others], 0.1)
             if self._asker.connection in ready:
                 self._confirmation.take(self._asker.replies())
             if presence is not None:
-                self._look_for_silent(pool, presence, ready)
+                self._give_up_silent(presence, ready)
             self._tick()
         self._walking = False
 
-    def _look_for_silent(
-        self, pool: Pool, presence: VolumePresence, ready: Collection[Connection]
-    ) -> None:
+    def _give_up_silent(self, presence: VolumePresence, ready: Collection[Connection]) -> None:
         """Give up volumes on which a worker hangs and which do not answer another process."""
         before = len(self._silent)
         for number in presence.take(ready):
@@ -246,8 +196,8 @@ class Engine:
             if not presence.hangs(number) or root in self._silent:
                 continue
             self._silent.add(root)
-            self._work.give_up(number, _NO_ANSWER)
-            pool.give_up(number)
+            self._scan.dispatch.give_up(number, _NO_ANSWER)
+            self._scan.pool.give_up(number)
         if len(self._silent) > before:
             for number, volume in enumerate(self._options.volumes):
                 if volume.root not in self._silent:
@@ -255,7 +205,7 @@ class Engine:
         now = time.monotonic()
         if now - self._last_look >= _LOOK_AFTER:
             self._last_look = now
-            for number in pool.silent(_SILENT):
+            for number in self._scan.pool.silent(_SILENT):
                 presence.ask(number)
 
     def _drain(self) -> None:
@@ -276,25 +226,16 @@ class Engine:
             self._reporter.progress(self._progress())
 
     def _progress(self) -> Progress:
-        tally, early = self._work.tally, self._work.early
+        scan = self._scan
+        tally = scan.tally
         progress = Progress(
-            files=tally.files + early.files,
-            hashed=tally.hashed + early.hashed,
-            unchanged=tally.unchanged + early.unchanged,
-            bytes_hashed=tally.bytes_hashed
-            + early.bytes_hashed
-            + sum(self._work.provisional.values()),
-            fraction=min(1.0, self._work.fraction),
-            matches=self._summary.matches,
-            expected=self._expected,
+            files=tally.files,
+            hashed=tally.hashed,
+            unchanged=tally.unchanged,
+            bytes_hashed=tally.bytes_hashed + sum(scan.dispatch.provisional.values()),
+            fraction=min(1.0, scan.dispatch.fraction),
+            matches=scan.summary.matches,
+            expected=scan.expected,
         )
         remaining = self._remaining.update(progress)
         return replace(progress, seconds=self._remaining.elapsed, remaining=remaining)
-
-    def _fill(self, summary: Summary) -> None:
-        tally = self._work.tally
-        if self._stop:
-            # Files that were hashed in unfinished directories are kept and count.
-            tally.add(self._work.early)
-        tally.fill(summary)
-        summary.problems += self._missing

@@ -1,19 +1,17 @@
-"""hashscan.daemon.changed_files and walking: what the workers get and when, without a worker."""
+"""hashscan.daemon.changed_files: what the workers get and when, without a worker."""
 
 from types import SimpleNamespace
 
 import pytest
+from fake_workers import Catalog, Dispatch, Pool
 
 from hashscan.catalog import store
 from hashscan.catalog.rows import QueuedDirectory
 from hashscan.daemon import changed_files as looking_module
-from hashscan.daemon import session_scan as walking_module
 from hashscan.daemon.change_queue import Changes, Due, Key
 from hashscan.daemon.changed_files import Looking
-from hashscan.daemon.session_scan import Walk
 from hashscan.fs.volume import Volume
-from hashscan.model import Summary
-from hashscan.scan.messages import Tally, WorkerSettings
+from hashscan.scan.messages import WorkerSettings
 
 VOLUMES = (Volume(b"/a"), Volume(b"/b"))
 
@@ -23,71 +21,7 @@ def clock(monkeypatch):
     one = SimpleNamespace(now=1000.0)
     one.monotonic = lambda: one.now
     monkeypatch.setattr(looking_module, "time", one)
-    monkeypatch.setattr(walking_module, "time", one)
     return one
-
-
-class Dispatch:
-    """What waits for the workers."""
-
-    def __init__(self):
-        self.length, self.ahead, self.under_way, self.scan = 0, 0, False, 9
-        self.waits_since = None
-        self.looks, self.calls, self.tally, self.early = [], [], Tally(), Tally()
-        self.fraction = 0.5
-        self.unseen = SimpleNamespace(roots={b"/gone"}, vanished=[1])
-
-    def __len__(self):
-        return self.length
-
-    def look(self, volume, directory, names, *, final):
-        self.looks.append((volume, directory, list(names), final))
-
-    def held(self):
-        return {3}
-
-    def __getattr__(self, name):
-        return lambda *given, **named: self.calls.append((name, *given, *named.items()))
-
-
-class Pool:
-    def __init__(self):
-        self.said, self.calls, self.asked = [], [], []
-        self.workers = [SimpleNamespace(connection="one"), SimpleNamespace(connection="two")]
-
-    def receive(self, others, timeout):
-        self.asked.append((list(others), timeout))
-        return self.said
-
-    def __getattr__(self, name):
-        return lambda *given: self.calls.append((name, *given))
-
-
-class Catalog:
-    """Directories by their ids."""
-
-    def __init__(self):
-        self.found, self.begun, self.ended = [], 20, []
-
-    def find_directory(self, scan, root, path):
-        self.found.append((scan, root, path))
-        return QueuedDirectory(50 + len(self.found), path, False)
-
-    def directory_path(self, number):
-        return b"path/%d" % number
-
-    def volume_of(self, number):
-        return {5: b"/a", 6: b"/b"}.get(number)
-
-    def begin_watch(self):
-        self.begun += 1
-        return self.begun
-
-    def pending_of(self, scan):
-        return scan + 100
-
-    def end_scan(self, *given, **named):
-        self.ended.append((given, named))
 
 
 # Changes
@@ -273,119 +207,6 @@ def test_other_filters_begin_with_what_is_under_way(looking, monkeypatch):
 def test_the_end_ends_the_workers(looking):
     looking.close()
     assert looking.pool.calls == [("close",)]
-
-
-# Scans
-
-
-@pytest.fixture
-def walk(clock):
-    one = object.__new__(Walk)
-    one.kind, one.volumes, one.scan, one.pool = "start", [4, 7], 9, Pool()
-    one._began = one._last_turn = clock.now
-    one._walked, one._expected, one._options = None, None, SimpleNamespace(jobs=1)
-    one._roots, one._dispatch, one._catalog = [b"/a", b"/gone"], Dispatch(), Catalog()
-    one._summary = Summary()
-    one._confirmation = SimpleNamespace(busy=False, more=False, dropped=[], summaries={9: 1, 8: 2})
-    one._lines, one.recorded = "lines", []
-    one._record = SimpleNamespace(scan_ended=lambda *given: one.recorded.append(given))
-    one._confirmation.drop_gone = lambda *given: one._confirmation.dropped.append(given)
-    return one
-
-
-def test_how_much_of_a_scan_is_done(walk):
-    walk._dispatch.tally.hashed, walk._dispatch.early.hashed = 30, 10
-    assert (walk.files, walk.fraction, walk.tally.hashed) == (40, 0.5, 40)
-    assert (walk._dispatch.tally.hashed, walk._dispatch.early.hashed) == (30, 10)
-    walk._dispatch.fraction = 1.2
-    assert walk.fraction == 1.0
-    walk._expected = SimpleNamespace(files=160)
-    assert walk.fraction == 0.25
-    walk._expected.files = 20
-    assert walk.fraction == 0.99, "there are more than the last time"
-
-
-def test_who_a_scan_hears_and_what_vanished(walk):
-    assert walk.connections == ["one", "two"]
-    assert walk.vanished == [7]
-    walk.pool.said = [("worker", "message"), "other", ("dead", None)]
-    assert walk.receive() == 2
-    assert walk.pool.asked == [([], 0)]
-    assert walk._dispatch.calls == [("heard", "worker", "message"), ("died", "dead")]
-    walk._on_candidate()
-    walk._on_candidate()
-    assert walk._summary.candidates == 2
-    assert walk._confirmation.more is True
-
-
-def test_a_held_scan_gets_a_turn_each_second(walk, clock):
-    for later, hold, urgent in ((0.9, True, True), (0.1, True, False), (0.5, False, False),
-                                (0.9, True, True), (0.1, True, False)):  # fmt: skip
-        clock.now += later
-        walk._dispatch.calls.clear()
-        walk.hand_out(hold=hold)
-        more = [("urgent", True)] if urgent else []
-        assert walk._dispatch.calls == [("hand_out", walk.pool, *more)]
-
-
-def test_a_scan_ends_with_its_verdicts_or_after_a_minute(walk, clock):
-    walk._dispatch.length = 1
-    assert walk.walked is False
-    assert walk.settled() is False
-    assert walk.pool.calls == []
-    walk._dispatch.length = 0
-    assert walk.walked is True
-    assert walk.settled() is False, "the last candidates have not been asked for"
-    assert walk.pool.calls == [("close",)]
-    assert walk._confirmation.dropped == [({b"/a"}, 9)], "what is unseen is not gone"
-    walk._confirmation.more, walk._confirmation.busy = False, True
-    clock.now += 60
-    assert walk.settled() is False
-    clock.now += 0.1
-    assert walk.settled() is True
-    walk._walked, walk._confirmation.busy = clock.now, False
-    assert walk.settled() is True
-    walk._confirmation.more = True
-    assert walk.settled() is False
-    assert walk.pool.calls == [("close",)]
-    assert len(walk._confirmation.dropped) == 1
-
-
-@pytest.mark.parametrize("interrupted", [True, False])
-def test_the_end_of_a_scan_is_in_the_catalog(walk, clock, interrupted):
-    walk._dispatch.tally.hashed, walk._dispatch.early.hashed = 30, 10
-    if not interrupted:
-        walk._walked = clock.now
-    clock.now += 12.5
-    summary = walk.end(interrupted=interrupted, held=[5])
-    assert summary.files == (40 if interrupted else 30), "early outcomes are of unfinished ones"
-    assert (summary.pending, summary.interrupted, summary.seconds) == (109, interrupted, 12.5)
-    assert walk.pool.calls == ([("close",)] if interrupted else [])
-    assert walk._confirmation.summaries == {8: 2}
-    assert walk.recorded == [("lines", summary)]
-    (((number,), named),) = walk._catalog.ended
-    assert number == 9
-    assert named == {
-        "files": summary.files, "interrupted": interrupted, "unseen": {b"/gone"},
-        "summary": summary, "held": [5],
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize("walked", [True, False])
-def test_other_filters_during_a_scan(walk, monkeypatch, walked):
-    made = []
-    monkeypatch.setattr(Walk, "_make_pool", lambda _walk, *given: made.append(given) or "new")
-    monkeypatch.setattr(
-        walking_module, "replace", lambda new, **named: SimpleNamespace(new=new, **named)
-    )
-    walk._options = SimpleNamespace(volumes=1, others=2, identities=3)
-    walk._dispatch.length = 0 if walked else 1
-    pool = walk.pool
-    walk.swap("options", 5, 6)
-    assert vars(walk._options) == {"new": "options", "volumes": 1, "others": 2, "identities": 3}
-    assert made == ([] if walked else [(5, 6)])
-    assert pool.calls == ([] if walked else [("close",)])
-    assert walk._dispatch.calls == ([] if walked else [("start_over", 5)])
 
 
 # The queue of changes

@@ -150,7 +150,7 @@ def begun(monkeypatch):
         found.append((options, named))
         return Walk(volumes=named["volumes"], kind=named["kind"])
 
-    monkeypatch.setattr(module, "Walk", begin)
+    monkeypatch.setattr(module, "SessionScan", begin)
     return found
 
 
@@ -291,7 +291,7 @@ def test_volumes_that_are_away_or_silent_are_checked_every_half_minute(session, 
     seconds = []
     session.looking.pool.silent = lambda s: seconds.append(s) or {0}
     session.walk = Walk()
-    session.walk.pool.silent = lambda s: seconds.append(s) or {1}  # the second of its volumes
+    session.walk.scan.pool.silent = lambda s: seconds.append(s) or {1}  # the second of its volumes
     session._look_for_volumes()
     assert sorted(session._probes.asked) == [0, 1, 2]
     assert seconds == [30.0, 30.0]

@@ -1,43 +1,138 @@
-"""hashscan.daemon.session_scan: the start of a scan, and when worker processes get directories."""
+"""hashscan.daemon.session_scan: turns, the wait for verdicts and the end, without a worker process."""
 
-import math
 import sqlite3
 from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
+from fake_workers import Catalog, Dispatch, Pool
 
-from hashscan.catalog.store import Catalog
-from hashscan.daemon import session_scan
-from hashscan.daemon.session_scan import Walk
+from hashscan.catalog import store
+from hashscan.daemon import session_scan as module
+from hashscan.daemon.session_scan import SessionScan
 from hashscan.fs.volume import Volume
 from hashscan.model import Summary
-from hashscan.scan.messages import WorkerSettings
+from hashscan.scan import scan as scan_module
+from hashscan.scan.messages import Tally, WorkerSettings
 from hashscan.scan.options import ScanOptions
 
 
-@pytest.mark.parametrize(
-    ("hold", "last_turn", "handed"),
-    [
-        (True, math.inf, [{"urgent": True}]),
-        (True, 0.0, [{}]),
-        (False, math.inf, [{}]),
-    ],
-)
-def test_a_held_scan_hands_out_only_what_was_begun_until_its_turn(hold, last_turn, handed):
-    class Hands:
-        def __init__(self):
-            self.options = []
+@pytest.fixture
+def clock(monkeypatch):
+    one = SimpleNamespace(now=1000.0)
+    one.monotonic = lambda: one.now
+    monkeypatch.setattr(module, "time", one)
+    return one
 
-        def hand_out(self, pool, **options):
-            assert pool == "pool"
-            self.options.append(options)
 
-    walk = object.__new__(Walk)
-    walk.pool, walk._dispatch, walk._last_turn = "pool", Hands(), last_turn
-    walk.hand_out(hold=hold)
-    assert walk._dispatch.options == handed
-    assert (walk._last_turn == last_turn) is ("urgent" in handed[0])
+class Scan(SimpleNamespace):
+    """A scan with the number 9 of a volume that it saw to its end, and of a volume that is gone."""
+
+    def __init__(self):
+        super().__init__(
+            number=9, roots={b"/a": 1, b"/gone": 2}, dispatch=Dispatch(), pool=Pool(),
+            summary=Summary(), expected=None, tally=Tally(hashed=40), calls=[],
+            options=SimpleNamespace(volumes=1, others=2, identities=3, jobs=1),
+        )  # fmt: skip
+
+    def receive(self, others, timeout):
+        self.calls.append(("receive", others, timeout))
+        return 2, []
+
+    def start_over(self, *given):
+        self.calls.append(("start over", *given))
+
+    def end(self, **named):
+        self.calls.append(("end", named))
+        return self.summary
+
+
+@pytest.fixture
+def walk(clock):
+    one = object.__new__(SessionScan)
+    one.kind, one.volumes, one.scan = "start", [4, 7], Scan()
+    one._last_turn, one._walked, one._catalog = clock.now, None, Catalog()
+    one._confirmation = SimpleNamespace(busy=False, more=False, dropped=[], summaries={9: 1, 8: 2})
+    one._lines, one.recorded = "lines", []
+    one._record = SimpleNamespace(scan_ended=lambda *given: one.recorded.append(given))
+    one._confirmation.drop_gone = lambda *given: one._confirmation.dropped.append(given)
+    return one
+
+
+def test_how_much_of_a_scan_is_done(walk):
+    assert (walk.files, walk.fraction, walk.tally.hashed) == (40, 0.5, 40)
+    walk.scan.dispatch.fraction = 1.2
+    assert walk.fraction == 1.0
+    walk.scan.expected = SimpleNamespace(files=160)
+    assert walk.fraction == 0.25
+    walk.scan.expected.files = 20
+    assert walk.fraction == 0.99, "there are more than the last time"
+
+
+def test_who_a_scan_hears_and_what_vanished(walk):
+    assert walk.connections == ["one", "two"]
+    assert walk.vanished == [7]
+    assert walk.receive() == 2
+    assert walk.scan.calls == [("receive", [], 0)]
+
+
+def test_a_candidate_is_asked_for_soon(walk):
+    walk._ask_soon()
+    assert walk._confirmation.more is True
+
+
+def test_a_held_scan_gets_a_turn_each_second(walk, clock):
+    for later, hold, urgent in ((0.9, True, True), (0.1, True, False), (0.5, False, False),
+                                (0.9, True, True), (0.1, True, False)):  # fmt: skip
+        clock.now += later
+        walk.scan.dispatch.calls.clear()
+        walk.hand_out(hold=hold)
+        more = [("urgent", True)] if urgent else []
+        assert walk.scan.dispatch.calls == [("hand_out", walk.scan.pool, *more)]
+
+
+def test_a_scan_ends_with_its_verdicts_or_after_a_minute(walk, clock):
+    walk.scan.dispatch.length = 1
+    assert walk.walked is False
+    assert walk.settled() is False
+    assert walk.scan.pool.calls == []
+    walk.scan.dispatch.length = 0
+    assert walk.walked is True
+    assert walk.settled() is False, "the last candidates have not been asked for"
+    assert walk.scan.pool.calls == [("close",)]
+    assert walk._confirmation.dropped == [({b"/a"}, 9)], "what is unseen is not gone"
+    walk._confirmation.more, walk._confirmation.busy = False, True
+    clock.now += 60
+    assert walk.settled() is False
+    clock.now += 0.1
+    assert walk.settled() is True
+    walk._walked, walk._confirmation.busy = clock.now, False
+    assert walk.settled() is True
+    walk._confirmation.more = True
+    assert walk.settled() is False
+    assert walk.scan.pool.calls == [("close",)]
+    assert len(walk._confirmation.dropped) == 1
+
+
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_the_end_of_a_scan_is_in_the_audit_log(walk, clock, interrupted):
+    if not interrupted:
+        walk._walked = clock.now
+    summary = walk.end(interrupted=interrupted, held=[5])
+    assert summary.pending == 109
+    assert walk.scan.calls == [("end", {"interrupted": interrupted, "held": [5]})]
+    assert walk.scan.pool.calls == ([("close",)] if interrupted else [])
+    assert walk._confirmation.summaries == {8: 2}
+    assert walk.recorded == [("lines", summary)]
+
+
+@pytest.mark.parametrize("walked", [True, False])
+def test_other_filters_during_a_scan(walk, monkeypatch, walked):
+    monkeypatch.setattr(module, "replace", lambda new, **named: (new, named))
+    walk.scan.dispatch.length = 0 if walked else 1
+    walk.swap("options", 5, 6)
+    changed = ("options", {"volumes": 1, "others": 2, "identities": 3})
+    assert walk.scan.calls == ([] if walked else [("start over", changed, 5, 6)])
 
 
 class Parts:
@@ -46,8 +141,8 @@ class Parts:
     def __init__(self, monkeypatch):
         self.pushed, self.settings, self.given = [], None, None
         self.unseen = SimpleNamespace(follow_mounts=None)
-        monkeypatch.setattr(session_scan, "Dispatch", self._dispatch)
-        monkeypatch.setattr(session_scan, "Pool", self._pool)
+        monkeypatch.setattr(scan_module, "Dispatch", self._dispatch)
+        monkeypatch.setattr(scan_module, "Pool", self._pool)
 
     def _dispatch(self, *_given, **named):
         self.given = named
@@ -64,7 +159,7 @@ class Parts:
 
 def test_a_scan_begins_with_the_roots_of_its_volumes(tmp_path, monkeypatch):
     parts = Parts(monkeypatch)
-    catalog = Catalog(str(tmp_path / "catalog"))
+    catalog = store.Catalog(str(tmp_path / "catalog"))
     volumes = (Volume(b"/a"), Volume(b"/b"))
     options = ScanOptions(
         volumes=volumes, jobs=3, filters=(), filterset="f", algorithms=frozenset({"sha1"}),
@@ -72,7 +167,7 @@ def test_a_scan_begins_with_the_roots_of_its_volumes(tmp_path, monkeypatch):
     )  # fmt: skip
     confirmation, scans = SimpleNamespace(summaries={}, more=False), []
     record = SimpleNamespace(scan=lambda roots, *, kind: scans.append((list(roots), kind)))
-    walk = Walk(
+    walk = SessionScan(
         options, catalog, None, confirmation, record, kind="schedule", volumes=[4, 7],
         judged=5, judged_until=6,
     )  # fmt: skip
@@ -82,13 +177,17 @@ def test_a_scan_begins_with_the_roots_of_its_volumes(tmp_path, monkeypatch):
     assert [catalog.volume_of(number) for number in roots] == [b"/a", b"/b"]
     assert {directory.path for _, directory, _ in parts.pushed} == {b""}
     assert parts.unseen.follow_mounts is options.follow_mounts
-    assert (parts.given["scan"], parts.given["judged"], parts.given["jobs"]) == (walk.scan, 5, 3)
-    assert parts.settings == WorkerSettings(
-        options, roots, catalog.path, judged=5, scan=walk.scan, judged_until=6
+    assert (parts.given["scan"], parts.given["judged"], parts.given["jobs"]) == (
+        walk.scan.number,
+        5,
+        3,
     )
-    assert (walk.pool, walk.kind, walk.volumes) == ("pool", "schedule", [4, 7])
+    assert parts.settings == WorkerSettings(
+        options, roots, catalog.path, judged=5, scan=walk.scan.number, judged_until=6
+    )
+    assert (walk.scan.pool, walk.kind, walk.volumes) == ("pool", "schedule", [4, 7])
     parts.given["on_candidate"]()
-    assert confirmation.summaries == {walk.scan: Summary(candidates=1)}
+    assert confirmation.summaries == {walk.scan.number: Summary(candidates=1)}
     with closing(sqlite3.connect(catalog.path)) as committed:
         rows = committed.execute("SELECT kind, complete FROM scan").fetchall()
     assert rows == [("schedule", 0)]

@@ -89,10 +89,10 @@ def test_a_line_that_cannot_be_written_hides_no_error_and_is_written_later(state
 def test_a_service_failed_if_candidates_wait_at_the_end():
     engine = object.__new__(Engine)
     engine._confirmation = SimpleNamespace(last_failure=DOWN, answered=3)
-    engine._summary = SimpleNamespace(pending=2)
+    engine._scan = SimpleNamespace(summary=SimpleNamespace(pending=2))
     assert engine.unanswered == DOWN
     assert engine.is_answered
-    engine._summary.pending = 0
+    engine._scan.summary.pending = 0
     assert engine.unanswered is None
 
 

@@ -27,8 +27,8 @@ class Catalog:
         self.resumed = resumed
         self.calls = []
 
-    def begin_scan(self, roots, *, complete):
-        self.calls.append(("begin", tuple(roots), complete))
+    def begin_scan(self, roots, *, complete, kind):
+        self.calls.append(("begin", tuple(roots), complete, kind))
         return 9, self.resumed
 
     def expected(self, _roots, *, hash_before):
@@ -73,23 +73,10 @@ def make():
     return engine
 
 
-@pytest.mark.parametrize(
-    ("full", "resumed", "before"), [(False, None, None), (True, None, 9), (True, 4, 4)]
-)
-def test_a_full_scan_expects_what_was_hashed_before_it_began(make, full, resumed, before):
-    calls = make(full=full, resumed=resumed).catalog.calls
-    assert calls[:2] == [("begin", ROOTS, full), ("expected", before)]
-
-
-def test_the_roots_are_committed_before_a_process_is_forked(make):
-    calls = make().catalog.calls
-    assert calls[2:] == [("queue", b"/v"), ("queue", b"/w"), "commit"]
-
-
 def test_a_candidate_is_known_by_its_device_and_by_its_volumes_roots(make):
     engine = make()
     one = SimpleNamespace(identity=Identity(5, 77))
-    numbers = [-root.number for root in engine._roots.values()]
+    numbers = [-root.number for root in engine._scan.roots.values()]
     assert engine._catalog_devices(one) == [5, *numbers]
     assert engine._catalog_devices(SimpleNamespace(identity=Identity(6, 77))) == [6]
 
@@ -160,9 +147,9 @@ class Pool:
 
 
 def walking(engine, rounds):
-    engine._work, engine._confirmation = Work(rounds), Confirmation()
-    engine._tick = lambda: engine._work.calls.append("tick")
-    return engine._work
+    engine._scan.dispatch, engine._confirmation = Work(rounds), Confirmation()
+    engine._tick = lambda: engine._scan.dispatch.calls.append("tick")
+    return engine._scan.dispatch
 
 
 def test_findings_and_deaths_go_to_the_work_and_answers_to_the_confirmation(make):
@@ -170,7 +157,8 @@ def test_findings_and_deaths_go_to_the_work_and_answers_to_the_confirmation(make
     work = walking(engine, 2)
     answers = engine._asker.connection
     pool = Pool([("w1", ["findings"])], [answers], [("w2", None)])
-    engine._walk(pool)
+    engine._scan.pool = pool
+    engine._walk()
     assert work.calls == [
         "hand out", ("heard", "w1", ["findings"]), "tick",
         "hand out", "tick",
@@ -184,7 +172,8 @@ def test_an_interrupted_scan_hands_out_nothing_more(make):
     engine = make()
     work = walking(engine, 5)
     engine._tick = lambda: setattr(engine, "_stop", True)
-    engine._walk(Pool([("w1", ["findings"])]))
+    engine._scan.pool = Pool([("w1", ["findings"])])
+    engine._walk()
     assert work.calls == ["hand out", ("heard", "w1", ["findings"])]
     assert not engine._walking
 
@@ -219,7 +208,8 @@ def test_a_scan_waits_for_the_probes_of_its_volumes_too(clock, make):
     engine = make(presence=presence)
     walking(engine, 1)
     pool = Pool([("w1", []), "probe"])
-    engine._walk(pool)
+    engine._scan.pool = pool
+    engine._walk()
     assert pool.waited == [([engine._asker.connection, "probe"], 0.1)]
     assert presence.ready == ["probe"]
 
@@ -227,9 +217,10 @@ def test_a_scan_waits_for_the_probes_of_its_volumes_too(clock, make):
 def test_a_volume_that_hangs_is_given_up_once_and_the_others_are_checked(clock, make):
     engine = make()
     work = walking(engine, 1)
-    presence, pool = Presence(hanging={1}, answered=[0, 1]), Pool()
+    presence = Presence(hanging={1}, answered=[0, 1])
+    pool = engine._scan.pool = Pool()
     for _ in range(2):
-        engine._look_for_silent(pool, presence, ())
+        engine._give_up_silent(presence, ())
     assert work.calls == [("give up", 1, module._NO_ANSWER)]
     assert (pool.given_up, presence.asked) == ([1], [0])
     assert engine._silent == {b"/w"}
@@ -239,10 +230,11 @@ def test_a_volume_that_hangs_is_given_up_once_and_the_others_are_checked(clock, 
 def test_volumes_of_silent_processes_are_checked_every_few_seconds(clock, make):
     engine = make()
     walking(engine, 1)
-    presence, pool = Presence(), Pool(silent={1})
+    presence = Presence()
+    pool = engine._scan.pool = Pool(silent={1})
     for seconds, asked in ((4.875, 0), (0.125, 1), (4.875, 1), (0.125, 2)):
         clock.now += seconds
-        engine._look_for_silent(pool, presence, ())
+        engine._give_up_silent(presence, ())
         assert presence.asked == [1] * asked
     assert pool.asked == [module._SILENT] * 2
     assert pool.given_up == []
@@ -286,24 +278,14 @@ def test_the_scan_waits_for_the_answers_to_its_last_questions(make):
 
 def test_progress_counts_what_is_done_and_what_is_begun(make):
     engine = make()
-    engine._work = SimpleNamespace(
+    engine._scan.dispatch = SimpleNamespace(
         tally=Tally(hashed=2, unchanged=3, bytes_hashed=100, problems=1),
         early=Tally(hashed=5, unchanged=7, bytes_hashed=1000, skipped={"fifo": 4}),
         provisional={"w1": 10_000, "w2": 20_000},
         fraction=1.25,
     )
-    engine._summary.matches = 6
+    engine._scan.summary.matches = 6
     progress = engine._progress()
     assert (progress.files, progress.hashed, progress.unchanged) == (22, 7, 10)
     assert (progress.bytes_hashed, progress.fraction, progress.matches) == (31_100, 1.0, 6)
     assert progress.expected is None
-
-
-@pytest.mark.parametrize(("stop", "hashed"), [(False, 2), (True, 7)])
-def test_what_an_interrupted_scan_had_hashed_counts(make, stop, hashed):
-    engine = make()
-    engine._work = SimpleNamespace(tally=Tally(hashed=2), early=Tally(hashed=5, problems=1))
-    engine._stop, engine._missing = stop, 2
-    engine._fill(engine._summary)
-    assert engine._summary.hashed == hashed
-    assert engine._summary.problems == 2 + stop

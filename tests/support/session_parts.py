@@ -86,7 +86,7 @@ class Walk(SimpleNamespace):
         super().__init__(
             **{"volumes": [0, 2], "kind": "start", "walked": False, "vanished": [],
                "connections": ["walk"], "ends": [], "is_settled": False, "handed": [],
-               "pool": SimpleNamespace(silent=lambda _s: set()), **given}
+               "scan": SimpleNamespace(pool=SimpleNamespace(silent=lambda _s: set())), **given}
         )  # fmt: skip
 
     def end(self, **how):
