@@ -210,6 +210,17 @@ def test_what_standard_output_does_not_take_is_in_the_log():
     assert "2 results" in json.loads(err.getvalue().splitlines()[-1])["message"]
 
 
+def test_a_standard_output_that_was_closed_is_reported_and_its_results_are_in_the_log():
+    out, err = io.StringIO(), io.StringIO()
+    log = Log(out, err, as_json=True)
+    out.close()
+    log.problem(ProblemEvent(b"/lost", "io-error", "m"))
+    first, second = (json.loads(line) for line in err.getvalue().splitlines())
+    assert first["message"].startswith("I/O operation on closed file; the daemon goes on")
+    assert second["message"].startswith("problem /lost: io-error")
+    assert log.output_trouble()["message"] == "I/O operation on closed file"
+
+
 def test_what_a_job_says_each_time_is_logged_once():
     log, _, err, _ = made()
     repeats = Repeats(log)

@@ -1,6 +1,7 @@
 """The process that sends notifications, as the daemon keeps it: all replaced."""
 
 import errno
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -261,3 +262,27 @@ def test_a_process_goes_on_until_the_daemon_ends(monkeypatch, end):
     notification_process._main("connection", "receivers", "state", 7, "recorder")
     assert given == [("connection", "receivers", "state", 7, "recorder")] * 3
     assert answers == []
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.EINVAL, "notify: [Errno 22] Invalid argument"),
+        (errno.EMFILE, "notify: too many open files"),
+    ],
+)
+def test_a_fault_of_the_machine_is_reported_and_tried_again(state, monkeypatch, number, words):
+    outside = Outside(monkeypatch, False, True)
+    outside.fault = OSError(number, os.strerror(number))
+    assert outside.session(state) is True
+    (line,) = outside.sent
+    assert line.text.startswith(words)
+    assert outside.waits == [1.0, 30.0]
+
+
+def test_without_the_daemon_nobody_gets_a_report(state, monkeypatch):
+    outside = Outside(monkeypatch, False)
+    outside.fault = BrokenPipeError()
+    with pytest.raises(BrokenPipeError):
+        outside.session(state)
+    assert (outside.sent, outside.calls[-1]) == ([], "stop")
