@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from hashscan.jobs.status import Status
     from hashscan.jobs.status_complaints import Complaint
 
-#: node_exporter reads the file as another user.
+#: Mode of the textfile: node_exporter reads it as another user.
 _MODE = 0o644
 
 
 def snapshot_of(
     settings: Settings, status: Status, wrong: Iterable[Complaint], began: float
 ) -> Snapshot:
-    """What is known now. ``began``: monotonic time at which the collection began."""
+    """Return the present facts for the metrics; ``began``: monotonic time of the beginning."""
     daemon = children = Usage()
     if status.alive and status.daemon is not None:
         daemon, children = usage_of(int(status.daemon["pid"]))
@@ -56,7 +56,7 @@ def snapshot_of(
 
 
 def collect(settings: Settings) -> Snapshot:
-    """Read the status and everything else.
+    """Read the status and all other facts for the metrics.
 
     Raises:
         HashscanError: a limit of this process prevents the reading.
@@ -67,7 +67,7 @@ def collect(settings: Settings) -> Snapshot:
 
 
 class _Once:
-    """Hands finished metrics to a registry."""
+    """A collector of prometheus_client that returns finished metrics."""
 
     def __init__(self, found: list[Metric]) -> None:
         self._found = found
@@ -83,12 +83,12 @@ def _text(found: list[Metric]) -> bytes:
 
 
 def page(snapshot: Snapshot) -> bytes:
-    """The metrics as text."""
+    """Return the metrics as text."""
     return _text(families(snapshot))
 
 
 def page_without_configuration() -> bytes:
-    """The metrics as text if the configuration cannot be read: only the verdict."""
+    """Return the metrics for an unreadable configuration, as text: only the verdict."""
     return _text(verdict(ExitCode.USAGE, [Reason.CONFIGURATION], time.time()))
 
 
@@ -96,7 +96,7 @@ def write_textfile(path: str, text: bytes) -> None:
     """Replace a file of node_exporter's textfile collector; no reader sees half of it.
 
     Raises:
-        MachineError: it cannot be written.
+        MachineError: the file cannot be written.
     """
     try:
         replace_file(path, text, _MODE)

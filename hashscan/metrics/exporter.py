@@ -1,7 +1,7 @@
 """The process that exports the metrics of a daemon: over HTTP, as a textfile, or both.
 
-It is a process of its own, so that no client and no large catalog delays the daemon. A thread
-collects, the event loop serves what was collected last.
+The exporter is a process of its own, so that no client and no large catalog delays the daemon. One
+of its threads collects the metrics; its event loop serves the newest collected text.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     from hashscan.config.settings import Settings
     from hashscan.metrics.families import Snapshot
 
-#: The shortest pause between two collections: seconds, and times the duration of the last one.
+#: Shortest pause between two collections: in seconds, and as a multiple of the last duration.
 EVERY, SHARE = 15.0, 20.0
-#: Seconds after the last scrape for which collections go on.
+#: Seconds for which collections go on after the last request.
 _LASTING = 300.0
-#: Seconds between two writings of the textfile.
+#: Seconds between two writes of the textfile.
 TEXTFILE_EVERY = 60.0
-#: A text is served for so many pauses between two collections.
+#: A text is served for this multiple of the pause between two collections.
 _BEHIND = 4.0
 
 
 class _Collector:
-    """Collects with the configuration of this moment, as ``status`` does."""
+    """Collects the metrics with the present configuration, as ``status`` does."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -45,10 +45,10 @@ class _Collector:
         self._cpu = (0.0, 0.0)
 
     def text(self) -> bytes:
-        """The page of this moment.
+        """Return the present metrics as text.
 
         Raises:
-            HashscanError: it cannot be collected.
+            HashscanError: the metrics cannot be collected.
         """
         try:
             self._reload()
@@ -70,9 +70,9 @@ class _Collector:
             self._mark = mark
 
     def _never_less(self, snapshot: Snapshot) -> Snapshot:
-        """The snapshot with CPU times that never fall.
+        """Return the snapshot with CPU times that never fall.
 
-        The time of a process that ends meanwhile may be missing once.
+        The kernel's sum can miss a process that ends during the reading.
         """
         used = snapshot.daemon, snapshot.children
         most = [max(one.cpu, before) for one, before in zip(used, self._cpu, strict=True)]
@@ -82,7 +82,7 @@ class _Collector:
 
 
 class _Exporter:
-    """The event loop's part."""
+    """The work of the event loop: it starts collections, and serves and writes their results."""
 
     def __init__(self, settings: Settings, tell: Callable[[str], None]) -> None:
         self._collector = _Collector(settings)
@@ -97,9 +97,9 @@ class _Exporter:
         self._wanted.set()
 
     async def run(self) -> None:
-        """Collect while somebody asks, and write the textfile, until the process ends."""
+        """Collect while clients ask, and write the textfile, until the process ends."""
         loop = asyncio.get_running_loop()
-        # Not immediately: a daemon that has just started has not written its status yet.
+        # The first write waits: a daemon that has just started has not written its status yet.
         written = time.monotonic() + EVERY - TEXTFILE_EVERY
         with ThreadPoolExecutor(1) as pool:
             while True:
@@ -110,7 +110,7 @@ class _Exporter:
                     self._wanted.clear()
                     text = await loop.run_in_executor(pool, self._collect)
                     apart = max(EVERY, SHARE * (time.monotonic() - began))
-                    # A failure is tried again soon; a text may be served until the next one.
+                    # After a failure, try again soon; a text is served until the next collection.
                     self.metrics.put(text, EVERY if text is None else _BEHIND * apart)
                     if due and text is not None and self._textfile is not None:
                         written = began
@@ -145,10 +145,10 @@ class _Exporter:
 
 
 def bound(listen: str) -> socket.socket:
-    """A socket bound to a ``metrics.listen``.
+    """Return a socket that is bound to an address of ``metrics.listen``.
 
     Raises:
-        MachineError: it cannot be bound.
+        MachineError: the address cannot be bound.
     """
     host, _, port = listen.rpartition(":")
     host = host.strip("[]")
@@ -169,7 +169,7 @@ def bound(listen: str) -> socket.socket:
 def export(settings: Settings, tell: Callable[[str], None]) -> None:
     """Serve and write the metrics until the process is ended.
 
-    ``tell`` gets a message for each collection, or writing, that failed.
+    ``tell`` is called with a message for each collection or write that failed.
 
     Raises:
         ConfigError: the token cannot be read.

@@ -1,4 +1,7 @@
-"""From the status to metrics. A new metric: its name in ``names``, its value in a function here."""
+"""Makes metrics from the status.
+
+A new metric gets its name in ``names``, and its value in a function of this module.
+"""
 
 from __future__ import annotations
 
@@ -34,16 +37,16 @@ _LEVELS = ("error", "warning", "info", "debug")
 
 
 class Snapshot(NamedTuple):
-    """What is known at one moment.
+    """All facts for the metrics of one moment.
 
     Attributes:
-        settings: of the status.
-        reasons: of the complaints about the status.
-        exit_code: of ``status``.
-        collected: when the status was read, in seconds since the epoch.
+        settings: the settings that the status was read with.
+        reasons: reasons of the faults that the status names.
+        exit_code: exit code of ``hashscan status``.
+        collected: time at which the status was read, in seconds since the epoch.
         roots: the configured volumes as the catalog names them.
-        seconds: how long the collection took.
-        daemon, children: what the daemon, and the processes below it, use.
+        seconds: duration of the collection.
+        daemon, children: memory and CPU time of the daemon, and of all processes below it.
     """
 
     settings: Settings
@@ -65,7 +68,7 @@ class Page:
         self._values: dict[str, list[tuple[list[str], float]]] = {}
 
     def put(self, name: str, value: float, **labels: str) -> None:
-        """Add a sample; ``labels`` are those of its description, in their order."""
+        """Add a sample; ``labels``: values of the labels that ``METRICS`` names, in that order."""
         assert METRICS[name].labels == tuple(labels), name
         self._values.setdefault(name, []).append((list(labels.values()), float(value)))
 
@@ -77,12 +80,12 @@ class Page:
     def put_each(
         self, name: str, label: str, values: Mapping[str, float], known: Iterable[str]
     ) -> None:
-        """Add a sample for each member of ``known``; 0 for one that ``values`` does not have."""
+        """Add a sample for each member of ``known``; a member that ``values`` lacks gets 0."""
         for one in known:
             self.put(name, values.get(str(one), 0), **{label: str(one)})
 
     def families(self) -> list[Metric]:
-        """For a registry of prometheus_client."""
+        """Return the metrics in the types of prometheus_client."""
         found: list[Metric] = []
         for name, described in METRICS.items():
             if name not in self._values:
@@ -96,7 +99,7 @@ class Page:
 
 
 def families(snapshot: Snapshot) -> list[Metric]:
-    """All metrics of one moment."""
+    """Return all metrics of one moment."""
     page = Page()
     for part in _PARTS:
         part(page, snapshot)
@@ -104,7 +107,7 @@ def families(snapshot: Snapshot) -> list[Metric]:
 
 
 def verdict(exit_code: int, reasons: Iterable[Reason], collected: float) -> list[Metric]:
-    """Only the metrics of the verdict, e.g. if the configuration cannot be read."""
+    """Return only the metrics of the verdict, e.g. if the configuration cannot be read."""
     page = Page()
     _put_verdict(page, exit_code, reasons, collected)
     return page.families()
@@ -224,7 +227,8 @@ def _filters(page: Page, snapshot: Snapshot) -> None:
     daemon = _running(snapshot)
     usable = [one for one in status.filters if one.trouble is None]
     digests = sum(one.digests or 0 for one in usable)
-    if not status.filters:  # made from lists: the daemon, or each scan, makes it
+    # Without a source, the daemon, or each scan, makes the filter from the configured lists.
+    if not status.filters:
         made = daemon.get("filters", []) if daemon else []
         page.put("filters", len(made), state="usable")
         digests = sum(one["digests"] for one in made)
@@ -281,7 +285,7 @@ def _quarantine(page: Page, snapshot: Snapshot) -> None:
     settings = snapshot.settings
     places = (("state", settings.state), ("quarantine", settings.quarantine_directory))
     for name, path in places:
-        with suppress(OSError):  # the first scan makes it
+        with suppress(OSError):  # the first scan makes the directories
             room = os.statvfs(path)
             page.put("storage_free_bytes", room.f_bavail * room.f_frsize, place=name)
             page.put("storage_size_bytes", room.f_blocks * room.f_frsize, place=name)
@@ -313,7 +317,7 @@ def _notifications(page: Page, snapshot: Snapshot) -> None:
     page.put("notify_refused_messages", sum(one.refused + one.given_up for one in found))
 
 
-#: The parts of a page, each with what ``docs/metrics.md`` describes under one heading.
+#: The parts of a page; ``docs/metrics.md`` describes the metrics of each under one heading.
 _PARTS: tuple[Callable[[Page, Snapshot], None], ...] = (
     _verdict,
     _daemon,

@@ -1,14 +1,15 @@
-"""Every metric: its name, its labels and its words. docs/metrics.md and the tests follow this list.
+"""Lists every metric with its name, its labels and its HELP text.
 
-Names and units follow https://prometheus.io/docs/practices/naming/. A label has values of a fixed
-set; none is a path, an owner, a digest or a category.
+docs/metrics.md and the tests follow this list. Names and units follow
+https://prometheus.io/docs/practices/naming/. A label has values of a fixed set; no value is a path,
+an owner, a digest or a category.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-#: Before each name.
+#: Prefix of each metric's name.
 PREFIX = "hashscan_"
 
 
@@ -16,8 +17,8 @@ class Described(NamedTuple):
     """One metric: a counter if its name ends in ``_total``, else a gauge.
 
     Attributes:
-        words: the text of its HELP line.
-        labels: names of its labels.
+        words: the text of the metric's HELP line.
+        labels: names of the metric's labels.
     """
 
     words: str

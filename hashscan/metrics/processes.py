@@ -6,16 +6,16 @@ import os
 from typing import NamedTuple
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-#: Fields of /proc/PID/stat after the name, counted from the state (0).
+#: Indices of fields in /proc/PID/stat, counted from the state, the first field after the name.
 _USER, _SYSTEM, _CHILDREN_USER, _CHILDREN_SYSTEM = 11, 12, 13, 14
 
 
 class Usage(NamedTuple):
-    """What some processes use.
+    """Memory and CPU time of one or several processes.
 
     Attributes:
         memory: proportional set size in bytes: a page that several processes share counts in part.
-        cpu: seconds of CPU time.
+        cpu: CPU time in seconds.
     """
 
     processes: int = 0
@@ -24,12 +24,13 @@ class Usage(NamedTuple):
 
 
 def usage_of(pid: int) -> tuple[Usage, Usage]:
-    """What the process ``pid`` uses, and what all processes below it use.
+    """Return the usage of the process ``pid``, and the usage of all processes below it.
 
-    The CPU time of the latter includes that of processes that have ended. They are none if the
-    kernel does not list child processes (CONFIG_PROC_CHILDREN).
+    The second CPU time includes processes that have ended. If the kernel does not list child
+    processes (CONFIG_PROC_CHILDREN), the second usage counts only ended processes.
     """
-    # Before its children: the time of one that ends meanwhile must not count twice.
+    # The parent is read before its children: the time of a child that ends in between must not
+    # count twice.
     own, ended = _times(pid)
     count, memory = 0, 0
     waiting = _children(pid)
@@ -51,7 +52,7 @@ def _read(path: str) -> bytes:
 
 
 def _times(pid: int) -> tuple[float, float]:
-    """CPU seconds of a process, and of its child processes that have ended."""
+    """Return the CPU seconds of a process, and of its child processes that have ended."""
     fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
     if not fields:
         return 0.0, 0.0

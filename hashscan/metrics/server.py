@@ -1,17 +1,17 @@
-"""Serves the metrics over HTTP on this machine, whatever its clients do.
+"""Serves the metrics over HTTP on this machine; no client can block it.
 
-Each connection is for one request and has a few seconds. If all places are taken, a new connection
-takes the place of the one that waits longest without a whole request. Clients that have sent the
-right token have places of their own. Not every request causes a collection: for some seconds all
-clients get the same bytes.
+Each connection is for one request and ends after a few seconds. If all places are taken, a new
+connection takes the place of the connection that has waited longest without a whole request.
+Clients that have sent the right token have places of their own. Not every request causes a
+collection: for some seconds all clients get the same bytes.
 
-All clients have one address, so there are no places by address. The kernel could say which user has
-the other end of a connection (/proc/net/tcp), but only while the client keeps its end open, and
-the list is long on a web server: nothing here depends on it.
+All clients have one address, so the places cannot be shared out by address. The kernel names the
+user at the other end of a connection (/proc/net/tcp), but only while the client keeps its end open,
+and the list is long on a web server. So the server does not use that list.
 
-Without a token, a request for a foreign host name is refused. Else a web page could read the
-metrics through a browser on this machine, or at the other end of an SSH tunnel: its name in the DNS
-only has to change to 127.0.0.1 (DNS rebinding).
+Without a token, the server refuses a request for a foreign host name. Otherwise a web page could
+read the metrics through a browser on this machine, or at the other end of an SSH tunnel: its owner
+only has to change the page's name in the DNS to 127.0.0.1 (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from hashscan.service.connections import Client, ConnectionBounds, Connections
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Seconds from the connection to the end of its request, and to the end of the answer.
+#: Seconds from the begin of a connection to the end of its request, and to the end of the answer.
 HEAD, LONGEST = 3.0, 10.0
-#: Connections at a time: a few are enough for every Prometheus of a provider. Beside them there are
-#: places for clients that have sent the right token.
+#: Most connections at a time without a token: a few are enough for every Prometheus of a provider.
+#: The second number is for clients that have sent the right token.
 MOST, WITH_TOKEN = 64, 16
-#: Connections that are accepted in one turn of the event loop.
+#: Most connections that are accepted in one turn of the event loop.
 _ACCEPTED = 16
-#: If the kernel's queue is full, a client tries to connect again only after seconds.
+#: Length of the kernel's queue: if it is full, a client waits seconds before it tries again.
 _BACKLOG = 4096
-#: Bytes of a request.
+#: Most bytes of a request.
 _LONGEST_HEAD = 8192
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _OTHER_HOST = (
@@ -55,21 +55,21 @@ class Metrics:
     """The text to serve, and the clients that wait for it."""
 
     def __init__(self, wanted: Callable[[], None]) -> None:
-        """``wanted`` is called for each request, and sees to it that ``put`` is called in time."""
+        """Call ``wanted`` for each request: it must have ``put`` called in time."""
         self._wanted = wanted
         self._text: bytes | None = None
         self._until = -math.inf
         self._waiting: set[Callable[[bytes | None], None]] = set()
 
     def put(self, text: bytes | None, fresh_for: float) -> None:
-        """Serve ``text`` for so many seconds; ``None``: it could not be collected."""
+        """Serve ``text`` for so many seconds; ``None``: the metrics could not be collected."""
         self._text, self._until = text, time.monotonic() + fresh_for
         waiting, self._waiting = self._waiting, set()
         for answer in waiting:
             answer(text)
 
     def ask(self, answer: Callable[[bytes | None], None]) -> None:
-        """Call ``answer`` with the text, now or as soon as there is one."""
+        """Call ``answer`` with the text, now or as soon as a text is there."""
         if time.monotonic() <= self._until:
             answer(self._text)
         else:
@@ -82,7 +82,7 @@ class Metrics:
 
 
 class _Conversation(asyncio.Protocol):
-    """One connection: one request and its answer."""
+    """A connection with one request and its answer."""
 
     def __init__(self, metrics: Metrics, connections: Connections, token: str | None) -> None:
         self._metrics = metrics
@@ -111,11 +111,11 @@ class _Conversation(asyncio.Protocol):
         self._connections.remove(self._client)
 
     def eof_received(self) -> bool:
-        return True  # a client may close its half before it reads the answer
+        return True  # A client may close its half of the connection before it reads the answer.
 
     def data_received(self, data: bytes) -> None:
         if self._method or self._is_answered:
-            return  # only one request is answered
+            return  # A connection gets one answer only.
         self._received += data
         head, end, _ = self._received.partition(b"\r\n\r\n")
         if end:
@@ -142,7 +142,7 @@ class _Conversation(asyncio.Protocol):
             self._metrics.ask(self._answer)
 
     def _may_read(self, headers: dict[bytes, bytes]) -> bool:
-        """Whether the client may read the metrics; else the request is refused here."""
+        """Return True if the client may read the metrics; otherwise refuse the request."""
         if self._token is None:
             is_ours = is_own_host(headers.get(b"host", b"").decode("latin-1"))
             if not is_ours:
@@ -181,10 +181,11 @@ class _Conversation(asyncio.Protocol):
 
 
 def is_own_host(host: str) -> bool:
-    """Whether a Host header can be in a request that no foreign web page causes.
+    """Return False for a Host header that a foreign web page may have caused.
 
-    It names an address, this machine, or a name without a dot, or it is missing: a browser always
-    sends it, and a foreign page's host has a name in the public DNS.
+    A header that names an address, this machine, or a name without a dot is fine, because the host
+    of a foreign page has a name in the public DNS. A missing header is fine, because a browser
+    always sends one.
     """
     name = urlsplit(f"//{host}").hostname if _HOST.fullmatch(host) else None
     if name is None:
@@ -200,10 +201,11 @@ def _header(line: bytes) -> tuple[bytes, bytes]:
 
 
 async def serve(listener: socket.socket, metrics: Metrics, token: str | None) -> asyncio.Server:
-    """Serve ``metrics`` on a bound socket; ``token``: what a client must send, if any."""
+    """Serve ``metrics`` on a bound socket; ``token``: a client must send it; ``None``: no token."""
     connections = Connections(ConnectionBounds(MOST + WITH_TOKEN, MOST, MOST))
     server = await asyncio.get_running_loop().create_server(
         lambda: _Conversation(metrics, connections, token), sock=listener, backlog=_ACCEPTED
     )
-    listener.listen(_BACKLOG)  # the kernel's queue; asyncio takes fewer at a time from it
+    # asyncio gave ``backlog`` to the kernel, too: set the length of the kernel's queue again.
+    listener.listen(_BACKLOG)
     return server

@@ -1,1 +1,1 @@
-"""HTTP with bounds on time and size, and its faults in words."""
+"""Sends HTTP requests within bounds of time and size, and explains their faults in words."""

@@ -1,13 +1,12 @@
-"""requests, with the bounds that it lacks: a time limit for a whole question, and a size limit.
+"""Adds to requests the bounds that it lacks: a time limit for a whole request, a size limit.
 
-A download has no time limit as a whole, but a minimum rate: its bytes add seconds as they arrive.
+A download has no time limit as a whole, but a minimum rate: each received byte moves its deadline.
 
 The time-out of requests begins again with every address of a name, every proxy on the way and every
-byte that arrives, so a server that sends one byte a second holds it for ever; ``http.client``
+received byte, so a server that sends one byte a second delays the client for ever. ``http.client``
 accepts six megabytes of headers and any number of ``100 Continue``. Here one deadline covers name
-resolution, connection, proxy, TLS handshake and answer, from its status line to its last byte;
-every byte is counted, and framing that could be read in two ways is an error. Bytes after an answer
-are never taken for the next answer.
+resolution, connection, proxy, TLS handshake and the whole answer. Every byte is counted, and an
+answer whose end is ambiguous is an error. Bytes after an answer are never read as the next answer.
 """
 
 from __future__ import annotations
@@ -35,21 +34,21 @@ from hashscan.net.connect import Deadline, connect
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-#: Bytes of one answer on the wire: status line, headers and body.
+#: Most bytes of one answer on the wire: status line, headers and body.
 ANSWER_LIMIT = 64 * 1024
 
-# RFC 9112, 4, and the end of line that 2.2 allows
+# A status line: RFC 9112, section 4, with a line end of section 2.2.
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-9][0-9]{2}(?: [^\r\n]*)?\r?\n")
-# RFC 9112, 7.1: a chunk's size, which old servers pad with blanks, or the line end after a chunk
+# A chunk's size, which old servers pad with blanks, or the line end after a chunk: RFC 9112, 7.1.
 _CHUNK_LINE = re.compile(rb"(?:[0-9A-Fa-f]{1,8}[ \t]*(?:;[^\r\n]*)?)?\r?\n")
 _LAST_CHUNK = re.compile(rb"0+[ \t]*(?:;[^\r\n]*)?\r?\n")
-# RFC 9112, 7.1.2: a trailer field, or the end. http.client takes anything for one, and even the end
-# of the connection.
+# A trailer field, or the end of the trailers: RFC 9112, 7.1.2. http.client accepts any line as a
+# trailer field, and even the end of the connection as the end.
 _TRAILER_LINE = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}:[^\r\n\0]*)?\r?\n")
 
 
 class BrokenAnswerError(http.client.HTTPException):
-    """An answer that is too long or whose end is not certain. The text quotes nothing of it."""
+    """An answer is too long, or its end is ambiguous; the message quotes nothing of it."""
 
 
 class SocksProxyError(ConnectionError):
@@ -57,12 +56,12 @@ class SocksProxyError(ConnectionError):
 
 
 class Bounds(NamedTuple):
-    """What one answer may cost.
+    """Bounds of an answer's size and speed.
 
     Attributes:
-        answer: bytes on the wire: status line, headers and body.
-        slowest: bytes a second that a body must bring on average, or it is given up; 0: all of the
-            answer must be there within the time-out.
+        answer: most bytes on the wire: status line, headers and body.
+        slowest: least bytes a second of a body, on average; 0: the whole answer must arrive within
+            the time-out.
     """
 
     answer: int = ANSWER_LIMIT
@@ -70,7 +69,7 @@ class Bounds(NamedTuple):
 
 
 class _Tap(io.RawIOBase):
-    """A socket's file with one deadline and one byte count for everything that is read."""
+    """A socket's file for reading, with one deadline and one byte count for the whole answer."""
 
     def __init__(
         self,
@@ -102,17 +101,17 @@ class _Tap(io.RawIOBase):
         return count
 
     def body_begins(self) -> None:
-        """Note that the head is complete: a download's first bytes have the time of a question."""
+        """Note that the headers are complete, so that a download's body gets its own deadline."""
         if self._bounds.slowest:
             self._deadline.begin(self._deadline.seconds)
 
     def pending(self) -> bool:
-        """Whether TLS holds decrypted bytes, which the next answer would begin with."""
+        """Return True if TLS holds decrypted bytes that would be read as the next answer."""
         pending = getattr(self._sock, "pending", None)
         return pending is not None and pending() > 0
 
     def sever(self) -> None:
-        """Make the connection useless, so that urllib3 throws it away instead of using it."""
+        """Shut the connection down, so that urllib3 does not use it again."""
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
 
@@ -122,14 +121,14 @@ class _Tap(io.RawIOBase):
 
 
 class _Reader(io.BufferedReader):
-    """Notes, when the answer is complete, whether bytes that belong to nothing came with it."""
+    """A reader that makes the connection unusable if bytes follow a complete answer."""
 
     stray = False
 
     def __init__(self, tap: _Tap) -> None:
         super().__init__(tap)
         self._tap = tap
-        #: lines of the status and the headers, until they are checked
+        #: the lines of the status and the headers, until they are checked
         self.lines: list[bytes] | None = []
         self.chunked = False
         self._trailers = False
@@ -145,7 +144,7 @@ class _Reader(io.BufferedReader):
         return line
 
     def body_begins(self, *, chunked: bool) -> None:
-        """Note that the head is complete and was checked."""
+        """Note that the headers are complete and were checked."""
         self.lines = None
         self.chunked = chunked
         self._tap.body_begins()
@@ -160,7 +159,7 @@ class _Reader(io.BufferedReader):
 
 
 class _Answer(http.client.HTTPResponse):
-    """``http.client``'s parser over a bounded reader, strict about where an answer ends."""
+    """``http.client``'s parser with a bounded reader; an ambiguous end of an answer is an error."""
 
     bounds = Bounds()
     deadline = Deadline()
@@ -168,7 +167,7 @@ class _Answer(http.client.HTTPResponse):
     def __init__(
         self,
         sock: socket.socket,
-        debuglevel: int = 0,  # noqa: ARG002 - it would print the credentials
+        debuglevel: int = 0,  # noqa: ARG002 - a debug level would print the credentials
         method: str | None = None,
         url: str | None = None,
     ) -> None:
@@ -178,16 +177,17 @@ class _Answer(http.client.HTTPResponse):
 
     def begin(self) -> None:
         super().begin()
-        # http.client splits the status line at any white space of Unicode and takes 2_00 for 200
+        # http.client splits the status line at any Unicode white space, and reads 2_00 as 200.
         status_next = True
         for line in self._reader.lines or []:
             if status_next and not _STATUS_LINE.fullmatch(line):
                 raise BrokenAnswerError("a status line that is none")
-            status_next = line in {b"\r\n", b"\n"}  # as after 100 Continue
+            status_next = line in {b"\r\n", b"\n"}  # e.g. at the end of 100 Continue
         # Blanks around a value are legal (RFC 9110, 5.5), and so is the same length twice (8.6).
         lengths = {one.strip(" \t") for one in self.msg.get_all("content-length", [])}
         codings = [one.strip(" \t").lower() for one in self.msg.get_all("transfer-encoding", [])]
-        if codings == ["chunked"] and not self.chunked:  # http.client takes no blank after it
+        # http.client does not recognise the value with a blank after it.
+        if codings == ["chunked"] and not self.chunked:
             self.chunked, self.chunk_left, self.length = True, None, None
         self._reader.body_begins(chunked=bool(self.chunked))
         if self.msg.defects or self.msg.get_payload():
@@ -200,7 +200,7 @@ class _Answer(http.client.HTTPResponse):
             raise BrokenAnswerError("a length that can be read in more than one way")
 
     def _read_status(self) -> tuple[str, int, str]:
-        """The status of the answer; http.client skips 100 only, and not 102 and 103."""
+        """Return the answer's status; skip 102 and 103, too: http.client skips only 100."""
         found = super()._read_status()  # type: ignore[misc]
         while 100 < found[1] < 200 and found[1] != 101:
             while self._reader.readline().strip(b"\r\n"):
@@ -216,7 +216,7 @@ class _Answer(http.client.HTTPResponse):
 
 
 def _new_connection(to: HTTPConnection, deadline: Deadline) -> socket.socket:
-    """A connected socket for urllib3, which has an error of its own for each fault."""
+    """Return a connected socket for urllib3; raise urllib3's own error for each fault."""
     try:
         return connect(to._dns_host, to.port, deadline, to.socket_options or ())  # noqa: SLF001
     except socket.gaierror as error:
@@ -228,7 +228,7 @@ def _new_connection(to: HTTPConnection, deadline: Deadline) -> socket.socket:
 
 
 def _pools(bounds: Bounds, deadline: Deadline) -> dict[str, type[HTTPConnectionPool]]:
-    """Pools by scheme whose answers are within the bounds: urllib3 takes classes, not values."""
+    """Return classes of urllib3's pools, by scheme, whose answers are within the bounds."""
 
     class BoundedAnswer(_Answer):
         pass
@@ -252,7 +252,7 @@ def _pools(bounds: Bounds, deadline: Deadline) -> dict[str, type[HTTPConnectionP
 
         def _tunnel(self) -> None:
             super()._tunnel()
-            self.sock.settimeout(deadline.left())  # for the TLS handshake as a whole
+            self.sock.settimeout(deadline.left())  # for the whole TLS handshake
 
     class RequestPool(HTTPConnectionPool):
         ConnectionCls = Connection
@@ -273,7 +273,8 @@ class _Adapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = self._pools
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        if proxy.lower().startswith("socks"):  # its connections would be without bounds
+        # Connections through a SOCKS proxy would have no bounds.
+        if proxy.lower().startswith("socks"):
             raise SocksProxyError("the proxy is a SOCKS proxy")
         manager = super().proxy_manager_for(proxy, **options)
         manager.pool_classes_by_scheme = self._pools
@@ -281,17 +282,17 @@ class _Adapter(HTTPAdapter):
 
 
 class BoundedSession(requests.Session):
-    """A session for one thread at a time, with one connection that is kept for the next question.
+    """A session for one thread at a time; it keeps its connection for the next request.
 
-    It follows no redirect and keeps no cookie. Ask it with ``stream=True``, and read the body
-    from ``response.raw``: requests would unpack a compressed one.
+    The session follows no redirect and keeps no cookie. Callers read the body from
+    ``response.raw``, because requests itself would unpack a compressed body without a bound.
 
     Plain ``http`` to this machine never goes to a proxy that the environment names, and neither
     does plain ``http`` with credentials: the proxy would read them.
     """
 
     def __init__(self, *, bounds: Bounds = Bounds()) -> None:  # noqa: B008
-        """Start without a connection; ``bounds`` are those of each answer."""
+        """Start without a connection; ``bounds``: the bounds of each answer."""
         super().__init__()
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._deadline = Deadline()
@@ -300,13 +301,13 @@ class BoundedSession(requests.Session):
         self.mount("https://", adapter)
 
     def ask(self, method: str, url: str, seconds: float, **more: Any) -> requests.Response:
-        """The head of an answer; its body is read from ``raw``.
+        """Send a request and return the answer's status and headers; read its body from ``raw``.
 
         Args:
             method: the HTTP method.
-            url: absolute.
-            seconds: for the whole question; for a download without the body.
-            more: arguments of ``requests``.
+            url: an absolute URL.
+            seconds: time for the whole request; for a download, without its body.
+            more: further arguments of ``requests``.
 
         Raises:
             FOREIGN_ERRORS: see ``hashscan.net.explain``.
@@ -320,8 +321,8 @@ class BoundedSession(requests.Session):
     def merge_environment_settings(
         self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
     ) -> Any:
-        """Settings of requests from the environment: the CA bundle, and permitted proxies."""
-        own = dict(proxies or {})  # requests adds to the dict that it gets
+        """Return requests' settings from the environment: the CA bundle, and permitted proxies."""
+        own = dict(proxies or {})  # requests would add its own entries to the caller's dict
         found = super().merge_environment_settings(url, proxies, stream, verify, cert)
         parts = urlsplit(url)
         if parts.scheme == "http" and (self._has_credentials or is_loopback(parts.hostname or "")):
@@ -333,5 +334,5 @@ class BoundedSession(requests.Session):
         return isinstance(self.auth, HTTPBasicAuth)
 
     def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002
-        """None, always: for a redirect that is not followed requests still reads all its body."""
+        """Return ``None``: otherwise requests would read the whole body of a redirect."""
         return

@@ -1,7 +1,7 @@
-"""Makes a connection within one deadline, however many addresses a name has.
+"""Makes a connection within one deadline, also if a name has many addresses.
 
-The addresses are tried side by side, each a moment after the one before (RFC 8305, "Happy
-Eyeballs"), so a dead address costs a moment and not a time-out.
+The attempts run at the same time, and each begins a moment after the one before (RFC 8305, "Happy
+Eyeballs"). So a dead address delays the connection by a moment, and not by a time-out.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ if TYPE_CHECKING:
 
 #: Seconds between the beginnings of two attempts; less if there are many addresses.
 _STAGGER = 0.25
-#: Number of addresses of one name that are tried.
+#: Most addresses of a name that are tried.
 _MOST = 64
 
 _AddressInfo = tuple[int, int, int, str, Any]
 
 
 class Deadline:
-    """The deadline of a session's present question.
+    """The deadline of a session's present request.
 
     Attributes:
-        seconds: from the begin of the question to the deadline.
+        seconds: time from the begin of the request to the deadline.
         at: the deadline, in monotonic seconds.
     """
 
     def __init__(self) -> None:
-        """Start before the first question."""
+        """Start without a deadline, before the first request."""
         self.seconds = 0.0
         self.at = 0.0
 
     def begin(self, seconds: float) -> None:
-        """Start the time of a question."""
+        """Set the deadline of a request that begins now."""
         self.seconds = seconds
         self.at = time.monotonic() + seconds
 
     def left(self) -> float:
-        """Seconds until the deadline.
+        """Return the seconds until the deadline.
 
         Raises:
-            TimeoutError: it has passed.
+            TimeoutError: the deadline has passed.
         """
         left = self.at - time.monotonic()
         if left <= 0:
@@ -59,11 +59,11 @@ class Deadline:
 def connect(
     host: str, port: int, deadline: Deadline, options: Iterable[tuple[int, int, int | bytes]] = ()
 ) -> socket.socket:
-    """A connection to ``host``; its time-out is the rest of the deadline.
+    """Return a connection to ``host`` whose time-out is the rest of the time.
 
     Raises:
         TimeoutError: no connection before the deadline.
-        OSError: the first address's error; the resolver's errors are ``socket.gaierror``.
+        OSError: no connection; the error of the first address, or ``socket.gaierror``.
     """
     found = _resolve(host, port, deadline)
     sock = _race(_interleaved(found)[:_MOST], deadline, list(options))
@@ -72,7 +72,7 @@ def connect(
 
 
 class _Resolving(threading.Thread):
-    """Looks a name up in a thread: a caller cannot set a time limit for the system's resolver."""
+    """Resolves a name in a thread, because the system's resolver has no time limit to set."""
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__(name="resolver", daemon=True)
@@ -92,13 +92,13 @@ class _Resolving(threading.Thread):
                 _running.pop(self._asked, None)
 
 
-#: Running look-ups by name, so that a resolver that hangs blocks only one thread for a name.
+#: Running resolutions by name, so that a resolver that hangs blocks only one thread for a name.
 _running: dict[tuple[str, int], _Resolving] = {}
 _lock = threading.Lock()
 
 
 def _forked() -> None:
-    global _lock  # noqa: PLW0603 - another thread of the parent may have held it
+    global _lock  # noqa: PLW0603 - another thread may have held the lock at the fork
     _lock = threading.Lock()
     _running.clear()
 
@@ -111,14 +111,14 @@ def _resolve(host: str, port: int, deadline: Deadline) -> Sequence[_AddressInfo]
     try:
         return socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST)
     except (socket.gaierror, UnicodeError):
-        pass  # a name
+        pass  # ``host`` is a name, and no address
     with _lock:
         one = _running.get((host, port))
         if one is None:
             one = _running[host, port] = _Resolving(host, port)
             try:
                 one.start()
-            except RuntimeError as error:  # no thread can be started
+            except RuntimeError as error:  # The machine starts no further thread.
                 del _running[host, port]
                 raise OSError(str(error)) from error
     one.join(deadline.left())
@@ -130,7 +130,7 @@ def _resolve(host: str, port: int, deadline: Deadline) -> Sequence[_AddressInfo]
 
 
 def _interleaved(found: Sequence[_AddressInfo]) -> list[_AddressInfo]:
-    """The addresses, the families in turn, so that a family without a network delays little."""
+    """Return the addresses, IPv6 and IPv4 in turn: one of them may have no network here."""
     families: dict[int, deque[_AddressInfo]] = {}
     for one in found:
         families.setdefault(one[0], deque()).append(one)
@@ -145,7 +145,7 @@ def _race(
     deadline: Deadline,
     options: list[tuple[int, int, int | bytes]],
 ) -> socket.socket:
-    """The first connection that succeeds; the others are closed."""
+    """Return the first connection that succeeds; close the others."""
     waiting = deque(addresses)
     trying: set[socket.socket] = set()
     first_error: OSError | None = None
@@ -182,7 +182,7 @@ def _race(
 
 
 def _begin(address: _AddressInfo, options: list[tuple[int, int, int | bytes]]) -> socket.socket:
-    """A socket that has begun to connect."""
+    """Return a socket that has begun to connect."""
     family, kind, protocol, _, where = address
     sock = socket.socket(family, kind, protocol)
     try:

@@ -1,6 +1,6 @@
 """Explains the failure of a request in words, from its exceptions and headers.
 
-The texts quote nothing that the server chose: it may echo the credentials that it was sent.
+The texts quote nothing that the server sent: it may have echoed the credentials.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _PROXY_ERRORS = (
     urllib3.exceptions.ProxyError,
     urllib3.exceptions.ProxySchemeUnknown,
     requests.exceptions.InvalidProxyURL,
-    requests.exceptions.InvalidSchema,  # a SOCKS proxy, and no library for it
+    requests.exceptions.InvalidSchema,  # a SOCKS proxy is set, and its library is missing
 )
 _CODING = re.compile(r"[a-z0-9-]{1,20}")
 #: Faults of this machine, not of the network.
@@ -48,9 +48,9 @@ _HOST = re.compile(r"[A-Za-z0-9.:-]{1,253}")
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """``error`` and all that it wraps: requests and urllib3 hide causes in several places."""
+    """Return ``error`` and all its causes: requests and urllib3 wrap them in several ways."""
     seen: list[BaseException] = [error]
-    for one in seen:  # grows while it is walked
+    for one in seen:  # the loop itself adds causes to the list
         yield one
         inner = [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
         seen.extend(
@@ -61,12 +61,12 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def is_certificate_error(error: BaseException) -> bool:
-    """Whether the server's certificate does not verify: asking again does not help."""
+    """Return True if the server's certificate does not verify: a second try cannot help."""
     return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
 
 
 def is_unsent(error: BaseException) -> bool:
-    """Whether no connection was made, so nothing of the request can have arrived."""
+    """Return True if no connection was made, so that no part of the request has arrived."""
     kinds = (
         urllib3.exceptions.NewConnectionError,
         urllib3.exceptions.ConnectTimeoutError,
@@ -76,13 +76,13 @@ def is_unsent(error: BaseException) -> bool:
 
 
 def fault_in(error: BaseException) -> Fault:
-    """The kind of fault of an error that ``FOREIGN_ERRORS`` caught."""
+    """Return the kind of fault of an error that is one of ``FOREIGN_ERRORS``."""
     broken = any(isinstance(cause, BrokenAnswerError) for cause in _causes(error))
     return Fault.ANSWER if broken else Fault.UNREACHABLE
 
 
 class Names(NamedTuple):
-    """What the settings are called that a fault may have its cause in."""
+    """Names of the settings that can cause a fault."""
 
     url: str = "service.url"
     ca_bundle: str = "service.ca_bundle"
@@ -92,7 +92,7 @@ class Names(NamedTuple):
 
 
 def explain(error: BaseException, timeout: float, names: Names = Names()) -> str:  # noqa: B008
-    """What happened and what to do, for one that ``FOREIGN_ERRORS`` caught."""
+    """Return an explanation and a fix for an error that is one of ``FOREIGN_ERRORS``."""
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -128,7 +128,7 @@ def explain(error: BaseException, timeout: float, names: Names = Names()) -> str
             )
         if isinstance(cause, BrokenAnswerError):
             return f"its answer is broken: {cause}; tell {names.who}'s operator"
-    # Before the time-outs: urllib3 counts a refused connection as one of them.
+    # Check this before the time-outs: urllib3 reports a refused connection as a time-out.
     for cause in causes:
         if isinstance(cause, OSError) and cause.errno is not None and cause.strerror:
             return f"{cause.strerror}; check the network, the firewall and that {names.who} runs"
@@ -140,13 +140,14 @@ def explain(error: BaseException, timeout: float, names: Names = Names()) -> str
 
 
 def retry_after(header: str | None) -> float | None:
-    """Seconds that a ``Retry-After`` header asks for (RFC 9110, 10.2.3); ``None`` if it is none.
+    """Return the seconds of a ``Retry-After`` header (RFC 9110, 10.2.3); ``None``: invalid.
 
-    A date in the past is 0.
+    A date in the past counts as 0 seconds.
     """
     text = (header or "").strip()
     if text.isascii() and text.isdecimal():
-        return float(text[:12])  # 30,000 years; the digits of a hostile one are not computed
+        # 12 digits are 30,000 years; a hostile server may send too many digits to compute.
+        return float(text[:12])
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
     except (ValueError, TypeError, IndexError, OverflowError):
@@ -154,7 +155,7 @@ def retry_after(header: str | None) -> float | None:
 
 
 def coding_of(response: requests.Response) -> str:
-    """The compression of the body, fit for a message; empty if it is not compressed."""
+    """Return the body's compression as printable text; empty: the body is not compressed."""
     named = response.headers.get("Content-Encoding", "").lower().split(",")
     found = [one.strip() for one in named if one.strip() not in {"", "identity"}]
     if not all(map(_CODING.fullmatch, found)):
@@ -163,7 +164,7 @@ def coding_of(response: requests.Response) -> str:
 
 
 def redirect_host(location: str | None) -> str:
-    """The host that a ``Location`` header names, fit for a message; nothing else of it."""
+    """Return only the host of a ``Location`` header, as printable text."""
     try:
         parts = urlsplit(location or "")
         host = parts.hostname

@@ -1,4 +1,4 @@
-"""Gives messages to a program: JSON on standard input, no shell, nothing on the command line."""
+"""Passes messages to a program as JSON on its standard input, without a shell."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class CommandNotifier:
     """Runs a program for each message."""
 
     def __init__(self, settings: ReceiverSettings) -> None:
-        """Nothing is started before ``send``."""
+        """Start no program before ``send``."""
         assert settings.command is not None
         self._words = settings.command
         self._seconds = settings.timeout
@@ -65,8 +65,8 @@ class CommandNotifier:
                 SendFault.LATER,
                 f"{name} ended with code {ran.code}" + (f": {said}" if said else ""),
                 "run it by hand with the JSON of docs/notifications.md",
-                unsure=ran.code
-                < 0,  # a signal ended it, perhaps after it had passed on the message
+                # After a signal: the program may have passed on the message before.
+                unsure=ran.code < 0,
             )
 
     def stop(self) -> None:
@@ -75,6 +75,6 @@ class CommandNotifier:
 
 
 def json_of(message: Message) -> bytes:
-    """The JSON object of a message with its texts, as commands and webhooks get it."""
+    """Return a message and its texts as the JSON object that commands and webhooks get."""
     found = {**message.as_dict(), "subject": subject(message), "text": text(message)}
     return json.dumps(found, separators=(",", ":")).encode("ascii") + b"\n"

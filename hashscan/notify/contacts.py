@@ -1,4 +1,4 @@
-"""The addresses of owners, and the message to them, which never names a file's content."""
+"""The addresses of owners, and the mail to an owner, which never describes a file's content."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MOST_OUTPUT = 1024
 _LARGEST, _LONGEST_LINE = 64 << 20, 4096
 _LARGEST_TEMPLATE = 64 << 10
 _COMMAND_SECONDS = 10.0
-#: The first paragraph is the subject.
+#: The text of the mail to an owner; its first paragraph is the subject.
 BUILT_IN = """\
 A file of your account was moved away
 
@@ -43,14 +43,14 @@ class Contacts:
     """Looks up addresses for a receiver with ``contacts`` or ``contacts_command``."""
 
     def __init__(self, settings: ReceiverSettings) -> None:
-        """Nothing is read before ``address``."""
+        """Read no file before ``address``."""
         self._settings = settings
 
     def address(self, owner: str) -> str:
-        """The mail address of an owner; ``owner``: a user id.
+        """Return the mail address of an owner; ``owner``: a user id.
 
         Raises:
-            NotSentError: there is none, or it cannot be looked up.
+            NotSentError: the owner has no address, or the contacts cannot be read.
         """
         name = name_of(owner)
         if self._settings.contacts is not None:
@@ -88,7 +88,7 @@ class Contacts:
         words = self._settings.contacts_command
         assert words is not None
         program = shown(words[0])
-        if name.startswith("-"):  # the program would take it for an option
+        if name.startswith("-"):  # The program would take such a name for an option.
             return ""
         try:
             ran = run_program([*words, name], _COMMAND_SECONDS, _MOST_OUTPUT)
@@ -108,7 +108,7 @@ class Contacts:
         return ran.output.decode("utf-8", "replace").strip()
 
     def text(self, message: Message) -> str:
-        """The text: its first paragraph is the subject.
+        """Return the text of the mail; its first paragraph is the subject.
 
         Raises:
             NotSentError: the template cannot be read.
@@ -132,10 +132,10 @@ class Contacts:
 
 
 def read_template(path: str) -> str:
-    """The template in a file: a subject, an empty line, and a text.
+    """Read a template: a subject, an empty line, and a text.
 
     Raises:
-        UsageError: it cannot be read, or has another form.
+        UsageError: the template cannot be read, or has another form.
     """
     try:
         with open(path, encoding="utf-8", opener=_without_waiting) as file:
@@ -155,7 +155,7 @@ def _without_waiting(path: str, flags: int) -> int:
     """Open a regular file; a FIFO or a device would make the receiver wait without end.
 
     Raises:
-        OSError: it is no regular file, or cannot be opened.
+        OSError: the path names no regular file, or the file cannot be opened.
     """
     fd = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -165,7 +165,7 @@ def _without_waiting(path: str, flags: int) -> int:
 
 
 def _lines(file: TextIO) -> Iterator[str]:
-    """The lines of a file, without too long ones, and without the rest after ``_LARGEST``."""
+    """Yield the lines of a file's first ``_LARGEST`` bytes, without lines that are too long."""
     read, begins = 0, True
     while read < _LARGEST and (line := file.readline(_LONGEST_LINE)):
         read += len(line)
@@ -176,7 +176,7 @@ def _lines(file: TextIO) -> Iterator[str]:
 
 
 def name_of(owner: str) -> str:
-    """The name of a user id; the number itself if the machine has no name for it."""
+    """Return the name of a user id, or the number itself if the machine has no name for it."""
     try:
         return pwd.getpwuid(int(owner)).pw_name
     except (KeyError, ValueError, OverflowError):

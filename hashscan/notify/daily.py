@@ -1,4 +1,4 @@
-"""Writes the summary of the day to the audit log, from where receivers get it."""
+"""Writes the summary of the day to the audit log; receivers get it from there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _DAY = 86400.0
 #: Seconds between two checks of the clock.
 _EVERY = 30.0
-#: Words for the events that are counted; of matches the action is named, too.
+#: Words for the events that a summary counts; it counts matches by their actions.
 _COUNTED = {
     events.SCAN_ENDED: "scans",
     events.MOVED: "files moved",
@@ -43,7 +43,7 @@ class Daily:
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``times``: local ones, as ``08:00``; ``clock``: gives seconds since the epoch."""
+        """Write at the local ``times``, e.g. ``08:00``; ``clock``: returns seconds since 1970."""
         self._recorder = recorder
         self._directory = directory
         self._clock = clock
@@ -51,7 +51,7 @@ class Daily:
         self._next = 0.0
 
     def step(self) -> None:
-        """Write the summaries whose time has come, also if it came while no daemon ran.
+        """Write the summaries that are due, also for a time at which no daemon ran.
 
         Raises:
             StateError: the audit log cannot be used.
@@ -67,7 +67,7 @@ class Daily:
                 self._done[at] = due
 
     def _write(self, at: str, due: float) -> None:
-        """Write the summary of the 24 hours before ``due``, unless the log has it."""
+        """Write the summary of the 24 hours before ``due``, unless the log has this summary."""
         counts: Counter[str] = Counter()
         was_there = False
         for event in read(self._directory, since=due - _DAY):
@@ -81,12 +81,12 @@ class Daily:
                 counts[f"matches {event.facts.get('action')}"] += 1
             elif event.event in _COUNTED:
                 counts[_COUNTED[event.event]] += 1
-        if was_there:  # else hashscan did not run in these 24 hours
+        if was_there:  # without any event, hashscan did not run in these 24 hours
             self._recorder.write(events.DAILY_DIGEST, at=at, counts=dict(counts))
 
 
 def last_time(at: str, now: float) -> float:
-    """The last moment at or before ``now`` at which a clock on the wall showed ``at``."""
+    """Return the last moment, ``now`` at the latest, at which the local time was ``at``."""
     hour, minute = map(int, at.split(":"))
     today = datetime.fromtimestamp(now).replace(  # noqa: DTZ006 - local time
         hour=hour, minute=minute, second=0, microsecond=0

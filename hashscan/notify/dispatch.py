@@ -1,7 +1,7 @@
 """Reads the audit log, makes messages by the rules of the receivers, and sends them.
 
-Each receiver has a thread of its own, so that one that hangs delays no other. The threads only
-send: the outbox is used by the thread that calls ``step``.
+Each receiver has a thread of its own, so that a receiver that hangs delays no other. These threads
+only send messages: only the thread that calls ``step`` uses the outbox.
 """
 
 from __future__ import annotations
@@ -33,40 +33,41 @@ if TYPE_CHECKING:
     from hashscan.notify.notifier import Notifier
     from hashscan.notify.outbox import Outbox
 
-#: Lines of the audit log that are queued in one transaction.
+#: Most lines of the audit log that are queued in one transaction.
 _CHUNK = 1000
-#: Seconds until a message is sent again the first time; then twice as long, up to the last number.
+#: Seconds until a message is sent again for the first time; the pause then doubles each time, up to
+#: the second number.
 _FIRST, _FIRST_SETUP, _LAST = 30.0, 300.0, 3600.0
-#: The same for a message that was refused.
+#: The same numbers for a message that the receiver refused.
 _FIRST_REFUSED, _LAST_REFUSED = 3600.0, 12 * 3600.0
-#: Kinds of events that do not wait for ``at_most`` after a message about other kinds.
+#: Kinds of urgent events: a message about other kinds does not delay them by ``at_most``.
 _URGENT = frozenset({"hold", "notice-overdue", "daemon-stopped", "volume-lost"})
 #: Seconds between two searches for messages that are too old.
 _UPKEEP_EVERY = 600.0
 
 
 class EventSource(Protocol):
-    """The audit log."""
+    """The audit log, as the dispatcher reads it."""
 
     def newest(self) -> int:
-        """The number of the newest line; 0: there is none."""
+        """Return the number of the newest line; 0: the log has no line."""
 
     def read(self, after: int) -> Iterable[AuditEvent]:
-        """The lines after a number."""
+        """Yield the lines after a number."""
 
 
 class DispatchLog:
     """The audit log of a state directory."""
 
     def __init__(self, directory: str) -> None:
-        """Nothing is read yet."""
+        """Read nothing yet."""
         self._directory = directory
 
     def newest(self) -> int:
         """The number of the newest line; 0: there is none.
 
         Raises:
-            StateError: it cannot be read.
+            StateError: the log cannot be read.
         """
         return newest(self._directory)
 
@@ -80,7 +81,7 @@ class DispatchLog:
 
 
 class SendResult(NamedTuple):
-    """The result of sending a message; ``error``: ``None`` if it was accepted."""
+    """The result of sending a message; ``error``: ``None`` if the receiver accepted it."""
 
     receiver: str
     queued: Queued
@@ -104,7 +105,7 @@ class Lane:
         notifier: Notifier,
         results: queue.SimpleQueue[SendResult],
     ) -> None:
-        """Nothing is started before ``give``."""
+        """Start no thread before ``give``."""
         self.settings = settings
         self.is_busy = False
         self._notifier = notifier
@@ -113,7 +114,7 @@ class Lane:
         self._thread: threading.Thread | None = None
 
     def give(self, queued: Queued) -> None:
-        """Send a message; its result comes later."""
+        """Send a message in the lane's thread, which puts the result into the queue of results."""
         if self._thread is None:
             name = f"notify {self.settings.name}"
             self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -134,7 +135,7 @@ class Lane:
 
 
 def attempt(notifier: Notifier, message: object) -> NotSentError | None:
-    """Send a message; return why it was not accepted, or ``None``."""
+    """Send a message; return the error if it was not accepted, or ``None``."""
     try:
         notifier.send(message)  # type: ignore[arg-type]
     except NotSentError as error:
@@ -142,7 +143,7 @@ def attempt(notifier: Notifier, message: object) -> NotSentError | None:
     except HashscanError as error:  # a secret cannot be read
         return NotSentError(SendFault.SETUP, str(error))
     except Exception as error:  # noqa: BLE001 - one receiver must not end the others
-        # Without its text, which may quote a secret.
+        # The error's own text is left out, because it may quote a secret.
         return NotSentError(
             SendFault.LATER,
             f"internal error: {type(error).__name__} in {_place_of(error)}",
@@ -158,7 +159,7 @@ def _place_of(error: Exception) -> str:
 
 
 class Dispatcher:
-    """Makes messages of the lines of the audit log, and has them sent to the receivers."""
+    """Makes messages from the lines of the audit log, and sends them to the receivers."""
 
     def __init__(
         self,
@@ -171,16 +172,16 @@ class Dispatcher:
         notifiers: Callable[[ReceiverSettings], Notifier] = open_notifier,
         alone: bool = False,
     ) -> None:
-        """Take the outbox over; the caller holds its lock, and has set its position.
+        """Begin to send from the outbox; the caller holds its lock, and has set its position.
 
         Args:
-            receivers: those of the configuration.
-            outbox: where messages wait.
+            receivers: the receivers that the configuration names.
+            outbox: the outbox of waiting messages.
             source: the audit log.
             host: the name of this machine.
-            clock: gives seconds since the epoch.
+            clock: returns seconds since the epoch.
             notifiers: makes the notifier for a receiver.
-            alone: no process sends later messages, so make messages of all events immediately.
+            alone: no later process will send messages, so make messages of all events immediately.
         """
         self._outbox = outbox
         self._source = source
@@ -198,7 +199,7 @@ class Dispatcher:
         ]
 
     def step(self) -> None:
-        """Queue new events, make the messages that are due, hand them out, and take results."""
+        """Take results, queue new events, and make and send the messages that are due."""
         self._take_results()
         self._queue_events()
         now = self._clock()
@@ -215,17 +216,17 @@ class Dispatcher:
                     lane.give(queued)
 
     def take_lines(self) -> list[Line]:
-        """New lines for the log."""
+        """Return the new lines for the log, and forget them."""
         lines, self.lines = self.lines, []
         return lines
 
     @property
     def is_sending(self) -> bool:
-        """Whether a message is being sent."""
+        """Return True if a message is being sent."""
         return any(one.is_busy for one in self._lanes.values())
 
     def finish(self, seconds: float) -> bool:
-        """Send what can be sent within ``seconds``; return whether nothing is being sent then.
+        """Send messages for up to ``seconds``; return True if no message is being sent then.
 
         A message that was not accepted is left for the next process.
         """
@@ -241,7 +242,7 @@ class Dispatcher:
         return not self.is_sending
 
     def stop(self) -> None:
-        """End what is being sent, within a few seconds, and note the results."""
+        """Stop sending within a few seconds, and note the results."""
         for lane in self._lanes.values():
             if lane.is_busy:
                 lane.stop()
@@ -259,12 +260,13 @@ class Dispatcher:
         assert position is not None
         newest = self._source.newest()
         if newest < position:
-            # The log was removed or lost its end. Old lines must not be sent again.
+            # The log was removed or lost its end, and the events of old lines must not be sent
+            # again.
             self.lines.append(Line("warning", "audit", "notify: the audit log has lost lines"))
             self._outbox.queue([], newest)
         if newest <= position:
             return
-        # A line after the newest one is being written: the number of the newest line comes later.
+        # Another process is just writing a line: its number is not yet noted as the newest.
         events = (one for one in self._source.read(position) if one.seq <= newest)
         while chunk := list(itertools.islice(events, _CHUNK)):
             missing = chunk[-1].seq - position - len(chunk)
@@ -279,7 +281,7 @@ class Dispatcher:
     def _routes(self, event: AuditEvent) -> Iterator[Route]:
         at = _seconds(event.time)
         if self._clock() - at > LONGEST:
-            return  # too old: nobody sent notifications then
+            return  # Events this old are from a time without notifications.
         for lane in self._lanes.values():
             settings = lane.settings
             found = for_receiver(event, settings)
@@ -355,12 +357,12 @@ class Dispatcher:
 
 
 def recipients_of(settings: ReceiverSettings) -> tuple[str, ...]:
-    """The recipients of a receiver: each gets messages of its own, so that one delays no other."""
+    """Return a receiver's recipients: each gets its own messages, so that none delays another."""
     return settings.to if settings.kind == "mail" else ("",)
 
 
 def pause(error: NotSentError, tries: int) -> float:
-    """Seconds until a message is sent again, with jitter; not less than the receiver asks for."""
+    """Return the seconds until the next attempt, with jitter; at least what the receiver asks."""
     first = _FIRST if error.fault is SendFault.LATER else _FIRST_SETUP
     last = _LAST
     if error.fault is SendFault.REFUSED:

@@ -1,6 +1,7 @@
-"""Selects the events of the audit log for a receiver, and removes the facts it may not get.
+"""Selects the events of the audit log for a receiver, and removes facts that it may not get.
 
-Facts that are not listed here never leave: a new fact of the audit log must be added on purpose.
+A receiver never gets a fact that is not listed here, so a new fact of the audit log must be added
+here on purpose.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from hashscan.audit.line import AuditEvent
     from hashscan.config.notify import ReceiverSettings
 
-#: The kind of event that a receiver chooses, by event of the audit log.
+#: The kind, which a receiver's settings name, of each event of the audit log.
 KINDS: Final = {
     audit.MATCH: "match",
     audit.MATCHES_LEFT_OUT: "match",
@@ -34,31 +35,33 @@ KINDS: Final = {
     audit.DAEMON_STOPPED: "daemon-stopped",
     audit.DAILY_DIGEST: "daily",
 }
-#: Facts that every receiver gets, if their values are plain.
+#: Facts that every receiver gets if their values are plain (``_plain``).
 _PLAIN = frozenset(
     {"action", "at", "category", "clean", "counts", "deadline", "files", "hold", "items", "notice"}
     | {"owners", "quarantine_id", "reason", "size", "what", "number", "seen"}
 )
-#: Facts that a receiver gets only with ``include``.
+#: Facts that a receiver gets only if its setting ``include`` names them.
 _INCLUDED = {
     "paths": frozenset({"path", "volume", "message"}),
     "digests": frozenset({"digest", "digests", "algorithm"}),
     "owners": frozenset({"uid", "owner"}),
 }
-#: A word, a number, an id or a time: no path, no digest, no text that a customer can choose.
+#: The form of a plain value: a word, a number, an id or a time, but no path, no digest and no text
+#: that a customer can choose.
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.:+-]{0,79}")
-#: The setting at the end of the reason of a hold.
+#: The name of a setting, at the end of the reason of a hold.
 _BRAKE = re.compile(r"\((brakes\.[a-z_]{1,40})\)$")
 _DIGEST = re.compile(r"[0-9A-Fa-f]{32,}")
-#: The most characters of a text that ``include`` permits.
+#: Most characters of a text that ``include`` permits.
 _LONGEST = 1000
 _MOST_KEYS = 40
-#: Actions of matches that need nobody: an administrator decided on them before, or a hold has them.
+#: Actions of matches without a message: an administrator has decided about the match, or a hold has
+#: it.
 _SETTLED = frozenset({"held", "allowed"})
 
 
 def for_receiver(event: AuditEvent, receiver: ReceiverSettings) -> Event | None:
-    """The event as this receiver may get it; ``None``: its rule does not select the event."""
+    """Return the event as the receiver may get it; ``None``: the receiver does not get it."""
     kind = KINDS.get(event.event)
     facts = event.facts
     if kind is None or (kind == "match" and facts.get("action") in _SETTLED):
@@ -73,7 +76,7 @@ def for_receiver(event: AuditEvent, receiver: ReceiverSettings) -> Event | None:
 
 
 def owner_of(event: AuditEvent) -> int:
-    """The owner of a match's file, for a receiver with contacts."""
+    """Return the owner of a match's file, for a receiver with contacts."""
     found = _uid(event.facts)
     assert found is not None
     return found
@@ -93,12 +96,12 @@ def _permitted(facts: Mapping[str, Any], include: tuple[str, ...]) -> dict[str, 
         elif name in _PLAIN and (plain := _plain(value)) is not None:
             found[name] = plain
         elif name == "reason" and isinstance(value, str) and (brake := _BRAKE.search(value)):
-            found[name] = brake[1]  # the reason itself may name an owner or a volume
+            found[name] = brake[1]  # The whole reason may name an owner or a volume.
     return found
 
 
 def _plain(value: Any) -> Any:
-    """A value that certainly names no file and no digest; else ``None``."""
+    """Return a value that certainly names no file and no digest; otherwise ``None``."""
     if isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):

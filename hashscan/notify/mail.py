@@ -1,7 +1,7 @@
 """Sends messages by mail: through a mail server (SMTP, RFC 5321), or through sendmail(8).
 
-The text is composed of printable lines only (``wording``), and addresses are plain ones
-(``config.values.is_mail_address``), so nothing can add a header. Sources: RFC 5322 (headers), RFC
+The text has only printable lines (``wording``), and all addresses are plain
+(``config.values.is_mail_address``), so no event can add a header. Sources: RFC 5322 (headers), RFC
 3834 (Auto-Submitted), RFC 3207 (STARTTLS), RFC 4954 (authentication).
 """
 
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 _PORTS = {"tls": 465, "starttls": 587, "none": 25}
 _AUTH_CODES = frozenset({530, 534, 535, 538})
-#: sysexits(3), EX_TEMPFAIL.
+#: Exit code of sendmail for a temporary failure: sysexits(3), EX_TEMPFAIL.
 _TEMPORARY = 75
 _MOST_OUTPUT = 4096
 
 
 def mail_of(message: Message, settings: ReceiverSettings, to: str) -> EmailMessage:
-    """The mail to one address: a text, and the same as HTML."""
+    """Return the mail to one address, with the text also as HTML."""
     sender = sender_of(settings)
     local, _, domain = sender.rpartition("@")
     mail = EmailMessage(SMTP.clone(max_line_length=78))
@@ -62,7 +62,7 @@ def mail_of(message: Message, settings: ReceiverSettings, to: str) -> EmailMessa
 
 
 def sender_of(settings: ReceiverSettings) -> str:
-    """The address that mails come from."""
+    """Return the address that mails come from."""
     return settings.sender or settings.to[0]
 
 
@@ -74,7 +74,7 @@ class MailNotifier:
     """Sends messages by mail."""
 
     def __init__(self, settings: ReceiverSettings) -> None:
-        """Nothing is connected before ``send``."""
+        """Connect to no server before ``send``."""
         self._settings = settings
         self._stopped = False
         self._session: BoundedSMTP | None = None
@@ -114,7 +114,7 @@ class MailNotifier:
         settings = self._settings
         words = settings.sendmail
         name = shown(words[0])
-        # From the headers of the mail sendmail takes the recipients, but not the envelope's sender.
+        # sendmail takes the recipients from the mail's headers, but not the envelope's sender.
         try:
             ran = run_program(
                 words,
@@ -143,7 +143,7 @@ class MailNotifier:
                 fault,
                 f"{name} ended with code {ran.code}",
                 "check the log of the mail server",
-                # sendmail(8): EX_TEMPFAIL may mean that the mail waits in its queue.
+                # After EX_TEMPFAIL, the mail may wait in the queue of sendmail(8).
                 unsure=fault is SendFault.LATER,
             )
 
@@ -201,7 +201,7 @@ class MailNotifier:
 def _explained(
     error: Exception, session: BoundedSMTP, step: str, where: str, settings: ReceiverSettings
 ) -> NotSentError:
-    """The error with what to do about it. Its texts quote nothing that the server sent."""
+    """Return the error with its fix; the texts quote nothing that the server sent."""
     unsure = session.payload_sent
     if isinstance(error, UnicodeError):
         return NotSentError(
@@ -224,7 +224,7 @@ def _explained(
             f"check `port` and `encryption` (perhaps it is {other})",
             unsure=unsure,
         )
-    # smtplib turns errors of a read into a broken connection.
+    # smtplib reports an error of a read as a broken connection.
     if session.left < 0:
         return NotSentError(
             SendFault.LATER,
@@ -306,7 +306,7 @@ def _explained(
 
 
 def _code(error: Exception) -> int | None:
-    """The SMTP code of an error."""
+    """Return the SMTP code of an error."""
     if isinstance(error, smtplib.SMTPResponseException):
         return error.smtp_code if 100 <= error.smtp_code < 600 else None
     if isinstance(error, smtplib.SMTPRecipientsRefused):

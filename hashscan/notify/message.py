@@ -10,18 +10,18 @@ from typing import Any, Self
 
 from hashscan.text import rfc3339
 
-#: Events that a message has in detail; of further ones it has the number.
+#: Most events that a message has in detail; it has only the number of all others.
 MOST_EVENTS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event, without anything that the receiver may not get.
+    """An event, without facts that the receiver may not get.
 
     Attributes:
         kind: one of ``hashscan.config.notify.EVENTS``.
-        event: its name in the audit log.
-        time: RFC 3339 UTC.
+        event: name of the event in the audit log.
+        time: time of the event, RFC 3339 in UTC.
         facts: the facts of the audit log that the receiver may get.
     """
 
@@ -36,15 +36,15 @@ class Message:
     """A message to one receiver.
 
     Attributes:
-        id: stays the same if it is sent again; a receiver recognises a repeat by it.
+        id: the same if the message is sent again, so that a receiver can recognise a repeat.
         host: the name of this machine.
-        made: time of its making, in seconds since the epoch.
+        made: time at which the message was made, in seconds since the epoch.
         counts: number of events by kind, the most urgent kind first.
-        events: the first of them.
-        recipient: of a mail: its address, or the owner (a user id) of a receiver with contacts.
-        dropped: a sentence about events that were dropped before; empty: none were.
-        may_repeat: it may have been sent before.
-        is_test: ``hashscan notify test`` sends it.
+        events: the first events in detail.
+        recipient: the address of a mail, or the owner (a user id) for a receiver with contacts.
+        dropped: a sentence about events that were dropped before; empty: no event was dropped.
+        may_repeat: the message may have been sent before.
+        is_test: the message is the test of ``hashscan notify test``.
     """
 
     id: str
@@ -58,18 +58,18 @@ class Message:
     is_test: bool = False
 
     def to_json(self) -> str:
-        """The text of the outbox's column."""
+        """Return the message as text for the outbox."""
         return json.dumps(asdict(self), separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str, *, may_repeat: bool) -> Self:
-        """The message that ``to_json`` wrote."""
+        """Return the message from the text of ``to_json``."""
         found = json.loads(text)
         events = tuple(Event(**one) for one in found.pop("events"))
         return replace(cls(**found, events=events), may_repeat=may_repeat)
 
     def as_dict(self) -> dict[str, Any]:
-        """The JSON object for webhooks and commands."""
+        """Return the message as a JSON object for webhooks and commands."""
         return {
             "id": self.id,
             "may_have_been_sent_before": self.may_repeat,
@@ -87,10 +87,10 @@ class Message:
 
 
 def new_id() -> str:
-    """The id of a new message: 24 hexadecimal digits."""
+    """Return the id of a new message: 24 hexadecimal digits."""
     return secrets.token_hex(12)
 
 
 def for_test(host: str, recipient: str = "") -> Message:
-    """The message of ``hashscan notify test``."""
+    """Return the message of ``hashscan notify test``."""
     return Message(new_id(), host, time.time(), {}, recipient=recipient, is_test=True)

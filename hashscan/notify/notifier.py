@@ -1,4 +1,4 @@
-"""The interface of all notifiers, and why a message was not sent."""
+"""The interface of all notifiers, and the error for a message that was not sent."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 class SendFault(Enum):
-    """What to do after a message was not sent."""
+    """Ways to go on after a message was not sent."""
 
-    #: Send it again later: the receiver is down, busy or greylists.
+    #: Send the message again later: the receiver is down, busy or greylists.
     LATER = "later"
-    #: Send it again later, but only a change of the configuration can help.
+    #: Send the message again later, but only a change of the configuration can help.
     SETUP = "setup"
-    #: Keep this message and send it again much later: the receiver refused it for good.
-    #: Later messages need not wait for it.
+    #: Keep this message, and send it again much later: the receiver refused it for good, and later
+    #: messages need not wait for it.
     REFUSED = "refused"
-    #: Give this message up: nobody can get it.
+    #: Drop this message: it can reach nobody.
     NOBODY = "nobody"
 
 
@@ -31,11 +31,11 @@ class NotSentError(Exception):
     """A message was not sent.
 
     Attributes:
-        fault: what to do with the message.
-        what: what happened, without secrets and without text that the receiver chose freely.
-        fix: what to do about it; empty: nothing.
-        unsure: the receiver may have got it nevertheless.
-        wait: seconds that the receiver asks for; ``None``: it does not.
+        fault: the way to go on with the message.
+        what: the fault in words, without secrets and without text that the receiver chose freely.
+        fix: the administrator's next step; empty: there is none.
+        unsure: the receiver may have got the message nevertheless.
+        wait: seconds that the receiver asks to wait; ``None``: it names no number.
     """
 
     def __init__(
@@ -58,15 +58,16 @@ class NotSentError(Exception):
 class Notifier(Protocol):
     """Sends messages to one receiver.
 
-    One thread at a time uses it. ``send`` ends within ``timeout`` of the receiver's settings and a
-    few seconds, whatever the receiver does, and uses no more than a few hundred KiB for its answer.
+    Only one thread at a time may use a notifier. ``send`` ends within ``timeout`` of the receiver's
+    settings and a few seconds, also if the receiver hangs, and needs no more than a few hundred KiB
+    for the receiver's answer.
     """
 
     def send(self, message: Message) -> None:
         """Send a message; return when the receiver has accepted it.
 
         Raises:
-            NotSentError: it was not accepted, or nobody knows whether it was.
+            NotSentError: the receiver did not accept the message, or may not have got it.
             ConfigError: a secret cannot be read.
         """
 
@@ -75,12 +76,12 @@ class Notifier(Protocol):
 
 
 def secret_of(settings: ReceiverSettings, setting: str) -> str | None:
-    """The secret of ``password_file``, ``url_file``, ``secret_file`` or ``token_file``.
+    """Read the secret in ``password_file``, ``url_file``, ``secret_file`` or ``token_file``.
 
-    ``None``: the receiver has none.
+    ``None``: the receiver's settings name no such file.
 
     Raises:
-        ConfigError: it cannot be read, or others may read it.
+        ConfigError: the file cannot be read, or other users may read it.
     """
     file: str | None = getattr(settings, setting)
     name = credential_of(settings.name, setting)

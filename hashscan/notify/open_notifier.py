@@ -1,4 +1,4 @@
-"""The notifier for each kind of receiver."""
+"""Makes the notifier for each kind of receiver."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def open_notifier(settings: ReceiverSettings) -> Notifier:
-    """The notifier for a receiver. Its libraries are imported here, because most runs need none."""
+    """Return the notifier for a receiver; import its libraries only now: most runs need none."""
     if settings.kind == "mail":
         from hashscan.notify.mail import MailNotifier  # noqa: PLC0415
 

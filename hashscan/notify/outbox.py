@@ -1,8 +1,9 @@
-"""The outbox: messages, on the disk before a notifier tries to send them.
+"""The outbox: keeps each message on the disk before a notifier tries to send it.
 
-Each method that changes something is one transaction, on the disk when the method returns. The
-number of the last line of the audit log that was read changes in the transaction that queues its
-events: so a line is queued exactly once, whenever the process is killed.
+Each method that changes the outbox is one transaction, and its change is on the disk when the
+method returns. The transaction that queues the events of a line of the audit log also notes the
+number of this line as the last line that was read. So each line is queued exactly once, also if the
+process is killed at any moment.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection, Iterable, Iterator
 
-#: Seconds that a message is kept if its receiver does not accept it.
+#: Seconds after which a message that its receiver does not accept is dropped.
 LONGEST = 7 * 86400.0
-#: The most owners with waiting events, for one receiver.
+#: Most owners with waiting events, for one receiver.
 _MOST_RECIPIENTS = 10_000
-#: Refused messages that are kept for one receiver.
+#: Most refused messages that are kept for one receiver.
 MOST_REFUSED = 50
-#: Bytes of the events of a message, as JSON. Web servers refuse requests of more than a megabyte,
-#: and customers choose how long the names of their files are.
+#: Most bytes of the events of a message, as JSON: web servers refuse requests of more than a
+#: megabyte, and customers choose how long the names of their files are.
 _MOST_BYTES = 64 << 10
 
 
@@ -40,8 +41,8 @@ class WaitingMessage(NamedTuple):
     """Events for one recipient that are in no message yet.
 
     Attributes:
-        first: time of the first of them.
-        kinds: which kinds of events they are.
+        first: time of the first event.
+        kinds: the kinds of the events.
     """
 
     recipient: str
@@ -51,7 +52,7 @@ class WaitingMessage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """A message in the outbox; ``tries``: how often it was not accepted."""
+    """A message in the outbox; ``tries``: the number of failed attempts to send it."""
 
     number: int
     message: Message
@@ -59,7 +60,7 @@ class Queued:
 
 
 class Route(NamedTuple):
-    """An event on its way to one recipient of one receiver; ``at``: its time."""
+    """An event for one recipient of one receiver; ``at``: time of the event."""
 
     receiver: str
     recipient: str
@@ -71,16 +72,16 @@ class Outbox(Closable):
     """The outbox of a state directory."""
 
     def __init__(self, directory: str) -> None:
-        """Open it; make it if it is missing.
+        """Open the outbox; make its file if it is missing.
 
         Raises:
-            StateError: it cannot be used.
+            StateError: the outbox cannot be used.
         """
         self._path = os.path.join(directory, NOTIFICATIONS)
         self._connection = FORMAT.connect(self._path)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the outbox's file."""
         self._connection.close()
 
     @contextlib.contextmanager
@@ -99,7 +100,7 @@ class Outbox(Closable):
 
     @property
     def position(self) -> int | None:
-        """Number of the last line of the audit log that was read; ``None``: none was."""
+        """Return the number of the last line of the audit log that was read; ``None``: none was."""
         with FORMAT.translated(self._path):
             row = self._connection.execute("SELECT seq FROM position").fetchone()
         return None if row is None else int(row[0])
@@ -148,7 +149,7 @@ class Outbox(Closable):
             connection.execute("UPDATE position SET seq = ?", (seq,))
 
     def _full(self, connection: sqlite3.Connection, receivers: Iterable[str]) -> set[str]:
-        """The receivers for which so many recipients wait that no further one is taken."""
+        """Return the receivers with so many waiting recipients that no further one is taken."""
         found = set()
         for receiver in receivers:
             (number,) = connection.execute(
@@ -178,9 +179,9 @@ class Outbox(Closable):
     # Messages
 
     def waiting(self, receiver: str) -> list[WaitingMessage]:
-        """The recipients with events for whom no message is on its way, the longest wait first.
+        """Return the recipients with waiting events and no message that is being sent.
 
-        A message that was refused is not on its way.
+        A refused message does not count. The recipient with the longest wait comes first.
         """
         with FORMAT.translated(self._path):
             rows = self._connection.execute(
@@ -194,7 +195,7 @@ class Outbox(Closable):
             ]
 
     def made_at(self, receiver: str) -> dict[str, dict[str, float]]:
-        """The time of the last message with each kind of event, by recipient."""
+        """Return the time of the last message with each kind of event, by recipient."""
         found: dict[str, dict[str, float]] = {}
         with FORMAT.translated(self._path):
             for recipient, kind, at in self._connection.execute(
@@ -242,7 +243,8 @@ class Outbox(Closable):
                 "INSERT OR REPLACE INTO made VALUES (?, ?, ?, ?)",
                 [(receiver, recipient, kind, now) for kind in found],
             )
-            # If the receiver accepts everything again, the order stays right.
+            # The oldest refused message is tried first: if the receiver accepts it, the order is
+            # right.
             connection.execute(
                 "UPDATE message SET next = ?3 WHERE next > ?3 AND number = (SELECT min(number) FROM"
                 " message WHERE receiver = ?1 AND recipient = ?2 AND refused = 1)",
@@ -251,7 +253,7 @@ class Outbox(Closable):
             connection.execute("UPDATE receiver SET dropped = 0 WHERE name = ?", (receiver,))
 
     def next_message(self, receiver: str, now: float) -> Queued | None:
-        """The oldest message of a receiver whose time has come, marked as ``sending``."""
+        """Return the oldest message of a receiver that is due, and mark it as ``sending``."""
         with FORMAT.translated(self._path):
             row = self._connection.execute(
                 "SELECT number, content, may_repeat, tries FROM message WHERE receiver = ?"
@@ -273,12 +275,12 @@ class Outbox(Closable):
             ).fetchone()
             receiver = self._remove(connection, number)
             where = "WHERE receiver = ? AND recipient = ? AND refused = 1"
-            if refused:  # it accepts everything again
+            if refused:  # the receiver accepts all messages again
                 connection.execute(
                     f"UPDATE message SET next = ? {where}",  # noqa: S608
                     (now, receiver, recipient),
                 )
-            else:  # it refused only the earlier ones
+            else:  # the receiver refuses only the earlier messages
                 connection.execute(
                     f"UPDATE message SET refused = 2 {where}",  # noqa: S608
                     (receiver, recipient),
@@ -307,8 +309,8 @@ class Outbox(Closable):
     def refused(self, number: int, why: str, again: float, now: float) -> list[str]:
         """Note that the receiver refused a message, which is sent again at ``again``.
 
-        Later messages do not wait for it. Returns messages for the log about the oldest refused
-        message, if too many of them are kept.
+        Later messages do not wait for a refused message. If too many refused messages are kept, the
+        oldest is dropped, and lines for the log are returned.
         """
         with self._change() as connection:
             (receiver,) = connection.execute(
@@ -334,7 +336,7 @@ class Outbox(Closable):
         return [said]
 
     def give_up(self, number: int, why: str, now: float) -> None:
-        """Remove a message that nobody can get, and note that."""
+        """Drop a message that can reach nobody, and note why."""
         with self._change() as connection:
             receiver, _ = self._give_up(connection, number, now)
             connection.execute(
@@ -342,7 +344,7 @@ class Outbox(Closable):
             )
 
     def _give_up(self, connection: sqlite3.Connection, number: int, now: float) -> tuple[str, int]:
-        """Drop a message; return its receiver, and the number of its events."""
+        """Drop a message; return its receiver and the number of its events."""
         (events,) = connection.execute(
             "SELECT events FROM message WHERE number = ?", (number,)
         ).fetchone()
@@ -367,7 +369,7 @@ class Outbox(Closable):
     # Upkeep
 
     def take_over(self, receivers: Collection[str], now: float) -> list[str]:
-        """Begin to send: note interrupted messages, and remove those of unknown receivers.
+        """Prepare to send: note interrupted messages, and remove messages of unknown receivers.
 
         The caller holds the lock of the outbox. Returns messages for the log.
         """
@@ -401,7 +403,7 @@ class Outbox(Closable):
         return said
 
     def set_back(self, now: float) -> None:
-        """Send messages soon whose next try is too far away, because the clock was set back."""
+        """Send messages soon if their next try is too far away, because the clock was set back."""
         with self._change() as connection:
             self._set_back(connection, now)
 
@@ -434,7 +436,7 @@ class Outbox(Closable):
             connection.execute("DELETE FROM made WHERE receiver = ? AND at < ?", (receiver, before))
 
     def works_again(self, receiver: str, now: float) -> None:
-        """Send what waits for a receiver now, and forget its faults: a test message arrived."""
+        """Send the waiting messages of a receiver now, and forget its faults: a test arrived."""
         with self._change() as connection:
             connection.execute(
                 "UPDATE message SET next = ?, tries = 0, refused = min(refused, 1)"
@@ -449,7 +451,7 @@ class Outbox(Closable):
 
 
 def _first(events: list[str]) -> list[str]:
-    """The first events, as many as a message may have; one at least."""
+    """Return the first events, as many as a message may have, but at least one."""
     sizes = zip(events, accumulate(map(len, events)), strict=True)
     return [one for one, size in sizes if size <= _MOST_BYTES] or events[:1]
 

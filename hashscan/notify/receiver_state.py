@@ -1,4 +1,4 @@
-"""The state of each receiver, from the outbox: for ``status``, ``doctor`` and the metrics."""
+"""Reads the state of each receiver from the outbox, for ``status``, ``doctor`` and metrics."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ class ReceiverState:
     """The state of a receiver, for ``status``.
 
     Attributes:
-        name: of the receiver.
+        name: the receiver's name.
         messages: number of messages that were not accepted yet.
-        events: number of events that are waiting, in these messages and for the next one.
+        events: number of waiting events, in these messages and for the next message.
         oldest: time of the oldest of these messages; ``None``: there is none.
-        next_try: time at which one of them is sent again.
-        trouble: why the last attempt failed; empty: it did not.
+        next_try: time at which the next of these messages is sent again.
+        trouble: why the last attempt failed; empty: it succeeded.
         trouble_since: time of the first failure in a row.
         last_sent: time at which a message was accepted; ``None``: none was.
         sent: number of accepted messages.
         refused: number of the messages that the receiver refused; they are kept.
-        given_up: number of messages that were dropped within the last days, because nobody can get
-            them, or because too many refused ones were kept.
+        given_up: number of messages that were dropped within the last days, because they can reach
+            nobody, or because too many refused messages were kept.
         refused_why: why the last message was refused or given up.
-        dropped: number of events that were dropped, ever.
+        dropped: number of all events that were ever dropped.
     """
 
     name: str
@@ -50,7 +50,7 @@ class ReceiverState:
 
 
 def receiver_states(directory: str, now: float) -> list[ReceiverState]:
-    """The state of each receiver, from the outbox of a state directory; changes nothing.
+    """Return the state of each receiver, from the outbox of a state directory; change nothing.
 
     Raises:
         StateError: the outbox cannot be read.

@@ -1,12 +1,12 @@
 """Tables of the outbox, ``STATE/notifications.sqlite3``.
 
 ``position`` has the number of the last line of the audit log that was read. ``waiting`` counts the
-events that are in no message yet, by receiver, recipient and kind, and ``sample`` has the first of
-them in detail, so a flood of events needs no more room than a few of them. ``message`` has the
-messages that were not accepted yet. A message is ``sending`` from the moment before it is sent
-until the answer is noted. ``refused`` is 1 after the receiver refused it, and 2 if it then accepted
-a later one. ``made`` has the time of the last message with a kind of event. ``receiver`` has the
-state of each receiver.
+events that are in no message yet, by receiver, recipient and kind. ``sample`` has only the first of
+these events in detail, so a flood of events needs little room. ``message`` has the messages that
+were not accepted yet. A message is ``sending`` from the moment before it is sent until the answer
+is noted. ``refused`` is 1 after the receiver refused the message, and 2 if the receiver then
+accepted a later message. ``made`` has the time of the last message with a kind of event.
+``receiver`` has the state of each receiver.
 """
 
 from __future__ import annotations

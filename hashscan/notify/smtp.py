@@ -1,4 +1,4 @@
-"""smtplib, with the bounds that it lacks: one deadline for a whole mail, and bounded answers.
+"""Adds to smtplib the bounds that it lacks: a deadline for a whole mail, and bounded answers.
 
 The time-out of smtplib begins again with every answer, and an answer may have any number of lines.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
-#: Bytes of all answers of one session.
+#: Most bytes of all answers of one session.
 _ANSWERS = 64 * 1024
 
 
@@ -51,13 +51,13 @@ class BoundedSMTP(smtplib.SMTP):
     """An SMTP session that ends within ``seconds``.
 
     Attributes:
-        deadline: of the whole session.
-        left: bytes of answers that may still come.
-        payload_sent: the mail was sent whole, but perhaps not answered yet.
+        deadline: deadline of the whole session, in monotonic seconds.
+        left: number of bytes that further answers may have.
+        payload_sent: the whole mail was sent, but perhaps not answered yet.
     """
 
     def __init__(self, seconds: float, context: ssl.SSLContext, *, implicit: bool) -> None:
-        """``implicit``: TLS begins with the connection."""
+        """Start a session without a connection; ``implicit``: begin TLS with the connection."""
         self.deadline = Deadline()
         self.deadline.begin(seconds)
         self.left = _ANSWERS
@@ -66,7 +66,7 @@ class BoundedSMTP(smtplib.SMTP):
         self._made: socket.socket | None = None
         self._context = context
         self._implicit = implicit
-        # By default smtplib asks the DNS for this machine's name, and waits for it.
+        # By default, smtplib asks the DNS for this machine's name, and waits for the answer.
         name = socket.gethostname()
         super().__init__(
             timeout=seconds, local_hostname=name if is_host_name(name) else "[127.0.0.1]"
@@ -78,22 +78,23 @@ class BoundedSMTP(smtplib.SMTP):
         if self._stopped:
             sock.close()
             raise ConnectionAbortedError("the mail is not sent, because hashscan ends")
-        self._host = host  # smtplib sets it only with a host in __init__
+        self._host = host  # smtplib itself sets ``_host`` only if __init__ gets a host.
         if self._implicit:
             sock = self._context.wrap_socket(sock, server_hostname=host)
         return sock
 
     def stop(self) -> None:
-        """End the session soon; another thread may use it."""
+        """End the session soon, also if another thread uses it."""
         self._stopped = True
-        for sock in (self._made, self.sock):  # TLS takes the descriptor of the first one
+        # A TLS socket takes the descriptor of the first socket.
+        for sock in (self._made, self.sock):
             if sock is not None:
                 with contextlib.suppress(OSError):
                     sock.shutdown(socket.SHUT_RDWR)
 
     @property
     def is_late(self) -> bool:
-        """Whether the deadline has passed."""
+        """Return True if the deadline has passed."""
         return time.monotonic() >= self.deadline.at
 
     def begin_tls(self) -> None:
@@ -108,23 +109,23 @@ class BoundedSMTP(smtplib.SMTP):
         self.starttls(context=self._context)
 
     def getreply(self) -> tuple[int, bytes]:
-        """An answer, within the bounds."""
+        """Read an answer, within the bounds."""
         if self.file is None:
             assert self.sock is not None
             self.file = io.BufferedReader(_Tap(self.sock, self))
         return super().getreply()
 
     def send(self, s: Any) -> None:
-        """Send bytes before the deadline."""
+        """Send bytes, at the latest at the deadline."""
         if self.sock is not None:
             self.sock.settimeout(self.deadline.left())
         super().send(s)
 
     def data(self, msg: Any) -> tuple[int, bytes]:
-        """Send the mail itself; as smtplib does, and note when it has begun to leave.
+        """Send the mail itself as smtplib does, and note the moment at which the sending begins.
 
         Raises:
-            smtplib.SMTPDataError: the server refuses it.
+            smtplib.SMTPDataError: the server refuses the mail.
         """
         self.putcmd("data")
         code, said = self.getreply()
@@ -134,6 +135,6 @@ class BoundedSMTP(smtplib.SMTP):
         lines = msg if msg.endswith(b"\r\n") else msg + b"\r\n"
         quoted = lines.replace(b"\r\n.", b"\r\n..")
         quoted = b"." + quoted if quoted.startswith(b".") else quoted
-        self.payload_sent = True  # from now on nobody knows after a broken connection
+        self.payload_sent = True  # If the connection breaks from now on, the mail may have arrived.
         self.send(quoted + b".\r\n")
         return self.getreply()

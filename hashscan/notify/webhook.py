@@ -1,10 +1,10 @@
-"""Posts messages to a URL: JSON with a signature, or as Slack or Matrix take them.
+"""Posts messages to a URL, as JSON with a signature, or in the format of Slack or Matrix.
 
 Headers of every message:
 
-- ``X-Hashscan-Message-Id``: the id, which stays the same if a message is sent again.
-- ``X-Hashscan-Timestamp``: seconds since the epoch when it was sent.
-- ``X-Hashscan-Signature``: ``v1=`` and the HMAC-SHA-256 of the time stamp, a full stop and the body
+- ``X-Hashscan-Message-Id``: the message's id, the same each time the message is sent. -
+``X-Hashscan-Timestamp``: time of sending, in seconds since the epoch. - ``X-Hashscan-Signature``:
+``v1=`` and the HMAC-SHA-256 of the time stamp, a full stop and the body
   in hexadecimal digits; with ``secret_file`` only.
 
 Sources: RFC 2104 (HMAC); Slack, "Sending messages using incoming webhooks"; Matrix client-server
@@ -45,12 +45,12 @@ if TYPE_CHECKING:
     from hashscan.notify.message import Message
 
 _NAMES = Names("`url`", "ca_bundle", "`timeout`", who="the receiver")
-#: Statuses that only this message causes.
+#: HTTP statuses with which a receiver refuses this message only.
 _REFUSED = frozenset({400, 409, 411, 413, 415, 422})
 _LATER = frozenset({408, 421, 423, 425, 429})
-#: Statuses above 499 of a receiver that certainly did not take the message.
+#: HTTP statuses from 500 on that certainly mean that the receiver did not take the message.
 _NOT_TAKEN = frozenset({501, 503, 505, 511})
-#: Bytes. Slack cuts texts that are longer; a Matrix event has 64 KiB at most, else it is refused.
+#: Most bytes of a text: Slack cuts longer texts; Matrix refuses events of more than 64 KiB.
 _LONGEST_TEXT = 20_000
 _FIXES = {
     401: "check the token in token_file, or the secret that the receiver knows",
@@ -66,7 +66,7 @@ class WebhookNotifier:
     def __init__(
         self, settings: ReceiverSettings, *, clock: Callable[[], float] = time.time
     ) -> None:
-        """``clock``: gives seconds since the epoch."""
+        """Open no connection yet; ``clock`` returns seconds since the epoch."""
         self._settings = settings
         self._clock = clock
         self._session: BoundedSession | None = None
@@ -94,7 +94,7 @@ class WebhookNotifier:
                 raise NotSentError(SendFault.SETUP, "the token is not ASCII", "correct token_file")
             headers["Authorization"] = f"Bearer {token}"
         with BoundedSession() as session:
-            # Else requests would add the credentials of a .netrc file.
+            # Otherwise, requests would add the credentials of a .netrc file.
             session.auth = _unchanged
             try:
                 response = session.ask(
@@ -118,10 +118,10 @@ class WebhookNotifier:
         _judge(response)
 
     def stop(self) -> None:
-        """A request ends within ``timeout``; nothing else is needed."""
+        """Do nothing: a request ends by itself within ``timeout``."""
 
     def _request(self, message: Message) -> tuple[str, str, bytes]:
-        """Method, URL and body."""
+        """Return the method, the URL and the body of a message's request."""
         settings = self._settings
         url = settings.url
         if url is None:
@@ -139,7 +139,7 @@ class WebhookNotifier:
         if len(raw) > _LONGEST_TEXT:
             said = f"{raw[:_LONGEST_TEXT].decode(errors='ignore')}…\n"
         if settings.format == "slack":
-            # Slack replaces only these three in links and mentions.
+            # Links and mentions of Slack need one of these three signs.
             for sign, other in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
                 said = said.replace(sign, other)
             # Mattermost and Rocket.Chat take `@all` in a file's name for a mention of everybody.
@@ -155,7 +155,7 @@ class WebhookNotifier:
 
 
 def signature(secret: str, stamp: str, body: bytes) -> str:
-    """The value of ``X-Hashscan-Signature``."""
+    """Return the value of the header ``X-Hashscan-Signature``."""
     signed = hmac.new(secret.encode(), f"{stamp}.".encode() + body, "sha256")
     return f"v1={signed.hexdigest()}"
 
@@ -172,7 +172,7 @@ def _judge(response: requests.Response) -> None:
     """Return if the receiver accepted the message.
 
     Raises:
-        NotSentError: it did not.
+        NotSentError: the receiver did not accept the message.
     """
     status = response.status_code
     if 200 <= status < 300:
@@ -195,7 +195,8 @@ def _judge(response: requests.Response) -> None:
             SendFault.LATER,
             what,
             "see the log of the receiver",
-            # A proxy may have lost the answer only, or a fault came after the message was taken.
+            # The receiver may have taken the message: a proxy lost its answer, or a later step
+            # failed.
             unsure=status >= 500 and status not in _NOT_TAKEN,
             wait=wait,
         )

@@ -1,4 +1,4 @@
-"""The texts of messages. Every text that comes from outside is one printable line here."""
+"""Writes the texts of messages; each text from outside becomes one printable line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from hashscan.notify.message import Event, Message
 
-#: Words for a number of events of a kind: one, many.
+#: Words for the number of events of a kind: singular and plural.
 _NOUNS = {
     "match": ("match", "matches"),
     "hold": ("hold", "holds"),
@@ -25,7 +25,7 @@ _NOUNS = {
     "daemon-stopped": ("stop of the daemon", "stops of the daemon"),
     "daily": ("summary of the day", "summaries of the day"),
 }
-#: The command that shows more, by kind.
+#: The command that shows more about events, by their kind.
 _COMMANDS = {
     "match": "hashscan quarantine list",
     "hold": "hashscan hold list",
@@ -34,7 +34,7 @@ _COMMANDS = {
     "notice-due": "hashscan notice list",
     "notice-overdue": "hashscan notice list",
 }
-#: The words for a problem, by its ``what``.
+#: The words for a problem, by the event's fact ``what``.
 _PROBLEMS = {
     "scanning": "nothing is scanned, because the known set cannot be used",
     "sync": "new filters cannot be fetched, or are refused",
@@ -43,7 +43,7 @@ _PROBLEMS = {
     "notices": "notices cannot be read",
     "reload": "the last reload of the configuration was refused",
 }
-#: The words for its end.
+#: The words for the end of a problem, by the event's fact ``what``.
 _WELL = {
     "scanning": "the known set can be used again",
     "sync": "new filters are fetched again",
@@ -59,20 +59,20 @@ REPEAT = (
 
 
 def subject(message: Message) -> str:
-    """One line: the host, and what happened."""
+    """Return one line with the host and a summary of the events."""
     if message.is_test:
         return f"hashscan on {_word(message.host)}: test"
     return f"hashscan on {_word(message.host)}: {summary(message)}"
 
 
 def summary(message: Message) -> str:
-    """The numbers of events in words: ``2 matches, 1 hold``."""
+    """Return the numbers of events in words: ``2 matches, 1 hold``."""
     parts = [counted(number, *_NOUNS[kind]) for kind, number in message.counts.items()]
     return ", ".join(parts) or "nothing"
 
 
 def text(message: Message) -> str:
-    """The whole message as lines of text."""
+    """Return the whole message as lines of text."""
     if message.is_test:
         lines = [
             f"This is a test of hashscan on {_word(message.host)}: messages reach you.",
@@ -93,14 +93,14 @@ def text(message: Message) -> str:
 
 
 def _command(kind: str, message: Message) -> str:
-    """The command that shows more about events of a kind."""
+    """Return the command that shows more about events of a kind."""
     if kind == "match" and not any("quarantine_id" in one.facts for one in message.events):
-        return "hashscan history --event match"  # nothing of them is in quarantine
+        return "hashscan history --event match"  # No file of these matches is in quarantine.
     return _COMMANDS.get(kind, "hashscan status")
 
 
 def line_of(event: Event) -> str:
-    """An event as one line."""
+    """Return an event as one line."""
     said = _LINES[event.event](event.facts)
     path = event.facts.get("path")
     if path is not None:
@@ -139,7 +139,7 @@ def _held(facts: dict[str, Any]) -> str:
     files, owners = facts.get("files"), facts.get("owners")
     many = "matches are held back"
     if isinstance(files, int) and isinstance(owners, int):
-        # The event is from the begin of the hold; a scan may have found more since.
+        # The numbers are of the hold's begin; a scan may have found more matches since.
         many = (
             f"{counted(files, 'match', 'matches')} of {counted(owners, 'owner')} held back so far"
         )
@@ -236,12 +236,12 @@ _LINES: dict[str, Callable[[dict[str, Any]], str]] = {
 
 
 def _word(value: Any) -> str:
-    """A value as one printable line without characters that change the direction of text."""
+    """Return a value as one printable line without signs that change the direction of text."""
     return one_line(str(value))
 
 
 def _moment(value: Any) -> str:
-    """A time of the audit log, or in seconds since the epoch, in this machine's zone."""
+    """Return a time of the audit log, or in seconds since the epoch, in this machine's zone."""
     try:
         if isinstance(value, str):
             return local_time(datetime.fromisoformat(value).timestamp())

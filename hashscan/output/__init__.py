@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def emit(text: str, stream: IO[str], event: MatchEvent | None = None) -> None:
-    """Print one line without buffering; ``event`` is the match that it reports.
+    """Print one line without buffering; ``event`` is the match that the line reports.
 
     Raises:
         OutputError: the line cannot be written. If the event moved a file, the error names it.

@@ -15,29 +15,30 @@ if TYPE_CHECKING:
 
 
 class BuildBar(Protocol):
-    """The progress of a build: ``done`` of ``total`` (if it is known) in a ``stage``."""
+    """The progress of a build: so many units are done in its present stage."""
 
     @property
     def stage(self) -> str:
-        """Its name."""
+        """Return the name of the present stage."""
 
     @property
     def done(self) -> int:
-        """Of ``total``."""
+        """Return the number of finished units in this stage."""
 
     @property
     def total(self) -> int | None:
-        """``None`` if it is not known."""
+        """Return the number of all units in this stage; ``None``: unknown."""
 
 
 class ScanBar:
-    """A line on ``stream``, if that is a terminal that can redraw it; else nothing.
+    """A scan's progress bar on ``stream``, if that is a terminal that can redraw lines.
 
-    ``show`` draws the line itself, without a thread: the engine forks worker processes.
+    ``show`` draws the bar without a thread, because the scan forks worker processes. On any other
+    stream, the methods print nothing.
     """
 
     def __init__(self, stream: IO[str]) -> None:
-        """The bar appears at the first ``show``."""
+        """Draw nothing yet: the bar appears at the first ``show``."""
         self._stream = stream
         self._bar: _Bar | None = None
         self._on = _can_redraw(stream)
@@ -58,14 +59,14 @@ class ScanBar:
         self._bar.draw(fraction, fields(progress))
 
     def clear(self) -> None:
-        """Take the bar away before a line is printed; the next ``show`` draws it again."""
+        """Remove the bar before a line is printed; the next ``show`` draws it again."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
 
 
 def fields(progress: Progress) -> list[tuple[int, str]]:
-    """Return a scan's numbers, each with its rank: a narrow terminal drops high ranks first."""
+    """Return a scan's numbers as texts with a rank; a narrow terminal drops high ranks first."""
     seconds = max(0.001, progress.seconds)
     shown = [(0, f"ETA {_duration(progress.remaining)}"), (2, f"{progress.files:,} files")]
     if progress.matches:
@@ -97,7 +98,7 @@ def _can_redraw(stream: IO[str]) -> bool:
     return stream.isatty() and os.environ.get("TERM", "dumb").lower() not in {"", "dumb", "unknown"}
 
 
-#: Columns of the bar itself, and of the percentage and the spaces beside it.
+#: Columns of the bar without its numbers, and of the percentage and the spaces beside the bar.
 _BAR = 20
 _BESIDE = 4 + 1 + 1
 
@@ -131,7 +132,7 @@ class _Bar:
 
 @contextmanager
 def build_bar(stream: IO[str]) -> Iterator[Callable[[BuildBar], None] | None]:
-    """A bar for each stage of a build, on a terminal; ``None`` elsewhere."""
+    """Return a function that draws a build's progress on a terminal; ``None``: no terminal."""
     if not _can_redraw(stream):
         yield None
         return

@@ -19,7 +19,7 @@ _TIME, _NAME = 21, 10
 
 
 def printed(event: AuditEvent, width: int | None = None) -> str:
-    """An event for a terminal: local time, who, and a sentence; ``width``: columns to wrap at."""
+    """Return an event's local time, its actor and its sentence, wrapped at ``width`` columns."""
     head = f"{_local(event.time):<{_TIME}}{event.who!s:<{_NAME - 2}}  "
     return wrapped(head + sentence(event), width, _TIME + _NAME)
 
@@ -33,10 +33,10 @@ def _local(time: str) -> str:
 
 
 def sentence(event: AuditEvent) -> str:
-    """What happened, in one line; names are escaped."""
+    """Return one line that says what happened; names are escaped."""
     facts = _Facts(event.facts)
     make = _SENTENCES.get(event.event)
-    if make is None:  # of a newer hashscan
+    if make is None:  # a newer hashscan wrote this event
         return " ".join([event.event, *(f"{name}={facts[name]}" for name in sorted(event.facts))])
     said = make(facts)
     if since := facts["delayed_since"]:
@@ -45,7 +45,7 @@ def sentence(event: AuditEvent) -> str:
 
 
 class _Facts:
-    """The facts of a line as escaped texts; a missing one is empty."""
+    """The facts of an event as escaped texts; a missing fact is empty."""
 
     def __init__(self, facts: dict[str, Any]) -> None:
         self._facts = facts
@@ -56,7 +56,7 @@ class _Facts:
             return ""
         if isinstance(value, list):
             return ", ".join(shown(str(one)) for one in value)
-        if isinstance(value, dict):  # digests, or counts
+        if isinstance(value, dict):  # a fact may have several values by name: digests, or counts
             return ", ".join(f"{shown(str(one))} {shown(str(value[one]))}" for one in value)
         return shown(str(value))
 
@@ -65,17 +65,17 @@ class _Facts:
         return value if isinstance(value, int) else 0
 
     def after(self, before: str, name: str) -> str:
-        """A fact with the words before it; empty if it is missing."""
+        """Return a fact after ``words``; empty if the fact is missing."""
         value = self[name]
         return f"{before}{value}" if value else ""
 
     def said(self, name: str = "message") -> str:
-        """A message, which is escaped already, after a colon."""
+        """Return a message, which is escaped already, after a colon."""
         value = self._facts.get(name)
         return f": {one_line(value)}" if isinstance(value, str) and value else ""
 
     def about(self) -> str:
-        """The message without the path at its begin."""
+        """Return the message after a colon, without the path at its begin."""
         text = self.said()
         return text.replace(f": {self['path']}: ", ": ", 1)
 
@@ -99,7 +99,8 @@ def _sync(facts: _Facts) -> str:
 
 def _match(facts: _Facts) -> str:
     notice = facts.after(", notice ", "notice")
-    hold = facts.after(" by ", "hold")  # its own line has the reason, once for all its matches
+    # The log has one line with the hold's reason, for all matches of the hold.
+    hold = facts.after(" by ", "hold")
     return (
         f"match {facts['path']}: {facts['action']}{facts.after(' as ', 'quarantine_id')}{hold}"
         f" ({facts['category']}{notice}){'' if hold else facts.about()}"

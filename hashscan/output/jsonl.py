@@ -1,7 +1,7 @@
 """JSON lines: one object a line, ``event`` first (README.md, "Exit codes and JSON").
 
-Paths are ``os.fsdecode``d and escaped, so that ``os.fsencode`` of what a JSON parser gives is the
-path's bytes again, whatever they are.
+Paths are ``os.fsdecode``d and escaped. So ``os.fsencode`` of the parsed text returns the path's
+bytes, also if they are not UTF-8.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 def line(event: str, **values: Any) -> str:
-    """One event as one line without its newline; ASCII, so that no name can break it."""
+    """Return an event as a line without its newline; in ASCII, so that no name can break it."""
     return json.dumps({"event": event, **values}, separators=(",", ":"))
 
 
 class JsonReporter:
-    """Writes events as they come. Notices and progress are not results and go elsewhere."""
+    """Writes each event immediately; notices and progress are no results, and go elsewhere."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class JsonReporter:
         on_progress: Callable[[Progress], None] = lambda _: None,
         on_line: Callable[[], None] = lambda: None,
     ) -> None:
-        """``out`` gets the events, ``log`` the notices; see ``TextReporter`` for the others."""
+        """Write events to ``out`` and notices to ``log``; see ``TextReporter`` for the others."""
         self._on_progress = on_progress
         self._on_line = on_line
         self._out = out
@@ -79,7 +79,7 @@ class JsonReporter:
         )
 
     def skipped(self, event: ProblemEvent) -> None:
-        """Write a file that was left unread for its size or its holes."""
+        """Write a file that was not read because of its size or its holes."""
         self._write(
             "skipped", path=os.fsdecode(event.path), reason=event.reason, message=event.message
         )
@@ -97,11 +97,11 @@ class JsonReporter:
 
     def notice(self, message: str) -> None:
         """Log a notice."""
-        with suppress(OSError):  # a log that cannot be written must not end a scan
+        with suppress(OSError):  # A log that cannot be written must not end a scan.
             print(f"hashscan: {message}", file=self._log, flush=True)
 
     def progress(self, progress: Progress) -> None:
-        """Show the progress where there is something to show it on."""
+        """Show the progress if the reporter has a progress bar or another place for it."""
         self._on_progress(progress)
 
     def summary(self, summary: Summary) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from hashscan.notices.notice import Item, ItemFile, Notice, NoticeEvent
 
-#: Characters of a sender, and of a reference, in a list.
+#: Most characters of a sender, and of a reference, in a list.
 _WIDTH = 30
 _DUE_WIDTH = len("overdue for 999 min (since 2026-11-27 10:00 CEST)")
 
@@ -28,7 +28,7 @@ def _time(seconds: float | None) -> str | None:
 
 
 def listed_json(notice: Notice, now: float, soon: float) -> str:
-    """A notice as ``notice list --json`` prints it: with the number of items by state."""
+    """Return a notice as ``notice list --json`` prints it, with the number of items by state."""
     states = {state.value: number for state, number in sorted(notice.states.items())}
     return line("notice", **_head(notice), states=states, **_rest(notice, now, soon))
 
@@ -41,13 +41,13 @@ def notice_json(
     soon: float,
     **more: Any,
 ) -> str:
-    """A notice with its items. ``files``: by the numbers of items. ``more``: further keys."""
+    """Return a notice with its items; ``files``: by the items' numbers; ``more``: further keys."""
     shown_items = [_item(one, files.get(one.number, ())) for one in items]
     return line("notice", **_head(notice), items=shown_items, **_rest(notice, now, soon), **more)
 
 
 def event_json(event: NoticeEvent) -> dict[str, object]:
-    """A step of the history."""
+    """Return a step of the notice's history as a JSON object."""
     return {
         "time": rfc3339(event.time),
         "kind": event.kind.value,
@@ -134,7 +134,7 @@ def _full(file: ItemFile) -> bytes:
 
 
 def listed(notice: Notice, now: float, soon: float) -> str:
-    """A notice in one line: id, deadline, items, sender, reference."""
+    """Return a notice as one line: id, deadline, items, sender, reference."""
     state = urgency(notice, now, soon)
     when = due(notice, now)
     if state is Urgency.OVERDUE:
@@ -155,7 +155,7 @@ def _short(text: str) -> str:
 
 
 def described(notice: Notice, now: float) -> Iterator[str]:
-    """Lines with the facts of a notice."""
+    """Return lines with the facts of a notice."""
     yield f"notice      {notice.id}, {due(notice, now)}"
     sender = shown(notice.sender or "anonymous")
     if notice.contact and notice.contact != notice.sender:
@@ -184,7 +184,7 @@ def described(notice: Notice, now: float) -> Iterator[str]:
 
 
 def item_lines(index: int, item: Item, files: Sequence[ItemFile]) -> Iterator[str]:
-    """Lines with an item, its state, and its files. ``index``: in its notice, from 1."""
+    """Return lines with an item, its state and its files; ``index``: its number in the notice."""
     parsed = item.parsed
     why = f": {shown(item.reason)}" if item.reason else ""
     yield f"  {index:>4}  {shown(parsed.value)}"
@@ -221,7 +221,7 @@ def item_lines(index: int, item: Item, files: Sequence[ItemFile]) -> Iterator[st
 
 
 def event_line(event: NoticeEvent, indexes: Mapping[int, int]) -> str:
-    """A step of the history. ``indexes``: of the items in their notice, by their numbers."""
+    """Return a step of the history as a line; ``indexes``: places of the items in the notice."""
     what = "" if event.item is None else f"item {indexes.get(event.item, 0)}: "
     return f"  {local_time(event.time)}  {what}{_step(event)}"
 
@@ -255,7 +255,7 @@ def _step(event: NoticeEvent) -> str:
 
 
 def _file_step(detail: Mapping[str, str]) -> str:
-    """The latest fact about a file; earlier facts have steps of their own."""
+    """Return the latest fact about a file; earlier facts have steps of their own."""
     action = detail.get("action", "")
     if "away" in detail:
         fact = "no longer in its place"

@@ -1,4 +1,4 @@
-"""Lines for a person. One fact a line; names cannot forge one."""
+"""Prints results as lines for a person: one fact a line; no file name can forge a line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hashscan.model import MatchEvent, PendingEvent, ProblemEvent, Summary
     from hashscan.reporter import Progress
 
-#: Lines of one kind on a terminal; who wants all of a million asks for ``--json``.
+#: Most lines of one kind of result; ``--json`` lists all.
 MOST_LINES = 200
 
 
@@ -31,9 +31,9 @@ class TextReporter:
         on_progress: Callable[[Progress], None] = lambda _: None,
         on_line: Callable[[], None] = lambda: None,
     ) -> None:
-        """``on_line`` is called before each line, ``on_progress`` now and then.
+        """Call ``on_line`` before each line, and ``on_progress`` for each progress report.
 
-        ``quiet`` leaves out notices and a summary without anything to do about.
+        ``quiet``: leave out notices, and the summary if an administrator need not act.
         """
         self._out = out
         self._log = log
@@ -56,15 +56,15 @@ class TextReporter:
             self._write(f"{kind}: more than {MOST_LINES}; --json lists them all")
 
     def match(self, event: MatchEvent) -> None:
-        """Write a match, with what was done and how to undo it."""
+        """Write a match, the action, and how to undo the action."""
         match, acted = event.match, event.acted
         if self._quiet and acted.action == "allowed":
-            return  # somebody has decided already
+            return  # an administrator has decided about this file already
         self._failed += acted.problem is not None
         if acted.hold is not None:
             self._holds[acted.hold] += 1
             if self._holds[acted.hold] > 1:
-                return  # the summary has their number, and the hold their names
+                return  # The summary has the number of held matches, and the hold has their names.
         what: str = acted.action
         if acted.quarantine_id and acted.action == "quarantined":
             what = f"quarantined as {acted.quarantine_id}"
@@ -82,7 +82,7 @@ class TextReporter:
         )
 
     def skipped(self, event: ProblemEvent) -> None:
-        """Write a file that was left unread for its size or its holes."""
+        """Write a file that was not read because of its size or its holes."""
         self._write_limited(
             "SKIPPED", f"SKIPPED {shown(event.path)}: {event.reason}: {event.message}"
         )
@@ -97,15 +97,15 @@ class TextReporter:
         """Log a notice."""
         if not self._quiet:
             self._on_line()
-            with suppress(OSError):  # a log that cannot be written must not end a scan
+            with suppress(OSError):  # A log that cannot be written must not end a scan.
                 print(f"hashscan: {message}", file=self._log, flush=True)
 
     def progress(self, progress: Progress) -> None:
-        """Show the progress where there is something to show it on."""
+        """Show the progress if the reporter has a progress bar or another place for it."""
         self._on_progress(progress)
 
     def summary(self, summary: Summary) -> None:
-        """Write the counts, and what to do next."""
+        """Write the counts, and the next commands to run."""
         undecided = summary.undecided
         if self._quiet and not (undecided or summary.problems or summary.pending):
             return

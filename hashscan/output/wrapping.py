@@ -1,4 +1,4 @@
-"""Lines for people, wrapped at the width of their terminal."""
+"""Wraps lines for people at the width of their terminal."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import shutil
 import sys
 import textwrap
 
-#: Columns before the further lines of a text with a word that is too long for the usual indent.
+#: Columns before the further lines of a text if a word does not fit behind the usual indent.
 _LITTLE = 4
-#: A command in quotes, which is copied as a whole.
+#: A command in quotes: people copy it as a whole, so it is never broken.
 _COMMAND = re.compile("'(?:hashscan|systemctl|journalctl) [^']*'")
 
 
 def terminal_width() -> int | None:
-    """The columns of the terminal at standard output; ``None``: it is no terminal."""
+    """Return the columns of the terminal at standard output; ``None``: it is no terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def wrapped(line: str, width: int | None, indent: int) -> str:
-    """A line, wrapped between words to ``width`` columns; ``None``: as it is.
+    """Wrap a line between words at ``width`` columns; ``None``: return the line unchanged.
 
-    ``indent`` is the number of columns before the further lines. If a word (a path, mostly) does
-    not fit behind so many, there are only four. No word and no command in quotes is ever broken, so
-    that paths and commands can be copied.
+    ``indent`` is the number of columns before the further lines. If a word, e.g. a long path, does
+    not fit behind so many columns, the further lines have only four before them. No word and no
+    command in quotes is ever broken, so that paths and commands can be copied.
     """
     if width is None or len(line) <= width:
         return line
@@ -43,7 +43,7 @@ def wrapped(line: str, width: int | None, indent: int) -> str:
 
 
 def for_terminal(text: str, indent: int) -> str:
-    """All lines of a text, wrapped; lines that do not begin with a space are indented by two."""
+    """Wrap all lines of a text; ``indent`` is for lines that begin with a space, 2 for others."""
     width = terminal_width()
     lines = text.split("\n")
     return "\n".join(wrapped(one, width, indent if one[:1] == " " else 2) for one in lines)

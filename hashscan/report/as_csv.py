@@ -1,8 +1,9 @@
 """Prints the report, and the intake log, as CSV (RFC 4180) in UTF-8.
 
 Spreadsheets run a cell that begins with ``= + - @``, or their wide forms, as a formula. Such a cell
-gets an apostrophe in front (OWASP, "CSV Injection"). In countries with a decimal comma, also the
-Netherlands, a spreadsheet begins a new cell at a semicolon, so the text after it counts, too.
+gets an apostrophe in front (OWASP, "CSV Injection"). In countries with a decimal comma, e.g. the
+Netherlands, a spreadsheet begins a new cell at a semicolon, so the text after a semicolon gets an
+apostrophe, too.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
 
 INTAKE_COLUMNS = ("url", "channel", "sent", "received", "removed", "reference")
 _FORMULA = re.compile(r"""(\A\s*|;[\s"]*)(?=[=+@\-\uff1d\uff0b\uff0d\uff20])""")
-#: Rows that are written at a time.
+#: Number of rows in one chunk of the file.
 _ROWS = 1000
 
 
 def cell(text: str) -> str:
-    """A text as a cell: no spreadsheet runs it, and control characters are escaped."""
+    """Return a text as a cell that no spreadsheet runs; control characters are escaped."""
     if not text.isprintable():
         text = shown(text)
     return _FORMULA.sub(_marked, text)
@@ -40,7 +41,7 @@ def _marked(found: re.Match[str]) -> str:
 
 
 def as_csv(report: Report) -> bytes:
-    """The report, a line for each figure: table, row, column, value. No data: no value."""
+    """Return the report, a line for each figure: table, row, column, value (empty: no data)."""
     head = [
         ("table", "row", "column", "value"),
         ("report", "", "host", report.host),
@@ -61,7 +62,7 @@ def _figures(report: Report) -> Iterator[tuple[str, ...]]:
 
 
 def intake_log(outcomes: Iterable[Outcome]) -> Iterator[bytes]:
-    """The intake log, a line for each item, as chunks of a file."""
+    """Yield the intake log, a line for each item, in chunks of a file."""
     rows = (
         (
             one.value,

@@ -15,12 +15,12 @@ from hashscan.report.tables import Cell, CellKind, count, hours, share, tables
 if TYPE_CHECKING:
     from hashscan.report.figures import Report
 
-#: Characters up to which a text is not broken into lines.
+#: Most characters of a text that is never broken into lines.
 _SHORT = 24
 
 
 def as_html(report: Report) -> bytes:
-    """The page, in ASCII. Texts of senders are escaped; plots need matplotlib."""
+    """Return the page, in ASCII; texts of senders are escaped, and plots need matplotlib."""
     remark = ""
     try:
         drawn = {one.key: one.svg for one in plots.plots(report)}
@@ -47,14 +47,14 @@ def as_html(report: Report) -> bytes:
 
 
 def _width_class(cell: Cell) -> str:
-    """The CSS class of a cell, which says how the page may break its text into lines."""
+    """Return the CSS class of a cell; the class says how its text may be broken into lines."""
     if cell.is_number:
         return "number"
     return "short" if len(cell.human()) <= _SHORT else "long"
 
 
 def _headline(report: Report) -> tuple[tuple[str, Cell], ...]:
-    """The names and values at the top of the page."""
+    """Return the names and values at the top of the page."""
     notices = report.notices
     return (
         ("items removed within 24\N{NO-BREAK SPACE}h", share(notices.from_sent.within_24h)),

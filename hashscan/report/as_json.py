@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def as_json(report: Report) -> str:
-    """The report as one line. A figure without data is null."""
+    """Return the report as one line; a figure without data is null."""
     notices, matches, scans = report.notices, report.matches, report.scans
     others = notices.others
     return line(

@@ -16,13 +16,13 @@ _WIDEST = 60
 
 
 def period(report: Report) -> str:
-    """The period as text, in UTC, to the minute."""
+    """Return the period as text, in UTC, to the minute."""
     since, until = rfc3339(report.since), rfc3339(report.until)
     return f"{since[:16]} to {until[:16]}".replace("T", " ") + " UTC"
 
 
 def unread(report: Report) -> str:
-    """A sentence that names the parts without figures; "": there are none."""
+    """Return a sentence that names the unread parts of the state; "": all were read."""
     if not report.unread:
         return ""
     parts = ", ".join(report.unread)
@@ -30,7 +30,7 @@ def unread(report: Report) -> str:
 
 
 def as_text(report: Report) -> str:
-    """All tables, one below the other."""
+    """Return all tables, one below the other."""
     lines = [f"hashscan report of {shown(report.host)}, {period(report)}"]
     if report.unread:
         lines.append(unread(report))

@@ -22,9 +22,9 @@ class Watched:
     """One configured volume.
 
     Attributes:
-        name: ``volume 1``, or its path if the report names paths.
-        watched: a daemon runs, and sees all changes in the volume.
-        whole: end of its last whole scan; ``None``: there was none.
+        name: ``volume 1``, or the volume's path if the report names paths.
+        watched: a daemon runs, and gets all changes in the volume.
+        whole: end of the volume's last whole scan; ``None``: there was none.
     """
 
     name: str
@@ -38,8 +38,9 @@ class FilterFigures:
 
     Attributes:
         name: category, or ``filter 1`` for a file, whose path is not shown.
-        age: seconds since it was verified (repository), or made (file).
-        usable: false if it is missing, damaged or too old; then the other values are ``None``.
+        age: seconds since the filter was verified (repository), or made (file).
+        usable: false if the filter is missing, damaged or too old; the other values are then
+            ``None``.
     """
 
     name: str
@@ -51,11 +52,11 @@ class FilterFigures:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A report.
+    """All figures of a report.
 
     Attributes:
-        since, until: beginning and end of the period; ``until`` is not part of it.
-        made: time at which the report is made; items are in the states of that time.
+        since, until: beginning and end of the period; ``until`` is not part of the period.
+        made: time at which the report is made; it has the items' states at that time.
         host: name of the machine.
         unread: parts of the state that could not be read; their figures are missing.
     """
@@ -73,20 +74,21 @@ class Report:
 
     @property
     def watched(self) -> float | None:
-        """Share of the volumes that are watched."""
+        """Return the share of the volumes that are watched."""
         return share(sum(one.watched for one in self.volumes), len(self.volumes))
 
     @property
     def wholly_scanned(self) -> float | None:
-        """Share of the volumes with a whole scan that ended in the period, or later."""
+        """Return the share of the volumes with a whole scan that ended in the period, or later."""
         whole = sum(one.whole is not None and one.whole >= self.since for one in self.volumes)
         return share(whole, len(self.volumes))
 
     @property
     def oldest_whole(self) -> float | None:
-        """Seconds in which every volume had a whole scan: the age of the oldest last whole scan.
+        """Return the seconds within which every volume had a whole scan.
 
-        ``None``: a volume was never wholly scanned, or there is no volume.
+        This is the age of the oldest of the volumes' last whole scans. ``None``: a volume was never
+        wholly scanned, or there is no volume.
         """
         ended = [one.whole for one in self.volumes]
         if not ended or None in ended:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hashscan.quarantine.manage import Listed
     from hashscan.quarantine.records import Record
 
-#: States of a record whose file was a match. ``UNDONE`` and ``DISPLACED`` are other files.
+#: States of a record whose file was a match: all but ``UNDONE`` and ``DISPLACED``.
 _MATCHES = frozenset(
     {
         RecordState.COPIED,
@@ -34,7 +34,7 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class MatchFigures:
-    """Matches of a period.
+    """Figures of the matches of a period.
 
     Attributes:
         quarantined: files found in the period and moved to quarantine, restored ones included.
@@ -66,12 +66,12 @@ class MatchFigures:
 
     @property
     def matches(self) -> int:
-        """Number of matches found in the period."""
+        """Return the number of matches found in the period."""
         return self.quarantined + self.in_place
 
 
 def _seconds(text: str) -> float | None:
-    """A time of RFC 3339 in seconds since the epoch; ``None``: the text is no time."""
+    """Return a time of RFC 3339 in seconds since the epoch; ``None``: the text is no time."""
     try:
         return datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError):
@@ -79,7 +79,7 @@ def _seconds(text: str) -> float | None:
 
 
 def _became(record: Record, state: RecordState) -> float | None:
-    """The time at which a record first had a state, in seconds since the epoch; else ``None``."""
+    """Return when a record first had a state, in seconds since the epoch; ``None``: never."""
     for step, when in record.history:
         if step == state.value:
             return _seconds(when)
@@ -94,9 +94,9 @@ def match_figures(
     *,
     name_of: Callable[[bytes], str],
 ) -> MatchFigures:
-    """The figures of matches that were detected from ``since`` to before ``until``.
+    """Return the figures of matches that were detected from ``since`` to before ``until``.
 
-    ``name_of`` gives the name of a volume in the report.
+    ``name_of`` returns the name of a volume in the report.
     """
     by: dict[str, Counter[str]] = {
         name: Counter() for name in ("authority", "detection", "category", "volume")

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from hashscan.notices.reader import Outcome
     from hashscan.report.removal import Removal
 
-#: Senders with a row of their own; the others share one.
+#: Most senders with a row of their own; all other senders share one row.
 MOST_SENDERS = 50
-#: Most open items that are listed.
+#: Most open items that the report lists.
 MOST_OPEN = 200
 #: The first word of a reason for "not here": ``no-site: img.example is in no site``.
 _KIND = re.compile(r"([a-z][a-z-]{0,30})(?::|$)")
@@ -28,10 +28,10 @@ OTHER = "other"
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Notices of one sender.
+    """Numbers of the notices of one sender.
 
     Attributes:
-        name: ``None``: anonymous.
+        name: the sender; ``None``: an anonymous sender.
     """
 
     name: str | None
@@ -42,11 +42,11 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """Notices received in one month, by UTC.
+    """Figures of the notices that were received in one month, by UTC.
 
     Attributes:
         month: ``2026-11``.
-        from_sent, from_received: as ``NoticeFigures`` has them.
+        from_sent, from_received: see ``NoticeFigures``.
     """
 
     month: str
@@ -68,15 +68,15 @@ class OpenItem:
 
 @dataclass(frozen=True, slots=True)
 class NoticeFigures:
-    """Notices received in the period, with the present states of their items.
+    """Figures of the notices received in the period, with the present states of their items.
 
     Attributes:
         open_notices: number of notices that are not closed.
         states: number of items by state.
         senders: the senders with the most items.
-        other_senders: number of senders that ``others`` adds up.
-        from_sent: removal, counted from the time of sending, or from the receipt without it.
-        from_received: removal, counted from the receipt.
+        other_senders: number of all other senders; ``others`` adds up their items.
+        from_sent: hours to removal, from the time of sending, or from the receipt if none is given.
+        from_received: hours to removal, from the receipt.
         without_sent: number of items whose notice gives no time of sending.
         within_deadline: share of items whose removals were all by their deadlines, among the items
             that are removed, or open and overdue.
@@ -84,9 +84,9 @@ class NoticeFigures:
         reopened: number of items that were received again after they were settled.
         overdue: number of open items whose deadline has passed.
         open_before: number of open items of notices received before the period.
-        overdue_before: number of overdue items among those.
-        not_here: number of items that are not here, by the kind of the reason.
-        open_items: the first open items with their values, if the report names them.
+        overdue_before: number of overdue items of notices received before the period.
+        not_here: number of items with the state ``not-here``, by the kind of the reason.
+        open_items: the first open items with their values; empty without ``--names``.
     """
 
     notices: int
@@ -111,23 +111,23 @@ class NoticeFigures:
 
     @property
     def open(self) -> int:
-        """Number of open items."""
+        """Return the number of open items."""
         return self.items - sum(self.states.get(one, 0) for one in SETTLED)
 
 
 def month_of(seconds: float) -> str:
-    """The month of a time, by UTC: ``2026-11``."""
+    """Return the month of a time, by UTC: ``2026-11``."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m}"
 
 
 def reason_kind(reason: str) -> str:
-    """The kind that a reason begins with; the rest may hold paths and names of customers."""
+    """Return a reason's first word; the rest may hold paths and names of customers."""
     found = _KIND.match(reason)
     return found[1] if found else OTHER
 
 
 class _Group:
-    """Notices with something in common."""
+    """Adds up the items of one sender or one month."""
 
     def __init__(self) -> None:
         self.notices = 0
@@ -239,7 +239,7 @@ def notice_figures(
     open_before: tuple[int, int] = (0, 0),
     names: bool = False,
 ) -> NoticeFigures:
-    """The figures of the items of a period, in their states at ``made``.
+    """Return the figures of a period's items, with their states at ``made``.
 
     Args:
         outcomes: items from ``Reader.outcomes``; the items of one notice follow each other.

@@ -21,28 +21,28 @@ if TYPE_CHECKING:
 
     from hashscan.report.figures import Report
 
-#: Instruction for the page, if matplotlib is missing.
+#: The page's instruction for an administrator if matplotlib is missing.
 INSTALL = "install the extra report (matplotlib), e.g. /opt/hashscan/bin/pip install '.[report]'"
 #: matplotlib's variable for its settings and its cache.
 _DIRECTORY = "MPLCONFIGDIR"
-#: Most months in the plot; the table has all.
+#: Most months in the plot; the table has all months.
 _MONTHS = 24
 #: Most bars with labels; with more bars the labels would overlap.
 _LABELS = 9
 #: Colours that stand for the page's CSS variables.
 _COLOURS = {"#010101": "ink", "#020202": "bar", "#030303": "late", "#040404": "line"}
 _INK, _BAR, _LATE, _LINE = _COLOURS
-#: Width and height in inches. 360 points are about the CSS pixels of a phone, so that a font's size
-#: is the same on it.
+#: Width and height of a plot in inches. Its 360 points are about a phone's width in CSS pixels, so
+#: that the phone shows the fonts in their own sizes.
 _SIZE = (5.0, 3.0)
 
 
 class Plot(NamedTuple):
-    """A plot.
+    """A plot for the page.
 
     Attributes:
-        key: of the table with the same figures.
-        title: what it shows.
+        key: key of the table with the same figures.
+        title: name of the plot.
         svg: an ``svg`` element, with its title and a description.
     """
 
@@ -52,7 +52,7 @@ class Plot(NamedTuple):
 
 
 def plots(report: Report) -> list[Plot]:
-    """The plots for which there is data.
+    """Return the plots for which there is data.
 
     Raises:
         ImportError: matplotlib is not installed, or does not work.
@@ -66,8 +66,8 @@ def plots(report: Report) -> list[Plot]:
 def _matplotlib() -> Iterator[None]:
     """Let matplotlib read and write in an empty directory.
 
-    It reads ``matplotlibrc`` in the working directory, which a customer may own, and writes a cache
-    of fonts into the home directory.
+    Otherwise matplotlib reads ``matplotlibrc`` in the working directory, which a customer may own,
+    and writes a cache of fonts into the home directory.
     """
     before = os.environ.get(_DIRECTORY)
     with tempfile.TemporaryDirectory(prefix="hashscan-") as empty, contextlib.chdir(empty):
@@ -188,14 +188,14 @@ def _sentence(parts: Iterator[str]) -> str:
 
 
 def _plot(key: str, title: str, description: str, figure: Any) -> Plot:
-    """A matplotlib figure as an ``svg`` element for the page, with text alternatives."""
+    """Return a matplotlib figure as an ``svg`` element for the page, with text alternatives."""
     file = io.StringIO()
     nothing: Sequence[str] = ("Creator", "Date", "Format", "Type")
     figure.savefig(file, format="svg", metadata=dict.fromkeys(nothing))
     text = file.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    # Ids are unique in a file, and the page has several of them.
+    # matplotlib makes ids unique within one SVG file, but the page has several plots.
     text = re.sub(r'\bid="', f'id="{key}-', text)
     text = re.sub(r'(href="#|url\(#)', rf"\g<1>{key}-", text)
     for colour, name in _COLOURS.items():

@@ -11,7 +11,7 @@ from array import array
 from dataclasses import dataclass
 
 HOUR = 3600.0
-#: Limits of the shares in hours: a short order, an order, and the code of conduct.
+#: Limits in hours for the shares: 1 for a short order, 12 for an order, 24 for the code of conduct.
 LIMITS = (1, 12, 24)
 #: Upper ends in hours of the classes of the distribution; the last class has none.
 CLASSES = (1, 2, 4, 8, 12, 24, 48, 168)
@@ -19,7 +19,7 @@ CLASSES = (1, 2, 4, 8, 12, 24, 48, 168)
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Hours from a time of the notice (sent, or received) to the removal; ``None``: no data.
+    """Figures of the hours from a notice (sent, or received) to the removal; ``None``: no data.
 
     Attributes:
         removed: number of removed items.
@@ -40,14 +40,14 @@ class Removal:
 
 
 def nearest_rank(ordered: array[float], percent: int) -> float | None:
-    """The smallest value that ``percent`` % of all values do not exceed; ``None``: no values."""
+    """Return the smallest value that ``percent`` % of all values do not exceed, or ``None``."""
     if not ordered:
         return None
     return ordered[-(-len(ordered) * percent // 100) - 1]
 
 
 def share(part: int, of: int) -> float | None:
-    """A part of a whole from 0 to 1; ``None``: there is no whole."""
+    """Return ``part`` divided by ``whole``; ``None`` if ``whole`` is 0."""
     return part / of if of else None
 
 
@@ -64,12 +64,12 @@ class RemovalTally:
         self._seconds.append(max(0.0, seconds))
 
     def add_open(self, seconds: float) -> None:
-        """Add an item that is open for ``seconds``."""
+        """Add an item that has been open for ``seconds``."""
         for limit in LIMITS:
             self._older[limit] += seconds > limit * HOUR
 
     def result(self) -> Removal:
-        """The figures of the added items."""
+        """Return the figures of the added items."""
         ordered = array("d", sorted(self._seconds))
 
         def within(limit: int) -> float | None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hashscan.report.notices import NoticeFigures, Sender
     from hashscan.report.removal import Removal
 
-#: Text for a figure without data, for people.
+#: What people read in the place of a figure without data.
 NO_DATA = "no data"
 ANONYMOUS = "(anonymous)"
 
@@ -39,18 +39,18 @@ class CellKind(Enum):
 
 
 class Cell(NamedTuple):
-    """One value; ``None``: no data."""
+    """One value of a table, and its kind; the value ``None``: no data."""
 
     kind: CellKind
     value: str | float | None
 
     @property
     def is_number(self) -> bool:
-        """Whether the cell is aligned to the right."""
+        """Return True if the cell is aligned to the right."""
         return self.kind not in {CellKind.TEXT, CellKind.TIME}
 
     def human(self) -> str:
-        """The value for people. A share is rounded neither up to 100 % nor down to 0 %."""
+        """Return the value for people; a share is rounded neither up to 100 % nor down to 0 %."""
         value = self.value
         if value is None:
             return NO_DATA
@@ -71,7 +71,7 @@ class Cell(NamedTuple):
                 return f"{value:,.0f}"
 
     def plain(self) -> str:
-        """The value for programs: a share from 0 to 1, hours, seconds, bytes; "" for no data."""
+        """Return the value for programs: a share from 0 to 1, hours, seconds, bytes, or ""."""
         value = self.value
         if value is None:
             return ""
@@ -94,36 +94,36 @@ def _percent(share: float) -> str:
 
 
 def text(value: str) -> Cell:
-    """A cell with a text."""
+    """Return a cell with a text."""
     return Cell(CellKind.TEXT, value)
 
 
 def count(value: float | None) -> Cell:
-    """A cell with a number of things."""
+    """Return a cell with a number, e.g. of files."""
     return Cell(CellKind.COUNT, value)
 
 
 def share(value: float | None) -> Cell:
-    """A cell with a share, from 0 to 1."""
+    """Return a cell with a share, from 0 to 1."""
     return Cell(CellKind.SHARE, value)
 
 
 def hours(value: float | None) -> Cell:
-    """A cell with hours."""
+    """Return a cell with hours."""
     return Cell(CellKind.HOURS, value)
 
 
 def age(value: float | None) -> Cell:
-    """A cell with seconds."""
+    """Return a cell with a number of seconds."""
     return Cell(CellKind.AGE, value)
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table.
+    """A table of the report.
 
     Attributes:
-        key: name for programs; CSV lines begin with it.
+        key: the table's name for programs; its lines of CSV begin with this name.
         columns: key and title of each column.
         note: explains the figures to a reader.
     """
@@ -147,7 +147,7 @@ _REMOVAL = (
 
 
 def tables(report: Report) -> tuple[Table, ...]:
-    """All tables of a report that have rows."""
+    """Return all tables of a report that have rows."""
     found = (
         _items(report.notices),
         _counted("not_here", "Why items are not here", "reason", report.notices.not_here),
@@ -168,13 +168,13 @@ def tables(report: Report) -> tuple[Table, ...]:
 
 
 def _two(key: str, title: str, rows: Sequence[tuple[str, Cell]], note: str = "") -> Table:
-    """A table of names and values."""
+    """Return a table with a column of names and a column of values."""
     columns = (("figure", "Figure"), ("value", "Value"))
     return Table(key, title, columns, tuple((text(name), cell) for name, cell in rows), note)
 
 
 def _counted(key: str, title: str, name: str, counts: Mapping[str, int]) -> Table:
-    """A table of names and numbers."""
+    """Return a table with a column of names and a column of numbers."""
     columns = ((name, name.capitalize()), ("count", "Number"))
     return Table(key, title, columns, tuple((text(one), count(n)) for one, n in counts.items()))
 
@@ -253,7 +253,7 @@ def _months(found: NoticeFigures) -> tuple[Table, ...]:
 
 
 def class_names() -> tuple[str, ...]:
-    """Names of the classes of the distribution."""
+    """Return the names of the classes of hours, e.g. ``1 to 4 h``."""
     begins = (0, *CLASSES)
     return (
         *(f"{begin} to {end} h" for begin, end in zip(begins, CLASSES, strict=False)),
@@ -292,7 +292,7 @@ def _senders(found: NoticeFigures) -> Table:
 
 def _open_items(found: NoticeFigures) -> Table:
     columns = (
-        ("number", "No."),  # a notice may have several
+        ("number", "No."),  # a notice may have several open items
         ("notice", "Notice"),
         ("item", "Item"),
         ("deadline", "Deadline"),
@@ -366,7 +366,7 @@ def _coverage(report: Report) -> Table:
 
 
 def scanned(last: Mapping[str, object]) -> dict[str, int]:
-    """Number of files of a scan by outcome, from its summary."""
+    """Return the number of files of a scan by outcome, from the scan's summary."""
     found = {name: last.get(name) for name in ("hashed", "unchanged", "problems")}
     skipped = last.get("skipped")
     found["skipped"] = sum(skipped.values()) if isinstance(skipped, dict) else None

@@ -25,7 +25,7 @@ VERSION = "4.2.0"
 #: Values of ``classification``, by their names in lower case.
 CLASSIFICATIONS = {one.lower(): one for one in ("baseline", "A1", "A2", "B1", "B2")}
 _DIGESTS = ("md5", "sha1", "sha256")
-#: RFC 3986, section 3.3 and 3.4; the parts are percent-encoded already.
+#: Signs that a URI may have besides letters, digits, ``-._`` and escapes: RFC 3986, 3.3 and 3.4.
 _SAFE = "/!$&'()*+,;=:@~?"
 
 
@@ -34,14 +34,15 @@ class Abuse:
     """A match, or a removed item of a notice.
 
     Attributes:
-        key: identity for the report id, which also depends on ``removed``.
-        name: URL or path, for messages.
+        key: identity of the match or item; the report id depends on it and on ``removed``.
+        name: URL or path that messages show.
         url: URL of the content; ``None``: no entry of ``sites`` leads to the file.
         source: IP address of the server, as a sender saw it; ``None``: not given.
-        categories: of the list, then of the sender; the first one with a classification counts.
+        categories: the list's categories, then the sender's; the first with a classification
+            counts.
         method: method of detection.
         when: time of detection, in seconds since the epoch.
-        digests: of the content, by algorithm.
+        digests: digests of the content, by algorithm.
         removed: the content is no longer in its place.
     """
 
@@ -57,7 +58,7 @@ class Abuse:
 
 
 class NotReported(NamedTuple):
-    """A match or an item that cannot be reported, and why."""
+    """A match or an item that cannot be reported, and the reason."""
 
     name: str
     why: str
@@ -66,9 +67,10 @@ class NotReported(NamedTuple):
 def report_of(
     abuse: Abuse, organisation: OrganisationSettings, classifications: Mapping[str, str]
 ) -> dict[str, Any] | NotReported:
-    """A report, ready for JSON; or the reason why there is none.
+    """Return a report as a JSON object, or the reason why none can be made.
 
-    ``classifications``: by category in lower case; the five classifications need no entry.
+    ``classifications``: a classification for each category in lower case; the categories with the
+    name of a classification need no entry.
     """
     if abuse.url is None:
         return NotReported(
@@ -121,7 +123,7 @@ def report_of(
 
 
 def _address(text: str | None) -> str | None:
-    """The IP address in a text of a sender; ``None``: the text is none."""
+    """Return a sender's text as an IP address; ``None``: the text is no IP address."""
     try:
         return str(ipaddress.ip_address((text or "").strip()))
     except ValueError:
@@ -138,16 +140,16 @@ def _classification(names: Iterable[str | None], given: Mapping[str, str]) -> st
 
 
 def _report_id(key: str, domain: str) -> str:
-    """A UUID in the form of version 4, the same for the same abuse at the same provider."""
+    """Return a UUID of version 4; the same abuse at the same provider always gets the same."""
     digest = hashlib.sha256(f"{domain}\0{key}".encode("utf-8", "surrogateescape")).digest()
     return str(uuid.UUID(bytes=digest[:16], version=4))
 
 
 def uri_of(url: str) -> str:
-    """A URL in the form of RFC 3986: characters such as spaces are percent-encoded.
+    """Return a URL in the form of RFC 3986: spaces and other signs are percent-encoded.
 
     Raises:
-        ValueError: it is no URL of a web server.
+        ValueError: the text is no URL of a web server.
     """
     address = parse(url)
     target = _escaped(address.target.decode("ascii"))
@@ -156,7 +158,7 @@ def uri_of(url: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """A text with each character that a URI may not have percent-encoded; escapes stay."""
+    """Percent-encode each character that a URI may not have; existing escapes stay."""
     parts = text.split("%")
     escaped = quote(parts[0], safe=_SAFE)
     for part in parts[1:]:
