@@ -1,7 +1,7 @@
-"""One error tree. Each class carries the exit code that the command line gives it.
+"""All errors of hashscan as one tree of classes, each with its exit code.
 
-Every message has three parts: the place, the event, and the mend. Several exit codes may hold for
-one run; ``exit_code_of`` orders them.
+Every message has three parts: the place, the event, and the fix. If several exit codes fit one run,
+``exit_code_of`` selects one.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ class ExitCode(IntEnum):
 
 
 class Fault(StrEnum):
-    """Why another machine did not help, by the names in status and reports."""
+    """Kinds of faults of another machine, by their names in status and reports."""
 
     UNREACHABLE = "unreachable"
-    """No connection, or no whole answer in time."""
+    """There was no connection, or no whole answer in time."""
     CREDENTIALS = "credentials"
-    """It answered, and refuses the user name, the password or this host."""
+    """The other machine refuses the user name, the password or this host."""
     BUSY = "busy"
-    """It answered, and asks to come later."""
+    """The other machine asks to wait."""
     ANSWER = "answer"
-    """It sent a useless answer: a web server's fault or a login page."""
+    """The other machine sent a useless answer, e.g. a server error or a login page."""
 
     @property
     def words(self) -> str:
-        """The end of a sentence that begins with the name of the other machine."""
+        """Return the end of a sentence that begins with the name of the other machine."""
         return _FAULTS[self]
 
 
@@ -57,13 +57,13 @@ class HashscanError(Exception):
 
 
 class UsageError(HashscanError):
-    """The command was called wrongly: a path that is missing, options that exclude each other."""
+    """The command line is wrong: a path is missing, or options exclude each other."""
 
     exit_code = ExitCode.USAGE
 
 
 class UnsafePathError(UsageError):
-    """A path leads through a link or a directory that somebody else controls; it is not used."""
+    """A path is not used, because it leads through a link or another user's directory."""
 
 
 class Finding(NamedTuple):
@@ -72,7 +72,7 @@ class Finding(NamedTuple):
     Attributes:
         where: file and line, e.g. ``/etc/hashscan/config.yaml:4: volumes[0].path``.
         what: the fault.
-        fix: the mend; may be empty if ``what`` says it.
+        fix: the administrator's next step; may be empty if ``what`` contains it.
     """
 
     where: str
@@ -84,10 +84,10 @@ class Finding(NamedTuple):
 
 
 class FindingsError(UsageError):
-    """All faults of an input, in a single error."""
+    """All findings in an input, as a single error."""
 
     def __init__(self, summary: str, findings: list[Finding]) -> None:
-        """Keep ``findings`` in file order; ``summary`` is the first line of the message."""
+        """Store ``findings``, in the file's order; ``summary`` is the first line of the message."""
         self.findings = findings
         super().__init__("\n".join([summary, *(f"  {finding}" for finding in findings)]))
 
@@ -97,11 +97,11 @@ class ConfigError(FindingsError):
 
 
 class DigestListError(FindingsError):
-    """A digest list has lines that are no digests; nothing was written."""
+    """A digest list has lines without a valid digest; nothing was written."""
 
 
 class NoticeError(FindingsError):
-    """A notice cannot be read: the findings say which formats were tried, and what did not fit."""
+    """A notice cannot be read; each finding says why a format does not fit."""
 
 
 class LockedError(HashscanError):
@@ -111,13 +111,13 @@ class LockedError(HashscanError):
 
 
 class FilterError(HashscanError):
-    """A filter is missing, damaged, expired or does not fit its metadata. It is never used."""
+    """A filter is not used: it is missing, damaged, expired or does not fit its metadata."""
 
     exit_code = ExitCode.FILTER
 
 
 class FilterExpiredError(FilterError):
-    """A filter was not verified, or made, for longer than the configuration allows."""
+    """A filter's last verification, or making, is longer ago than the configuration allows."""
 
 
 class RepositoryRefusedError(FilterError):
@@ -125,10 +125,10 @@ class RepositoryRefusedError(FilterError):
 
 
 class OtherMachineError(Exception):
-    """Another machine did not help.
+    """A request to another machine failed.
 
     Attributes:
-        retry_after: seconds to wait before asking again, if it said so.
+        retry_after: seconds that the other machine asks to wait; ``None``: it named no number.
         fault: the kind of fault.
     """
 
@@ -144,33 +144,33 @@ class OtherMachineError(Exception):
 
 
 class RepositoryUnreachableError(OtherMachineError, HashscanError):
-    """A repository cannot be fetched now; the filter in use is kept, and sync asks again later."""
+    """A repository cannot be fetched now; the filter in use is kept, and sync tries again."""
 
     exit_code = ExitCode.SERVICE
 
 
 class ServiceError(OtherMachineError, HashscanError):
-    """The central service gave no verdict. The candidate is kept and asked again."""
+    """The central service gave no verdict; the candidate is kept, and checked again later."""
 
     exit_code = ExitCode.SERVICE
 
 
 class ServiceUnavailableError(ServiceError):
-    """Unreachable, too slow, overloaded or talking nonsense: worth asking again later."""
+    """The service is unreachable, too slow, overloaded or gives useless answers: ask again."""
 
 
 class ServiceRefusedError(ServiceError):
-    """The service refused this one question (400, 404, 422); others may still be answered."""
+    """The service refused one question (400, 404, 422); it may answer questions about others."""
 
     usual_fault = Fault.ANSWER
 
 
 class CredentialsError(ServiceError):
-    """The service refused the credentials (401, 403): no further question is asked."""
+    """The service refused the credentials (401, 403), so hashscan asks no further question."""
 
     usual_fault = Fault.CREDENTIALS
 
-    #: Every such message has these words, so that it is recognised wherever it is kept.
+    #: Each message of ``CredentialsError`` has these words, so that a stored message is recognised.
     SAYS: ClassVar[str] = "refuses the credentials"
 
 
@@ -187,13 +187,13 @@ class AuditLogError(HashscanError):
 
 
 class MachineError(HashscanError):
-    """The machine refuses a needed resource: files, memory, processes, space, /proc."""
+    """The machine refuses a needed resource, e.g. open files, memory, processes, disk space."""
 
     exit_code = ExitCode.USAGE
 
 
 class QuarantineError(HashscanError):
-    """A file could not be moved to quarantine, or out of it. The file was not moved.
+    """A file could not be moved into the quarantine or out of it, and was not moved.
 
     Attributes:
         reason: one word for the report, e.g. ``read-only``, ``immutable``, ``no-space``.
@@ -202,13 +202,13 @@ class QuarantineError(HashscanError):
     exit_code = ExitCode.UNREADABLE
 
     def __init__(self, message: str, *, reason: str) -> None:
-        """``reason`` is a stable word; ``message`` is for the reader."""
+        """Store a ``message`` for people, and a ``reason``: a stable word for programs."""
         self.reason = reason
         super().__init__(message)
 
 
 class OutputError(HashscanError):
-    """Results cannot be written: standard output is closed, full, or has lost its reader.
+    """Results cannot be written, because standard output is closed, full or has no reader.
 
     Attributes:
         why: the fault of standard output.
@@ -217,18 +217,18 @@ class OutputError(HashscanError):
     exit_code = ExitCode.INTERRUPTED
 
     def __init__(self, why: str, consequence: str = "") -> None:
-        """``consequence`` names the work that was done without a report, and the next step."""
+        """Store ``why``; ``consequence``: the finished work without a report, and the next step."""
         self.why = why
         super().__init__("; ".join(filter(None, (why, consequence))))
 
 
 class InterruptError(HashscanError):
-    """Ctrl-C or SIGTERM; finished work is committed."""
+    """Ctrl-C or SIGTERM ended the command; finished work is stored."""
 
     exit_code = ExitCode.INTERRUPTED
 
 
-# If several hold: 1, then 6, then 3; a scan that did not end is never "nothing".
+# If several codes fit: 1, then 6, then 3. A scan that did not end never has code 0.
 _ORDER = (
     ExitCode.INTERRUPTED,
     ExitCode.INTERNAL,
@@ -240,7 +240,7 @@ _ORDER = (
 
 
 def exit_code_of(codes: set[ExitCode]) -> ExitCode:
-    """The one exit code that stands for ``codes``."""
+    """Return the most important of ``codes``."""
     for code in _ORDER:
         if code in codes:
             return code

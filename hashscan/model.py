@@ -1,4 +1,4 @@
-"""The words of the project (docs/design.md, "2. Words") as frozen types, and the stages' Protocols.
+"""The words of docs/design.md ("2. Words") as frozen types, and the stages' Protocols.
 
 Paths of customers' files are ``bytes``: the part below the volume's root, without a leading
 slash. Digests are lower-case hexadecimal ``str`` in input, output and filters, and raw ``bytes`` in
@@ -27,7 +27,7 @@ ALGORITHM_BY_LENGTH: dict[int, Algorithm] = {length: name for name, length in HE
 
 TierName = Literal["sizes", "heads"]
 TIER_NAMES: tuple[TierName, ...] = ("sizes", "heads")
-#: So many of a content's first bytes are its head.
+#: Length of a head: the first bytes of a content.
 HEAD_LENGTH = 4096
 
 DEFAULT_CATEGORY = "baseline"
@@ -37,48 +37,48 @@ PRIVATE_DIRECTORY = b".hashscan"
 
 
 def category_name(text: str) -> str | None:
-    """A category from a list or a person, in the form that is compared and stored.
+    """Return a category's name in the form that is compared and stored; ``None``: invalid.
 
-    In lower case, with one ``-`` for each run of signs other than letters, digits, ``_`` and ``.``;
-    ``None`` if nothing remains or more than 64 letters.
+    The form is in lower case, with one ``-`` for each run of signs other than letters, digits,
+    ``_`` and ``.``. The name is invalid if no sign or more than 64 signs remain.
     """
     name = _NOT_IN_CATEGORY.sub("-", text.strip().lower()).strip("-")
     return name if 0 < len(name) <= CATEGORY_LENGTH else None
 
 
 class Digest(NamedTuple):
-    """One algorithm and one lower-case hexadecimal digest."""
+    """A digest: its algorithm and its lower-case hexadecimal digits."""
 
     algorithm: Algorithm
     hex: str
 
 
-#: Every empty file has these: one such line in a list would condemn them all.
+#: Digests of empty content: one of them in a list would make every empty file a match.
 EMPTY_DIGESTS: frozenset[Digest] = frozenset(
     Digest(name, hashlib.new(name, b"", usedforsecurity=False).hexdigest()) for name in ALGORITHMS
 )
 
 
 class FileDigests(NamedTuple):
-    """Raw digests of one file's content; ``None`` for an algorithm that was not computed."""
+    """Raw digests of a file's content; ``None`` for an algorithm that was not computed."""
 
     md5: bytes | None = None
     sha1: bytes | None = None
     sha256: bytes | None = None
 
     def hex(self, algorithm: Algorithm) -> str | None:
-        """Lower-case hex of one algorithm's digest, or ``None``."""
+        """Return one algorithm's digest in lower-case hex, or ``None``."""
         raw: bytes | None = getattr(self, algorithm)
         return None if raw is None else raw.hex()
 
     def as_dict(self) -> dict[str, str]:
-        """The computed digests: algorithm to lower-case hex."""
+        """Return the computed digests in lower-case hex, by algorithm."""
         return {
             name: raw.hex() for name, raw in zip(ALGORITHMS, self, strict=True) if raw is not None
         }
 
     def each(self) -> tuple[Digest, ...]:
-        """The computed digests."""
+        """Yield the computed digests."""
         return tuple(
             Digest(name, raw.hex())
             for name, raw in zip(ALGORITHMS, self, strict=True)
@@ -87,7 +87,7 @@ class FileDigests(NamedTuple):
 
 
 class Stamp(NamedTuple):
-    """Size and times of a file: if they differ, its content may have changed.
+    """Size and times of a file; if one of them differs, the content may have changed.
 
     Size in bytes, times in nanoseconds.
     """
@@ -98,14 +98,14 @@ class Stamp(NamedTuple):
 
 
 class Identity(NamedTuple):
-    """Device and number of a name's inode."""
+    """Device and inode number of a file."""
 
     device: int
     inode: int
 
 
 class Skipped(StrEnum):
-    """Reasons for an outcome ``skipped``: nothing went wrong, and here is why it was not read."""
+    """Reasons for the outcome ``skipped``: a file was not read, though there was no error."""
 
     SYMLINK = "symlink"
     FIFO = "fifo"
@@ -124,7 +124,7 @@ class Skipped(StrEnum):
 
 
 class Problem(StrEnum):
-    """Reasons for an outcome ``problem``: the file may hold anything; the exit code says so."""
+    """Reasons for the outcome ``problem``: the file was not checked; the exit code says so."""
 
     DENIED = "denied"
     CHANGED = "changed"
@@ -138,7 +138,7 @@ class Problem(StrEnum):
 
 
 class FilterHit(NamedTuple):
-    """A digest that a filter holds, and which filter that was."""
+    """A digest that a filter holds, and the filter's category and version."""
 
     digest: Digest
     category: str
@@ -147,13 +147,13 @@ class FilterHit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A file with at least one digest in a filter, in its state at the time of the hashing.
+    """A file with at least one digest in a filter, as it was when it was hashed.
 
     Attributes:
         volume: absolute path of the volume's root.
-        path: path below it.
-        links: the inode's link count.
-        hits: at least one.
+        path: path below the volume's root.
+        links: the link count of the file's inode.
+        hits: the digests in a filter, at least one.
     """
 
     volume: bytes
@@ -167,36 +167,36 @@ class Candidate:
 
     @property
     def full_path(self) -> bytes:
-        """For reports only; files are opened by descriptor from the volume's root."""
+        """Return the absolute path, for reports only: files are opened from the volume's root."""
         return join(self.volume, self.path)
 
 
 def join(volume: bytes, path: bytes) -> bytes:
-    """The absolute path that a report shows for ``path`` below ``volume``."""
+    """Return the absolute path that a report shows for ``path`` below ``volume``."""
     return volume.rstrip(b"/") + b"/" + path if path else volume
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A verdict: whether the service knows the digest, and in which category if it says."""
+    """A verdict: whether the service knows the digest, and the category if the service names it."""
 
     known: bool
     category: str | None = None
 
 
 class Confirmer(Protocol):
-    """Answers whether a digest is in the known set.
+    """A service or list that answers whether a digest is in the known set.
 
     Attributes:
         name: the source of the verdict in records, e.g. the service's URL.
-        remote: whether a question leaves this machine; verdicts of a remote one are remembered.
+        remote: questions leave this machine; the verdicts of a remote confirmer are stored.
     """
 
     name: str
     remote: bool
 
     def confirm(self, digest: Digest) -> Answer:
-        """Ask for one digest.
+        """Return the verdict for a digest.
 
         Raises:
             ServiceError: there is no verdict; the candidate must be kept.
@@ -213,16 +213,16 @@ Action = Literal["quarantined", "reported", "held", "allowed"]
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """What the act stage gets: a candidate with verdict ``known``, or a file that a notice names.
+    """A match, for the act stage: a candidate with verdict ``known``, or a file of a notice.
 
     Attributes:
         hit: the filter hit whose digest was confirmed.
-        category: the service's category, else the filter's.
+        category: the category that the service named, or else the filter's.
         service: the confirmer's name.
         detected: RFC 3339 UTC time of the detection.
-        authority: the notice that names the file; ``None``: none does.
+        authority: the notice that names the file; ``None``: no notice does.
         found_by: ``scan``, ``watch`` or ``notice``; empty: unknown.
-        named: the notice names this very file, by its URL or path.
+        named: the notice names this file by its URL or path, and not only by a digest.
     """
 
     candidate: Candidate
@@ -236,7 +236,7 @@ class Confirmed:
 
     @property
     def why(self) -> str:
-        """Category, digest and notice, for a line about the match."""
+        """Return the category, digest and notice, for a line about the match."""
         digest = self.hit.digest
         notice = f", notice {self.authority.notice}" if self.authority else ""
         return f"{self.category}, {digest.algorithm} {digest.hex}{notice}"
@@ -247,11 +247,10 @@ class Acted:
     """The result of the action on a match.
 
     Attributes:
-        message: for the reader, why it was held, allowed or only reported; empty if all went well.
-        problem: a one-word reason if an action was tried and failed.
-        remaining_links: names of the inode that are still outside the quarantine, as far as the
-            link count tells.
-        hold: id of the hold that has the file, of a match that a brake holds.
+        message: why the match was held, allowed, only reported or not moved; empty: it was moved.
+        problem: a reason of one word if the action failed.
+        remaining_links: number of the inode's names outside the quarantine, from its link count.
+        hold: id of the hold, if a brake holds the match.
     """
 
     action: Action
@@ -263,10 +262,10 @@ class Acted:
 
 
 class Actor(Protocol):
-    """The act stage: report, hold or quarantine."""
+    """The act stage: reports, holds or quarantines a match."""
 
     def act(self, match: Confirmed) -> Acted:
-        """Act on one match; a failed action is reported in the result, never raised."""
+        """Act on a match; the result reports a failed action, which is never raised."""
         ...
 
 
@@ -299,8 +298,8 @@ class PendingEvent:
 class Summary:
     """Counts of one scan. ``files`` is always the sum of the four outcomes.
 
-    ``matches`` is the sum of quarantined, held, allowed and only reported matches; ``restored``
-    counts the held matches that an administrator had restored.
+    ``matches`` is the sum of quarantined, held, allowed and only reported matches. ``restored``
+    counts the held matches that an administrator had restored before.
     """
 
     hashed: int = 0
@@ -321,12 +320,12 @@ class Summary:
 
     @property
     def undecided(self) -> int:
-        """Matches about which no administrator has decided, by a restore or an allow-list."""
+        """Return the number of matches that no administrator has restored or allowed."""
         return self.matches - self.allowed - self.restored
 
     @property
     def files(self) -> int:
-        """Number of all found names, except directories that were entered."""
+        """Return the number of all found names, without the directories that were entered."""
         return self.hashed + self.unchanged + sum(self.skipped.values()) + self.problems
 
 
@@ -336,12 +335,12 @@ class Tier(Protocol):
     version: str
 
     def __contains__(self, key: bytes) -> bool:
-        """Whether a known file may have ``key`` (16 bytes); may err towards yes."""
+        """Return whether a known file may have ``key`` (16 bytes); a wrong yes is possible."""
         ...
 
 
 class Tiers(NamedTuple):
-    """The tiers of a filter; ``None`` for a tier for which a digest of the set has no key.
+    """The tiers of a filter; ``None``: the tier is missing, because a digest has no key for it.
 
     Attributes:
         sizes: holds the sizes of all known files, see ``size_key``.
@@ -353,26 +352,26 @@ class Tiers(NamedTuple):
 
     @property
     def names(self) -> tuple[TierName, ...]:
-        """Names of the existing tiers."""
+        """Return the names of the existing tiers."""
         return tuple(name for name, one in zip(TIER_NAMES, self, strict=True) if one is not None)
 
 
 def size_key(size: int) -> bytes:
-    """A size in bytes as a key: 16 bytes, the highest first."""
+    """Return a size in bytes as a key of 16 bytes, the most significant byte first."""
     return size.to_bytes(16, "big")
 
 
 def head_key(head: bytes | memoryview) -> bytes:
-    """The key of a content's first ``HEAD_LENGTH`` bytes, or of a whole shorter content.
+    """Return the key of a content's first ``HEAD_LENGTH`` bytes, or of a whole shorter content.
 
-    XXH3 with 128 bits and seed 0, in its canonical form (as xxh128sum writes it). It is no
-    cryptographic hash, and need not be one: an attacker's file with the same key is only hashed.
+    XXH3 with 128 bits and seed 0, in its canonical form (as xxh128sum writes it). XXH3 is no
+    cryptographic hash, and need not be: a file with a forged key is only hashed.
     """
     return xxh3_128_digest(head)
 
 
 class Filter(Protocol):
-    """One category's Bloom filter after all its checks."""
+    """The Bloom filter of one category, after it has passed all checks."""
 
     category: str
     version: str
@@ -380,16 +379,16 @@ class Filter(Protocol):
     tiers: Tiers
 
     def __contains__(self, hex_digest: str) -> bool:
-        """Whether the filter holds ``hex_digest`` (lower case); may err towards yes."""
+        """Return whether the filter holds ``hex_digest`` (lower case); a wrong yes is possible."""
         ...
 
     def among(self, digests: Sequence[bytes]) -> list[int]:
-        """Indices of the ``digests`` that the filter holds: ``in`` for many at a time."""
+        """Return the indices of the ``digests`` that the filter holds."""
         ...
 
 
 def hits(filters: Sequence[Filter], digests: FileDigests) -> tuple[FilterHit, ...]:
-    """All hits of one file's digests in ``filters``."""
+    """Return all hits of a file's digests in ``filters``."""
     found = [
         (algorithm, raw.hex())
         for algorithm, raw in zip(ALGORITHMS, digests, strict=True)
@@ -404,7 +403,7 @@ def hits(filters: Sequence[Filter], digests: FileDigests) -> tuple[FilterHit, ..
 
 
 def filterset_of(filters: Sequence[Filter]) -> str:
-    """The identity of this set of filters."""
+    """Return a text that differs for each other set of filters."""
     return " ".join(
         sorted(
             f"{one.category}={one.version}"

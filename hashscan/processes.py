@@ -1,4 +1,4 @@
-"""Processes that this one forks: each has a pipe to this one, and ends with it."""
+"""Forks child processes; each has a pipe to its parent, and ends if the parent ends."""
 
 from __future__ import annotations
 
@@ -23,19 +23,20 @@ Arguments = TypeVarTuple("Arguments")
 
 _PR_SET_PDEATHSIG = 1
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
-#: Seconds that a killed process has to end.
+#: Seconds to wait for the end of a killed process.
 _ENDS_WITHIN = 2.0
-#: This process's ends of pipes. While another process has a copy of one, the process at the other
-#: end does not notice that this one has ended.
+#: This process's ends of the pipes to its children. Each new child closes its copies: with a copy,
+#: a child at the other end would not notice the end of this process.
 _ends: WeakSet[Connection] = WeakSet()
 
 
 class Child:
-    """A process forked from this one, and a pipe in both directions.
+    """A child process of this process, and a pipe in both directions.
 
-    The kernel kills it when this process ends, however it ends. It ignores the signals that a
-    terminal or a service manager sends to all processes: this process ends it, by ``end``. Its
-    standard input is empty. It has no copy of this process's ends of pipes to children.
+    The kernel kills the child when this process ends, also if this process is killed. The child
+    ignores the signals that a terminal or a service manager sends to all processes, because this
+    process ends it, by ``end``. The child's standard input is empty. The child has no copy of this
+    process's ends of pipes to other children.
 
     Example::
 
@@ -50,8 +51,8 @@ class Child:
             child.end()
 
     Attributes:
-        connection: this process's end of the pipe; it ends (EOFError) when the child has ended.
-        pid: the process id.
+        connection: this process's end of the pipe; reading raises EOFError if the child has ended.
+        pid: the child's process id.
     """
 
     def __init__(
@@ -62,20 +63,20 @@ class Child:
     ) -> None:
         """Fork a process that calls ``main`` with its end of the pipe and ``arguments``.
 
-        The exit code is 0 if ``main`` returns, and 1 if it raises. The calling process must have
-        only one thread, because a fork copies locks that other threads hold.
+        The child's exit code is 0 if ``main`` returns, and 1 if ``main`` raises. The calling
+        process must have only one thread, because a fork copies locks that other threads hold.
 
         Args:
-            main: the work of the process.
-            arguments: for ``main``.
-            lowest: give the process the lowest CPU and I/O priority.
+            main: the function that the child runs.
+            arguments: the further arguments of ``main``.
+            lowest: give the child the lowest CPU and I/O priority.
 
         Raises:
-            OSError: a limit of the machine forbids it; no descriptor is left open.
+            OSError: a limit of the machine forbids a new process; no descriptor is left open.
         """
         self.connection, theirs = Pipe()
         _ends.add(self.connection)
-        # A daemon in Python's sense may not start processes.
+        # Python would not let a child with its flag ``daemon`` start processes.
         self._process = multiprocessing.get_context("fork").Process(
             target=_run, args=(os.getpid(), lowest, main, theirs, arguments), daemon=False
         )
@@ -92,27 +93,28 @@ class Child:
 
     @property
     def exit_code(self) -> int | None:
-        """The exit code, negative: the signal that killed it; ``None``: it has not ended."""
-        with suppress(ValueError):  # closed: ``end`` has noted the code
+        """Return the exit code; negative: a signal killed the child; ``None``: it has not ended."""
+        # After ``end``, the process object is closed, and the exit code is stored.
+        with suppress(ValueError):
             self._exit_code = self._process.exitcode
         return self._exit_code
 
     def wait(self, seconds: float | None = None) -> int | None:
-        """Wait until it ends by itself, at most ``seconds``; returns ``exit_code``."""
-        with suppress(ValueError):  # it has ended, and is closed
+        """Wait up to ``seconds`` until the child ends by itself; return ``exit_code``."""
+        with suppress(ValueError):  # the child has ended, and its object is closed
             self._process.join(seconds)
         return self.exit_code
 
     def kill(self) -> None:
-        """Send SIGKILL, and do not wait. ``connection`` ends, unless it waits in the kernel."""
-        with suppress(ValueError):  # it has ended, and is closed
+        """Send SIGKILL to the child, and do not wait for its end."""
+        with suppress(ValueError):  # the child has ended, and its object is closed
             self._process.kill()
 
     def end(self) -> None:
-        """Close the connection, kill the process, and release its descriptors; again: nothing.
+        """Close the connection, kill the child, and release its descriptors; safe to call again.
 
-        A process that does not end within 2 seconds waits inside the kernel, e.g. for a dead file
-        server. It is abandoned: ``exit_code`` is ``None`` until the kernel lets it end.
+        A child that does not end within 2 seconds waits inside the kernel, e.g. for a dead file
+        server. This child is abandoned: ``exit_code`` is ``None`` until the kernel lets it end.
         """
         self.connection.close()
         self.kill()
@@ -127,42 +129,43 @@ def _run(
     connection: Connection,
     arguments: tuple[*Arguments],
 ) -> None:
-    gc.enable()  # see ``_start``
+    gc.enable()  # ``_start`` had switched the collection of garbage off
     _end_with(parent)
     for one in list(_ends):
         one.close()
     _ends.clear()
-    _ends.add(connection)  # not for processes that this one forks
+    _ends.add(connection)  # processes that this child forks close their copies
     if lowest:
         step_aside()
     main(connection, *arguments)
 
 
 def _end_with(parent: int) -> None:
-    """Have the kernel end this process when ``parent``, which forked it, ends, however it ends.
+    """Make the kernel kill this process when ``parent``, which forked this process, ends.
 
     Source: prctl(2), PR_SET_PDEATHSIG.
     """
     signal.set_wakeup_fd(-1)
     for name in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(name, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # if ignored, programs have no exit code
+    # If SIGCHLD were ignored, programs would have no exit code.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it ended before the kernel was asked
+    if os.getppid() != parent:  # The parent ended before prctl was called.
         os._exit(0)
 
 
 def _start(process: BaseProcess) -> None:
     """Start a process by fork; if that fails, no descriptor is left open."""
     collects = gc.isenabled()
-    gc.disable()  # garbage that closes descriptors would change which numbers are free
+    gc.disable()  # Garbage that closes descriptors would change the free numbers.
     try:
         numbers = _free_numbers()
         try:
             process.start()
         except OSError:
-            # multiprocessing makes two pipes before it forks, and keeps them if the fork fails.
-            # They have the numbers that were free a moment ago.
+            # multiprocessing makes two pipes before it forks, and leaves them open if the fork
+            # fails. Their descriptors have the numbers that were free before the call.
             for number in numbers:
                 with suppress(OSError):
                     os.close(number)
@@ -186,6 +189,6 @@ def _free_numbers() -> list[int]:
 
 @atexit.register
 def _kill_all() -> None:
-    """Kill the children that nobody ended, so that Python does not wait for them at the end."""
+    """Kill all children that still run, so that Python does not wait for them at its end."""
     for process in multiprocessing.active_children():
         process.kill()

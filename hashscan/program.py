@@ -1,7 +1,7 @@
-"""Runs a program of the administrator within bounds: no shell, no environment, a time limit.
+"""Runs an administrator's program without a shell, with a time limit and a fixed environment.
 
-A process that the program leaves behind is killed with it, unless it left the process group, and
-cannot hold the caller by keeping the output open.
+All processes of the program's process group are killed at its end. A process that left the group
+cannot delay the caller, even if it keeps the output open.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-#: The whole environment of such a program.
+#: All environment variables that the program gets.
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 _BLOCK = 65536
-#: Seconds between two questions whether to stop.
+#: Seconds between two calls of ``stopped``.
 _TICK = 0.5
 
 
 class Ran(NamedTuple):
-    """The result of a program.
+    """The result of running a program.
 
     Attributes:
-        code: its exit code; negative: the signal that ended it.
-        output: the first bytes of its standard output.
-        too_long: it printed more.
-        in_time: it ended by itself within the time limit.
+        code: the program's exit code; negative: the number of the signal that ended the program.
+        output: the first bytes of the program's standard output.
+        too_long: the program printed more than ``output`` holds.
+        in_time: the program ended by itself within the time limit.
     """
 
     code: int
@@ -49,18 +49,18 @@ def run_program(
     errors_too: bool = False,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Ran:
-    """Run a program until it ends, or ``seconds`` have passed; then kill its process group.
+    """Run a program until it ends or ``seconds`` have passed, then kill its process group.
 
     Args:
         words: the program and its arguments.
         seconds: the time limit.
-        most: bytes of output that are kept; it may print more.
-        given: its standard input; ``None``: empty.
-        errors_too: its standard error is part of the output; else nobody reads it.
-        stopped: is asked twice a second; True ends the program as the time limit does.
+        most: most bytes of output that are kept; further output is read and dropped.
+        given: the program's standard input; ``None``: empty.
+        errors_too: keep the program's standard error, too, as part of the output.
+        stopped: called twice a second; if it returns True, the program is killed.
 
     Raises:
-        OSError: it cannot be started.
+        OSError: the program cannot be started.
     """
     with open(os.memfd_create("input"), "w+b") as file:
         file.write(given or b"")
@@ -79,7 +79,8 @@ def run_program(
     try:
         output, too_long, in_time = _read(process.stdout.fileno(), ended, seconds, most, stopped)
     finally:
-        with suppress(OSError):  # also what it started; before wait() frees its number
+        # Kill the whole group before wait() frees its number for another group.
+        with suppress(OSError):
             os.killpg(process.pid, signal.SIGKILL)
         os.close(ended)
         process.stdout.close()
@@ -90,7 +91,7 @@ def run_program(
 def _read(
     fd: int, ended: int, seconds: float, most: int, stopped: Callable[[], bool]
 ) -> tuple[bytes, bool, bool]:
-    """The output until the end of the program; whether there was more, and whether it ended."""
+    """Read the output until the program ends; return it, too_long and in_time (see ``Ran``)."""
     os.set_blocking(fd, False)
     output, too_long, in_time = b"", False, False
     end = time.monotonic() + seconds
@@ -100,7 +101,7 @@ def _read(
         while not in_time and (left := end - time.monotonic()) > 0 and not stopped():
             ready = {key.fd for key, _ in selector.select(min(left, _TICK))}
             in_time = ended in ready
-            # After the program's end: what it printed before, without waiting for others.
+            # The program has ended: read its output without waiting for its child processes.
             for more in _available(fd) if fd in ready or in_time else ():
                 too_long = too_long or len(output) + len(more) > most
                 output = (output + more)[:most]
@@ -113,7 +114,7 @@ def _read(
 
 
 def _available(fd: int) -> Iterator[bytes]:
-    """The blocks that can be read now; an empty one is the end."""
+    """Yield the blocks that can be read now; an empty block is the end."""
     with suppress(BlockingIOError):
         while fd >= 0:
             more = os.read(fd, _BLOCK)

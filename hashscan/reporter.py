@@ -1,4 +1,4 @@
-"""The output stage: a scan's reports while it works, and its progress."""
+"""The interface of the output stage: a scan's results and its progress."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ if TYPE_CHECKING:
 
 
 class Expected(NamedTuple):
-    """The work of a scan, as far as earlier scans of the same volumes show it.
+    """The expected work of a scan, from earlier scans of the same volumes.
 
     Attributes:
         files: number of files, skipped and unchanged ones included.
-        hashed: number of files to hash; ``None``: it depends on what changed.
-        bytes: size of the files to hash; if ``hashed`` is ``None``, size of all candidates for it.
-        costs: seconds for a file, for hashing it, and for a byte, as the last scan learnt them.
+        hashed: number of files to hash; ``None``: unknown, because it depends on the changed files.
+        bytes: size of the files to hash; if ``hashed`` is ``None``, size of all files that may need
+            it.
+        costs: seconds for a file, for the hashing of a file, and for a byte, measured by the last
+            scan.
     """
 
     files: int
@@ -29,17 +31,17 @@ class Expected(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The state of a running scan.
+    """The progress of a running scan.
 
     Attributes:
         files: number of finished files: hashed, unchanged, skipped, or a problem.
         hashed: number of hashed files.
-        unchanged: number of files that are as the catalog has them.
-        bytes_hashed: including bytes of files that are being read.
-        fraction: finished part of the tree of directories, an estimate from 0 to 1.
+        unchanged: number of files whose stamp in the catalog is still right.
+        bytes_hashed: number of hashed bytes, bytes of files that are being read included.
+        fraction: finished part of all directories, an estimate from 0 to 1.
         matches: number of matches.
-        expected: ``None``: no earlier scan of these volumes came to its end.
-        seconds: time in which the scan could work.
+        expected: the expected work; ``None``: no earlier scan of these volumes was completed.
+        seconds: duration of the scan so far, without the time in which it could not work.
         remaining: estimated seconds to the end; ``None``: unknown.
     """
 
@@ -55,14 +57,14 @@ class Progress:
 
 
 class Reporter(Protocol):
-    """The output stage."""
+    """Receives the results of a scan, and shows them."""
 
     def match(self, event: MatchEvent) -> None:
         """Report a match."""
         ...
 
     def problem(self, event: ProblemEvent) -> None:
-        """Report a file that could not be judged."""
+        """Report a file that could not be hashed or checked."""
         ...
 
     def skipped(self, event: ProblemEvent) -> None:
@@ -74,13 +76,13 @@ class Reporter(Protocol):
         ...
 
     def notice(self, message: str) -> None:
-        """Report another event, once."""
+        """Report an event of any other kind, once."""
         ...
 
     def progress(self, progress: Progress) -> None:
-        """Show how far the scan is; called a few times a second."""
+        """Show the progress of the scan; called a few times a second."""
         ...
 
     def summary(self, summary: Summary) -> None:
-        """Report the counts, after everything else."""
+        """Report the counts of the scan, after all other results."""
         ...

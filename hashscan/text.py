@@ -1,4 +1,4 @@
-"""Names, sizes and times as people and other programs read them."""
+"""Formats names, sizes and times for people and for other programs, and parses them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _escape(character: str) -> str:
         return "\\\\"
     if character.isprintable():
         return character
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8, as os.fsdecode keeps it
+    if 0xDC80 <= code <= 0xDCFF:  # os.fsdecode makes these from bytes that are not UTF-8.
         return f"\\x{code - 0xDC00:02x}"
     if code < 0x80:
         return {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(character, f"\\x{code:02x}")
@@ -26,7 +26,7 @@ def _escape(character: str) -> str:
 
 
 def shown(path: bytes | str) -> str:
-    """A path for a terminal or a log line: one line, printable, unambiguous.
+    """Return a path for a terminal or a log line: one line, printable, unambiguous.
 
     A file name must not be able to forge a line, move the cursor, hide its ending, or look like
     another one. All characters that Unicode calls other or separator (control and format
@@ -40,19 +40,19 @@ def shown(path: bytes | str) -> str:
 
 
 def counted(number: int, one: str, many: str = "") -> str:
-    """A number with its noun: ``1 file``, ``2,000 files``; ``many`` if an s is not enough."""
+    """Return a number with its noun, e.g. ``1 file``; ``many``: a plural without a mere s."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def names_of(paths: Sequence[bytes | str], most: int = 5) -> str:
-    """Paths in one line: the first ``most`` of them, and the number of the others."""
+    """Return one line with the first ``most`` paths, and the number of the others."""
     named = ", ".join(shown(path) for path in paths[:most])
     more = len(paths) - most
     return f"{named} and {more:,} more" if more > 0 else named
 
 
 def one_line(text: str) -> str:
-    """A message as one printable line; existing escapes in it are not escaped again."""
+    """Return a message as one printable line; existing escapes are not escaped again."""
     parts = [part.strip() for part in text.splitlines()]
     text = " | ".join(part for part in parts if part)
     if text.isprintable():
@@ -61,24 +61,24 @@ def one_line(text: str) -> str:
 
 
 def said_by(error: Exception) -> str:
-    """The text of an error, without Python's ``[Errno 13]`` and without repeating the name."""
+    """Return the text of an error, without Python's ``[Errno 13]`` and without file names."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def rfc3339(seconds: float | None = None) -> str:
-    """A point in time (seconds since the epoch; default now) as RFC 3339 in UTC."""
+    """Return a time (seconds since the epoch; default: now) as RFC 3339 in UTC."""
     moment = time.time() if seconds is None else seconds
     text = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
 
 
 def local_time(seconds: float) -> str:
-    """A time (seconds since the epoch) in this machine's zone: ``2026-11-27 10:00 CET``."""
+    """Return a time (seconds since the epoch) in local time: ``2026-11-27 10:00 CET``."""
     return f"{datetime.fromtimestamp(seconds, UTC).astimezone():%Y-%m-%d %H:%M %Z}"
 
 
 def human_size(size: float) -> str:
-    """Bytes with a binary unit: ``1.5 GiB``."""
+    """Return a number of bytes with a binary unit: ``1.5 GiB``."""
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
         if abs(size) < 1024:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
@@ -87,7 +87,7 @@ def human_size(size: float) -> str:
 
 
 def human_age(seconds: float) -> str:
-    """A span of time in its largest fitting unit: ``40 s``, ``5 min``, ``3 h``, ``12 days``."""
+    """Return a duration in its largest fitting unit: ``40 s``, ``5 min``, ``3 h``, ``12 days``."""
     for limit, unit, name in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
         if seconds < limit:
             return f"{max(0.0, seconds) / unit:.0f} {name}"
@@ -108,10 +108,10 @@ _SECONDS = {
 
 
 def parse_size(text: str) -> int:
-    """``50MiB``, ``1.5G``, ``1000`` to bytes; ``K`` and ``KiB`` are 1024, ``KB`` is 1000.
+    """Parse ``50MiB``, ``1.5G`` or ``1000`` as bytes; ``K`` and ``KiB`` are 1024, ``KB`` is 1000.
 
     Raises:
-        ValueError: not a size.
+        ValueError: the text is not a size.
     """
     found = _SIZE.fullmatch(text.strip())
     if not found:
@@ -124,12 +124,12 @@ def parse_size(text: str) -> int:
 
 
 def parse_duration(text: str) -> float:
-    """``10s``, ``5min`` (or ``5m``), ``1h``, ``7d``, ``2w`` to seconds; a bare number is seconds.
+    """Parse ``10s``, ``5min`` (or ``5m``), ``1h``, ``7d`` or ``2w``; a bare number is seconds.
 
-    ``config.values`` bounds the result, and requires a unit if it decides what is removed.
+    ``config.values`` bounds the result, and requires a unit in settings about removal.
 
     Raises:
-        ValueError: not a duration.
+        ValueError: the text is not a duration.
     """
     found = _DURATION.fullmatch(text.strip())
     if not found:
