@@ -37,8 +37,8 @@ class AuditSettings(Section):
 
     file_size: Annotated[int, PlainValidator(_file_size), values.shower(values.shown_size)] = Field(
         default=16 << 20,
-        description="How large a file of the audit log becomes before the next one begins. A line"
-        " has some 400 bytes.",
+        description="The size at which the audit log begins its next file. A line has some 400"
+        " bytes.",
     )
     files: Annotated[
         int | None,
@@ -46,7 +46,7 @@ class AuditSettings(Section):
         values.shower(values.none_shown(int)),
     ] = Field(
         default=64,
-        description="How many files are kept. When the next file begins, the oldest one is removed;"
-        " none: all files are kept. Copy the directory `audit` of the state elsewhere to keep them"
-        " longer.",
+        description="How many files of the audit log are kept. When the next file begins, the"
+        " oldest file is removed; none: all files are kept. Copy the directory `audit` of"
+        " the state elsewhere to keep them longer.",
     )

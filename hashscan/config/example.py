@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 _HEAD = """\
 # The configuration of hashscan. This file is generated: `hashscan config init` writes it.
 #
-# A line such as "#key: value" (no space after the #) shows a setting that may be left out; remove
-# the # to set it. Unknown keys are errors. Look for errors, all of them at once, with
-# `hashscan config check`. Durations: 10s, 5m, 1h, 7d. Sizes: 1000, 50MiB, 2GiB.
+# A line such as "#key: value" (no space after the #) shows an optional setting with its default or
+# an example; remove the # to set it. Unknown keys are errors. `hashscan config check` lists all
+# errors of this file. Durations: 10s, 5m, 1h, 7d. Sizes: 1000, 50MiB, 2GiB.
 """
 _WIDTH = 100
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./:-]*")

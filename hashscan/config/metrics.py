@@ -50,8 +50,8 @@ class MetricsSettings(Section):
         str | None, PlainValidator(values.or_none(_listen)), values.shower(values.none_shown(str))
     ] = Field(
         default=None,
-        description="Where the daemon serves the metrics: an address of this machine and a port,"
-        " e.g. 127.0.0.1:9464, or none.",
+        description="The address of this machine and the port at which the daemon serves the"
+        " metrics, e.g. 127.0.0.1:9464, or none.",
     )
     token_file: Annotated[
         str | None,
@@ -61,8 +61,8 @@ class MetricsSettings(Section):
     ] = Field(
         default=None,
         description="A file with a token that a client of `listen` must send (Authorization:"
-        " Bearer), readable by its owner only, or none. Without it every user of this machine can"
-        " read the numbers.",
+        " Bearer), readable by its owner only, or none. Without a token, every user of this"
+        " machine can read the metrics.",
         examples=["/etc/hashscan/metrics-token"],
     )
     textfile: Annotated[

@@ -93,15 +93,15 @@ class NoticesSettings(Section):
 
     action: Annotated[Literal["report", "quarantine"], Starter()] = Field(
         default="report",
-        description="What happens to a file that a notice names and that no list knows. report:"
+        description="The action on a file that a notice names and that is in no list. report:"
         " hashscan only reports it. quarantine: hashscan moves it away; `hashscan quarantine"
         " restore` puts it back.",
     )
     maildir: values.PathOrNone = Field(
         default=None,
         description="A Maildir to which the mail server delivers notices, e.g."
-        " /var/mail/notices, or none. The daemon takes new mails, and marks those that it"
-        " understood as read.",
+        " /var/mail/notices, or none. The daemon reads new mails, and marks each mail that"
+        " it understood as read.",
     )
     verified_by: Annotated[
         str | None,
@@ -118,9 +118,10 @@ class NoticesSettings(Section):
     ] = Field(
         default=(),
         strict=False,
-        description="The senders whose mails may move files with action: quarantine: mail addresses"
-        " or domains of hotlines, verified by verified_by; or * for every sender. Notices of other"
-        " mails move no file that no list knows, until `hashscan notice approve`.",
+        description="The senders whose mails may move files with action: quarantine: mail"
+        " addresses or domains of hotlines, verified by verified_by; or * for every sender."
+        " A notice from any other mail moves only files that are in a list, until you run"
+        " `hashscan notice approve`.",
         examples=[["ntd@hotline.example", "meldpunt.example"]],
     )
     due_soon: values.Duration = Field(

@@ -150,9 +150,9 @@ class ReceiverSettings(Section):
     events: tuple[EventKind, ...] = Field(
         default=_USUAL,
         strict=False,
-        description="The events that it gets: match, hold, withdrawn, notice (a notice arrived),"
-        " notice-due, notice-overdue, problem, volume-lost, daemon-stopped, daily (a summary of the"
-        " day). Default: all but notice and daily.",
+        description="The events that the receiver gets: match, hold, withdrawn, notice (a notice"
+        " arrived), notice-due, notice-overdue, problem, volume-lost, daemon-stopped, daily"
+        " (a summary of the day). Default: all but notice and daily.",
     )
     collect: values.Duration = Field(
         default=10.0,
@@ -160,10 +160,10 @@ class ReceiverSettings(Section):
     )
     at_most: values.Duration = Field(
         default=300.0,
-        description="The shortest time between two messages; later events wait for the next one."
-        " The events hold, notice-overdue, daemon-stopped and volume-lost wait only after a message"
-        " with an event of the same kind. With contacts: between two messages to one owner, and a"
-        " day by default.",
+        description="The shortest time between two messages; later events wait for the next"
+        " message. The events hold, notice-overdue, daemon-stopped and volume-lost wait only"
+        " after a message with an event of the same kind. With contacts: between two"
+        " messages to one owner, and a day by default.",
     )
     daily: Annotated[str, PlainValidator(clock_time)] = Field(
         default="08:00", description="The time of the daily summary, in local time."
@@ -171,9 +171,12 @@ class ReceiverSettings(Section):
     include: tuple[Include, ...] = Field(
         default=(),
         strict=False,
-        description="What else a message names: paths, digests, owners. Default: none of them.",
+        description="Further facts that a message names: paths, digests, owners. Default: none"
+        " of them.",
     )
-    timeout: values.Duration = Field(default=30.0, description="The longest time for one message.")
+    timeout: values.Duration = Field(
+        default=30.0, description="The longest time for sending one message."
+    )
     to: tuple[Annotated[str, PlainValidator(values.mail_address)], ...] = Field(
         default=(), strict=False, description="mail: the addresses.", examples=[["a@host.example"]]
     )
@@ -198,7 +201,7 @@ class ReceiverSettings(Section):
     password_file: values.PathOrNone = Field(
         default=None,
         description="mail: a file with the password (chmod 600). The systemd credential"
-        " notify-NAME-password goes before it.",
+        " notify-NAME-password takes precedence.",
     )
     ca_bundle: values.PathOrNone = Field(
         default=None,
@@ -232,7 +235,9 @@ class ReceiverSettings(Section):
         default=50, description="mail with contacts: messages to owners in an hour at most."
     )
     url: Annotated[str | None, _or_none(values.url)] = Field(
-        default=None, description="webhook: the URL; with format matrix that of the home server."
+        default=None,
+        description="webhook: the URL of the receiver; with format matrix, the URL"
+        " of the home server.",
     )
     url_file: values.PathOrNone = Field(
         default=None,
@@ -240,8 +245,8 @@ class ReceiverSettings(Section):
     )
     format: Literal["json", "slack", "matrix"] = Field(
         default="json",
-        description="webhook: json (everything), slack (a text, as Slack, Mattermost and"
-        " Rocket.Chat take it), or matrix (a message in a room).",
+        description="webhook: json (all facts of a message), slack (a text for Slack, Mattermost"
+        " or Rocket.Chat), or matrix (a message in a room).",
     )
     room: Annotated[str | None, _or_none(_room)] = Field(
         default=None, description="webhook with format matrix: the internal id of the room."

@@ -49,83 +49,92 @@ class VolumeSettings(Section):
     )
     watch: daemon.Watch = Field(
         default="auto",
-        description="How the daemon learns of changes immediately: auto (fanotify if it may use"
-        " that, else inotify), inotify, fanotify, or off (scheduled scans only).",
+        description="How the daemon watches the volume for changes: auto (fanotify if it may use"
+        " fanotify, else inotify), inotify, fanotify, or off (scheduled scans only).",
     )
     exclude: tuple[globs.Glob, ...] = Field(
         default=(),
         strict=False,
-        description="What to leave out: globs against the path below the volume.",
+        description="Globs for files and directories to leave out; they are compared with the"
+        " path below the volume.",
         examples=[["*/cache/*"]],
     )
     one_file_system: bool = Field(
-        default=True, description="Stay on the file system that the path is on."
+        default=True,
+        description="Scan only the file system of `path`, and no file system that"
+        " is mounted below it.",
     )
 
 
 class ScanSettings(Section):
-    """How a scan treats this machine."""
+    """The schedule of scans, and how much of this machine they use."""
 
     schedule: daemon.CronOrNone = Field(
         default="30 2 * * *",
-        description="When the daemon scans everything: a cron expression with five fields, in local"
-        " time, or none.",
+        description="When the daemon scans all volumes: a cron expression with five fields, in"
+        " local time, or none.",
     )
     unwatched: values.Duration = Field(
         default=900.0,
-        description="How often the daemon scans a volume of which not all could be watched.",
+        description="How often the daemon scans a volume that it cannot watch as a whole.",
     )
     jobs: values.Jobs = Field(
         default="auto",
-        description="Worker processes; auto: as many as the cores that hashscan may use.",
+        description="Number of worker processes; auto: as many as the cores that hashscan may use.",
     )
     max_rate: values.SizeOrNone = Field(
-        default=None, description="Bytes a second, of all processes together; e.g. 50MiB, or none."
+        default=None,
+        description="The most bytes that all processes together read in a second;"
+        " e.g. 50MiB, or none.",
     )
     max_files: daemon.RateOrNone = Field(
         default=None,
-        description="Files read a second, of all processes together; e.g. 500, or none.",
+        description="The most files that all processes together read in a second; e.g. 500, or"
+        " none.",
     )
     max_file_size: values.SizeOrNone = Field(
         default=None,
-        description="Skip larger files, and count them as skipped; e.g. 2GiB, or none.",
+        description="Skip files above this size, and count them as skipped; e.g. 2GiB, or none.",
     )
     tiers: bool = Field(
         default=True,
-        description="If the known set has the sizes, or the first blocks, of all known files, do"
-        " not open files of other sizes, or read on in files that begin otherwise. false: hash"
-        " every file, e.g. if the sizes in the lists may be wrong.",
+        description="If the known set has the sizes of all known files, do not open files of"
+        " other sizes; if it has the keys of their first blocks, do not read on in files"
+        " with other first blocks. false: hash every file, e.g. if the sizes in the lists"
+        " may be wrong.",
     )
     pause_above_io_pressure: values.PercentOrNone = Field(
         default=0.2,
-        description="Pause while others wait for the disks for more than this share of the time"
-        " (/proc/pressure/io, some avg10), or none.",
+        description="Pause while other processes wait for the disks for more than this share of"
+        " the time (/proc/pressure/io, some avg10), or none.",
     )
 
 
 class QuarantineSettings(Section):
-    """What happens to a file whose digest the service confirms."""
+    """The action on a file whose digest the service confirms."""
 
     action: Annotated[Literal["report", "quarantine"], Starter()] = Field(
         default="report",
-        description="report: only report it. quarantine: move the file away; `hashscan quarantine"
-        " restore` puts it back.",
+        description="report: hashscan only reports a match. quarantine: hashscan moves the file"
+        " away; `hashscan quarantine restore` puts it back.",
     )
     directory: values.OwnDirectoryOrNone = Field(
         default=None,
-        description="Where quarantined files are kept. Default: `quarantine` in the state"
+        description="The directory of quarantined files. Default: `quarantine` in the state"
         " directory.",
         examples=["/var/lib/hashscan/quarantine"],
     )
     retention: values.RetentionOrNone = Field(
         default=None,
-        description="How long a file is kept: the daemon, or `quarantine purge`, then removes its"
-        " content for good, and keeps the record; e.g. 90d, 12h or 30min, or none.",
+        description="How long a quarantined file is kept. After that, the daemon or `hashscan"
+        " quarantine purge` removes its content for good, and keeps the record; e.g. 90d,"
+        " 12h or 30min, or none.",
     )
     ask_again: values.DurationOrNone = Field(
         default=86400.0,
-        description="How often the daemon asks the service again for each digest in quarantine, or"
-        " none. A digest that is unknown twice, at least a day apart, is withdrawn.",
+        description="How often the daemon asks the service again for each digest in quarantine,"
+        " or none. If the service answers twice, at least a day apart, that it does not know"
+        " a digest, the digest is withdrawn.",
     )
     restore_withdrawn: Literal["ask", "auto"] = Field(
         default="ask",
@@ -143,54 +152,59 @@ class Settings(Section):
     state: values.OwnDirectory = Field(
         default_factory=default_state,
         validate_default=True,
-        description="Where the catalog, filters and the lock are kept. Default:"
-        " /var/lib/hashscan for root, ~/.local/state/hashscan for others.",
+        description="The state directory: catalog, filters, lock and, by default, the"
+        " quarantine. Default: /var/lib/hashscan for root, ~/.local/state/hashscan for"
+        " others.",
         examples=[SYSTEM_STATE],
     )
     volumes: tuple[VolumeSettings, ...] = Field(
         default=(), strict=False, description="The directory trees to scan."
     )
     service: ServiceSettings | None = Field(
-        default=None, description="Who says whether a digest is known."
+        default=None,
+        description="The service, or local lists, that decide whether a digest is known.",
     )
     filter: FilterSettings | None = Field(
         default=None,
-        description="The Bloom filter that is asked first, so that almost no digest leaves this"
-        " machine. With kind local it may be left out: it is then made from the lists.",
+        description="The Bloom filter of known digests, which hashscan checks before it asks the"
+        " service, so that almost no digest leaves this machine. With kind local, leave this"
+        " section out to let hashscan make the filter from the lists.",
     )
     allow: tuple[values.File, ...] = Field(
         default=(),
         strict=False,
         description="Allow-lists: digest lists and filters of files that must never be moved. A"
-        " match that one of them holds is only reported, as allowed.",
+        " match whose digest is in an allow-list is only reported, as allowed.",
         examples=[["/etc/hashscan/allow.txt"]],
     )
     scan: ScanSettings = Field(
-        default_factory=ScanSettings, description="How a scan treats this machine."
+        default_factory=ScanSettings,
+        description="The schedule of scans, and how much of this machine they use.",
     )
     quarantine: QuarantineSettings = Field(
         default_factory=QuarantineSettings,
-        description="What happens to a file whose digest the service confirms.",
+        description="The action on a file whose digest the service confirms.",
     )
     brakes: BrakesSettings = Field(
         default_factory=BrakesSettings,
-        description="Brakes: a list can be wrong. If too many files match, the next ones are held:"
-        " hashscan reports them, and does not move them, until `hashscan hold release` or"
-        " `hashscan hold dismiss` decides. Each limit can be none. See docs/brakes.md.",
+        description="Brakes: a list can be wrong. If too many files match, further matches are"
+        " held: hashscan reports them, and does not move them, until you decide with"
+        " `hashscan hold release` or `hashscan hold dismiss`. Each limit can be none. See"
+        " docs/brakes.md.",
     )
     sites: tuple[SiteSettings, ...] = Field(
         default=(),
         strict=False,
-        description="Which directory holds the files of a URL that a notice names. hashscan uses"
-        " the first entry that knows the host; `hashscan notice sites URL` shows the file and why."
-        " Each entry has host and root, or one of nginx, apache, userdatadomains, table and"
-        " command.",
+        description="The directories of web sites, so that hashscan finds the file of a URL in a"
+        " notice. hashscan uses the first entry that has the host; `hashscan notice sites"
+        " URL` shows the file and why. Each entry has host and root, or one of nginx,"
+        " apache, userdatadomains, table and command.",
         examples=[[{"host": "*.example", "root": "/srv/www/{host}/htdocs"}]],
     )
     notices: NoticesSettings = Field(
         default_factory=NoticesSettings,
-        description="Notices of hotlines and authorities: how they arrive, and what happens to"
-        " the files that they name.",
+        description="Notices of hotlines and authorities: how they arrive, and the action on the"
+        " files that they name.",
     )
     audit: AuditSettings = Field(
         default_factory=AuditSettings,

@@ -11,17 +11,17 @@ from hashscan.config.section import Section, Starter
 
 
 class ServiceSettings(Section):
-    """Who says whether a digest is known."""
+    """The service, or local lists, that decide whether a digest is known."""
 
     kind: Annotated[Literal["hashcheckservice", "local"], Starter()] = Field(
         default="hashcheckservice",
-        description="hashcheckservice: ask the service at `url`. local: look into the lists in"
+        description="hashcheckservice: ask the service at `url`. local: use the lists in"
         " `known`, without any network.",
     )
     url: Annotated[values.Text, Starter()] = Field(
         default="",
         validate_default=True,
-        description="Where the service is; /v1/check/{algorithm} is appended.",
+        description="The URL of the service; hashscan appends /v1/check/{algorithm}.",
         examples=["https://hcs.example"],
     )
     username: Annotated[values.Text, Starter()] = Field(
@@ -33,12 +33,12 @@ class ServiceSettings(Section):
     password_file: Annotated[values.PathOrNone, Starter()] = Field(
         default=None,
         validate_default=True,
-        description="A file that holds the password, readable by its owner only (chmod 600)."
-        " The systemd credential `password` (LoadCredential=) goes before it.",
+        description="A file that holds the password, readable by its owner only (chmod 600). The"
+        " systemd credential `password` (LoadCredential=) takes precedence.",
         examples=["/etc/hashscan/password"],
     )
     timeout: values.Duration = Field(
-        default=10.0, description="How long to wait for an answer, before asking again."
+        default=10.0, description="How long to wait for an answer before hashscan asks again."
     )
     ca_bundle: values.PathOrNone = Field(
         default=None,
@@ -47,7 +47,7 @@ class ServiceSettings(Section):
     )
     test: bool = Field(
         default=False,
-        description="Ask the service's test twin, /v1/test/check/…; no file is moved.",
+        description="true: ask the service's test twin, /v1/test/check/…, and move no file.",
     )
     known: tuple[values.File, ...] = Field(
         default=(),
@@ -124,21 +124,22 @@ class FilterSettings(Section):
     """The Bloom filter that is asked before the service, so that almost no digest leaves here."""
 
     source: Annotated[values.Source, Starter()] = Field(
-        description="The URL of a signed repository, which `hashscan sync` fetches from, or the"
-        " full path of a filter file: `hashscan filter build` makes one, or a DCSO Bloom filter.",
+        description="The URL of a signed repository, from which `hashscan sync` fetches filters;"
+        " or the full path of a filter file that `hashscan filter build` made, or of a DCSO Bloom"
+        " filter.",
         examples=["https://filters.example/"],
     )
     root: Annotated[values.PathOrNone, Starter()] = Field(
         default=None,
         validate_default=True,
-        description="The pinned trust of a repository: its 1.root.json, which the publisher gives"
-        " you by a way that you trust.",
+        description="The file with the repository's trusted keys, 1.root.json: get it from the"
+        " publisher by a way that you trust.",
         examples=["/etc/hashscan/root.json"],
     )
     categories: tuple[values.Category, ...] = Field(
         default=("baseline",),
         strict=False,
-        description="The categories to fetch from a repository, and to look for.",
+        description="The categories whose filters are fetched from a repository and used.",
     )
     algorithms: tuple[Literal["md5", "sha1", "sha256"], ...] = Field(
         default=("md5", "sha1"),
@@ -148,13 +149,14 @@ class FilterSettings(Section):
     )
     refresh: values.Duration = Field(
         default=3600.0,
-        description="How often the daemon asks a repository for a new filter, or checks the filter"
-        " file. Each host asks at its own moment in that time.",
+        description="How often the daemon asks a repository for a new filter, or checks the"
+        " filter file. Each host asks at a moment of its own within this time.",
     )
     max_age: values.Duration = Field(
         default=7 * 86400.0,
-        description="A filter from a repository is not used if it was not verified for longer, a"
-        " filter file if it is older: exit code 5.",
+        description="The longest time since the last verification of a repository's filter, or"
+        " since the making of a filter file. hashscan does not use an older filter: exit"
+        " code 5.",
     )
     username: values.Text = Field(
         default="",
@@ -164,8 +166,8 @@ class FilterSettings(Section):
     password_file: values.PathOrNone = Field(
         default=None,
         validate_default=True,
-        description="A file that holds the password for the repository, readable by its owner only."
-        " The systemd credential `filter-password` goes before it.",
+        description="A file that holds the password for the repository, readable by its owner"
+        " only. The systemd credential `filter-password` takes precedence.",
         examples=["/etc/hashscan/filter-password"],
     )
     ca_bundle: values.PathOrNone = Field(
@@ -179,7 +181,7 @@ class FilterSettings(Section):
         " the one that the environment names (https_proxy), if any.",
     )
     timeout: values.Duration = Field(
-        default=30.0, description="How long the repository may be silent before it is given up."
+        default=30.0, description="How long to wait for the repository before a sync fails."
     )
 
     @field_validator("root")
