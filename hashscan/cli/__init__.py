@@ -34,9 +34,9 @@ COMMANDS = {
     "check": ("check", "Say whether a file or a digest is known. Nothing is moved."),
     "daemon": ("daemon", "Run as a service: watch, scan by schedule, sync and confirm."),
     "sync": ("sync", "Fetch and verify the newest filters of a repository."),
-    "status": ("status", "Show on one screen whether it works, what waits and what was found."),
+    "status": ("status", "Show on one screen whether hashscan works, waiting work and findings."),
     "quarantine": ("quarantine", "List, show, restore, export, purge and verify isolated files."),
-    "hold": ("hold", "Show what the brakes hold back, and release or dismiss it."),
+    "hold": ("hold", "Show the matches that the brakes hold, and release or dismiss them."),
     "notice": ("notice", "Take notices of hotlines and authorities, work on them, and answer."),
     "notify": ("notify", "Test whether notifications reach their receivers."),
     "report": ("report", "Report how fast reported files were removed, and what was found."),
@@ -46,8 +46,8 @@ COMMANDS = {
     "repository": ("repository", "Publish signed filters as static files."),
     "service": ("service", "Run the reference central service, for pilots and tests."),
     "config": ("config", "Write, check and show the configuration."),
-    "doctor": ("doctor", "Find out what stands in the way on this machine, with each fix."),
-    "demo": ("demo", "Run the whole job on a sample volume of its own, without root."),
+    "doctor": ("doctor", "Find faults that keep hashscan from working here, with each fix."),
+    "demo": ("demo", "Run the whole job on a sample volume, without root."),
 }
 
 
@@ -122,25 +122,25 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 nothing found, 1 matches found, 2 usage or configuration, or the machine "
-    "stands in the way: a limit, no memory, no space, 3 some files could not be read, 4 another "
-    "instance holds the lock, 5 filter missing, expired or unverified, 6 service unreachable or "
-    "refusing, 70 internal error, 130 interrupted, or standard output could not be written.",
+    epilog="Exit codes: 0 nothing found, 1 matches found, 2 usage or configuration, or a limit of "
+    "the machine, e.g. no memory or no space, 3 some files could not be read, 4 another instance "
+    "holds the lock, 5 filter missing, expired or unverified, 6 service unreachable or refusing, "
+    "70 internal error, 130 interrupted, or standard output could not be written.",
 )
 @click.option(
     "--config",
     "config_path",
     metavar="FILE",
-    help="Configuration; default /etc/hashscan/config.yaml, and before it, for users other than "
-    "root, ~/.config/hashscan/config.yaml.",
+    help="Configuration file; default: /etc/hashscan/config.yaml. For users other than root, "
+    "~/.config/hashscan/config.yaml goes first.",
 )
 @click.option(
     "-v",
     "--verbose",
     count=True,
-    help="Say on stderr what is used: known set, filters, volumes, state.",
+    help="Name on stderr the known set, filters, volumes and state in use.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Say only what needs somebody.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only faults that need an administrator.")
 @click.version_option(__version__, prog_name="hashscan")
 @click.pass_context
 def cli(ctx: click.Context, config_path: str | None, verbose: int, quiet: bool) -> None:
@@ -210,10 +210,10 @@ def _run() -> int:
         message = _misplaced(error) or error.format_message()
         code = _complain(shown(message), ExitCode.USAGE)
         if code == ExitCode.USAGE and isinstance(error, click.UsageError) and error.ctx is not None:
-            _say(f"Try '{error.ctx.command_path} --help'.")
+            _print_message(f"Try '{error.ctx.command_path} --help'.")
         return code
     except KeyboardInterrupt:
-        _say("hashscan: interrupted")
+        _print_message("hashscan: interrupted")
         return ExitCode.INTERRUPTED
     except HashscanError as error:
         return _complain(with_cause(error), exit_code_with_cause(error))
@@ -263,10 +263,10 @@ def _complain(message: str, code: int) -> int:
         with contextlib.suppress(HashscanError):
             click.echo(f"HASHSCAN UNKNOWN - {message}")
         return _PLUGIN_UNKNOWN
-    _say(f"hashscan: error: {message}")
+    _print_message(f"hashscan: error: {message}")
     return code
 
 
-def _say(message: str) -> None:
+def _print_message(message: str) -> None:
     with contextlib.suppress(OSError):
         click.echo(message, err=True)

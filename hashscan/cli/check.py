@@ -113,7 +113,7 @@ def _require_files(subjects: tuple[str, ...]) -> None:
         elif not os.path.lexists(subject):
             wrong.append(f"{shown(subject)}: there is no such file; see the path")
         elif os.path.isdir(subject):
-            wrong.append(f"{shown(subject)}: is a directory; 'hashscan scan' looks at those")
+            wrong.append(f"{shown(subject)}: is a directory; scan it with 'hashscan scan'")
     if wrong:
         raise UsageError("\n".join(wrong))
 
@@ -150,10 +150,10 @@ def _print(checked: CheckResult, *, as_json: bool) -> None:
     subject = shown(checked.subject)
     if checked.verdict == "known":
         assert checked.digest
-        told = f"KNOWN {subject} [{checked.category}, {checked.digest.algorithm}]"
+        text = f"KNOWN {subject} [{checked.category}, {checked.digest.algorithm}]"
         if checked.allowed is not None:
-            told += f": allowed, stands in the allow-list {shown(checked.allowed)}"
-        click.echo(f"{told}: {checked.message}" if checked.message else told)
+            text += f": allowed, stands in the allow-list {shown(checked.allowed)}"
+        click.echo(f"{text}: {checked.message}" if checked.message else text)
     elif checked.verdict == "pending":
         click.echo(f"PENDING {subject}: the filter holds it, but {checked.message}")
     elif checked.candidate:

@@ -299,7 +299,7 @@ def write_output(
             file.writelines(parts)
     except FileExistsError as error:
         raise UsageError(
-            f"{shown(output)}: it is there already; name another file with {option}"
+            f"{shown(output)}: it exists already; name another file with {option}"
             + (", or add --force" if option == "-o" else "")
         ) from error
     except OSError as error:

@@ -103,7 +103,7 @@ def _write(path: str, content: bytes, *, force: bool) -> str | None:
                         f"{shown(path)} exists and was not touched; write elsewhere with --output"
                         " FILE, or replace it with --force (the old one is kept)"
                     ) from None
-                kept = os.path.join(os.path.dirname(path), _keep(named.fd, name, path))
+                kept = os.path.join(os.path.dirname(path), _keep_old(named.fd, name, path))
                 replace_file(path, content)
     except (OSError, ValueError) as error:
         told = (getattr(error, "strerror", None) or str(error)).lower()
@@ -113,7 +113,7 @@ def _write(path: str, content: bytes, *, force: bool) -> str | None:
     return kept
 
 
-def _keep(directory: int, name: str, path: str) -> str:
+def _keep_old(directory: int, name: str, path: str) -> str:
     """Give the file a second name in its directory, and return that name."""
     status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     if not stat.S_ISREG(status.st_mode):
@@ -155,34 +155,34 @@ def check(context: click.Context, file: str | None) -> None:
     from hashscan.state import State  # noqa: PLC0415 - heavy
 
     path, settings = _load(file or _configured(context))
-    told: list[str] = []
+    remarks: list[str] = []
     missing_filters = not_fetched_yet(
-        settings, State(settings.state, make=False), told.append, keep=False
+        settings, State(settings.state, make=False), remarks.append, keep=False
     )
     if missing_filters is not None:
-        told.append(f"the daemon fetches the filters before it scans: {missing_filters}")
+        remarks.append(f"the daemon fetches the filters before it scans: {missing_filters}")
     click.echo(f"{shown(path)}: no errors")
     for name, words in summary(settings):
         click.echo(for_terminal(f"  {name:<11} {words}", 14))
-    for note in [*notes(settings), *told]:
+    for note in [*notes(settings), *remarks]:
         click.echo(f"note: {note}")
     missing = [name for name in ("volumes", "service") if not getattr(settings, name)]
     if missing:
         click.echo(f"note: {' and '.join(missing)}: missing; the daemon does not start without")
     # As in the daemon, a volume that is missing or does not answer does not delay the others.
-    places: dict[bytes, int] = {}
+    first_index: dict[bytes, int] = {}
     for index, seen in enumerate(look_at_all([one.path for one in settings.volumes])):
         where = f"volumes[{index}].path"
         if seen.error is not None:
             click.echo(f"note: {Finding(where, *_why_not_scanned(seen))}")
-        elif (first := places.setdefault(seen.root, index)) != index:
-            what = f"leads to the same directory as volumes[{first}].path"
-            click.echo(f"note: {Finding(where, what, 'remove one of the two')}")
+        elif (first := first_index.setdefault(seen.root, index)) != index:
+            fault_text = f"leads to the same directory as volumes[{first}].path"
+            click.echo(f"note: {Finding(where, fault_text, 'remove one of the two')}")
     fault = maildir_fault(settings)
     if fault is not None:
         click.echo(f"note: {Finding('notices.maildir', *fault)}")
-    for loc, what, fix in faults(settings):
-        click.echo(f"note: {Finding(place(loc) or shown(path), what, fix)}")
+    for loc, fault_text, fix in faults(settings):
+        click.echo(f"note: {Finding(place(loc) or shown(path), fault_text, fix)}")
 
 
 def _why_not_scanned(seen: Seen) -> tuple[str, str]:

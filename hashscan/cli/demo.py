@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 
 
 @click.command("demo")
-@click.option("--keep", is_flag=True, help="Leave the sample volume and the state, and say where.")
+@click.option(
+    "--keep", is_flag=True, help="Keep the sample volume and the state, and print their paths."
+)
 @click.option(
     "--directory",
     metavar="DIR",
     type=click.Path(),
-    help="Where to make them; default: the directory for temporary files.",
+    help="Directory for the volume and the state; default: the directory for temporary files.",
 )
 @click.pass_obj
 def command(options: Options, keep: bool, directory: str | None) -> None:

@@ -36,14 +36,16 @@ def command(options: Options, state: str | None, as_json: bool) -> ExitCode:
     from hashscan.output.wrapping import for_terminal  # noqa: PLC0415
 
     code = ExitCode.NOTHING_FOUND
-    for one in examine(open_configuration(options, state, check_files=False)):
-        if one.result == "fail" and code == ExitCode.NOTHING_FOUND:
-            code = one.code
+    for check in examine(open_configuration(options, state, check_files=False)):
+        if check.result == "fail" and code == ExitCode.NOTHING_FOUND:
+            code = check.code
         if as_json:
-            told = line("check", name=one.name, result=one.result, message=one.message, fix=one.fix)
+            text = line(
+                "check", name=check.name, result=check.result, message=check.message, fix=check.fix
+            )
         else:
-            told = f"{_SIGNS[one.result]}{one.name}: {one.message}"
-            told += f"\n     -> {one.fix}" if one.fix else ""
-            told = for_terminal(told, 8)
-        click.echo(told)
+            text = f"{_SIGNS[check.result]}{check.name}: {check.message}"
+            text += f"\n     -> {check.fix}" if check.fix else ""
+            text = for_terminal(text, 8)
+        click.echo(text)
     return code

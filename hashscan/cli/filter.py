@@ -130,8 +130,8 @@ def info_command(options: Options, file: str | None, state: str | None, as_json:
         return _list_configured(options, state, as_json=as_json)
     from hashscan.known.filters.open_filter import open_filter  # noqa: PLC0415 - heavy libraries
 
-    one = open_filter(file)
-    click.echo(_info_json(one) if as_json else _info_text(one))
+    opened = open_filter(file)
+    click.echo(_info_json(opened) if as_json else _info_text(opened))
     return ExitCode.NOTHING_FOUND
 
 
@@ -143,27 +143,27 @@ def _list_configured(options: Options, state: str | None, *, as_json: bool) -> E
     from hashscan.state import State  # noqa: PLC0415
 
     settings = open_configuration(options, state, check_files=False)
-    source, found = filters_of(settings, State(settings.state, make=False))
+    source, filters = filters_of(settings, State(settings.state, make=False))
     if as_json:
-        for one in found:
+        for one in filters:
             click.echo(line("filter", **filter_json(one)))
     else:
         click.echo(f"filters: {shown(source)}")
-        for one in found:
+        for one in filters:
             click.echo(f"  {filter_line(one)}")
-    usable = all(one.trouble is None for one in found)
+    usable = all(one.trouble is None for one in filters)
     return ExitCode.NOTHING_FOUND if usable else ExitCode.FILTER
 
 
 def _build_text(report: BuildReport) -> str:
-    made = report.metadata
+    metadata = report.metadata
     by_algorithm = ", ".join(f"{count:,} {name}" for name, count in report.digests.items())
     lines = [
-        f"{shown(report.path)}: {made.digests:,} digests in {report.seconds:.1f} s",
+        f"{shown(report.path)}: {metadata.digests:,} digests in {report.seconds:.1f} s",
         f"  digests     {by_algorithm}",
-        f"  category    {made.category}",
-        f"  version     {made.version}",
-        f"  size        {human_size(made.length)}",
+        f"  category    {metadata.category}",
+        f"  version     {metadata.version}",
+        f"  size        {human_size(metadata.length)}",
         f"  duplicates  {report.duplicates:,}",
         f"  empty       {_sum(report, 'empty'):,} digests of empty content left out",
         f"  invalid     {_sum(report, 'invalid'):,} lines skipped",
@@ -179,12 +179,16 @@ def _build_text(report: BuildReport) -> str:
     if left_out:
         lines.append(f"  not taken   {counted(left_out)}: these do not count as known;")
         lines.append("              name each category that does with --only-category")
-    lines += [f"  note        {advice}" for one in report.lists for advice in one.advice()]
-    for one in report.lists:
-        lines += [f"  skipped     {finding.where}: {finding.what}" for finding in one.findings]
-        more = one.invalid - len(one.findings)
-        if one.findings and more > 0:
-            lines.append(f"  skipped     {one.name}: {more:,} more lines")
+    lines += [
+        f"  note        {advice}" for digest_list in report.lists for advice in digest_list.advice()
+    ]
+    for digest_list in report.lists:
+        lines += [
+            f"  skipped     {finding.where}: {finding.what}" for finding in digest_list.findings
+        ]
+        unnamed = digest_list.invalid - len(digest_list.findings)
+        if digest_list.findings and unnamed > 0:
+            lines.append(f"  skipped     {digest_list.name}: {unnamed:,} more lines")
     return "\n".join(lines)
 
 
@@ -200,13 +204,13 @@ def _left_out(report: BuildReport) -> dict[str, int]:
 
 
 def _build_json(report: BuildReport) -> str:
-    made = report.metadata
+    metadata = report.metadata
     return json.dumps(
         {
             "event": "filter",
             "path": report.path,
-            "version": made.version,
-            "category": made.category,
+            "version": metadata.version,
+            "category": metadata.category,
             "digests": report.digests,
             "duplicates": report.duplicates,
             "empty": _sum(report, "empty"),
@@ -215,10 +219,10 @@ def _build_json(report: BuildReport) -> str:
             "list_categories": report.categories,
             "left_out_categories": _left_out(report),
             "zero_size": _sum(report, "zero_size"),
-            "capacity": made.capacity,
-            "error_rate": made.error_rate,
-            "bytes": made.length,
-            "sha256": made.sha256,
+            "capacity": metadata.capacity,
+            "error_rate": metadata.error_rate,
+            "bytes": metadata.length,
+            "sha256": metadata.sha256,
             "tiers": {name: one.digests for name, one in report.tiers.made.items()},
             "tiers_lacking": report.tiers.lacking,
             "size_range": report.tiers.size_range,
@@ -227,71 +231,75 @@ def _build_json(report: BuildReport) -> str:
     )
 
 
-def _tiers_text(one: FilterFile) -> list[str]:
+def _tiers_text(opened: FilterFile) -> list[str]:
     from hashscan.known.filters.filter_file import BloomFile  # noqa: PLC0415 - heavy libraries
     from hashscan.known.filters.tiers import TierFile  # noqa: PLC0415
 
-    if not isinstance(one, BloomFile):
+    if not isinstance(opened, BloomFile):
         return []
-    tiers = [tier.metadata for tier in one.tiers if isinstance(tier, TierFile)]
+    tiers = [tier.metadata for tier in opened.tiers if isinstance(tier, TierFile)]
     return [
-        *(f"  tier        {it.tier}: {it.digests:,}, {human_size(it.length)}" for it in tiers),
-        *(f"  tier        {why}" for why in one.tiers_unused),
+        *(
+            f"  tier        {tier.tier}: {tier.digests:,}, {human_size(tier.length)}"
+            for tier in tiers
+        ),
+        *(f"  tier        {why}" for why in opened.tiers_unused),
     ]
 
 
-def _info_text(one: FilterFile) -> str:
-    made = one.metadata
-    age = max(0.0, time.time() - made.created_seconds)
-    said = _said(one)
+def _info_text(opened: FilterFile) -> str:
+    metadata = opened.metadata
+    age = max(0.0, time.time() - metadata.created_seconds)
+    described = _described(opened)
+    fill = f"{opened.fill:.1%} of the bits are set"
     unsaid = "not said by the file; see filter.categories and filter.algorithms"
     return "\n".join(
         [
-            f"{shown(one.path)}: whole; every check passed",
-            f"  kind        {said['kind']}",
-            f"  category    {said['category'] or unsaid}",
-            f"  algorithms  {', '.join(said['algorithms'] or [unsaid])}",
-            f"  digests     {made.digests:,} of {made.capacity:,}",
-            f"  error rate  {made.error_rate:g} when full ({one.fill:.1%} of the bits are set)",
-            f"  created     {made.created}, {age / _DAY:.1f} days ago",
-            f"  version     {said['version']}",
-            f"  size        {human_size(made.length)}",
-            f"  sha256      {made.sha256}",
-            *_tiers_text(one),
+            f"{shown(opened.path)}: whole; every check passed",
+            f"  kind        {described['kind']}",
+            f"  category    {described['category'] or unsaid}",
+            f"  algorithms  {', '.join(described['algorithms'] or [unsaid])}",
+            f"  digests     {metadata.digests:,} of {metadata.capacity:,}",
+            f"  error rate  {metadata.error_rate:g} when full ({fill})",
+            f"  created     {metadata.created}, {age / _DAY:.1f} days ago",
+            f"  version     {described['version']}",
+            f"  size        {human_size(metadata.length)}",
+            f"  sha256      {metadata.sha256}",
+            *_tiers_text(opened),
         ]
     )
 
 
-def _said(one: FilterFile) -> dict[str, Any]:
+def _described(opened: FilterFile) -> dict[str, Any]:
     """Return a filter's metadata by name; a DCSO filter names no category and no algorithms."""
     from hashscan.known.filters.dcso import DcsoFile  # noqa: PLC0415
 
-    if isinstance(one, DcsoFile):
-        version = one.metadata.sha256[:16]
+    if isinstance(opened, DcsoFile):
+        version = opened.metadata.sha256[:16]
         return {"kind": "dcso", "version": version, "category": None, "algorithms": None}
     return {
         "kind": "hashscan",
-        "version": one.version,
-        "category": one.category,
-        "algorithms": one.metadata.algorithms,
+        "version": opened.version,
+        "category": opened.category,
+        "algorithms": opened.metadata.algorithms,
     }
 
 
-def _info_json(one: FilterFile) -> str:
-    made = one.metadata
+def _info_json(opened: FilterFile) -> str:
+    metadata = opened.metadata
     return json.dumps(
         {
             "event": "filter",
-            "path": one.path,
-            **_said(one),
-            "digests": made.digests,
-            "capacity": made.capacity,
-            "error_rate": made.error_rate,
-            "fill": round(one.fill, 6),
-            "created": made.created,
-            "age_seconds": round(time.time() - made.created_seconds, 1),
-            "tiers": one.tiers.names,
-            "bytes": made.length,
-            "sha256": made.sha256,
+            "path": opened.path,
+            **_described(opened),
+            "digests": metadata.digests,
+            "capacity": metadata.capacity,
+            "error_rate": metadata.error_rate,
+            "fill": round(opened.fill, 6),
+            "created": metadata.created,
+            "age_seconds": round(time.time() - metadata.created_seconds, 1),
+            "tiers": opened.tiers.names,
+            "bytes": metadata.length,
+            "sha256": metadata.sha256,
         }
     )

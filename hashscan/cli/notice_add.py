@@ -52,14 +52,16 @@ _EXAMPLES = "write e.g. 24h, 12h, 1h, 2026-11-27T10:00 or 2026-11-27T09:00Z"
 @click.option(
     "--from", "sender", metavar="NAME", help="The sender: an organisation or a mail address."
 )
-@click.option("--reference", metavar="TEXT", help="The sender's own number.")
+@click.option("--reference", metavar="TEXT", help="The sender's own number for the notice.")
 @click.option(
     "--authority",
     metavar="NAME",
     help="The notice is an order of this authority: answers name the authority, and customers get"
     " no statement of reasons. Needs --deadline.",
 )
-@click.option("--legal-basis", metavar="TEXT", help="With --authority: the law that it names.")
+@click.option(
+    "--legal-basis", metavar="TEXT", help="With --authority: the law that the order names."
+)
 @click.option(
     "--received", metavar="TIME", help="The time of arrival, e.g. 2026-11-27T10:00. Default: now."
 )
@@ -224,7 +226,7 @@ def _add(
             senders=senders,
         )
     except (NoticeError, StateError) as error:
-        where = _kept(settings, source, content)
+        where = _kept_at(settings, source, content)
         summary = f"{shown(source)}: {error}" if source != _STDIN else str(error)
         if isinstance(error, NoticeError):
             why = str(error).partition("\n")[0]
@@ -234,15 +236,15 @@ def _add(
         raise StateError(f"{summary}\n{where}") from error
 
 
-def _work_on_items(settings: Settings, place: State) -> None:
+def _work_on_items(settings: Settings, state: State) -> None:
     """Find and act on the notices' files now, unless a running daemon does that."""
     from hashscan.jobs.notices.one_round import run_now  # noqa: PLC0415 - heavy
 
-    if not run_now(settings, place, lambda text: click.echo(text, err=True)):
+    if not run_now(settings, state, lambda text: click.echo(text, err=True)):
         click.echo("a daemon finds the files within seconds", err=True)
 
 
-def _kept(settings: Settings, source: str, content: bytes) -> str:
+def _kept_at(settings: Settings, source: str, content: bytes) -> str:
     """Return a sentence that names the file with a refused input."""
     if source != _STDIN:
         return f"the file {shown(source)} is unchanged"

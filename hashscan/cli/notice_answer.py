@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _SENT = "sent"
 
 
-class _Wanted(NamedTuple):
+class _AnswerOptions(NamedTuple):
     """The values of the options; ``how`` is ``printed``, ``written`` or ``sent``."""
 
     kind: str
@@ -96,12 +96,14 @@ def command(
     how = _SENT if send else "printed" if eml is None else "written"
     settings, store = open_store(options, state)
     with store:
-        wanted = _Wanted(kind, language or settings.notices.language, how, recipient, owner, again)
+        wanted = _AnswerOptions(
+            kind, language or settings.notices.language, how, recipient, owner, again
+        )
         _answer(settings, store, store.resolve(identifier), wanted, eml)
 
 
 def _answer(
-    settings: Settings, store: NoticeStore, identifier: str, wanted: _Wanted, eml: str | None
+    settings: Settings, store: NoticeStore, identifier: str, chosen: _AnswerOptions, eml: str | None
 ) -> None:
     from hashscan.notices.answers.facts import facts_of  # noqa: PLC0415 - heavy
     from hashscan.notices.answers.templates import render, source_of  # noqa: PLC0415
@@ -109,28 +111,30 @@ def _answer(
     organisation = require_organisation(settings)
     notice, items, now = store.notice(identifier), store.items(identifier), time.time()
     moved = None
-    if wanted.kind == "statement":
-        moved = _moved_of(settings, store, notice, items, wanted)
-    recipient = None if wanted.how == "printed" else _recipient(notice, wanted)
-    if wanted.how == _SENT and not wanted.again:
-        _check_new(store, identifier, (wanted.kind, recipient, moved[0].owner if moved else None))
-    source = source_of(settings.notices.templates, wanted.language, wanted.kind)
+    if chosen.kind == "statement":
+        moved = _moved_of(settings, store, notice, items, chosen)
+    recipient = None if chosen.how == "printed" else _recipient(notice, chosen)
+    if chosen.how == _SENT and not chosen.again:
+        _check_new(store, identifier, (chosen.kind, recipient, moved[0].owner if moved else None))
+    source = source_of(settings.notices.templates, chosen.language, chosen.kind)
     if source.path is not None:
-        require_trusted_file(settings, "notices.templates", source.path, _say, always=False)
+        require_trusted_file(
+            settings, "notices.templates", source.path, _print_message, always=False
+        )
     answer = render(source, facts_of(notice, items, organisation, now, moved))
     detail: dict[str, object] = {
-        "kind": wanted.kind, "how": wanted.how, "language": wanted.language,
+        "kind": chosen.kind, "how": chosen.how, "language": chosen.language,
         "to": recipient, "owner": moved[0].owner if moved else None,
     }  # fmt: skip
     if recipient is None:
         click.echo(f"Subject: {answer.subject}\n\n{answer.body}", nl=False)
     else:
-        message_id = _mail(settings, store, notice, answer, wanted, recipient, eml, now)
+        message_id = _mail(settings, store, notice, answer, chosen, recipient, eml, now)
         detail |= {"file": eml, "message_id": message_id}
     _note(store, identifier, {name: one for name, one in detail.items() if one is not None}, now)
     if recipient is not None:
         where = f"to {recipient}" if eml is None else f"to {shown(eml)}, for {recipient}"
-        click.echo(f"{identifier}: {wanted.kind} {wanted.how} {where}")
+        click.echo(f"{identifier}: {chosen.kind} {chosen.how} {where}")
 
 
 def _mail(
@@ -138,7 +142,7 @@ def _mail(
     store: NoticeStore,
     notice: Notice,
     answer: AnswerText,
-    wanted: _Wanted,
+    chosen: _AnswerOptions,
     recipient: str,
     eml: str | None,
     now: float,
@@ -153,15 +157,15 @@ def _mail(
     from hashscan.notices.answers.sending import send  # noqa: PLC0415
 
     # A statement goes to the customer, who never got the notice, so it is no reply to a mail.
-    thread = Thread() if wanted.kind == "statement" else thread_of(store.input(notice.id))
+    thread = Thread() if chosen.kind == "statement" else thread_of(store.input(notice.id))
     message = message_of(
         answer, require_organisation(settings), recipient,
-        language=wanted.language, now=now, thread=thread,
+        language=chosen.language, now=now, thread=thread,
     )  # fmt: skip
     words = settings.notices.sendmail
     if eml is None:
-        require_trusted_file(settings, "notices.sendmail", words[0], _say, always=True)
-    store.announce_answer(notice.id, kind=wanted.kind, how=wanted.how, to=recipient)
+        require_trusted_file(settings, "notices.sendmail", words[0], _print_message, always=True)
+    store.announce_answer(notice.id, kind=chosen.kind, how=chosen.how, to=recipient)
     if eml is not None:
         write_output([as_eml(message)], eml, force=False, option="--eml")
     else:
@@ -170,7 +174,11 @@ def _mail(
 
 
 def _moved_of(
-    settings: Settings, store: NoticeStore, notice: Notice, items: Sequence[Item], wanted: _Wanted
+    settings: Settings,
+    store: NoticeStore,
+    notice: Notice,
+    items: Sequence[Item],
+    chosen: _AnswerOptions,
 ) -> list[Moved]:
     """Return the records of one customer's files, for a statement of reasons.
 
@@ -185,7 +193,7 @@ def _moved_of(
             f"{notice.id} is an order of {shown(notice.authority)}: for an order (Article 9) the "
             "Digital Services Act asks for no statement of reasons (Article 17)"
         )
-    _check_order(store, notice, wanted)
+    _check_order(store, notice, chosen)
     moved = moved_files(settings, [file for item in items for file in store.files(item.number)])
     if not moved:
         raise UsageError(
@@ -193,12 +201,12 @@ def _moved_of(
             f"statement; 'hashscan notice show {notice.id}' shows what was done"
         )
     owners = sorted({one.owner for one in moved})
-    if wanted.owner is None and len(owners) > 1:
+    if chosen.owner is None and len(owners) > 1:
         raise UsageError(
             f"{notice.id}: the files belong to {len(owners)} users ({names_of(owners)}); write one "
             "statement for each user, with --owner"
         )
-    owner = wanted.owner or owners[0]
+    owner = chosen.owner or owners[0]
     if owner not in owners:
         raise UsageError(
             f"{notice.id}: no file of {shown(owner)} is in quarantine; the owners are "
@@ -207,7 +215,7 @@ def _moved_of(
     return [one for one in moved if one.owner == owner]
 
 
-def _check_order(store: NoticeStore, notice: Notice, wanted: _Wanted) -> None:
+def _check_order(store: NoticeStore, notice: Notice, chosen: _AnswerOptions) -> None:
     """Warn that a notice with little time may be an order.
 
     Raises:
@@ -220,22 +228,22 @@ def _check_order(store: NoticeStore, notice: Notice, wanted: _Wanted) -> None:
         f"{notice.id} had to be settled within {human_age(given)}, so it may be an order, for which"
         " the customer gets no statement of reasons"
     )
-    if wanted.how == _SENT:
+    if chosen.how == _SENT:
         raise UsageError(
             f"{why}; if it is no order, write the statement with --eml, and send it yourself"
         )
-    _say(f"{why}; check that before you send this")
+    _print_message(f"{why}; check that before you send this")
 
 
-def _recipient(notice: Notice, wanted: _Wanted) -> str:
+def _recipient(notice: Notice, chosen: _AnswerOptions) -> str:
     """Return the mail address that gets the answer.
 
     Raises:
         UsageError: no address is known, or the text is not one plain address.
     """
-    if wanted.recipient is None and wanted.kind == "statement":
+    if chosen.recipient is None and chosen.kind == "statement":
         raise UsageError("--to is missing; give the mail address of the customer")
-    address = wanted.recipient or notice.contact
+    address = chosen.recipient or notice.contact
     if not address:
         raise UsageError(f"{notice.id} names no address to answer; give one with --to")
     if not is_mail_address(address):
@@ -281,5 +289,5 @@ def _note(store: NoticeStore, identifier: str, detail: dict[str, object], now: f
         ) from error
 
 
-def _say(message: str) -> None:
+def _print_message(message: str) -> None:
     click.echo(f"hashscan: {message}", err=True)

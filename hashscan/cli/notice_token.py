@@ -31,7 +31,7 @@ def add_command(options: Options, name: str, state: str | None) -> None:
 
     A running 'hashscan notice serve' accepts it within a second.
     """
-    data, recorder = _data(options, state)
+    data, recorder = _intake_data(options, state)
     from hashscan.service.intake.tokens import TOKENS, add_token  # noqa: PLC0415 - an extra
 
     TOKENS.check_name(name)
@@ -46,7 +46,7 @@ def add_command(options: Options, name: str, state: str | None) -> None:
 @click.pass_obj
 def remove_command(options: Options, name: str, state: str | None) -> None:
     """Remove a token; a running 'hashscan notice serve' refuses it within a second."""
-    data, recorder = _data(options, state)
+    data, recorder = _intake_data(options, state)
     from hashscan.service.intake.tokens import TOKENS  # noqa: PLC0415
 
     if name in TOKENS.read(data):
@@ -59,7 +59,7 @@ def remove_command(options: Options, name: str, state: str | None) -> None:
 @click.pass_obj
 def list_command(options: Options, state: str | None) -> None:
     """List the senders who have a token, with the time at which it was made."""
-    data, _ = _data(options, state)
+    data, _ = _intake_data(options, state)
     from hashscan.service.intake.tokens import TOKENS  # noqa: PLC0415
 
     tokens = TOKENS.read(data)
@@ -69,7 +69,7 @@ def list_command(options: Options, state: str | None) -> None:
         click.echo("no sender has a token; 'hashscan notice token add NAME' makes one", err=True)
 
 
-def _data(options: Options, state: str | None) -> tuple[Data, Recorder]:
+def _intake_data(options: Options, state: str | None) -> tuple[Data, Recorder]:
     require_extra("the intake of notices")
     from hashscan.service.intake.serve import data_of  # noqa: PLC0415 - an extra
 

@@ -174,7 +174,7 @@ def _decided(record: Record) -> list[tuple[str, str]]:
     return [("authority", f"{named}; no list knows the file"), ("content", found)]
 
 
-def _show(record: Record, others: list[Record]) -> None:
+def _show(record: Record, remaining: list[Record]) -> None:
     rows: list[tuple[str, str]] = [
         ("id", record.id),
         ("state", record.word),
@@ -197,11 +197,11 @@ def _show(record: Record, others: list[Record]) -> None:
         ]
     if record.digests:
         rows += list(record.digests.as_dict().items())
-    if record.metadata and (record.remaining_links or others):
+    if record.metadata and (record.remaining_links or remaining):
         count = record.remaining_links
         rows.append(("other names", f"{count} outside the quarantine at the moment of its move"))
     rows += [
-        ("same inode", f"{one.id} ({one.state}) {shown(one.origin.full_path)}") for one in others
+        ("same inode", f"{one.id} ({one.state}) {shown(one.origin.full_path)}") for one in remaining
     ]
     if record.open_for_writing:
         rows.append(("writers", "a process had it open for writing"))
@@ -241,7 +241,7 @@ def export_command(context: click.Context, state: str | None, output: str, recor
     "--older-than",
     "before",
     metavar="AGE",
-    help="Files quarantined longer ago, e.g. 90d, 12h or 30min; 0d means all.",
+    help="Purge files quarantined longer ago than this, e.g. 90d, 12h or 30min; 0d means all.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.argument("record_ids", metavar="[ID...]", nargs=-1)
@@ -327,8 +327,8 @@ def _age(settings: Settings, given: str | None, ids: tuple[str, ...]) -> float |
         return None
     if settings.quarantine.retention is None:
         raise UsageError(
-            "purge: say what: give IDs or --older-than, or set quarantine.retention in the "
-            "configuration"
+            "purge: name the contents: give IDs or --older-than, or set quarantine.retention in"
+            " the configuration"
         )
     return float(settings.quarantine.retention)
 

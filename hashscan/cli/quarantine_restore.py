@@ -70,7 +70,7 @@ def _forget(settings: Settings, digests: Iterable[Digest]) -> None:
 @click.command("restore")
 @state_option
 @json_option
-@click.option("--to", metavar="DIR", help="Restore into this directory instead.")
+@click.option("--to", metavar="DIR", help="Restore into this directory, not to the old places.")
 @click.option(
     "--mkdir",
     is_flag=True,

@@ -61,14 +61,14 @@ def withdrawn_command(
     settings = settings_of(context, state)
     directory = State(settings.state, make=False)
     if ask:
-        _said(_ask(settings, directory))
+        _print_result(_ask(settings, directory))
     if accepts:
         recorder = Recorder.of(settings, "command", directory)
         wanted = frozenset(map(hex_digest, digests))
         done = accept(settings.quarantine_directory, directory, recorder, wanted)
         none = "" if done.withdrawn else ": none of them is held" if digests else ": none is held"
         click.echo(f"{counted(done.withdrawn, 'digest')} accepted{none}", err=True)
-        _said(done)
+        _print_result(done)
     found = withdrawals(settings, directory)
     for one in found:
         if as_json:
@@ -102,7 +102,8 @@ def _ask(settings: Settings, state: State) -> RecheckRound:
     known = open_known_set(settings, state, (), notice)
     if known.test:
         raise UsageError(
-            "--ask: service.test is true, and the test twin has no say about files in quarantine"
+            "--ask: service.test is true, and the test twin does not decide about files in"
+            " quarantine"
         )
     interval = settings.quarantine.ask_again
     recorder = Recorder.of(settings, "command", state)
@@ -121,21 +122,21 @@ def _ask(settings: Settings, state: State) -> RecheckRound:
     return found
 
 
-def _said(found: RecheckRound) -> None:
-    for one in found.closed:
+def _print_result(result: RecheckRound) -> None:
+    for one in result.closed:
         click.echo(f"hold {one} closed: no digest of it is known any more", err=True)
-    if found.marked:
-        click.echo(f"{counted(found.marked, 'record')} changed", err=True)
+    if result.marked:
+        click.echo(f"{counted(result.marked, 'record')} changed", err=True)
 
 
-def _as_json(one: Withdrawal) -> dict[str, object]:
-    algorithm, text = one.digest
+def _as_json(withdrawal: Withdrawal) -> dict[str, object]:
+    algorithm, text = withdrawal.digest
     return {
         "digest": {algorithm: text},
-        "category": one.category,
-        "files": one.files,
-        "state": one.state,
-        "since": one.since,
-        "service": one.service,
-        "reason": one.held or None,
+        "category": withdrawal.category,
+        "files": withdrawal.files,
+        "state": withdrawal.state,
+        "since": withdrawal.since,
+        "service": withdrawal.service,
+        "reason": withdrawal.held or None,
     }

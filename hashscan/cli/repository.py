@@ -39,7 +39,7 @@ expires_option = click.option(
     "--expires",
     metavar="ROLE=DURATION",
     multiple=True,
-    help="How long what is signed now is valid.  [default: root=365d targets=90d snapshot=7d"
+    help="How long the metadata signed now are valid.  [default: root=365d targets=90d snapshot=7d"
     " timestamp=2d]",
 )
 clock_option = click.option(
@@ -58,7 +58,10 @@ def command() -> None:
 @command.command("init")
 @click.argument("directory", metavar="DIR")
 @click.option(
-    "--keys", metavar="DIR", required=True, help="Where to make the keys; outside of DIR, private."
+    "--keys",
+    metavar="DIR",
+    required=True,
+    help="Directory for the new keys; outside of DIR, private.",
 )
 @click.option(
     "--root-keys",
@@ -74,7 +77,7 @@ def command() -> None:
     type=click.IntRange(1, 64),
     default=1,
     show_default=True,
-    help="How many of them must sign.",
+    help="How many root keys must sign.",
 )
 @click.option(
     "--targets-keys",
@@ -90,7 +93,7 @@ def command() -> None:
     type=click.IntRange(1, 64),
     default=1,
     show_default=True,
-    help="How many of them must sign.",
+    help="How many targets keys must sign.",
 )
 @expires_option
 @json_option
@@ -163,7 +166,7 @@ def init_command(
 @click.option(
     "--allow-large-change",
     is_flag=True,
-    help="Publish even if a tenth of the digests goes, or more come than there are.",
+    help="Publish even if a tenth of the digests is withdrawn, or more are added than there were.",
 )
 @click.option("--skip-invalid", is_flag=True, help="Leave invalid lines out, and count them.")
 @only_category_option
@@ -239,7 +242,7 @@ def add_command(
 @click.option(
     "--continue-older",
     is_flag=True,
-    help="The newest state is lost: go on from this older one, e.g. of a backup.",
+    help="Go on from this older state, e.g. of a backup, because the newest state is lost.",
 )
 @expires_option
 @clock_option
@@ -296,7 +299,7 @@ def keys_command(directory: str, keys: tuple[str, ...], as_json: bool) -> None:
             click.echo(json.dumps({**event, "expires": expires, "keys": files}))
             continue
         needed = f"{one.threshold} of {len(one.files)} must sign"
-        click.echo(f"{one.role}: {needed}; what they signed last expires {expires}")
+        click.echo(f"{one.role}: {needed}; their last signed metadata expire {expires}")
         for keyid, path in one.files:
             click.echo(f"  {keyid}  {shown(path) if path else 'not in a directory of --keys'}")
 
@@ -309,7 +312,7 @@ def keys_command(directory: str, keys: tuple[str, ...], as_json: bool) -> None:
     required=True,
     type=click.Choice(_ROLES),
     metavar="ROLE",
-    help="Whose key: root, targets, snapshot or timestamp.",
+    help="The role of the key: root, targets, snapshot or timestamp.",
 )
 @click.option(
     "--remove",
@@ -372,12 +375,12 @@ def _terms(expires: tuple[str, ...]) -> dict[str, timedelta]:
     return terms
 
 
-def _print_roles(done: Published) -> None:
-    for one in done.roles:
+def _print_roles(result: Published) -> None:
+    for one in result.roles:
         mark = ", renewed" if one.renewed else ""
         until = f"{one.expires:%Y-%m-%d %H:%M} UTC"
         click.echo(f"  {one.role:<10}  version {one.version}, expires {until}{mark}")
-    for warning in done.warnings:
+    for warning in result.warnings:
         click.echo(f"hashscan: {warning}", err=True)
 
 
@@ -387,7 +390,7 @@ def _print_added(added: AddedVersion) -> None:
     before = "" if added.before is None else f", {added.before:,} before"
     if not added.changed:
         changes = [
-            (added.tiers_changed, "tiers published anew"),
+            (added.tiers_changed, "tiers published again"),
             (added.tiers_gone, "tiers withdrawn"),
         ]
         told_changes = "; ".join(f"{what}: {', '.join(names)}" for names, what in changes if names)
@@ -396,7 +399,7 @@ def _print_added(added: AddedVersion) -> None:
     else:
         click.echo(f"{shown(added.published.directory)}: published {what}{before}")
     click.echo(f"  version     {made.version}")
-    click.echo(f"  capacity    {made.capacity:,}" + (", made anew" if added.anew else ""))
+    click.echo(f"  capacity    {made.capacity:,}" + (", made again" if added.anew else ""))
     click.echo(f"  whole file  {human_size(added.length)}")
     for one in added.patches:
         click.echo(f"  patch       {human_size(one.length)} from {one.base[:12]}")
@@ -409,11 +412,14 @@ def _print_added(added: AddedVersion) -> None:
     for name in added.tiers_gone:
         lacking = added.tiers.lacking.get(name)
         if not lacking:
-            click.echo(f"  tier        {name}: withdrawn, as asked; agents read what it ruled out")
+            click.echo(
+                f"  tier        {name}: withdrawn, as you asked; agents read the files"
+                " that it ruled out"
+            )
         else:
             click.echo(
-                f"  tier        {name}: withdrawn, for {lacking:,} digests lack them; agents read"
-                " what it ruled out"
+                f"  tier        {name}: withdrawn, because {lacking:,} digests lack them; agents"
+                " read the files that it ruled out"
             )
     for report in added.lists:
         for remark in report.remarks():
@@ -449,7 +455,7 @@ def _added(added: AddedVersion) -> dict[str, object]:
     }
 
 
-def _json(done: Published, **more: object) -> str:
+def _json(result: Published, **more: object) -> str:
     from hashscan.output.jsonl import line  # noqa: PLC0415
 
     roles = {
@@ -458,15 +464,15 @@ def _json(done: Published, **more: object) -> str:
             "expires": rfc3339(one.expires.timestamp()),
             "renewed": one.renewed,
         }
-        for one in done.roles
+        for one in result.roles
     }
     return line(
         "repository",
         **more,
-        path=done.directory,
-        pin=done.pin,
+        path=result.directory,
+        pin=result.pin,
         roles=roles,
-        keys=done.keys,
-        removed_keys=list(done.removed_keys),
-        warnings=list(done.warnings),
+        keys=result.keys,
+        removed_keys=list(result.removed_keys),
+        warnings=list(result.warnings),
     )

@@ -45,7 +45,7 @@ def command() -> None:
     type=Number(0.01, 1e6),
     default=2000.0,
     show_default=True,
-    help="Questions a second of one user; more get 429 and Retry-After.",
+    help="Most questions a second of one user; further questions get 429 and Retry-After.",
 )
 @click.option(
     "--audit-days",
@@ -83,7 +83,7 @@ def run_command(
         rate=rate,
         audit_days=audit_days,
     )
-    serve(_data(data), options, _say)
+    serve(_service_data(data), options, _print_message)
 
 
 @command.command("load")
@@ -110,7 +110,7 @@ def load_command(
     warn_of_lists(inputs)
     with build_bar(sys.stderr) as on_progress:
         digests = load_set(
-            _data(data),
+            _service_data(data),
             "test" if test else "known",
             inputs,
             skip_invalid=skip_invalid,
@@ -129,7 +129,7 @@ def user_group() -> None:
 @click.argument("name", metavar="NAME")
 @data_option
 @click.option(
-    "--password-file", metavar="FILE", help="Read the password from it ('-' is standard input)."
+    "--password-file", metavar="FILE", help="Read the password from FILE ('-' is standard input)."
 )
 @click.option("--generate", is_flag=True, help="Make a password, and print it once.")
 def add_command(name: str, data: str, password_file: str | None, generate: bool) -> None:
@@ -153,7 +153,7 @@ def add_command(name: str, data: str, password_file: str | None, generate: bool)
             " with --generate",
             confirm=True,
         )
-    add_user(_data(data), name, password)
+    add_user(_service_data(data), name, password)
     if generate:
         click.echo(password)
 
@@ -165,7 +165,7 @@ def remove_command(name: str, data: str) -> None:
     """Remove a user; a running service refuses it within a second."""
     from hashscan.service.users import USERS  # noqa: PLC0415
 
-    USERS.remove(_data(data), name)
+    USERS.remove(_service_data(data), name)
 
 
 @user_group.command("list")
@@ -174,14 +174,14 @@ def list_command(data: str) -> None:
     """List the names of the users."""
     from hashscan.service.users import USERS  # noqa: PLC0415
 
-    users = USERS.read(_data(data))
+    users = USERS.read(_service_data(data))
     for name in sorted(users):
         click.echo(name)
     if not users:
         click.echo("there are no users; 'hashscan service user add NAME' makes one", err=True)
 
 
-def _data(directory: str) -> Data:
+def _service_data(directory: str) -> Data:
     from hashscan.service.data import Data  # noqa: PLC0415
 
     return Data(directory)
@@ -202,5 +202,5 @@ def _read_password(path: str) -> str:
         raise UsageError(f"{error}; write the password into it, and nothing else") from error
 
 
-def _say(message: str) -> None:
+def _print_message(message: str) -> None:
     click.echo(f"hashscan: {message}", err=True)

@@ -127,11 +127,11 @@ def command(
         return _as_textfile(options, state, textfile)
     if nagios:
         return _as_plugin(options, state)
-    found = status_of(open_configuration(options, state, check_files=False))
-    wrong = complaints(found)
-    text = status_json(found, wrong) if as_json else for_terminal(_as_text(found, wrong), 14)
+    status = status_of(open_configuration(options, state, check_files=False))
+    faults = complaints(status)
+    text = status_json(status, faults) if as_json else for_terminal(_as_text(status, faults), 14)
     click.echo(text)
-    return wrong[0].code if wrong else ExitCode.NOTHING_FOUND
+    return faults[0].code if faults else ExitCode.NOTHING_FOUND
 
 
 def _as_plugin(options: Options, state: str | None) -> ExitCode:
@@ -146,7 +146,7 @@ def _as_plugin(options: Options, state: str | None) -> ExitCode:
     return ExitCode(code)
 
 
-def _as_textfile(options: Options, state: str | None, given: str) -> ExitCode:
+def _as_textfile(options: Options, state: str | None, file: str) -> ExitCode:
     from hashscan.config.metrics import prom_file  # noqa: PLC0415
     from hashscan.metrics.collect import (  # noqa: PLC0415 - heavy
         collect,
@@ -155,7 +155,7 @@ def _as_textfile(options: Options, state: str | None, given: str) -> ExitCode:
         write_textfile,
     )
 
-    path = checked_option("--textfile", os.path.abspath(given), prom_file)
+    path = checked_option("--textfile", os.path.abspath(file), prom_file)
     try:
         settings = open_configuration(options, state, check_files=False)
     except ConfigError:
@@ -165,82 +165,83 @@ def _as_textfile(options: Options, state: str | None, given: str) -> ExitCode:
     return ExitCode.NOTHING_FOUND
 
 
-def _as_text(found: Status, wrong: Sequence[Complaint]) -> str:
+def _as_text(status: Status, faults: Sequence[Complaint]) -> str:
     first = "all is well"
-    if wrong:
-        more = f" (and {len(wrong) - 1:,} more, see below)" if len(wrong) > 1 else ""
-        first = f"needs somebody: {wrong[0].message}{more}"
+    if faults:
+        more = f" (and {len(faults) - 1:,} more, see below)" if len(faults) > 1 else ""
+        first = f"needs somebody: {faults[0].message}{more}"
     lines = [first]
-    running = f", process {found.running} scans" if found.running and not found.alive else ""
-    lines.append(f"  state       {shown(found.state)}{running}")
-    lines += _daemon_lines(found)
-    lines.append(f"  filters     {shown(found.source)}")
-    lines += [f"              {filter_line(one)}" for one in found.filters]
-    if found.alive and found.daemon is not None and not found.filters:
+    running = f", process {status.running} scans" if status.running and not status.alive else ""
+    lines.append(f"  state       {shown(status.state)}{running}")
+    lines += _daemon_lines(status)
+    lines.append(f"  filters     {shown(status.source)}")
+    lines += [f"              {filter_line(one)}" for one in status.filters]
+    if status.alive and status.daemon is not None and not status.filters:
         lines += [
             f"              {counted(one['digests'], 'digest')} in force, version {one['version']}"
-            for one in found.daemon.get("filters", [])
+            for one in status.daemon.get("filters", [])
         ]
-    lines.append(f"  last scan   {_scan_line(found)}")
-    catalog = found.catalog
+    lines.append(f"  last scan   {_scan_line(status)}")
+    catalog = status.catalog
     if catalog and catalog.whole is not None and catalog.whole != catalog.scan:
         lines.append(f"  last whole  {_whole_line(catalog.whole)}")
     if catalog is not None and catalog.pending:
         since = human_age(time.time() - (catalog.oldest or time.time()))
         lines.append(
             f"  pending     {catalog.pending:,} candidates without a verdict, the oldest for "
-            f"{since}; {_why_pending(found)}"
+            f"{since}; {_why_pending(status)}"
         )
-    if found.unmoved is not None:
-        count, path, why = found.unmoved
+    if status.unmoved is not None:
+        count, path, why = status.unmoved
+        example = why if why.startswith(shown(path)) else f"{shown(path)}: {why}"
         lines.append(
             f"  in place    {counted(count, 'match', 'matches')} could not be moved, e.g. "
-            f"{why if why.startswith(shown(path)) else f'{shown(path)}: {why}'}{_when_moved(found)}"
+            f"{example}{_when_moved(status)}"
         )
-    lines += [f"  held        {summary_of(one)}" for one in found.holds]
+    lines += [f"  held        {summary_of(one)}" for one in status.holds]
     if catalog is not None and catalog.problems:
         lines.append(
             f"  problems    {catalog.problems:,} files or directories could not be read; "
             "'hashscan scan' names them"
         )
-    kept = ", ".join(f"{count:,} {name}" for name, count in sorted(found.quarantine.items()))
+    kept = ", ".join(f"{count:,} {name}" for name, count in sorted(status.quarantine.items()))
     lines.append(f"  quarantine  {kept or 'empty'}")
-    lines.append(f"  retention   {retention(found.retention)}")
-    named = "; files that notices name are moved (notices.action)" if found.moves_named else ""
-    if found.reported:
+    lines.append(f"  retention   {retention(status.retention)}")
+    named = "; files that notices name are moved (notices.action)" if status.moves_named else ""
+    if status.reported:
         lines.append(
-            f"  reported    {counted(found.reported, 'match', 'matches')} not moved, because "
-            f"{found.reports_only}; 'hashscan history' names some of them, "
+            f"  reported    {counted(status.reported, 'match', 'matches')} not moved, because "
+            f"{status.reports_only}; 'hashscan history' names some of them, "
             f"'hashscan scan' all{named}"
         )
-    elif found.reports_only:
+    elif status.reports_only:
         lines.append(
-            f"  reported    none; matches are not moved, because {found.reports_only}{named}"
+            f"  reported    none; matches are not moved, because {status.reports_only}{named}"
         )
-    lines += _notice_lines(found)
-    lines += receiver_lines(found.receivers, _MOST, alive=found.alive)
-    lines += _some("see to", [one.message for one in found.uncovered])
-    if found.stands_still:
+    lines += _notice_lines(status)
+    lines += receiver_lines(status.receivers, _MOST, alive=status.alive)
+    lines += _first_lines("see to", [one.message for one in status.uncovered])
+    if status.stands_still:
         lines.append(
-            f"  trouble     nothing is scanned: {found.stands_still} (the daemon tries again every "
-            "half minute)"
+            f"  trouble     nothing is scanned: {status.stands_still} (the daemon tries again "
+            "every half minute)"
         )
-    lines += _some("trouble", [one.message for one in found.trouble])
+    lines += _first_lines("trouble", [one.message for one in status.trouble])
     return "\n".join(lines)
 
 
-def _notice_lines(found: Status) -> list[str]:
+def _notice_lines(status: Status) -> list[str]:
     lines = []
-    one = found.deadlines
-    if one is not None:
+    deadlines = status.deadlines
+    if deadlines is not None:
         following = ""
-        if one.next_deadline is not None and one.next_deadline >= time.time():
-            following = f"; next deadline {local_time(one.next_deadline)}"
+        if deadlines.next_deadline is not None and deadlines.next_deadline >= time.time():
+            following = f"; next deadline {local_time(deadlines.next_deadline)}"
         lines.append(
-            f"  notices     {one.open:,} open with {counted(one.items, 'item')}: {one.overdue:,} "
-            f"overdue, {one.due_soon:,} due soon{following}"
+            f"  notices     {deadlines.open:,} open with {counted(deadlines.items, 'item')}: "
+            f"{deadlines.overdue:,} overdue, {deadlines.due_soon:,} due soon{following}"
         )
-    intake = found.intake
+    intake = status.intake
     if intake is not None and intake.process is not None:
         since = "" if intake.since is None else f" for {human_age(time.time() - intake.since)}"
         where = f", listens on {shown(intake.address)}" if intake.address else ""
@@ -250,7 +251,7 @@ def _notice_lines(found: Status) -> list[str]:
         )
     elif intake is not None:
         lines.append(f"  intake      not running; {counted(intake.tokens, 'token')}")
-    mail = found.mail
+    mail = status.mail
     if mail is not None:
         read = "not read yet" if mail["time"] is None else f"read {_ago(mail['time'])}"
         left = f", {mail['left']:,} to be read" if mail["left"] else ""
@@ -266,7 +267,7 @@ def _ago(moment: float) -> str:
     return f"{human_age(time.time() - moment)} ago"
 
 
-def _some(name: str, messages: Sequence[str]) -> list[str]:
+def _first_lines(name: str, messages: Sequence[str]) -> list[str]:
     """Return lines with the first messages and the number of the others, to fit on one screen."""
     lines = [f"  {name:<12}{one}" for one in messages[:_MOST]]
     if len(messages) > _MOST:
@@ -274,15 +275,15 @@ def _some(name: str, messages: Sequence[str]) -> list[str]:
     return lines
 
 
-def _daemon_lines(found: Status) -> list[str]:
-    daemon = found.daemon
+def _daemon_lines(status: Status) -> list[str]:
+    daemon = status.daemon
     if daemon is None:
         return []
-    if not found.alive:
+    if not status.alive:
         return ["  daemon      not running"]
     since = human_age(time.time() - float(daemon["started"]))
     lines = [f"  daemon      runs for {since}, process {daemon['pid']}"]
-    lines += _volume_lines(found, daemon.get("volumes", []))
+    lines += _volume_lines(status, daemon.get("volumes", []))
     if "events" in daemon:
         lines.append(
             f"  changes     {daemon['events']:,} seen, {daemon['backlog']:,} wait, "
@@ -318,15 +319,15 @@ def _daemon_lines(found: Status) -> list[str]:
     return lines
 
 
-def _volume_lines(found: Status, volumes: Sequence[VolumeStatus]) -> list[str]:
+def _volume_lines(status: Status, volumes: Sequence[VolumeStatus]) -> list[str]:
     """Return a line for each volume; if there are many, counts and the first with a fault."""
     if len(volumes) <= _MOST:
-        return [f"  volume      {_volume_line(found, one)}" for one in volumes]
+        return [f"  volume      {_volume_line(status, one)}" for one in volumes]
     states = Counter(_state_of(one) for one in volumes)
-    told = ", ".join(f"{count:,} {state}" for state, count in states.most_common())
+    counts = ", ".join(f"{count:,} {state}" for state, count in states.most_common())
     ill = [one for one in volumes if one.get("away") or one.get("unwatched")]
-    lines = [f"  volumes     {len(volumes):,}: {told}"]
-    lines += [f"  volume      {_volume_line(found, one)}" for one in ill[:_MOST]]
+    lines = [f"  volumes     {len(volumes):,}: {counts}"]
+    lines += [f"  volume      {_volume_line(status, one)}" for one in ill[:_MOST]]
     return lines
 
 
@@ -334,76 +335,80 @@ def _state_of(volume: VolumeStatus) -> str:
     return "not there" if volume.get("away") else str(volume["backend"])
 
 
-def _volume_line(found: Status, volume: VolumeStatus) -> str:
-    how = _state_of(volume)
+def _volume_line(status: Status, volume: VolumeStatus) -> str:
+    text = _state_of(volume)
     if not volume.get("away") and volume["directories"]:
-        how += f", {counted(volume['directories'], 'directory', 'directories')}"
+        text += f", {counted(volume['directories'], 'directory', 'directories')}"
     if volume.get("blind"):
-        how += f"; {volume['blind']}: scans find those changes"
-    done = found.catalog.by_volume.get(os.fsencode(volume["path"])) if found.catalog else None
-    if done is not None:
-        ended = human_age(time.time() - (done.ended or done.started))
-        how += f"; last whole scan {ended} ago ({done.kind})"
-    return f"{shown(volume['path'])}: {how}"
+        text += f"; {volume['blind']}: scans find those changes"
+    last_whole = (
+        status.catalog.by_volume.get(os.fsencode(volume["path"])) if status.catalog else None
+    )
+    if last_whole is not None:
+        ended = human_age(time.time() - (last_whole.ended or last_whole.started))
+        text += f"; last whole scan {ended} ago ({last_whole.kind})"
+    return f"{shown(volume['path'])}: {text}"
 
 
-def _when_moved(found: Status) -> str:
-    if not found.alive or found.daemon is None:
+def _when_moved(status: Status) -> str:
+    if not status.alive or status.daemon is None:
         return ""
-    at = found.daemon.get("next_move")
+    at = status.daemon.get("next_move")
     return "" if at is None else f"; tried again in {human_age(at)}"
 
 
-def _why_pending(found: Status) -> str:
-    if not found.alive or found.daemon is None:
+def _why_pending(status: Status) -> str:
+    if not status.alive or status.daemon is None:
         return "the next scan asks again"
-    pending = found.daemon.get("pending")
-    why = (pending and pending.get("why")) or "they are being asked for"
+    pending = status.daemon.get("pending")
+    text = (pending and pending.get("why")) or "they are being asked for"
     next_try = pending.get("next_try") if pending else None
     if next_try is not None:
-        why += f"; asked again in {human_age(next_try)}"
-    return why
+        text += f"; asked again in {human_age(next_try)}"
+    return text
 
 
 def _whole_line(scan: LastScan) -> str:
-    told = f"{scan.kind}, ended {human_age(time.time() - (scan.ended or scan.started))} ago"
+    text = f"{scan.kind}, ended {human_age(time.time() - (scan.ended or scan.started))} ago"
     if scan.summary:
-        told += (
+        text += (
             f": {scan.files or 0:,} files, {scan.summary.get('matches', 0):,} matches, "
             f"{scan.summary.get('problems', 0):,} problems"
         )
-    return told
+    return text
 
 
-def filter_line(one: FilterStatus) -> str:
+def filter_line(bloom_filter: FilterStatus) -> str:
     """Return one line about a filter."""
-    if one.trouble is not None:
-        return f"{shown(one.name)}: CANNOT BE USED: {one.trouble}"
-    assert one.age is not None
-    since = "made" if one.verified is None else "verified"
+    if bloom_filter.trouble is not None:
+        return f"{shown(bloom_filter.name)}: CANNOT BE USED: {bloom_filter.trouble}"
+    assert bloom_filter.age is not None
+    since = "made" if bloom_filter.verified is None else "verified"
     return (
-        f"{shown(one.name)}: {one.digests:,} digests, {since} {human_age(one.age)} ago, "
-        f"version {one.version}"
-        + (f", tiers: {', '.join(one.tiers)}" if one.tiers else "")
-        + "".join(f"; {why}" for why in one.tiers_unused)
+        f"{shown(bloom_filter.name)}: {bloom_filter.digests:,} digests, {since} "
+        f"{human_age(bloom_filter.age)} ago, version {bloom_filter.version}"
+        + (f", tiers: {', '.join(bloom_filter.tiers)}" if bloom_filter.tiers else "")
+        + "".join(f"; {why}" for why in bloom_filter.tiers_unused)
     )
 
 
-def _scan_line(found: Status) -> str:
-    scan = found.catalog.scan if found.catalog else None
+def _scan_line(status: Status) -> str:
+    scan = status.catalog.scan if status.catalog else None
     if scan is None:
         return "none yet"
     where = names_of(scan.volumes)
     began = f"{human_age(time.time() - scan.started)} ago"
     if scan.ended is None:
-        how = "still running" if found.running else "killed before its end; the next goes on"
-        return f"began {began}, {how}: {where}"
-    how = "whole," if scan.is_whole else "interrupted after" if scan.interrupted else "not whole,"
-    what = ""
+        ended_how = "still running" if status.running else "killed before its end; the next goes on"
+        return f"began {began}, {ended_how}: {where}"
+    ended_how = (
+        "whole," if scan.is_whole else "interrupted after" if scan.interrupted else "not whole,"
+    )
+    results = ""
     if scan.summary:
-        what = (
+        results = (
             f", {scan.summary.get('matches', 0):,} matches, "
             f"{scan.summary.get('problems', 0):,} problems"
         )
     kind = "" if scan.kind == "scan" else f" ({scan.kind})"
-    return f"began {began}{kind}, {how} {scan.files or 0:,} files{what}: {where}"
+    return f"began {began}{kind}, {ended_how} {scan.files or 0:,} files{results}: {where}"

@@ -20,24 +20,24 @@ if TYPE_CHECKING:
     from hashscan.service.intake.running import Running
 
 
-def filter_json(one: FilterStatus) -> dict[str, object]:
+def filter_json(bloom_filter: FilterStatus) -> dict[str, object]:
     """Return a filter's facts for JSON."""
     return {
-        "category": one.name,
-        "usable": one.trouble is None,
-        "version": one.version,
-        "digests": one.digests,
-        "created": one.created,
-        "verified": None if one.verified is None else rfc3339(one.verified),
-        "age_seconds": None if one.age is None else round(one.age, 1),
-        "path": one.path,
-        "tiers": one.tiers,
-        "message": one.trouble or "; ".join(one.tiers_unused),
+        "category": bloom_filter.name,
+        "usable": bloom_filter.trouble is None,
+        "version": bloom_filter.version,
+        "digests": bloom_filter.digests,
+        "created": bloom_filter.created,
+        "verified": None if bloom_filter.verified is None else rfc3339(bloom_filter.verified),
+        "age_seconds": None if bloom_filter.age is None else round(bloom_filter.age, 1),
+        "path": bloom_filter.path,
+        "tiers": bloom_filter.tiers,
+        "message": bloom_filter.trouble or "; ".join(bloom_filter.tiers_unused),
     }
 
 
-def _hold(one: Hold) -> dict[str, Any]:
-    return {"id": one.id, "reason": one.reason, "files": one.files, "owners": one.owners}
+def _hold(hold: Hold) -> dict[str, Any]:
+    return {"id": hold.id, "reason": hold.reason, "files": hold.files, "owners": hold.owners}
 
 
 def _scan_json(scan: LastScan) -> dict[str, object]:
@@ -83,43 +83,43 @@ def _dated(facts: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _deadlines_json(found: Deadlines) -> dict[str, object]:
-    next_deadline = None if found.next_deadline is None else rfc3339(found.next_deadline)
+def _deadlines_json(status: Deadlines) -> dict[str, object]:
+    next_deadline = None if status.next_deadline is None else rfc3339(status.next_deadline)
     return {
-        "open": found.open,
-        "items": found.items,
-        "due_soon": found.due_soon,
-        "overdue": found.overdue,
+        "open": status.open,
+        "items": status.items,
+        "due_soon": status.due_soon,
+        "overdue": status.overdue,
         "next_deadline": next_deadline,
-        "unread": found.unread,
+        "unread": status.unread,
     }
 
 
-def _intake_json(found: Running) -> dict[str, object]:
+def _intake_json(status: Running) -> dict[str, object]:
     return {
-        "running": found.process is not None,
-        "process": found.process,
-        "address": found.address or None,
-        "since": None if found.since is None else rfc3339(found.since),
-        "tokens": found.tokens,
+        "running": status.process is not None,
+        "process": status.process,
+        "address": status.address or None,
+        "since": None if status.since is None else rfc3339(status.since),
+        "tokens": status.tokens,
     }
 
 
-def status_json(found: Status, wrong: Sequence[Complaint]) -> str:
+def status_json(status: Status, faults: Sequence[Complaint]) -> str:
     """Return the object that ``status --json`` prints."""
     from hashscan.output.jsonl import line  # noqa: PLC0415 - heavy
 
-    catalog = found.catalog
+    catalog = status.catalog
     return line(
         "status",
-        well=not wrong,
+        well=not faults,
         complaints=[
-            {"code": int(one.code), "reason": one.reason, "message": one.message} for one in wrong
+            {"code": int(one.code), "reason": one.reason, "message": one.message} for one in faults
         ],
-        state=found.state,
-        running=found.running,
-        source=found.source,
-        filters=[filter_json(one) for one in found.filters],
+        state=status.state,
+        running=status.running,
+        source=status.source,
+        filters=[filter_json(one) for one in status.filters],
         scan=_scan_json(catalog.scan) if catalog and catalog.scan else None,
         last_whole_scan=_scan_json(catalog.whole) if catalog and catalog.whole else None,
         last_whole_scans={
@@ -130,20 +130,22 @@ def status_json(found: Status, wrong: Sequence[Complaint]) -> str:
             }
             for path, one in (catalog.by_volume.items() if catalog else ())
         },
-        daemon=None if found.daemon is None else {"running": found.alive, **_dated(found.daemon)},
-        uncovered=[one.message for one in found.uncovered],
+        daemon=None
+        if status.daemon is None
+        else {"running": status.alive, **_dated(status.daemon)},
+        uncovered=[one.message for one in status.uncovered],
         pending=catalog.pending if catalog else 0,
-        unmoved=found.unmoved[0] if found.unmoved else 0,
-        held=sum(one.files for one in found.holds),
-        holds=[_hold(one) for one in found.holds],
-        reported=found.reported,
-        reports_only=bool(found.reports_only),
-        moves_named=found.moves_named,
+        unmoved=status.unmoved[0] if status.unmoved else 0,
+        held=sum(one.files for one in status.holds),
+        holds=[_hold(one) for one in status.holds],
+        reported=status.reported,
+        reports_only=bool(status.reports_only),
+        moves_named=status.moves_named,
         problems=catalog.problems if catalog else 0,
-        quarantine=found.quarantine,
-        notices=None if found.deadlines is None else _deadlines_json(found.deadlines),
-        intake=None if found.intake is None else _intake_json(found.intake),
-        notify=[receiver_json(one) for one in found.receivers],
-        retention=found.retention,
-        trouble=[one.message for one in found.trouble],
+        quarantine=status.quarantine,
+        notices=None if status.deadlines is None else _deadlines_json(status.deadlines),
+        intake=None if status.intake is None else _intake_json(status.intake),
+        notify=[receiver_json(one) for one in status.receivers],
+        retention=status.retention,
+        trouble=[one.message for one in status.trouble],
     )

@@ -22,46 +22,48 @@ def receiver_lines(receivers: Sequence[ReceiverState], most: int, *, alive: bool
     return lines
 
 
-def receiver_line(one: ReceiverState, *, alive: bool) -> str:
+def receiver_line(receiver: ReceiverState, *, alive: bool) -> str:
     """Return one line about a receiver; ``alive``: a running daemon sends messages again."""
     now = time.time()
-    said = f"{one.name}: {counted(one.sent, 'message')} sent"
-    if one.last_sent is not None:
-        said += f", the last {human_age(now - one.last_sent)} ago"
-    if one.events:
-        said += f"; {counted(one.events, 'event')} waiting"
-    if one.trouble:
-        said += f"; {one.trouble}"
+    text = f"{receiver.name}: {counted(receiver.sent, 'message')} sent"
+    if receiver.last_sent is not None:
+        text += f", the last {human_age(now - receiver.last_sent)} ago"
+    if receiver.events:
+        text += f"; {counted(receiver.events, 'event')} waiting"
+    if receiver.trouble:
+        text += f"; {receiver.trouble}"
         if not alive:
-            said += "; the daemon, or the next scan, sends them again"
-        elif one.next_try is not None:
-            said += f"; sent again in {human_age(max(0.0, one.next_try - now))}"
-    if one.refused:
-        said += f"; {counted(one.refused, 'message')} refused and kept: {one.refused_why}"
-    if one.given_up:
-        why = "" if one.refused else f": {one.refused_why}"
-        said += f"; {counted(one.given_up, 'message')} given up{why}"
-    if one.dropped:
-        said += f"; {counted(one.dropped, 'event')} dropped, 'hashscan history' has them"
-    return said
+            text += "; the daemon, or the next scan, sends them again"
+        elif receiver.next_try is not None:
+            text += f"; sent again in {human_age(max(0.0, receiver.next_try - now))}"
+    if receiver.refused:
+        text += f"; {counted(receiver.refused, 'message')} refused and kept: {receiver.refused_why}"
+    if receiver.given_up:
+        why = "" if receiver.refused else f": {receiver.refused_why}"
+        text += f"; {counted(receiver.given_up, 'message')} given up{why}"
+    if receiver.dropped:
+        text += f"; {counted(receiver.dropped, 'event')} dropped, 'hashscan history' has them"
+    return text
 
 
-def receiver_json(one: ReceiverState) -> dict[str, object]:
+def receiver_json(receiver: ReceiverState) -> dict[str, object]:
     """Return a receiver's facts for JSON."""
     return {
-        "receiver": one.name,
-        "sent": one.sent,
-        "last_sent": _time(one.last_sent),
-        "waiting_messages": one.messages,
-        "waiting_events": one.events,
-        "oldest": _time(one.oldest),
-        "next_try": _time(one.next_try),
-        "trouble": one.trouble or None,
-        "trouble_since": _time(one.trouble_since),
-        "refused_messages": one.refused,
-        "given_up_messages": one.given_up,
-        "refused_why": one.refused_why or None if one.refused or one.given_up else None,
-        "dropped_events": one.dropped,
+        "receiver": receiver.name,
+        "sent": receiver.sent,
+        "last_sent": _time(receiver.last_sent),
+        "waiting_messages": receiver.messages,
+        "waiting_events": receiver.events,
+        "oldest": _time(receiver.oldest),
+        "next_try": _time(receiver.next_try),
+        "trouble": receiver.trouble or None,
+        "trouble_since": _time(receiver.trouble_since),
+        "refused_messages": receiver.refused,
+        "given_up_messages": receiver.given_up,
+        "refused_why": receiver.refused_why or None
+        if receiver.refused or receiver.given_up
+        else None,
+        "dropped_events": receiver.dropped,
     }
 
 

@@ -70,24 +70,24 @@ def _notice(message: str) -> None:
     click.echo(f"hashscan: {message}", err=True)
 
 
-def _print(one: CategoryReport, max_age: float, *, quiet: bool) -> None:
-    name = shown(one.category)
-    if one.state in {"updated", "current"}:
+def _print(result: CategoryReport, max_age: float, *, quiet: bool) -> None:
+    name = shown(result.category)
+    if result.state in {"updated", "current"}:
         if not quiet:
-            what = "the newest already"
-            if one.state == "updated":
-                what = _WAYS[one.way] if one.way else "the same filter, with other tiers"
-            click.echo(f"{name}: {one.digests:,} digests, {what}, version {one.version}")
+            change = "the newest already"
+            if result.state == "updated":
+                change = _WAYS[result.way] if result.way else "the same filter, with other tiers"
+            click.echo(f"{name}: {result.digests:,} digests, {change}, version {result.version}")
         return
-    click.echo(f"hashscan: error: {name}: {one.message}", err=True)
-    if one.verified is None:
-        told = "there is no filter of it to be used: scans end with exit code 5 until a sync works"
-    elif one.verified + max_age < time.time():
-        told = "the filter in use is too old (filter.max_age): scans end with exit code 5"
+    click.echo(f"hashscan: error: {name}: {result.message}", err=True)
+    if result.verified is None:
+        text = "there is no filter of it to be used: scans end with exit code 5 until a sync works"
+    elif result.verified + max_age < time.time():
+        text = "the filter in use is too old (filter.max_age): scans end with exit code 5"
     else:
-        until = rfc3339(one.verified + max_age)
-        told = f"the filter in use stays, until {until} (filter.max_age)"
-    click.echo(f"hashscan: {name}: {told}", err=True)
+        until = rfc3339(result.verified + max_age)
+        text = f"the filter in use stays, until {until} (filter.max_age)"
+    click.echo(f"hashscan: {name}: {text}", err=True)
 
 
 def _print_json(report: SyncReport) -> None:

@@ -139,7 +139,7 @@ class _Reader(io.BufferedReader):
             self.lines.append(line)
         elif self.chunked:
             if not (_TRAILER_LINE if self._trailers else _CHUNK_LINE).fullmatch(line):
-                raise BrokenAnswerError("chunks that are invalid")
+                raise BrokenAnswerError("invalid chunks")
             self._trailers = self._trailers or _LAST_CHUNK.fullmatch(line) is not None
         return line
 
@@ -181,7 +181,7 @@ class _Answer(http.client.HTTPResponse):
         status_next = True
         for line in self._reader.lines or []:
             if status_next and not _STATUS_LINE.fullmatch(line):
-                raise BrokenAnswerError("a status line that is none")
+                raise BrokenAnswerError("an invalid status line")
             status_next = line in {b"\r\n", b"\n"}  # e.g. at the end of 100 Continue
         # Blanks around a value are legal (RFC 9110, 5.5), and so is the same length twice (8.6).
         lengths = {one.strip(" \t") for one in self.msg.get_all("content-length", [])}
@@ -191,7 +191,7 @@ class _Answer(http.client.HTTPResponse):
             self.chunked, self.chunk_left, self.length = True, None, None
         self._reader.body_begins(chunked=bool(self.chunked))
         if self.msg.defects or self.msg.get_payload():
-            raise BrokenAnswerError("headers that are none")
+            raise BrokenAnswerError("invalid headers")
         if (
             len(lengths) + len(codings) > 1
             or not all(length.isascii() and length.isdecimal() for length in lengths)

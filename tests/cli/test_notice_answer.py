@@ -114,7 +114,7 @@ def test_a_mail_to_the_sender_of_the_notice(run, store, tmp_path):
         {"kind": "receipt", "how": "written", "language": "en", "to": "ntd@hotline.example",
          "file": str(path), "message_id": mail["Message-ID"]}
     ]  # fmt: skip
-    assert "it is there already; name another file with --eml" in refused(
+    assert "it exists already; name another file with --eml" in refused(
         run(notice, "--kind", "receipt", "--eml", str(path))
     )
     assert len(answers(store, notice)) == 1

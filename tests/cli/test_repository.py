@@ -238,7 +238,7 @@ def test_keys_are_listed_with_their_ids_and_files(place):
     files = {key["file"]: key["id"] for key in roles["root"]["keys"]}
     assert set(files) == {"keys/root-1.pem", None}
     text = run(place, *command[:-1], "--keys", "other").stdout
-    assert "root: 1 of 2 must sign; what they signed last expires 20" in text
+    assert "root: 1 of 2 must sign; their last signed metadata expire 20" in text
     assert f"  {files[None]}  other/root-2.pem\n" in text
     # --remove takes this id.
     both = ("--keys", "keys", "--keys", "other")

@@ -319,10 +319,10 @@ def test_what_was_published_is_told(publisher, capsys):
         )
         told.append(capsys.readouterr().out)
     assert "sizes: every digest has one, 5 to 5 bytes" in told[0]
-    assert "tiers published anew: sizes" in told[1]
+    assert "tiers published again: sizes" in told[1]
     assert "tiers withdrawn: sizes" in told[2]
-    assert "sizes: withdrawn, for 1 digests lack them; agents read what" in told[2]
-    assert "published anew" not in told[2]
+    assert "sizes: withdrawn, because 1 digests lack them; agents read the files" in told[2]
+    assert "published again" not in told[2]
 
 
 def test_superseded_tiers_go_and_named_ones_stay(publisher, agent):
