@@ -129,7 +129,7 @@ class OtherMachineError(Exception):
 
     Attributes:
         retry_after: seconds that the other machine asks to wait; ``None``: it named no number.
-        fault: the kind of fault.
+        fault: the kind of the other machine's fault.
     """
 
     usual_fault: ClassVar[Fault] = Fault.UNREACHABLE

@@ -340,7 +340,7 @@ class Tier(Protocol):
 
 
 class Tiers(NamedTuple):
-    """The tiers of a filter; ``None``: the tier is missing, because a digest has no key for it.
+    """The tiers of a filter; ``None``: no such tier, because a digest has no key.
 
     Attributes:
         sizes: holds the sizes of all known files, see ``size_key``.

@@ -93,7 +93,7 @@ class Child:
 
     @property
     def exit_code(self) -> int | None:
-        """Return the exit code; negative: a signal killed the child; ``None``: it has not ended."""
+        """Return the exit code, or minus the signal that killed the child; ``None``: it runs."""
         # After ``end``, the process object is closed, and the exit code is stored.
         with suppress(ValueError):
             self._exit_code = self._process.exitcode
@@ -129,7 +129,7 @@ def _run(
     connection: Connection,
     arguments: tuple[*Arguments],
 ) -> None:
-    gc.enable()  # ``_start`` had switched the collection of garbage off
+    gc.enable()  # ``_start`` had switched the garbage collector off
     _end_with(parent)
     for one in list(_ends):
         one.close()
@@ -164,8 +164,8 @@ def _start(process: BaseProcess) -> None:
         try:
             process.start()
         except OSError:
-            # multiprocessing makes two pipes before it forks, and leaves them open if the fork
-            # fails. Their descriptors have the numbers that were free before the call.
+            # multiprocessing makes two pipes before it forks, and leaves the pipes open if the fork
+            # fails. The descriptors of the pipes have the numbers that were free before the call.
             for number in numbers:
                 with suppress(OSError):
                     os.close(number)

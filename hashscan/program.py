@@ -114,7 +114,7 @@ def _read(
 
 
 def _available(fd: int) -> Iterator[bytes]:
-    """Yield the blocks that can be read now; an empty block is the end."""
+    """Yield the blocks of output that can be read now; an empty block marks the end."""
     with suppress(BlockingIOError):
         while fd >= 0:
             more = os.read(fd, _BLOCK)

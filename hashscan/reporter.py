@@ -17,8 +17,8 @@ class Expected(NamedTuple):
     Attributes:
         files: number of files, skipped and unchanged ones included.
         hashed: number of files to hash; ``None``: unknown, because it depends on the changed files.
-        bytes: size of the files to hash; if ``hashed`` is ``None``, size of all files that may need
-            it.
+        bytes: size of the files to hash; if ``hashed`` is ``None``, size of all files that may
+            change.
         costs: seconds for a file, for the hashing of a file, and for a byte, measured by the last
             scan.
     """
@@ -41,7 +41,7 @@ class Progress:
         fraction: finished part of all directories, an estimate from 0 to 1.
         matches: number of matches.
         expected: the expected work; ``None``: no earlier scan of these volumes was completed.
-        seconds: duration of the scan so far, without the time in which it could not work.
+        seconds: duration of the scan so far, without the time in which the scan could not work.
         remaining: estimated seconds to the end; ``None``: unknown.
     """
 

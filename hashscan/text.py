@@ -18,7 +18,7 @@ def _escape(character: str) -> str:
         return "\\\\"
     if character.isprintable():
         return character
-    if 0xDC80 <= code <= 0xDCFF:  # os.fsdecode makes these from bytes that are not UTF-8.
+    if 0xDC80 <= code <= 0xDCFF:  # a surrogate: os.fsdecode's escape of a byte
         return f"\\x{code - 0xDC00:02x}"
     if code < 0x80:
         return {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(character, f"\\x{code:02x}")

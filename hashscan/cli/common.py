@@ -150,8 +150,8 @@ def iso_time(text: str, zone: tzinfo | None = None) -> float:
 def warn_of_lists(paths: Iterable[str]) -> None:
     """Warn on standard error of each list that other users can change; ``-``: standard input.
 
-    Later, hashscan trusts the filter or the index that it makes from the lists, and neither shows
-    which lists it was made from.
+    hashscan later trusts the filter or index that it makes from the lists, and a filter or index
+    does not name its lists.
     """
     from hashscan.config.trust import fault_of  # noqa: PLC0415 - heavy
 
@@ -172,7 +172,7 @@ def _has_terminal() -> bool:
 
 
 def ask_password(prompt: str, instead: str, *, confirm: bool = False) -> str:
-    """Ask for a password at the terminal; ``instead``: how to give it without a terminal.
+    """Ask for a password at the terminal; ``instead``: the option to name if there is none.
 
     Raises:
         UsageError: there is no terminal.

@@ -64,8 +64,8 @@ def _configured(context: click.Context) -> str | None:
 def init(context: click.Context, output: str | None, force: bool) -> None:
     """Write an example configuration, to be edited.
 
-    Without --force, an existing file stays as it is. With --force, it is kept as FILE.old-1,
-    FILE.old-2 and so on.
+    Without --force, an existing file is not changed. With --force, the old file is kept as
+    FILE.old-1, FILE.old-2 and so on.
     """
     text = example.render()
     if output == "-":
@@ -143,11 +143,12 @@ def check(context: click.Context, file: str | None) -> None:
     FILE: default is the configuration that the other commands use.
 
     The command reads lists, filters and password files as the daemon does when it starts, and
-    stores nothing. Large lists may take minutes, unless a filter was made from them before.
+    stores nothing. Large lists may take minutes, unless hashscan has already made a filter from the
+    lists.
 
-    Exit code 0: it can be used, by a start and by a reload of the daemon; a volume or
-    a Maildir that is not there is a note. 2: it cannot be used. 5: a filter that it names cannot
-    be used.
+    Exit code 0: the daemon can start with the configuration, and reload it; a missing volume or
+    Maildir is only a note. Exit code 2: the configuration cannot be used. Exit code 5: a filter
+    that the configuration names cannot be used.
     """
     from hashscan.jobs.notices.mailbox import maildir_fault  # noqa: PLC0415 - heavy
     from hashscan.jobs.startup_check import not_fetched_yet  # noqa: PLC0415 - heavy
@@ -202,7 +203,7 @@ def _why_not_scanned(seen: Seen) -> tuple[str, str]:
 def show(context: click.Context, as_json: bool) -> None:
     """Print the settings in force, defaults included, without secrets.
 
-    Files and directories that they name need not exist.
+    Files and directories that the settings name need not exist.
     """
     path = _configured(context)
     settings = loader.load_or_default(path, check_files=False)

@@ -30,12 +30,12 @@ def command(options: Options, keep: bool, directory: str | None) -> None:
     The demo copies some 3,000 ordinary files of this machine and adds files of random bytes that
     count as known. It publishes the digests of these files as a signed filter, and starts a central
     service on a free port of this machine. Then it finds, quarantines and restores the files, and
-    checks each result. It takes less than a minute on an idle machine, and 200 MiB of disk, and
-    removes all its files at the end. It needs the extra service: in the checkout, run pip install
-    '.[service]' with the pip of the same environment.
+    checks each result. The demo takes less than a minute on an idle machine and 200 MiB of disk,
+    and removes all its files at the end. The demo needs the extra service: in the checkout, run pip
+    install '.[service]' with the pip of the same environment.
 
-    Exit code 0: every result is right. 70: a result is wrong, and the output says which. 2: a limit
-    of the machine, e.g. a full disk, ended it.
+    Exit code 0: every result is right. Exit code 70: a result is wrong, and the output names the
+    wrong result. Exit code 2: a limit of the machine, e.g. a full disk, ended the demo.
     """
     from hashscan.service import require_extra  # noqa: PLC0415
 

@@ -114,13 +114,12 @@ def release_command(
     state: str | None,
     as_json: bool,
 ) -> int:
-    """Move the files of a hold to quarantine: the list is right about them.
+    """Move the files of a hold to quarantine, because the list is right about these files.
 
     The brake that made the hold does not hold files of the same kind for a while; docs/brakes.md
     says for how long. If the hold was dismissed before, its digests are no longer allowed. The
     command moves the files itself, also while a scan or the daemon runs. If the command is killed,
-    run it again: it continues with the files that are left. Exit code 3: some files could not be
-    moved.
+    run the same command again to move the rest. Exit code 3: some files could not be moved.
     """
     from hashscan.cli.scan import reporter  # noqa: PLC0415
     from hashscan.jobs.decide_holds import release  # noqa: PLC0415 - heavy
@@ -160,7 +159,7 @@ def dismiss_command(
     state: str | None,
     as_json: bool,
 ) -> None:
-    """Allow the digests of a hold: the list is wrong about them.
+    """Allow the digests of a hold, because the list is wrong about these digests.
 
     The digests go to the local allow-list, STATE/allow/dismissed.jsonl, with the user, the time and
     the reason. All scans and the daemon use this list immediately. To undo a dismissal: run
@@ -241,7 +240,7 @@ def _opened(options: Options, state: str | None) -> tuple[Settings, State]:
 
 @contextmanager
 def _reading(settings: Settings) -> Iterator[Holds | None]:
-    """Open the holds of a state directory; ``None``: it has none yet."""
+    """Open the holds of a state directory; ``None``: no brake has made a hold in it yet."""
     from hashscan.quarantine.holds import Holds  # noqa: PLC0415 - heavy
     from hashscan.state import State  # noqa: PLC0415
 

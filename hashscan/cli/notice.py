@@ -138,7 +138,7 @@ _reason_option = click.option(
 @state_option
 @click.pass_obj
 def approve_command(options: Options, identifier: str, reason: str, state: str | None) -> None:
-    """Let an unproven notice move files.
+    """Permit hashscan to move the files of an unproven notice.
 
     A notice is unproven if it came by mail and its sender is not verified. After the approval,
     hashscan moves the notice's files if `notices.action` says so. The beginning or the end of the

@@ -162,7 +162,7 @@ def command(
 def _times(
     received: str | None, deadline: str | None
 ) -> tuple[float | None, float | None, float | None]:
-    """Return the time of arrival, the deadline, and the seconds to it; ``None``: not given.
+    """Return the time of arrival, the deadline and the seconds to the deadline, or ``None``.
 
     Raises:
         UsageError: the value of an option is wrong.
@@ -290,7 +290,7 @@ def _read(source: str) -> bytes:
     """Return the content of an input; of a larger one, the first ``MOST_BYTES`` and one byte.
 
     Raises:
-        UsageError: it cannot be read.
+        UsageError: the input cannot be read.
     """
     if source == _STDIN:
         if sys.stdin.isatty():

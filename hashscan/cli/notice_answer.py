@@ -156,7 +156,7 @@ def _mail(
     )
     from hashscan.notices.answers.sending import send  # noqa: PLC0415
 
-    # A statement goes to the customer, who never got the notice, so it is no reply to a mail.
+    # A statement is no reply to the notice's mail, because the customer never got that mail.
     thread = Thread() if chosen.kind == "statement" else thread_of(store.input(notice.id))
     message = message_of(
         answer, require_organisation(settings), recipient,

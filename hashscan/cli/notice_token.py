@@ -29,7 +29,7 @@ def command() -> None:
 def add_command(options: Options, name: str, state: str | None) -> None:
     """Make a token for the sender NAME, print it once, and store only its hash.
 
-    A running 'hashscan notice serve' accepts it within a second.
+    A running 'hashscan notice serve' accepts the new token within a second.
     """
     data, recorder = _intake_data(options, state)
     from hashscan.service.intake.tokens import TOKENS, add_token  # noqa: PLC0415 - an extra
@@ -45,7 +45,7 @@ def add_command(options: Options, name: str, state: str | None) -> None:
 @state_option
 @click.pass_obj
 def remove_command(options: Options, name: str, state: str | None) -> None:
-    """Remove a token; a running 'hashscan notice serve' refuses it within a second."""
+    """Remove a token; a running 'hashscan notice serve' refuses the token within a second."""
     data, recorder = _intake_data(options, state)
     from hashscan.service.intake.tokens import TOKENS  # noqa: PLC0415
 

@@ -257,10 +257,10 @@ def purge_command(
     """Delete contents for good and keep the records.
 
     Without ID and --older-than, the command purges contents older than the configured
-    quarantine.retention. An age counts only time that has certainly passed, even if the clock was
-    set forward. The command shows the date and the number of contents, and deletes nothing before
-    you agree, at the terminal or with --yes. With the ID of a restored file, the next scans treat
-    that file like any other file.
+    quarantine.retention. The age of a content is the time that has certainly passed, even if the
+    clock was set forward. The command shows the date and the number of contents, and deletes
+    nothing before you agree, at the terminal or with --yes. With the ID of a restored file, the
+    next scans treat that file like any other file.
     """
     settings = settings_of(context, state)
     age = _age(settings, before, record_ids)

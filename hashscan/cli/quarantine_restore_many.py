@@ -68,7 +68,7 @@ def restore_many(
 
     Args:
         store: the quarantine.
-        selection: which files are restored.
+        selection: the options that select files.
         one: restores one record, and prints its result.
         as_json: print failures and the summary as JSON lines.
         before: called with the selected records, before the first restore.
@@ -87,7 +87,7 @@ def restore_many(
     verb = "is" if len(ids) == 1 else "are"
     click.echo(f"{counted(len(ids), 'file')}{since} {verb} to be restored", err=True)
     reasons: Counter[str] = Counter()
-    # On a terminal, the lines of the files show the progress; a bar would break them.
+    # On a terminal, the line for each restored file shows the progress, and a bar would disturb it.
     with nullcontext() if sys.stdout.isatty() else build_bar(sys.stderr) as show:
         for count, record_id in enumerate(ids, 1):
             try:

@@ -53,8 +53,8 @@ def withdrawn_command(
     the service answered once that it does not know the digest; the daemon asks again a day later.
     "held": the service answered twice that it does not know the digest, but the service or the list
     may be wrong, so hashscan withdraws nothing until you run --accept; the command prints the
-    reason. "withdrawn": the files of the digest are marked; `quarantine restore --withdrawn` puts
-    them back.
+    reason. "withdrawn": the files of the digest are marked, and `quarantine restore --withdrawn`
+    puts these files back.
     """
     if digests and not accepts:
         raise UsageError("--digest needs --accept")

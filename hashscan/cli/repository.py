@@ -199,9 +199,10 @@ def add_command(
 ) -> None:
     """Publish the next version of a category's filter from the lists INPUT.
 
-    The lists must hold the whole category: a digest that they lack is withdrawn. Agents with one of
-    the last versions fetch a patch. Other agents fetch the whole file, and so do all agents if the
-    filter gets a new size. If the lists did not change, the command only renews the metadata.
+    The lists must hold the whole category: a digest that is in no list is withdrawn. Agents with
+    one of the last versions fetch a patch. Other agents fetch the whole file, and so do all agents
+    if the filter gets a new size. If the lists did not change, the command only renews the
+    metadata.
 
     'hashscan filter build --help' describes the kinds of lists. Tiers are published beside the
     filter, and let agents skip files without reading them. The command needs the keys of targets,
@@ -257,9 +258,9 @@ def refresh_command(
 ) -> ExitCode:
     """Renew metadata before it expires; run it by a timer, twice a day.
 
-    The command always renews the metadata of snapshot and timestamp. It renews those of targets and
-    root in the last third of their terms if you give their keys, and else warns. Exit code 5:
-    metadata have expired, and agents refuse every update.
+    The command always renews the metadata of snapshot and timestamp. It renews the metadata of
+    targets and root in the last third of their terms if you give the keys of these roles; without
+    the keys it warns. Exit code 5: metadata have expired, and agents refuse every update.
     """
     from hashscan.publisher.publish import refresh  # noqa: PLC0415 - heavy: cryptography
 

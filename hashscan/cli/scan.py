@@ -122,7 +122,7 @@ def report_refused(options: Options, state: str | None, error: ConfigError) -> N
     from hashscan.jobs.scan_problems import note_refused  # noqa: PLC0415 - heavy
     from hashscan.state import State  # noqa: PLC0415
 
-    # The caller reports ``error``; a fault of the notification must not replace it.
+    # The caller reports ``error``; an error of the notification must not replace ``error``.
     with suppress(HashscanError):
         settings = open_configuration(options, state, check_files=False)
         if os.path.isdir(settings.state):

@@ -162,7 +162,7 @@ def add_command(name: str, data: str, password_file: str | None, generate: bool)
 @click.argument("name", metavar="NAME")
 @data_option
 def remove_command(name: str, data: str) -> None:
-    """Remove a user; a running service refuses it within a second."""
+    """Remove a user; a running service refuses the user's questions within a second."""
     from hashscan.service.users import USERS  # noqa: PLC0415
 
     USERS.remove(_service_data(data), name)

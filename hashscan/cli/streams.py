@@ -1,8 +1,8 @@
 """The standard streams, which may be closed or full, or lose their reader.
 
 If a result cannot be written, the command ends with ``OutputError``, for every command and every
-error of the kernel (EPIPE, ENOSPC, EBADF, EIO). If a message for standard error cannot be written,
-it is dropped: the command's work does not depend on it.
+error of the kernel (EPIPE, ENOSPC, EBADF, EIO). A message that cannot be written to standard error
+is dropped, because the command's work does not depend on messages.
 """
 
 from __future__ import annotations

@@ -37,9 +37,9 @@ def command(options: Options, state: str | None, as_json: bool, spread: bool) ->
     then replaces the filter in use in one step. If a check fails, the filter in use stays valid
     until filter.max_age after its last verification.
 
-    Exit code 0: the filters of all categories are the newest. 5: a file of the repository was
-    refused, because it is not authentic, whole and recent. 6: the repository cannot be reached,
-    refuses the credentials, or answers wrongly.
+    Exit code 0: the filters of all categories are the newest. Exit code 5: a file of the repository
+    was refused, because the file is not authentic, whole and recent. Exit code 6: the repository
+    cannot be reached, refuses the credentials, or answers wrongly.
     """
     from hashscan.jobs.sync import run_sync, source_of  # noqa: PLC0415 - heavy
 

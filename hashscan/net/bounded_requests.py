@@ -167,7 +167,7 @@ class _Answer(http.client.HTTPResponse):
     def __init__(
         self,
         sock: socket.socket,
-        debuglevel: int = 0,  # noqa: ARG002 - a debug level would print the credentials
+        debuglevel: int = 0,  # noqa: ARG002 - http.client's debug output would print the credentials
         method: str | None = None,
         url: str | None = None,
     ) -> None:
@@ -186,7 +186,7 @@ class _Answer(http.client.HTTPResponse):
         # Blanks around a value are legal (RFC 9110, 5.5), and so is the same length twice (8.6).
         lengths = {one.strip(" \t") for one in self.msg.get_all("content-length", [])}
         codings = [one.strip(" \t").lower() for one in self.msg.get_all("transfer-encoding", [])]
-        # http.client does not recognise the value with a blank after it.
+        # http.client does not recognise the value "chunked" with a blank after it.
         if codings == ["chunked"] and not self.chunked:
             self.chunked, self.chunk_left, self.length = True, None, None
         self._reader.body_begins(chunked=bool(self.chunked))

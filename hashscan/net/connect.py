@@ -59,7 +59,7 @@ class Deadline:
 def connect(
     host: str, port: int, deadline: Deadline, options: Iterable[tuple[int, int, int | bytes]] = ()
 ) -> socket.socket:
-    """Return a connection to ``host`` whose time-out is the rest of the time.
+    """Return a connection to ``host``; its time-out is the time that is left to the deadline.
 
     Raises:
         TimeoutError: no connection before the deadline.
@@ -130,7 +130,7 @@ def _resolve(host: str, port: int, deadline: Deadline) -> Sequence[_AddressInfo]
 
 
 def _interleaved(found: Sequence[_AddressInfo]) -> list[_AddressInfo]:
-    """Return the addresses, IPv6 and IPv4 in turn: one of them may have no network here."""
+    """Return the addresses with IPv6 and IPv4 in turn, because one of the two may not work."""
     families: dict[int, deque[_AddressInfo]] = {}
     for one in found:
         families.setdefault(one[0], deque()).append(one)
@@ -145,7 +145,7 @@ def _race(
     deadline: Deadline,
     options: list[tuple[int, int, int | bytes]],
 ) -> socket.socket:
-    """Return the first connection that succeeds; close the others."""
+    """Return the first connection that succeeds; close all other sockets."""
     waiting = deque(addresses)
     trying: set[socket.socket] = set()
     first_error: OSError | None = None

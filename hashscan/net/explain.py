@@ -1,6 +1,6 @@
 """Explains the failure of a request in words, from its exceptions and headers.
 
-The texts quote nothing that the server sent: it may have echoed the credentials.
+The texts quote nothing that the server sent, because a server may send the credentials back.
 """
 
 from __future__ import annotations

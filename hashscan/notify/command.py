@@ -29,7 +29,7 @@ class CommandNotifier:
         self._stopped = False
 
     def send(self, message: Message) -> None:
-        """Run the program with a message; return when it has ended with exit code 0.
+        """Run the program with a message; return when the program has ended with exit code 0.
 
         Raises:
             NotSentError: see ``Notifier``.
@@ -70,7 +70,7 @@ class CommandNotifier:
             )
 
     def stop(self) -> None:
-        """End a running program."""
+        """End the program if it runs."""
         self._stopped = True
 
 

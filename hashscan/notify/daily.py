@@ -1,4 +1,4 @@
-"""Writes the summary of the day to the audit log; receivers get it from there."""
+"""Writes the summary of the day to the audit log, from which receivers get the summary."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ class Dispatcher:
         notifiers: Callable[[ReceiverSettings], Notifier] = open_notifier,
         alone: bool = False,
     ) -> None:
-        """Begin to send from the outbox; the caller holds its lock, and has set its position.
+        """Prepare to send the outbox's messages; the caller holds the outbox's lock.
 
         Args:
             receivers: the receivers that the configuration names.
@@ -216,7 +216,7 @@ class Dispatcher:
                     lane.give(queued)
 
     def take_lines(self) -> list[Line]:
-        """Return the new lines for the log, and forget them."""
+        """Return and remove the lines for the log that were added since the last call."""
         lines, self.lines = self.lines, []
         return lines
 
@@ -362,7 +362,7 @@ def recipients_of(settings: ReceiverSettings) -> tuple[str, ...]:
 
 
 def pause(error: NotSentError, tries: int) -> float:
-    """Return the seconds until the next attempt, with jitter; at least what the receiver asks."""
+    """Return the seconds to the next attempt, with jitter; at least the receiver's own wish."""
     first = _FIRST if error.fault is SendFault.LATER else _FIRST_SETUP
     last = _LAST
     if error.fault is SendFault.REFUSED:

@@ -80,7 +80,7 @@ class MailNotifier:
         self._session: BoundedSMTP | None = None
 
     def send(self, message: Message) -> None:
-        """Send a message; return when the mail server has accepted it.
+        """Send a message; return when the mail server has accepted the message.
 
         Raises:
             NotSentError: see ``Notifier``.

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from hashscan.text import rfc3339
 
-#: Most events that a message has in detail; it has only the number of all others.
+#: Most events that a message has in detail; a message has only the number of all other events.
 MOST_EVENTS = 50
 
 
@@ -36,7 +36,7 @@ class Message:
     """A message to one receiver.
 
     Attributes:
-        id: the same if the message is sent again, so that a receiver can recognise a repeat.
+        id: the message's id, by which a receiver recognises a message that is sent again.
         host: the name of this machine.
         made: time at which the message was made, in seconds since the epoch.
         counts: number of events by kind, the most urgent kind first.

@@ -64,7 +64,7 @@ class Notifier(Protocol):
     """
 
     def send(self, message: Message) -> None:
-        """Send a message; return when the receiver has accepted it.
+        """Send a message; return when the receiver has accepted the message.
 
         Raises:
             NotSentError: the receiver did not accept the message, or may not have got it.

@@ -149,7 +149,7 @@ class Outbox(Closable):
             connection.execute("UPDATE position SET seq = ?", (seq,))
 
     def _full(self, connection: sqlite3.Connection, receivers: Iterable[str]) -> set[str]:
-        """Return the receivers with so many waiting recipients that no further one is taken."""
+        """Return the receivers with the most waiting recipients that are permitted."""
         found = set()
         for receiver in receivers:
             (number,) = connection.execute(
@@ -243,8 +243,8 @@ class Outbox(Closable):
                 "INSERT OR REPLACE INTO made VALUES (?, ?, ?, ?)",
                 [(receiver, recipient, kind, now) for kind in found],
             )
-            # The oldest refused message is tried first: if the receiver accepts it, the order is
-            # right.
+            # Try the oldest refused message first, so that messages arrive in their order if
+            # possible.
             connection.execute(
                 "UPDATE message SET next = ?3 WHERE next > ?3 AND number = (SELECT min(number) FROM"
                 " message WHERE receiver = ?1 AND recipient = ?2 AND refused = 1)",
@@ -253,7 +253,7 @@ class Outbox(Closable):
             connection.execute("UPDATE receiver SET dropped = 0 WHERE name = ?", (receiver,))
 
     def next_message(self, receiver: str, now: float) -> Queued | None:
-        """Return the oldest message of a receiver that is due, and mark it as ``sending``."""
+        """Mark a receiver's oldest message that is due as ``sending``, and return the message."""
         with FORMAT.translated(self._path):
             row = self._connection.execute(
                 "SELECT number, content, may_repeat, tries FROM message WHERE receiver = ?"
@@ -431,7 +431,7 @@ class Outbox(Closable):
         return said
 
     def forget_made(self, receiver: str, before: float) -> None:
-        """Forget the messages that were made ``before`` a time."""
+        """Remove the notes about the times of messages that were made ``before`` a time."""
         with self._change() as connection:
             connection.execute("DELETE FROM made WHERE receiver = ? AND at < ?", (receiver, before))
 

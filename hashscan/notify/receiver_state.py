@@ -20,14 +20,14 @@ class ReceiverState:
     Attributes:
         name: the receiver's name.
         messages: number of messages that were not accepted yet.
-        events: number of waiting events, in these messages and for the next message.
-        oldest: time of the oldest of these messages; ``None``: there is none.
-        next_try: time at which the next of these messages is sent again.
+        events: number of events that wait, in messages that were not accepted, or for a message.
+        oldest: time of the oldest message that was not accepted yet; ``None``: there is none.
+        next_try: time of the next attempt to send a message again.
         trouble: why the last attempt failed; empty: it succeeded.
         trouble_since: time of the first failure in a row.
         last_sent: time at which a message was accepted; ``None``: none was.
         sent: number of accepted messages.
-        refused: number of the messages that the receiver refused; they are kept.
+        refused: number of kept messages that the receiver refused.
         given_up: number of messages that were dropped within the last days, because they can reach
             nobody, or because too many refused messages were kept.
         refused_why: why the last message was refused or given up.

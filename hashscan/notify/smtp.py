@@ -101,7 +101,7 @@ class BoundedSMTP(smtplib.SMTP):
         """Begin TLS with STARTTLS, and verify the certificate.
 
         Raises:
-            smtplib.SMTPException: the server does not offer it.
+            smtplib.SMTPException: the server does not offer STARTTLS.
             OSError: the handshake failed.
         """
         assert self.sock is not None

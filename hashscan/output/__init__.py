@@ -15,7 +15,7 @@ def emit(text: str, stream: IO[str], event: MatchEvent | None = None) -> None:
     """Print one line without buffering; ``event`` is the match that the line reports.
 
     Raises:
-        OutputError: the line cannot be written. If the event moved a file, the error names it.
+        OutputError: the line cannot be written; the error names the file if the event moved one.
     """
     try:
         stream.write(text + "\n")

@@ -43,7 +43,7 @@ def wrapped(line: str, width: int | None, indent: int) -> str:
 
 
 def for_terminal(text: str, indent: int) -> str:
-    """Wrap all lines of a text; ``indent`` is for lines that begin with a space, 2 for others."""
+    """Wrap each line of a text; ``indent``: of lines that begin with a space; other lines: 2."""
     width = terminal_width()
     lines = text.split("\n")
     return "\n".join(wrapped(one, width, indent if one[:1] == " " else 2) for one in lines)

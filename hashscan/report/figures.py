@@ -56,7 +56,7 @@ class Report:
 
     Attributes:
         since, until: beginning and end of the period; ``until`` is not part of the period.
-        made: time at which the report is made; it has the items' states at that time.
+        made: time at which the report is made; the items' states are those of this time.
         host: name of the machine.
         unread: parts of the state that could not be read; their figures are missing.
     """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hashscan.quarantine.manage import Listed
     from hashscan.quarantine.records import Record
 
-#: States of a record whose file was a match: all but ``UNDONE`` and ``DISPLACED``.
+#: States of the records of matches: all states but ``UNDONE`` and ``DISPLACED``.
 _MATCHES = frozenset(
     {
         RecordState.COPIED,

@@ -74,7 +74,7 @@ class NoticeFigures:
         open_notices: number of notices that are not closed.
         states: number of items by state.
         senders: the senders with the most items.
-        other_senders: number of all other senders; ``others`` adds up their items.
+        other_senders: number of all other senders; ``others`` adds up the items of these senders.
         from_sent: hours to removal, from the time of sending, or from the receipt if none is given.
         from_received: hours to removal, from the receipt.
         without_sent: number of items whose notice gives no time of sending.

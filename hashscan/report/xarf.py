@@ -34,10 +34,10 @@ class Abuse:
     """A match, or a removed item of a notice.
 
     Attributes:
-        key: identity of the match or item; the report id depends on it and on ``removed``.
+        key: identity of the match or item; the report id is made from ``key`` and ``removed``.
         name: URL or path that messages show.
         url: URL of the content; ``None``: no entry of ``sites`` leads to the file.
-        source: IP address of the server, as a sender saw it; ``None``: not given.
+        source: IP address of the server that a sender reports; ``None``: no sender reports any.
         categories: the list's categories, then the sender's; the first with a classification
             counts.
         method: method of detection.
@@ -140,7 +140,7 @@ def _classification(names: Iterable[str | None], given: Mapping[str, str]) -> st
 
 
 def _report_id(key: str, domain: str) -> str:
-    """Return a UUID of version 4; the same abuse at the same provider always gets the same."""
+    """Return a UUID of version 4, always the same for the same abuse at the same provider."""
     digest = hashlib.sha256(f"{domain}\0{key}".encode("utf-8", "surrogateescape")).digest()
     return str(uuid.UUID(bytes=digest[:16], version=4))
 
