@@ -17,8 +17,8 @@ class Expected(NamedTuple):
     Attributes:
         files: number of files, skipped and unchanged ones included.
         hashed: number of files to hash; ``None``: unknown, because it depends on the changed files.
-        bytes: size of the files to hash; if ``hashed`` is ``None``, size of all files that may
-            change.
+        bytes: size of the files to hash; if ``hashed`` is ``None``, size of all files that may have
+            to be hashed.
         costs: seconds for a file, for the hashing of a file, and for a byte, measured by the last
             scan.
     """

@@ -149,7 +149,7 @@ def _form(form: str | None, *, as_json: bool, intake_log: bool) -> str:
 
 
 def _printed(report: Report, form: str) -> Iterator[bytes]:
-    # The module of the chosen format only is imported: a report by cron must start fast.
+    # Import only the module of the chosen format, because a report by cron must start fast.
     if form == "json":
         from hashscan.report.as_json import as_json  # noqa: PLC0415
 

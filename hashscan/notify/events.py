@@ -96,7 +96,8 @@ def _permitted(facts: Mapping[str, Any], include: tuple[str, ...]) -> dict[str, 
         elif name in _PLAIN and (plain := _plain(value)) is not None:
             found[name] = plain
         elif name == "reason" and isinstance(value, str) and (brake := _BRAKE.search(value)):
-            found[name] = brake[1]  # The whole reason may name an owner or a volume.
+            # A hold's reason may name an owner or a volume: pass on only the setting at its end.
+            found[name] = brake[1]
     return found
 
 

@@ -106,7 +106,7 @@ class Outbox(Closable):
         return None if row is None else int(row[0])
 
     def begin_at(self, seq: int) -> None:
-        """Read lines after ``seq`` only, unless lines were read before."""
+        """Set the position in the audit log to ``seq``, unless a position is set already."""
         with self._change() as connection:
             connection.execute("INSERT OR IGNORE INTO position VALUES (1, ?)", (seq,))
 
@@ -292,7 +292,7 @@ class Outbox(Closable):
             )
 
     def failed(self, number: int, why: str, again: float, now: float, *, unsure: bool) -> None:
-        """Note that a message was not accepted, and is sent again at ``again``."""
+        """Note that a message was not accepted, and that the next attempt is at ``again``."""
         with self._change() as connection:
             (receiver,) = connection.execute(
                 "UPDATE message SET sending = 0, tries = tries + 1, next = ?,"
@@ -307,7 +307,7 @@ class Outbox(Closable):
             )
 
     def refused(self, number: int, why: str, again: float, now: float) -> list[str]:
-        """Note that the receiver refused a message, which is sent again at ``again``.
+        """Note that the receiver refused a message, and that the next attempt is at ``again``.
 
         Later messages do not wait for a refused message. If too many refused messages are kept, the
         oldest is dropped, and lines for the log are returned.
@@ -436,7 +436,7 @@ class Outbox(Closable):
             connection.execute("DELETE FROM made WHERE receiver = ? AND at < ?", (receiver, before))
 
     def works_again(self, receiver: str, now: float) -> None:
-        """Send the waiting messages of a receiver now, and forget its faults: a test arrived."""
+        """Send a receiver's waiting messages now, and remove its faults: it accepted a test."""
         with self._change() as connection:
             connection.execute(
                 "UPDATE message SET next = ?, tries = 0, refused = min(refused, 1)"
