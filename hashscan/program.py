@@ -43,7 +43,7 @@ class Ran(NamedTuple):
 def run_program(
     words: Sequence[str],
     seconds: float,
-    most: int,
+    limit: int,
     *,
     given: bytes | None = None,
     errors_too: bool = False,
@@ -54,7 +54,7 @@ def run_program(
     Args:
         words: the program and its arguments.
         seconds: the time limit.
-        most: most bytes of output that are kept; further output is read and dropped.
+        limit: most bytes of output that are kept; further output is read and dropped.
         given: the program's standard input; ``None``: empty.
         errors_too: keep the program's standard error, too, as part of the output.
         stopped: called twice a second; if it returns True, the program is killed.
@@ -77,7 +77,7 @@ def run_program(
     assert process.stdout is not None
     ended = os.pidfd_open(process.pid)
     try:
-        output, too_long, in_time = _read(process.stdout.fileno(), ended, seconds, most, stopped)
+        output, too_long, in_time = _read(process.stdout.fileno(), ended, seconds, limit, stopped)
     finally:
         # Kill the whole group before wait() frees its number for another group.
         with suppress(OSError):
@@ -89,7 +89,7 @@ def run_program(
 
 
 def _read(
-    fd: int, ended: int, seconds: float, most: int, stopped: Callable[[], bool]
+    fd: int, ended: int, seconds: float, limit: int, stopped: Callable[[], bool]
 ) -> tuple[bytes, bool, bool]:
     """Read the output until the program ends; return it, too_long and in_time (see ``Ran``)."""
     os.set_blocking(fd, False)
@@ -103,8 +103,8 @@ def _read(
             in_time = ended in ready
             # The program has ended: read its output without waiting for its child processes.
             for more in _available(fd) if fd in ready or in_time else ():
-                too_long = too_long or len(output) + len(more) > most
-                output = (output + more)[:most]
+                too_long = too_long or len(output) + len(more) > limit
+                output = (output + more)[:limit]
                 if not more:
                     selector.unregister(fd)
                     fd = -1

@@ -84,12 +84,12 @@ class _Collector:
 class _Exporter:
     """The work of the event loop: it starts collections, and serves and writes their results."""
 
-    def __init__(self, settings: Settings, tell: Callable[[str], None]) -> None:
+    def __init__(self, settings: Settings, report: Callable[[str], None]) -> None:
         self._collector = _Collector(settings)
         self._textfile = settings.metrics.textfile
         self._wanted = asyncio.Event()
         self._asked = -_LASTING
-        self._tell = tell
+        self._report = report
         self.metrics = Metrics(self._ask)
 
     def _ask(self) -> None:
@@ -134,14 +134,14 @@ class _Exporter:
         try:
             return self._collector.text()
         except (HashscanError, OSError, MemoryError) as error:
-            self._tell(f"the metrics cannot be collected: {error}")
+            self._report(f"the metrics cannot be collected: {error}")
             return None
 
     def _write(self, path: str, text: bytes) -> None:
         try:
             write_textfile(path, text)
         except MachineError as error:
-            self._tell(str(error))
+            self._report(str(error))
 
 
 def bound(listen: str) -> socket.socket:
@@ -166,10 +166,10 @@ def bound(listen: str) -> socket.socket:
     return listener
 
 
-def export(settings: Settings, tell: Callable[[str], None]) -> None:
+def export(settings: Settings, report: Callable[[str], None]) -> None:
     """Serve and write the metrics until the process is ended.
 
-    ``tell`` is called with a message for each collection or write that failed.
+    ``report`` is called with a message for each collection or write that failed.
 
     Raises:
         ConfigError: the token cannot be read.
@@ -180,7 +180,7 @@ def export(settings: Settings, tell: Callable[[str], None]) -> None:
     listener = None if section.listen is None else bound(section.listen)
 
     async def run() -> None:
-        exporter = _Exporter(settings, tell)
+        exporter = _Exporter(settings, report)
         if listener is not None:
             await serve(listener, exporter.metrics, token)
         await exporter.run()

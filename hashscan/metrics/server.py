@@ -54,9 +54,9 @@ _CONTENT = "text/plain; version=0.0.4; charset=utf-8"
 class Metrics:
     """The text to serve, and the clients that wait for it."""
 
-    def __init__(self, wanted: Callable[[], None]) -> None:
-        """Call ``wanted`` for each request: it must have ``put`` called in time."""
-        self._wanted = wanted
+    def __init__(self, on_request: Callable[[], None]) -> None:
+        """Call ``on_request`` for each request: it must have ``put`` called in time."""
+        self._on_request = on_request
         self._text: bytes | None = None
         self._until = -math.inf
         self._waiting: set[Callable[[bytes | None], None]] = set()
@@ -74,7 +74,7 @@ class Metrics:
             answer(self._text)
         else:
             self._waiting.add(answer)
-        self._wanted()
+        self._on_request()
 
     def forget(self, answer: Callable[[bytes | None], None]) -> None:
         """Do not call ``answer`` any more."""
@@ -162,8 +162,8 @@ class _Conversation(asyncio.Protocol):
         else:
             self._send(HTTPStatus.OK, _CONTENT, text)
 
-    def _refuse(self, status: HTTPStatus, why: str = "") -> None:
-        self._send(status, "text/plain; charset=utf-8", f"{status.phrase}{why}\n".encode())
+    def _refuse(self, status: HTTPStatus, reason: str = "") -> None:
+        self._send(status, "text/plain; charset=utf-8", f"{status.phrase}{reason}\n".encode())
 
     def _send(self, status: HTTPStatus, content: str, body: bytes) -> None:
         self._is_answered = True

@@ -127,7 +127,7 @@ def explain(error: BaseException, timeout: float, names: Names = Names()) -> str
                 " nothing on the way tampers with it"
             )
         if isinstance(cause, BrokenAnswerError):
-            return f"its answer is broken: {cause}; tell {names.who}'s operator"
+            return f"its answer is broken: {cause}; report this to {names.who}'s operator"
     # Check this before the time-outs: urllib3 reports a refused connection as a time-out.
     for cause in causes:
         if isinstance(cause, OSError) and cause.errno is not None and cause.strerror:

@@ -105,7 +105,7 @@ class Lane:
         notifier: Notifier,
         results: queue.SimpleQueue[SendResult],
     ) -> None:
-        """Start no thread before ``give``."""
+        """Start no thread before ``enqueue``."""
         self.settings = settings
         self.is_busy = False
         self._notifier = notifier
@@ -113,7 +113,7 @@ class Lane:
         self._orders: queue.SimpleQueue[Queued] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def give(self, queued: Queued) -> None:
+    def enqueue(self, queued: Queued) -> None:
         """Send a message in the lane's thread, which puts the result into the queue of results."""
         if self._thread is None:
             name = f"notify {self.settings.name}"
@@ -213,7 +213,7 @@ class Dispatcher:
             if not lane.is_busy:
                 queued = self._outbox.next_message(lane.settings.name, now)
                 if queued is not None:
-                    lane.give(queued)
+                    lane.enqueue(queued)
 
     def take_lines(self) -> list[Line]:
         """Return and remove the lines for the log that were added since the last call."""
@@ -333,16 +333,16 @@ class Dispatcher:
             self._outbox.sent(queued.number, now)
             if receiver in self._failing:
                 self._failing.discard(receiver)
-                self._say("info", receiver, "accepts messages again")
+                self._add_line("info", receiver, "accepts messages again")
         elif error.fault is SendFault.NOBODY:
             self._outbox.give_up(queued.number, str(error), now)
-            self._say("error", receiver, f"a message is dropped: {error}")
+            self._add_line("error", receiver, f"a message is dropped: {error}")
         elif error.fault is SendFault.REFUSED:
             wait = pause(error, queued.tries)
             lost = self._outbox.refused(queued.number, str(error), now + wait, now)
             self.lines += [Line("error", receiver, text) for text in lost]
             how = f"'hashscan notify test {receiver}' sends it again, else hashscan in some hours"
-            self._say("error", receiver, f"a message was refused and is kept: {error}; {how}")
+            self._add_line("error", receiver, f"a message was refused and is kept: {error}; {how}")
         else:
             wait = pause(error, queued.tries)
             self._outbox.failed(queued.number, str(error), now + wait, now, unsure=error.unsure)
@@ -350,9 +350,9 @@ class Dispatcher:
             again = f"sent again in {human_age(wait)}"
             if self._alone:
                 again = "the daemon, or the next scan, sends it again"
-            self._say("warning", receiver, f"{error}; {again}")
+            self._add_line("warning", receiver, f"{error}; {again}")
 
-    def _say(self, level: str, receiver: str, text: str) -> None:
+    def _add_line(self, level: str, receiver: str, text: str) -> None:
         self.lines.append(Line(level, receiver, f"notify {receiver}: {text}"))
 
 

@@ -191,13 +191,13 @@ def _problem_ended(facts: dict[str, Any]) -> str:
     return f"ended: {_WELL.get(what, f'no problem any more: {what}')}"
 
 
-def _volume(how: str) -> Callable[[dict[str, Any]], str]:
+def _volume(state: str) -> Callable[[dict[str, Any]], str]:
     def said(facts: dict[str, Any]) -> str:
         if facts.get("volume") is not None:
-            return f"volume {shown(str(facts['volume']))} {how}"
+            return f"volume {shown(str(facts['volume']))} {state}"
         number = facts.get("number")
         place = f"number {number} of the configuration " if isinstance(number, int) else ""
-        return f"a volume {place}{how}"
+        return f"a volume {place}{state}"
 
     return said
 

@@ -64,10 +64,10 @@ class _Facts:
         value = self._facts.get(name)
         return value if isinstance(value, int) else 0
 
-    def after(self, before: str, name: str) -> str:
+    def after(self, words: str, name: str) -> str:
         """Return a fact after ``words``; empty if the fact is missing."""
         value = self[name]
-        return f"{before}{value}" if value else ""
+        return f"{words}{value}" if value else ""
 
     def said(self, name: str = "message") -> str:
         """Return a message, which is escaped already, after a colon."""

@@ -88,11 +88,11 @@ def _chunks(rows: Iterable[Sequence[str]], *head: Sequence[str]) -> Iterator[byt
     for number, row in enumerate(rows):
         writer.writerow([cell(one) for one in row])
         if number % _ROWS == _ROWS - 1:
-            yield _taken(text)
-    yield _taken(text)
+            yield _emptied(text)
+    yield _emptied(text)
 
 
-def _taken(text: io.StringIO) -> bytes:
+def _emptied(text: io.StringIO) -> bytes:
     found = text.getvalue().encode("utf-8", "backslashreplace")
     text.seek(0)
     text.truncate()

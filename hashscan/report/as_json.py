@@ -114,15 +114,15 @@ def as_json(report: Report) -> str:
     )
 
 
-def _removal(one: Removal) -> dict[str, Any]:
+def _removal(removal: Removal) -> dict[str, Any]:
     return {
-        "removed": one.removed,
-        "within_1h": one.within_1h,
-        "within_12h": one.within_12h,
-        "within_24h": one.within_24h,
-        "hours_median": one.median,
-        "hours_p90": one.p90,
-        "hours_p95": one.p95,
+        "removed": removal.removed,
+        "within_1h": removal.within_1h,
+        "within_12h": removal.within_12h,
+        "within_24h": removal.within_24h,
+        "hours_median": removal.median,
+        "hours_p90": removal.p90,
+        "hours_p95": removal.p95,
     }
 
 
@@ -130,10 +130,10 @@ def _states(states: Mapping[ItemState, int]) -> dict[str, int]:
     return {state.value: states.get(state, 0) for state in ItemState}
 
 
-def _sender(one: Sender) -> dict[str, Any]:
+def _sender(sender: Sender) -> dict[str, Any]:
     return {
-        "sender": one.name,
-        "notices": one.notices,
-        "items": one.items,
-        "states": _states(one.states),
+        "sender": sender.name,
+        "notices": sender.notices,
+        "items": sender.items,
+        "states": _states(sender.states),
     }

@@ -159,36 +159,36 @@ class _NoticeTally:
         self._not_here: Counter[str] = Counter()
         self._open: list[OpenItem] = []
 
-    def add(self, one: Outcome) -> None:
-        sender = self._senders.setdefault(one.sender, _Group())
-        month = self._months.setdefault(month_of(one.received), _Group())
+    def add(self, outcome: Outcome) -> None:
+        sender = self._senders.setdefault(outcome.sender, _Group())
+        month = self._months.setdefault(month_of(outcome.received), _Group())
         for group in (sender, month, self._all):
-            group.notices += one.notice != self._last_notice
+            group.notices += outcome.notice != self._last_notice
             group.items += 1
-            group.states[one.state] += 1
-        self._counts["open_notices"] += one.is_open and one.notice != self._last_notice
-        self._last_notice = one.notice
-        self._counts["without_sent"] += one.sent is None
-        self._counts["repeats"] += one.is_repeat
-        self._counts["reopened"] += one.reopened > 0
-        if one.state is ItemState.NOT_HERE:
-            self._not_here[reason_kind(one.reason)] += 1
-        elif one.state is ItemState.REMOVED and one.removed is not None:
+            group.states[outcome.state] += 1
+        self._counts["open_notices"] += outcome.is_open and outcome.notice != self._last_notice
+        self._last_notice = outcome.notice
+        self._counts["without_sent"] += outcome.sent is None
+        self._counts["repeats"] += outcome.is_repeat
+        self._counts["reopened"] += outcome.reopened > 0
+        if outcome.state is ItemState.NOT_HERE:
+            self._not_here[reason_kind(outcome.reason)] += 1
+        elif outcome.state is ItemState.REMOVED and outcome.removed is not None:
             for group in (month, self._all):
-                group.from_sent.add_removed(one.removed - one.begin)
-                group.from_received.add_removed(one.removed - one.received)
-            self._counts["in_time"] += not one.late
-        elif one.state not in SETTLED:
+                group.from_sent.add_removed(outcome.removed - outcome.begin)
+                group.from_received.add_removed(outcome.removed - outcome.received)
+            self._counts["in_time"] += not outcome.late
+        elif outcome.state not in SETTLED:
             for group in (month, self._all):
-                group.from_sent.add_open(self._made - one.begin)
-                group.from_received.add_open(self._made - one.received)
-            self._add_open(one)
+                group.from_sent.add_open(self._made - outcome.begin)
+                group.from_received.add_open(self._made - outcome.received)
+            self._add_open(outcome)
 
-    def _add_open(self, one: Outcome) -> None:
-        overdue = one.deadline < self._made
+    def _add_open(self, outcome: Outcome) -> None:
+        overdue = outcome.deadline < self._made
         self._counts["overdue"] += overdue
         if self._names and len(self._open) < MOST_OPEN:
-            self._open.append(OpenItem(one.notice, one.value, one.deadline, overdue))
+            self._open.append(OpenItem(outcome.notice, outcome.value, outcome.deadline, overdue))
 
     def result(self, open_before: int, overdue_before: int) -> NoticeFigures:
         ranked = sorted(

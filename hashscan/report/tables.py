@@ -179,18 +179,18 @@ def _counted(key: str, title: str, name: str, counts: Mapping[str, int]) -> Tabl
     return Table(key, title, columns, tuple((text(one), count(n)) for one, n in counts.items()))
 
 
-def _items(found: NoticeFigures) -> Table:
+def _items(figures: NoticeFigures) -> Table:
     rows = [
-        ("notices", count(found.notices)),
-        ("notices open", count(found.open_notices)),
-        ("items", count(found.items)),
-        *((f"items {state}", count(found.states.get(state, 0))) for state in ItemState),
-        ("items overdue", count(found.overdue)),
-        ("items that an earlier notice named (repeats)", count(found.repeats)),
-        ("items reopened", count(found.reopened)),
-        ("items without a time of sending", count(found.without_sent)),
-        ("older items still open", count(found.open_before)),
-        ("older items overdue", count(found.overdue_before)),
+        ("notices", count(figures.notices)),
+        ("notices open", count(figures.open_notices)),
+        ("items", count(figures.items)),
+        *((f"items {state}", count(figures.states.get(state, 0))) for state in ItemState),
+        ("items overdue", count(figures.overdue)),
+        ("items that an earlier notice named (repeats)", count(figures.repeats)),
+        ("items reopened", count(figures.reopened)),
+        ("items without a time of sending", count(figures.without_sent)),
+        ("older items still open", count(figures.open_before)),
+        ("older items overdue", count(figures.overdue_before)),
     ]
     note = (
         "Items of the notices received in the period, in the states that they have now. Older "
@@ -199,23 +199,23 @@ def _items(found: NoticeFigures) -> Table:
     return _two("notices", "Notices and items", rows, note)
 
 
-def _cells(one: Removal) -> tuple[Cell, ...]:
+def _cells(removal: Removal) -> tuple[Cell, ...]:
     return (
-        count(one.removed),
-        share(one.within_24h),
-        share(one.within_12h),
-        share(one.within_1h),
-        hours(one.median),
-        hours(one.p90),
-        hours(one.p95),
+        count(removal.removed),
+        share(removal.within_24h),
+        share(removal.within_12h),
+        share(removal.within_1h),
+        hours(removal.median),
+        hours(removal.p90),
+        hours(removal.p95),
     )
 
 
-def _removal(found: NoticeFigures) -> Table:
+def _removal(figures: NoticeFigures) -> Table:
     columns = (("counted_from", "Counted from"), *_REMOVAL, ("within_deadline", "Within deadline"))
     rows = (
-        (text("sent"), *_cells(found.from_sent), share(found.within_deadline)),
-        (text("received"), *_cells(found.from_received), share(found.within_deadline)),
+        (text("sent"), *_cells(figures.from_sent), share(figures.within_deadline)),
+        (text("received"), *_cells(figures.from_received), share(figures.within_deadline)),
     )
     note = (
         "A share is that of the items removed within the limit, among the items that are removed, "
@@ -223,16 +223,16 @@ def _removal(found: NoticeFigures) -> Table:
         "share. If a notice gives no time of sending, its hours count from the receipt. "
         "Percentiles are by nearest rank, of the removed items."
     )
-    return Table("removal", "Time to removal", columns, rows if found.items else (), note)
+    return Table("removal", "Time to removal", columns, rows if figures.items else (), note)
 
 
-def _months(found: NoticeFigures) -> tuple[Table, ...]:
+def _months(figures: NoticeFigures) -> tuple[Table, ...]:
     columns = (("month", "Month"), ("notices", "Notices"), ("items", "Items"), *_REMOVAL)
 
     def table(key: str, title: str, begin: str, removals: Sequence[Removal]) -> Table:
         rows = tuple(
             (text(one.month), count(one.notices), count(one.items), *_cells(removal))
-            for one, removal in zip(found.months, removals, strict=True)
+            for one, removal in zip(figures.months, removals, strict=True)
         )
         return Table(key, title, columns, rows, f"Months are in UTC. Hours count from {begin}.")
 
@@ -241,13 +241,13 @@ def _months(found: NoticeFigures) -> tuple[Table, ...]:
             "months",
             "By month of receipt, hours from sending",
             "the time of sending, or from the receipt without it",
-            [one.from_sent for one in found.months],
+            [one.from_sent for one in figures.months],
         ),
         table(
             "months_received",
             "By month of receipt, hours from receipt",
             "the receipt",
-            [one.from_received for one in found.months],
+            [one.from_received for one in figures.months],
         ),
     )
 
@@ -261,8 +261,8 @@ def class_names() -> tuple[str, ...]:
     )
 
 
-def _distribution(found: NoticeFigures) -> Table:
-    removal = found.from_sent
+def _distribution(figures: NoticeFigures) -> Table:
+    removal = figures.from_sent
     columns = (("hours", "Hours"), ("items", "Removed items"))
     rows = tuple(
         (text(name), count(number))
@@ -272,7 +272,7 @@ def _distribution(found: NoticeFigures) -> Table:
     return Table("hours", "Hours to removal", columns, rows if removal.removed else (), note)
 
 
-def _senders(found: NoticeFigures) -> Table:
+def _senders(figures: NoticeFigures) -> Table:
     columns = (
         ("sender", "Sender"),
         ("notices", "Notices"),
@@ -280,17 +280,17 @@ def _senders(found: NoticeFigures) -> Table:
         *((state.value, state.value.capitalize()) for state in ItemState),
     )
 
-    def row(name: str, one: Sender) -> tuple[Cell, ...]:
-        states = (count(one.states.get(state, 0)) for state in ItemState)
-        return (text(name), count(one.notices), count(one.items), *states)
+    def row(name: str, sender: Sender) -> tuple[Cell, ...]:
+        states = (count(sender.states.get(state, 0)) for state in ItemState)
+        return (text(name), count(sender.notices), count(sender.items), *states)
 
-    rows = [row(ANONYMOUS if one.name is None else one.name, one) for one in found.senders]
-    if found.others is not None:
-        rows.append(row(f"{found.other_senders:,} other senders", found.others))
+    rows = [row(ANONYMOUS if one.name is None else one.name, one) for one in figures.senders]
+    if figures.others is not None:
+        rows.append(row(f"{figures.other_senders:,} other senders", figures.others))
     return Table("senders", "Items by sender and state", columns, tuple(rows))
 
 
-def _open_items(found: NoticeFigures) -> Table:
+def _open_items(figures: NoticeFigures) -> Table:
     columns = (
         ("number", "No."),  # a notice may have several open items
         ("notice", "Notice"),
@@ -306,7 +306,7 @@ def _open_items(found: NoticeFigures) -> Table:
             Cell(CellKind.TIME, one.deadline),
             text("overdue" if one.overdue else "open"),
         )
-        for number, one in enumerate(found.open_items, 1)
+        for number, one in enumerate(figures.open_items, 1)
     )
     return Table("open_items", "Open items", columns, rows)
 
