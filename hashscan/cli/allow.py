@@ -35,7 +35,7 @@ def command() -> None:
     type=click.IntRange(min=1),
     default=64,
     show_default=True,
-    help="Leave out smaller files.",
+    help="Leave out files smaller than this.",
 )
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @json_option

@@ -88,8 +88,8 @@ state_option = click.option(
     "--state",
     metavar="DIR",
     type=PathNotLookedAt(),
-    help="State directory: catalog, filters, and the quarantine unless quarantine.directory names"
-    " another; overrides the configuration's.",
+    help="State directory with catalog, filters and, unless quarantine.directory names another,"
+    " the quarantine; overrides the configuration's state.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
 known_option = click.option(
@@ -113,8 +113,8 @@ only_category_option = click.option(
 no_tiers_option = click.option(
     "--no-tiers",
     is_flag=True,
-    help="Leave out the tiers: if every digest has a size (or the key of a first block), scans do"
-    " not open files of other sizes (or stop reading files that begin otherwise).",
+    help="Make no tiers. With tiers, scans do not open files of a size that no digest has, and"
+    " stop reading files with a first block that no digest has.",
 )
 
 

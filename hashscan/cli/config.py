@@ -54,11 +54,14 @@ def _configured(context: click.Context) -> str | None:
     "--output",
     "-o",
     metavar="FILE",
-    help="Where to write; - is the standard output. Default: the file that --config names, else"
-    " /etc/hashscan/config.yaml for root and ~/.config/hashscan/config.yaml for others.",
+    help="The file to write; - is the standard output. Default: the file that --config names,"
+    " else /etc/hashscan/config.yaml for root and ~/.config/hashscan/config.yaml for"
+    " others.",
 )
 @click.option(
-    "--force", is_flag=True, help="Replace an existing file; it is kept under another name."
+    "--force",
+    is_flag=True,
+    help="Replace an existing file; the old file is kept under another name.",
 )
 @click.pass_context
 def init(context: click.Context, output: str | None, force: bool) -> None:
@@ -198,7 +201,12 @@ def _why_not_scanned(seen: Seen) -> tuple[str, str]:
 
 
 @config_group.command("show")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object; seconds and bytes.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON object, with durations in seconds and sizes in bytes.",
+)
 @click.pass_context
 def show(context: click.Context, as_json: bool) -> None:
     """Print the settings in force, defaults included, without secrets.

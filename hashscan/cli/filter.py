@@ -48,7 +48,7 @@ def command() -> None:
 @click.option(
     "--capacity",
     type=click.IntRange(min=1),
-    help="Digests that the filter has room for.  [default: those of the lists]",
+    help="Number of digests that the filter has room for.  [default: the digests of the lists]",
 )
 @click.option("--skip-invalid", is_flag=True, help="Leave invalid lines out, and count them.")
 @only_category_option
@@ -58,7 +58,7 @@ def command() -> None:
     "--jobs",
     metavar="N",
     type=click.IntRange(1, 256),
-    help="Processes that fill the filter.  [default: the cores that hashscan may use]",
+    help="Number of processes that fill the filter.  [default: the cores that hashscan may use]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def build_command(

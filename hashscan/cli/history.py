@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 @click.option(
     "--since",
     metavar="TIME",
-    help="Events since this time: 2026-11-27, 2026-11-27T10:00, or how long ago: 2h, 3d.",
+    help="Show only events since this time: 2026-11-27, 2026-11-27T10:00, or how long ago: 2h, 3d.",
 )
-@click.option("--until", metavar="TIME", help="Events before this time.")
+@click.option("--until", metavar="TIME", help="Show only events before this time.")
 @click.option(
     "--event",
     "names",
     metavar="NAME",
     multiple=True,
-    help="Only events of this kind, e.g. moved or scan-ended; may be given several times.",
+    help="Show only events of this kind, e.g. moved or scan-ended; may be given several times.",
 )
-@click.option("--last", type=click.IntRange(1), metavar="N", help="Only the newest N events.")
+@click.option("--last", type=click.IntRange(1), metavar="N", help="Show only the newest N events.")
 @click.pass_context
 def command(
     context: click.Context,

@@ -31,7 +31,7 @@ identifier_argument = click.argument("identifier", metavar="ID", required=False)
 digest_option = click.option(
     "--digest",
     metavar="D",
-    help="Decide about all held files with this MD5, SHA-1 or SHA-256, in place of ID.",
+    help="Decide about all held files with this MD5, SHA-1 or SHA-256, instead of one ID.",
 )
 
 
@@ -147,7 +147,12 @@ def release_command(
 @command.command("dismiss")
 @identifier_argument
 @digest_option
-@click.option("--reason", metavar="TEXT", required=True, help="The reason: matches will show it.")
+@click.option(
+    "--reason",
+    metavar="TEXT",
+    required=True,
+    help="The reason, which later matches show.",
+)
 @state_option
 @json_option
 @click.pass_obj

@@ -22,7 +22,7 @@ def listening_options(default: str, *, unix: bool) -> Callable[[Command], Comman
             metavar=place,
             default=default,
             show_default=True,
-            help=f"Where to listen{socket}; port 0 takes a free port, and prints it.",
+            help=f"Address and port to listen on{socket}; port 0: take a free port, and print it.",
         ),
         click.option(
             "--tls-certificate", metavar="FILE", help="PEM file with the certificate chain."

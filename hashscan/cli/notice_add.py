@@ -77,7 +77,11 @@ _EXAMPLES = "write e.g. 24h, 12h, 1h, 2026-11-27T10:00 or 2026-11-27T09:00Z"
     help="The input comes from a mail server, and nobody has read it: notices.senders decides"
     " whether the notice may move files.",
 )
-@click.option("--again", is_flag=True, help="Store it even if the same bytes are stored already.")
+@click.option(
+    "--again",
+    is_flag=True,
+    help="Store the notice even if the same bytes are stored already.",
+)
 @state_option
 @json_option
 @click.pass_obj

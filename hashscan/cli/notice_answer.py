@@ -52,10 +52,15 @@ class _AnswerOptions(NamedTuple):
     " statement of reasons of Article 17 of the Digital Services Act.",
 )
 @click.option(
-    "--language", type=click.Choice(LANGUAGES), help="Language; default: notices.language."
+    "--language",
+    type=click.Choice(LANGUAGES),
+    help="Language of the answer; default: notices.language.",
 )
 @click.option(
-    "--to", "recipient", metavar="ADDRESS", help="Recipient; default: the address in the notice."
+    "--to",
+    "recipient",
+    metavar="ADDRESS",
+    help="Mail address of the recipient; default: the address in the notice.",
 )
 @click.option(
     "--owner",
@@ -63,11 +68,18 @@ class _AnswerOptions(NamedTuple):
     help="Owner of a statement's files, if the files belong to several users.",
 )
 @click.option(
-    "--eml", metavar="FILE", type=PathNotLookedAt(), help="Write a mail to a new file, mode 600."
+    "--eml",
+    metavar="FILE",
+    type=PathNotLookedAt(),
+    help="Write the answer as a mail to a new file, mode 600.",
 )
-@click.option("--send", is_flag=True, help="Send the mail with the program in notices.sendmail.")
-@click.option("--print", "printed", is_flag=True, help="Print the text; the default.")
-@click.option("--again", is_flag=True, help="Send it even if the same answer was sent before.")
+@click.option("--send", is_flag=True, help="Send the answer with the program in notices.sendmail.")
+@click.option("--print", "printed", is_flag=True, help="Print the answer's text; the default.")
+@click.option(
+    "--again",
+    is_flag=True,
+    help="Send the answer even if the same answer was sent before.",
+)
 @state_option
 @click.pass_obj
 def command(

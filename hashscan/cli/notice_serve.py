@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     type=Number(0.01, 1e6),
     default=50.0,
     show_default=True,
-    help="Requests a second with one token; further requests get 429 and Retry-After.",
+    help="Most requests a second with one token; further requests get 429 and Retry-After.",
 )
 @click.option(
     "--link-path",
@@ -48,10 +48,13 @@ if TYPE_CHECKING:
     type=click.Choice(["words", "empty"]),
     default="words",
     show_default=True,
-    help="words: online, offline or unknown. empty: no body, except for offline.",
+    help="The link checker's answers. words: online, offline or unknown. empty: an empty body"
+    " for all answers but offline.",
 )
 @click.option(
-    "--link-without-token", is_flag=True, help="The link checker needs no token; reports still do."
+    "--link-without-token",
+    is_flag=True,
+    help="Answer requests to the link checker without a token; reports always need a token.",
 )
 @click.option(
     "--link-trust-sites",

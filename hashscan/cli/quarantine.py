@@ -216,7 +216,13 @@ def _show(record: Record, remaining: list[Record]) -> None:
 
 @command.command("export")
 @state_option
-@click.option("--output", "-o", metavar="FILE", required=True, help="A new tar file.")
+@click.option(
+    "--output",
+    "-o",
+    metavar="FILE",
+    required=True,
+    help="The tar file to write; it must not exist yet.",
+)
 @click.argument("record_id", metavar="ID")
 @click.pass_context
 def export_command(context: click.Context, state: str | None, output: str, record_id: str) -> None:
@@ -243,7 +249,7 @@ def export_command(context: click.Context, state: str | None, output: str, recor
     metavar="AGE",
     help="Purge files quarantined longer ago than this, e.g. 90d, 12h or 30min; 0d means all.",
 )
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Delete without asking for your consent.")
 @click.argument("record_ids", metavar="[ID...]", nargs=-1)
 @click.pass_context
 def purge_command(

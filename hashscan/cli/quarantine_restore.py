@@ -77,41 +77,43 @@ def _forget(settings: Settings, digests: Iterable[Digest]) -> None:
     help="Make missing directories, with owner and mode of the directory above.",
 )
 @click.option("--force", is_flag=True, help="Restore the content even if it was altered.")
-@click.option("--all", "every", is_flag=True, help="All files in quarantine.")
+@click.option("--all", "every", is_flag=True, help="Restore all files in quarantine.")
 @click.option(
     "--path",
     "paths",
     metavar="PATH",
     multiple=True,
-    help="Files that had this path, were below it or fit this glob; may be given several times.",
+    help="Restore files that had this path, were below it or fit this glob; may be given several"
+    " times.",
 )
 @click.option(
     "--since",
     metavar="TIME",
-    help="Files quarantined since then: 2026-11-27, 2026-11-27T10:00, or how long ago: 2h, 3d.",
+    help="Restore files that were quarantined since this time: 2026-11-27, 2026-11-27T10:00, or"
+    " how long ago: 2h, 3d.",
 )
 @click.option(
     "--owner",
     "owners",
     metavar="USER",
     multiple=True,
-    help="Files of this user, by name or number; may be given several times.",
+    help="Restore files of this user, by name or number; may be given several times.",
 )
 @click.option(
     "--digest",
     "digests",
     metavar="DIGEST",
     multiple=True,
-    help="Files with this MD5, SHA-1 or SHA-256; may be given several times.",
+    help="Restore files with this MD5, SHA-1 or SHA-256; may be given several times.",
 )
 @click.option(
     "--category",
     "categories",
     metavar="NAME",
     multiple=True,
-    help="Files of this category; may be given several times.",
+    help="Restore files of this category; may be given several times.",
 )
-@click.option("--withdrawn", is_flag=True, help="Files whose digest was withdrawn.")
+@click.option("--withdrawn", is_flag=True, help="Restore files whose digest was withdrawn.")
 @click.argument("record_ids", metavar="[ID...]", nargs=-1)
 @click.pass_context
 def restore_command(

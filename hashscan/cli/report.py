@@ -35,7 +35,7 @@ since_option = click.option(
 until_option = click.option(
     "--until",
     metavar="TIME",
-    help="End of the period; a date's own day is not in it. Default: now.",
+    help="End of the period; if it is a date, that day is not part of the period. Default: now.",
 )
 FORMATS = ("text", "json", "csv", "html")
 
@@ -53,11 +53,15 @@ class ReportGroup(OptionalGroup):
     "--format",
     "form",
     type=click.Choice(FORMATS),
-    help="Format; default: text, with --intake-log csv.",
+    help="Format of the report; default: text, or csv with --intake-log.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option(
-    "-o", "--output", metavar="FILE", type=PathNotLookedAt(), help="Write to a new file, mode 600."
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=PathNotLookedAt(),
+    help="Write the report to a new file, mode 600.",
 )
 @click.option("--force", is_flag=True, help="If the file of -o exists, replace it.")
 @click.option(

@@ -37,8 +37,8 @@ _STDOUT = "-"
     metavar="DIR|-",
     type=PathNotLookedAt(),
     default=_STDOUT,
-    help="A directory, which gets a file for each report; files that exist are kept. Or -, the"
-    " default: print each report as one line.",
+    help="Directory for a file for each report; existing files are kept. With -, the default,"
+    " each report is printed as one line.",
 )
 @state_option
 @click.pass_context

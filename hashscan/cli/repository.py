@@ -175,7 +175,7 @@ def init_command(
     "--jobs",
     metavar="N",
     type=click.IntRange(1, 256),
-    help="Processes that fill the filter.  [default: the cores that hashscan may use]",
+    help="Number of processes that fill the filter.  [default: the cores that hashscan may use]",
 )
 @expires_option
 @clock_option
@@ -319,8 +319,8 @@ def keys_command(directory: str, keys: tuple[str, ...], as_json: bool) -> None:
     "--remove",
     metavar="KEYID",
     multiple=True,
-    help="The id of the key that is no longer trusted, as 'repository keys' lists it; may be given"
-    " several times.  [default: the role's only key]",
+    help="The id of a key to trust no longer, from 'repository keys'; may be given several"
+    " times.  [default: the role's only key]",
 )
 @clock_option
 @json_option

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 @click.option(
     "--action",
     type=click.Choice(["report", "quarantine"]),
-    help="What to do with matches; default: the configuration's; with"
-    " --known, or without a configuration, report.",
+    help="The action on matches. Default: the configuration's action, or report with --known or"
+    " without a configuration.",
 )
 @click.option("--full", is_flag=True, help="Hash every file, even if it did not change.")
 @click.option(
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     "--jobs",
     type=click.IntRange(1, 256),
     metavar="N",
-    help="Worker processes; default: the cores that hashscan may use.",
+    help="Number of worker processes; default: the cores that hashscan may use.",
 )
 @json_option
 @state_option

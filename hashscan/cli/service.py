@@ -89,7 +89,11 @@ def run_command(
 @command.command("load")
 @click.argument("inputs", nargs=-1, required=True, metavar="LIST...")
 @data_option
-@click.option("--test", is_flag=True, help="Load the list of the test twin, not the known set.")
+@click.option(
+    "--test",
+    is_flag=True,
+    help="Load the lists for the test twin, and leave the known set unchanged.",
+)
 @click.option("--skip-invalid", is_flag=True, help="Leave invalid lines out, and count them.")
 @only_category_option
 def load_command(

@@ -26,8 +26,8 @@ _WAYS = {"patch": "updated by a patch", "whole": "fetched whole"}
 @click.option(
     "--spread",
     is_flag=True,
-    help="Wait first: this host's own moment of filter.refresh, so that a fleet which starts at"
-    " the same minute does not ask at the same second.",
+    help="Wait first, for this host's share of filter.refresh, so that many hosts that start at"
+    " the same minute do not ask at the same second.",
 )
 @click.pass_obj
 def command(options: Options, state: str | None, as_json: bool, spread: bool) -> ExitCode:
