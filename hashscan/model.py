@@ -403,7 +403,7 @@ def hits(filters: Sequence[Filter], digests: FileDigests) -> tuple[FilterHit, ..
 
 
 def filterset_of(filters: Sequence[Filter]) -> str:
-    """Return a text that differs for each other set of filters."""
+    """Return an id of this set of filters: another set has another id."""
     return " ".join(
         sorted(
             f"{one.category}={one.version}"

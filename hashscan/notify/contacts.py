@@ -88,7 +88,7 @@ class Contacts:
         words = self._settings.contacts_command
         assert words is not None
         program = shown(words[0])
-        if name.startswith("-"):  # The program would take such a name for an option.
+        if name.startswith("-"):  # The program would read a name that begins with "-" as an option.
             return ""
         try:
             ran = run_program([*words, name], _COMMAND_SECONDS, _MOST_OUTPUT)

@@ -86,7 +86,7 @@ class BoundedSMTP(smtplib.SMTP):
     def stop(self) -> None:
         """End the session soon, also if another thread uses it."""
         self._stopped = True
-        # A TLS socket takes the descriptor of the first socket.
+        # With TLS, ``self.sock`` has the descriptor, and ``self._made`` has none any more.
         for sock in (self._made, self.sock):
             if sock is not None:
                 with contextlib.suppress(OSError):
