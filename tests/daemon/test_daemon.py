@@ -8,12 +8,13 @@ from types import SimpleNamespace
 import pytest
 
 from hashscan.config.loader import load
+from hashscan.config.settings import Settings
 from hashscan.daemon import background_job
 from hashscan.daemon import daemon as daemon_module
 from hashscan.daemon.counters import Counters
 from hashscan.daemon.daemon import Daemon
 from hashscan.daemon.log import MOST_LINES, Log
-from hashscan.errors import FilterError, StateError
+from hashscan.errors import ConfigError, FilterError, StateError
 from hashscan.model import Summary
 from hashscan.scan.messages import Tally
 from hashscan.state import State
@@ -43,6 +44,16 @@ def daemon(tmp_path, out, monkeypatch):
 
     monkeypatch.setattr(background_job, "Child", no_process)
     return Daemon(settings, State(settings.state), lambda: settings, Log(out, out))
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [({}, "volumes"), ({"volumes": [{"path": "/srv"}]}, "service")],
+)
+def test_without_a_volume_or_a_service_there_is_no_daemon(state, log, given, words):
+    settings = Settings.of(state=state.directory, **given)
+    with pytest.raises(ConfigError, match=words):
+        Daemon(settings, state, lambda: settings, log)
 
 
 class Session:
