@@ -186,7 +186,7 @@ def test_when_the_next_round_begins(rounds, given, seconds):
     assert step(rounds)
     ends(rounds, **given)
     if seconds > 1:
-        assert not step(rounds, seconds - 0.5)
+        assert not step(rounds, seconds - 1)
         assert step(rounds, 1)
     else:
         assert step(rounds, 1)

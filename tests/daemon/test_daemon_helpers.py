@@ -214,6 +214,13 @@ def test_a_scan_for_a_loss_waits_for_the_rest_after_the_one_before(clocked):
     assert found.due() == [1, 2]
 
 
+def test_of_two_requests_at_one_time_the_first_is_the_reason(clocked):
+    found, _ = clocked
+    found.want(1, "schedule")
+    found.want(1, "overflow")
+    assert found.begun([1]) == "schedule"
+
+
 def test_a_scan_that_is_wanted_while_another_ends_comes_later(clocked):
     found, clock = clocked
     found.want(1, "overflow")

@@ -334,6 +334,15 @@ def test_matches_are_json_lines_if_they_are_wanted():
     assert err.getvalue() == ""
 
 
+def test_a_window_in_which_every_line_was_logged_says_nothing():
+    log, _, err, clock = made()
+    for _ in range(20):
+        log.limited("kind", "warning", "message")
+    clock.now += 600
+    log.tick()
+    assert "left out" not in err.getvalue()
+
+
 def test_a_flood_is_bounded_to_twenty_lines_in_ten_minutes():
     log, _, err, clock = made()
     for _ in range(2):

@@ -59,10 +59,12 @@ def test_one_line_when_it_is_due_soon_and_one_when_it_is_overdue(desk):
     first = desk.add(NOW + 24 * HOUR)
     assert desk.step(NOW) == []
     deadline = rfc3339(NOW + 24 * HOUR)
-    assert desk.step(NOW + 21 * HOUR) == [("notice-due", first, deadline)]
+    assert desk.step(NOW + 20 * HOUR - 1) == []
+    assert desk.step(NOW + 20 * HOUR) == [("notice-due", first, deadline)]
     assert desk.step(NOW + 22 * HOUR) == []
     desk.start()
     assert desk.step(NOW + 23 * HOUR) == []
+    assert desk.step(NOW + 24 * HOUR) == [], "it is not overdue yet"
     second = desk.add(NOW + 24.5 * HOUR)
     assert {line[:2] for line in desk.step(NOW + 24.2 * HOUR)} == {
         ("notice-overdue", first),
