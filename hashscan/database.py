@@ -192,6 +192,12 @@ class Format:
                 _run(connection, self.schema)
                 version, tables = self.version, 1
             elif version < self.version:
+                if version not in self.migrations:
+                    connection.execute("ROLLBACK")
+                    raise StateError(
+                        f"{self.name} {shown(path)} has version {version}, which this hashscan "
+                        f"cannot bring to its version {self.version}; {self.if_damaged}"
+                    )
                 _run(connection, self.migrations[version])
                 version += 1
             connection.execute(f"PRAGMA application_id = {self.application_id}")

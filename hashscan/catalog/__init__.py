@@ -1,5 +1,4 @@
 """The SQLite store of outcomes, candidates and verdicts: all that must survive a crash.
 
-One process writes (``store``), the worker processes read (``reader``). ``schema`` holds the
-tables and brings older catalogs up to date.
+One process writes (``store``), the worker processes read (``reader``). ``schema`` holds the tables.
 """

@@ -1,4 +1,4 @@
-"""What is found in the catalog's place: foreign, newer and older files, links, full disks."""
+"""What is found in the catalog's place: foreign files, other versions, links, full disks."""
 
 import os
 import sqlite3
@@ -7,7 +7,6 @@ import sys
 import catalog_rows
 import namespaces
 import pytest
-from catalog_rows import report
 from namespaces import why_no_root
 
 from hashscan.catalog.schema import VERSION
@@ -33,13 +32,22 @@ def test_another_programs_database_is_refused(tmp_path):
         Catalog(str(tmp_path / "c"))
 
 
-def test_a_newer_catalog_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        (VERSION + 1, "made by a newer hashscan .* upgrade hashscan, or give another --state"),
+        (VERSION - 1, "cannot bring to its version 1; move it away and start again"),
+    ],
+)
+def test_a_catalog_of_another_version_is_refused(tmp_path, version, words):
     Catalog(str(tmp_path / "c")).close()
-    newer = sqlite3.connect(tmp_path / "c")
-    newer.execute(f"PRAGMA user_version = {VERSION + 1}")
-    newer.close()
-    with pytest.raises(StateError, match="newer hashscan"):
+    other = sqlite3.connect(tmp_path / "c")
+    other.execute(f"PRAGMA user_version = {version}")
+    other.close()
+    before = (tmp_path / "c").read_bytes()
+    with pytest.raises(StateError, match=words):
         Catalog(str(tmp_path / "c"))
+    assert (tmp_path / "c").read_bytes() == before
 
 
 def test_a_link_in_its_place_is_not_followed(tmp_path):
@@ -85,51 +93,3 @@ print("ok")
     )
     done = namespaces.in_shell(shell)
     assert done.stdout == "ok\n", done.stderr
-
-
-def test_a_catalog_of_the_first_version_is_brought_up_to_date(tmp_path):
-    path = str(tmp_path / "catalog.sqlite3")
-    catalog = Catalog(path)
-    number, _ = catalog.begin_scan([b"/v"], complete=False)
-    catalog.filterset("baseline=1")
-    catalog.service = ("s", True)
-    (root,) = catalog.queue_directories(number, 0, b"", [(b"/v", 0)])
-    report(catalog, number, root, b"match")
-    catalog.end_scan(number, files=7, interrupted=False)
-    catalog.close()
-    old = sqlite3.connect(path)
-    for statement in (
-        "ALTER TABLE scan DROP COLUMN kind",
-        "ALTER TABLE scan DROP COLUMN summary",
-        "ALTER TABLE filterset DROP COLUMN judged_until",
-        "DROP TABLE mounted",
-        "ALTER TABLE file DROP COLUMN head",
-        "ALTER TABLE candidate DROP COLUMN detected",
-        *(
-            f"ALTER TABLE {table} DROP COLUMN checksum"
-            for table in ("file", "dir", "candidate", "scan", "filterset")
-        ),
-        "PRAGMA user_version = 1",
-    ):
-        old.execute(statement)
-    old.commit()
-    old.close()
-    catalog = Catalog(path)
-    assert catalog.expected([b"/v"]).files == 7
-    filters = catalog.filterset("baseline=1")
-    assert catalog.judged_until(filters) == 0
-    catalog.set_judged_until(filters, number)
-    catalog.set_mounted(b"/v")
-    catalog.close()
-    catalog = Catalog(path)
-    assert catalog.judged_until(filters) == number
-    assert catalog.was_mounted(b"/v")
-    assert not catalog.was_mounted(b"/w")
-    catalog.forget_mounted(b"/v")
-    assert not catalog.was_mounted(b"/v")
-    catalog.close()
-    with sqlite3.connect(path) as now:
-        assert "head" in {row[1] for row in now.execute("PRAGMA table_info(file)")}
-        assert now.execute("SELECT found > 0, detected = found FROM candidate").fetchall() == [
-            (1, 1)
-        ]
