@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.catalog import checksums, directory_paths
-from hashscan.catalog.checksums import are_whole
-from hashscan.catalog.rows import CHECKED, FileRow, checked
+from hashscan.catalog.rows import SELECT, checked, directory_of
 from hashscan.catalog.schema import FORMAT, translated
 from hashscan.closable import Closable
 from hashscan.errors import StateError
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
 
+    from hashscan.catalog.rows import StoredRow
     from hashscan.model import Algorithm, Digest, FileDigests
 
 
@@ -58,7 +58,7 @@ class Finder(Closable):
         if not wanted:
             return []
         execute = self._connection.execute
-        rows: list[tuple[object, ...]] = []
+        rows: list[StoredRow] = []
         with translated(self._path):
             for name, values in wanted.items():
                 execute(f"CREATE TEMP TABLE IF NOT EXISTS want_{name} (digest BLOB PRIMARY KEY)")
@@ -72,17 +72,17 @@ class Finder(Closable):
                 for name in wanted
             )
             rows = execute(
-                f"SELECT {CHECKED} FROM file WHERE {having} LIMIT ?",  # noqa: S608
+                f"{SELECT} WHERE {having} LIMIT ?",
                 (most,),
             ).fetchall()
         return [file for file in map(self._found, rows) if file is not None]
 
-    def _found(self, row: tuple[object, ...]) -> FoundFile | None:
-        if not are_whole((row,)):
+    def _found(self, row: StoredRow) -> FoundFile | None:
+        file = checked(row)
+        if file is None:
             self.damaged += 1
             return None
-        file, directory = FileRow._make(row[:-2]), row[-2]
-        assert isinstance(directory, int)
+        directory = directory_of(row)
         try:
             volume = directory_paths.volume_of(self._connection, self._path, directory)
             above = directory_paths.directory_path(self._connection, self._path, directory)
@@ -111,7 +111,7 @@ class Finder(Closable):
                     return None
                 (parent,) = row
             row = self._connection.execute(
-                f"SELECT {CHECKED} FROM file WHERE dir = ? AND name = ?",  # noqa: S608
+                f"{SELECT} WHERE dir = ? AND name = ?",
                 (parent, name),
             ).fetchone()
         found = None if row is None else checked(row)

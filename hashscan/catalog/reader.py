@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hashscan.catalog.checksums import add_function, are_whole
-from hashscan.catalog.rows import CHECKED, FileRow, checked, signed
+from hashscan.catalog.rows import (
+    SELECT,
+    STORED,
+    checked,
+    checked_by_name,
+    directory_of,
+    name_of,
+    signed,
+    values_of,
+)
 from hashscan.catalog.schema import translated
 from hashscan.database import connect_read_only
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from hashscan.catalog.rows import FileRow, StoredRow
+    from hashscan.fs.listing import LastSeen
     from hashscan.model import Algorithm, Stamp
 
-#: Directory, name, digests, hit, judged, scan, size and head of a file, as plain as it comes.
-DigestsRow = tuple[
-    int, bytes, bytes | None, bytes | None, bytes | None, int, int, int, int, bytes | None
-]
-_HIT, _JUDGED, _SCAN, _SIZE, _HEAD, _MD5 = (
-    FileRow._fields.index(name) for name in ("hit", "judged", "scan", "size", "head", "md5")
-)
+_last_seen = values_of("device", "inode", "size", "mtime_ns", "ctime_ns", "added")
 #: Directories with more files than this are looked up a few names at a time, to stay flat.
 WHOLE_DIRECTORY = 8192
 
@@ -53,27 +58,27 @@ class CatalogReader:
         """
         with translated(self.path):
             rows = self._connection.execute(
-                f"SELECT {CHECKED} FROM file WHERE dir = ? LIMIT ?",  # noqa: S608
+                f"{SELECT} WHERE dir = ? LIMIT ?",
                 (directory, WHOLE_DIRECTORY + 1),
             ).fetchall()
         if len(rows) > WHOLE_DIRECTORY:
             return None
-        if are_whole(rows):
-            return {row[0]: FileRow._make(row[:-2]) for row in rows}
-        return {row[0]: self._checked(row) for row in rows}
+        found = checked_by_name(rows)
+        self.damaged += sum(row is None for row in found.values())
+        return found
 
-    def _checked(self, row: tuple[Any, ...]) -> FileRow | None:
+    def _checked(self, row: StoredRow) -> FileRow | None:
         found = checked(row)
         self.damaged += found is None
         return found
 
     def settled(
         self, directory: int, *, judged: int, until: int, algorithms: Iterable[str]
-    ) -> dict[bytes, tuple[Any, ...]] | None:
-        """Name, device, inode, size, mtime, ctime ... of all files of a directory, by name.
+    ) -> dict[bytes, LastSeen] | None:
+        """How all files of a directory were seen last, by name.
 
-        The last value is 1 for a file that was hashed, 2 for a file that its size ruled out, 3 for
-        a file that its first block ruled out.
+        The kind is 1 for a file that was hashed, 2 for a file that its size ruled out, 3 for a file
+        that its first block ruled out.
 
         ``None`` if they are too many for the memory, or if a file must be checked even if it has
         not changed: it may have changed without a new stamp, is a candidate, was not judged by the
@@ -83,7 +88,7 @@ class CatalogReader:
         needed = " AND ".join(["1", *(f"{name} NOTNULL" for name in sorted(algorithms))])
         with translated(self.path):
             rows = self._connection.execute(
-                f"SELECT {CHECKED}, CASE"  # noqa: S608
+                f"SELECT {STORED}, CASE"  # noqa: S608
                 " WHEN racy OR hit OR (judged <> ? AND scan > ?) THEN 0"
                 f" WHEN head ISNULL THEN {needed} ELSE 2 + (head <> x'') END"
                 " FROM file WHERE dir = ? LIMIT ?",
@@ -93,13 +98,13 @@ class CatalogReader:
             return None
         if not are_whole([row[:-1] for row in rows]):
             return None
-        return {row[0]: row for row in rows}
+        return dict(zip(map(name_of, rows), map(_last_seen, rows), strict=True))
 
     def named(self, directory: int, name: bytes) -> FileRow | None:
         """One file of a directory; ``None`` also if its row is damaged."""
         with translated(self.path):
             row = self._connection.execute(
-                f"SELECT {CHECKED} FROM file WHERE dir = ? AND name = ?",  # noqa: S608
+                f"{SELECT} WHERE dir = ? AND name = ?",
                 (directory, name),
             ).fetchone()
         return None if row is None else self._checked(row)
@@ -152,53 +157,50 @@ class CatalogReader:
             until: ... nor those of later scans.
             step: so many at a time.
         """
-        places = [FileRow._fields.index(name) for name in algorithms]
-        first, others = places[0], places[1:]
+        pick = values_of("judged", "scan", "hit", *algorithms)
         with translated(self.path):
-            rows = self._connection.execute(
-                f"SELECT {CHECKED} FROM file WHERE dir > ? AND dir <= ?",  # noqa: S608
-                (after, last),
-            )
+            rows = self._connection.execute(f"{SELECT} WHERE dir > ? AND dir <= ?", (after, last))
             while found := rows.fetchmany(step):
                 if not are_whole(found):
                     yield None
                     continue
                 yield [
-                    (None if row[_HIT] else row[first], *[row[place] for place in others])
-                    for row in found
-                    if row[_JUDGED] != judged and row[_SCAN] <= until
+                    (None if hit else first, *others)
+                    for by, scan, hit, first, *others in map(pick, found)
+                    if by != judged and scan <= until
                 ]
 
     def digests_after(
         self, directory: int, name: bytes, last: int, limit: int
-    ) -> tuple[list[DigestsRow], list[tuple[int, bytes]]]:
+    ) -> tuple[list[tuple[int, FileRow]], list[tuple[int, bytes]]]:
         """The next files after one, in the order of directory ids and names.
 
-        Up to the directory ``last``, and at most ``limit``. A file whose row is damaged has only
-        its directory and its name.
+        Up to the directory ``last``, and at most ``limit``.
+
+        Returns:
+            directory and row of each file; directory and name of each file whose row is damaged.
         """
         with translated(self.path):
             rows = self._connection.execute(
-                f"SELECT {CHECKED} FROM file"  # noqa: S608
-                " WHERE (dir, name) > (?, ?) AND dir <= ? ORDER BY dir, name LIMIT ?",
+                f"{SELECT} WHERE (dir, name) > (?, ?) AND dir <= ? ORDER BY dir, name LIMIT ?",
                 (directory, name, last, limit),
             ).fetchall()
-        whole: list[DigestsRow] = []
+        whole: list[tuple[int, FileRow]] = []
         damaged: list[tuple[int, bytes]] = []
-        for row in rows:
-            if are_whole((row,)):
-                kept = row[_HIT], row[_JUDGED], row[_SCAN], row[_SIZE], row[_HEAD]
-                whole.append((row[-2], row[0], *row[_MD5 : _MD5 + 3], *kept))
+        for stored in rows:
+            row = checked(stored)
+            if row is None:
+                damaged.append((directory_of(stored), name_of(stored)))
             else:
-                damaged.append((row[-2], row[0]))
+                whole.append((directory_of(stored), row))
         return whole, damaged
 
     def linked(self, device: int, inode: int, stamp: Stamp) -> FileRow | None:
         """A file that is another name of this inode, with the stamp it has now."""
         with translated(self.path):
             row = self._connection.execute(
-                f"SELECT {CHECKED} FROM file WHERE linked = 1 AND inode = ?"  # noqa: S608
-                " AND device = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ? AND racy = 0",
+                f"{SELECT} WHERE linked = 1 AND inode = ? AND device = ?"
+                " AND size = ? AND mtime_ns = ? AND ctime_ns = ? AND racy = 0",
                 (signed(inode), device, *stamp),
             ).fetchone()
         return None if row is None else self._checked(row)

@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hashscan.catalog import checksums
+from hashscan.catalog.rows import TABLE
 from hashscan.database import Format
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 
-_SCHEMA = """
+_SCHEMA = f"""
 CREATE TABLE scan (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     started REAL NOT NULL,
@@ -53,24 +54,7 @@ CREATE TABLE dir (
     checksum INTEGER NOT NULL,
     UNIQUE (parent, name)
 );
-CREATE TABLE file (
-    dir INTEGER NOT NULL,
-    name BLOB NOT NULL,
-    device INTEGER NOT NULL,
-    inode INTEGER NOT NULL,
-    size INTEGER NOT NULL,
-    mtime_ns INTEGER NOT NULL,
-    ctime_ns INTEGER NOT NULL,
-    md5 BLOB, sha1 BLOB, sha256 BLOB,
-    linked INTEGER NOT NULL,
-    hit INTEGER NOT NULL,
-    racy INTEGER NOT NULL,
-    judged INTEGER NOT NULL,
-    scan INTEGER NOT NULL,
-    head BLOB,
-    checksum INTEGER NOT NULL,
-    PRIMARY KEY (dir, name)
-) WITHOUT ROWID;
+{TABLE};
 CREATE INDEX file_linked ON file (inode) WHERE linked = 1;
 CREATE TABLE problem (
     dir INTEGER NOT NULL,

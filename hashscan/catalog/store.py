@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from hashscan.catalog import checksums, directory_paths
@@ -13,15 +12,19 @@ from hashscan.catalog.expected_work import ExpectedWork
 from hashscan.catalog.forget import forget
 from hashscan.catalog.mount_points import MountedVolumes
 from hashscan.catalog.rows import (
-    CHECKED,
-    COLUMNS,
+    REJUDGE,
+    SELECT,
+    UPSERT,
     DirectoryPlace,
     FileRow,
     QueuedDirectory,
     checked,
+    directory_of,
+    name_of,
     signed,
+    stored_row,
     unsigned,
-    with_checksum,
+    values_of,
 )
 from hashscan.catalog.scans import Scans
 from hashscan.catalog.schema import damaged, translated
@@ -32,30 +35,7 @@ if TYPE_CHECKING:
     from hashscan.catalog.rows import FoundProblem, RawRow
     from hashscan.model import Digest, Identity
 
-#: A row that comes late, from a process that read the file before it was written once more, must
-#: not replace the newer one. That one changed since the scan of the late one began; where only the
-#: clock was set back, it changed before, or is still to. Another inode always takes the place:
-#: where the directory was renamed, its files have the stamps that they had.
-_UPSERT_FILE = (
-    "INSERT INTO file AS kept"  # noqa: S608
-    f" ({CHECKED}) VALUES (?{', ?' * (len(FileRow._fields) + 1)})"
-    " ON CONFLICT (dir, name) DO UPDATE SET "
-    + ", ".join(f"{column} = excluded.{column}" for column in (*FileRow._fields[1:], "checksum"))
-    + " WHERE excluded.ctime_ns >= kept.ctime_ns"
-    " OR excluded.inode <> kept.inode OR excluded.device <> kept.device OR kept.ctime_ns > ?"
-    " OR kept.ctime_ns < (SELECT started FROM scan WHERE id = excluded.scan) * 1e9"
-    # A damaged row must not win.
-    " OR kept.checksum <> checksum("
-    + ", ".join(f"kept.{one}" for one in (*FileRow._fields, "dir"))
-    + ")"
-)
-
-_REJUDGE = (
-    "UPDATE file SET judged = ?1, hit = ?2, checksum = checksum("  # noqa: S608
-    + ", ".join({"judged": "?1", "hit": "?2"}.get(one, one) for one in (*FileRow._fields, "dir"))
-    # A damaged row is left damaged: the next scan hashes its file again.
-    + f") WHERE dir = ?3 AND name = ?4 AND checksum = checksum({COLUMNS}, dir)"
-)
+_name_and_hit = values_of("name", "hit")
 
 
 class Catalog(Scans, ExpectedWork, MountedVolumes):
@@ -247,23 +227,23 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
         self._write()
         # In the order of the key, or the table's pages stay half empty: some file systems list the
         # newest file first.
-        rows = sorted(rows, key=itemgetter(0))
+        rows = sorted(rows, key=name_of)
         with translated(self.path):
             now = time.time_ns()
             self._connection.executemany(
-                _UPSERT_FILE, [(*with_checksum(row, directory), now) for row in rows]
+                UPSERT, [(*stored_row(row, directory), now) for row in rows]
             )
             if self._has_problems:
                 self._connection.executemany(
                     "DELETE FROM problem WHERE dir = ? AND name = ?",
-                    [(directory, row[0]) for row in rows],
+                    [(directory, name_of(row)) for row in rows],
                 )
             if self._has_candidates:
                 self._connection.executemany(
                     "DELETE FROM candidate WHERE dir = ? AND name = ? AND EXISTS"
                     " (SELECT 1 FROM file AS now WHERE now.dir = candidate.dir"
                     " AND now.name = candidate.name AND hit = 0)",
-                    [(directory, row.name) for row in map(FileRow._make, rows) if not row.hit],
+                    [(directory, name) for name, hit in map(_name_and_hit, rows) if not hit],
                 )
 
     def rejudge(self, directory: int, judged: int, names: list[tuple[bytes, bool]]) -> None:
@@ -271,7 +251,7 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
         self._write()
         with translated(self.path):
             self._connection.executemany(
-                _REJUDGE, [(judged, hit, directory, name) for name, hit in names]
+                REJUDGE, [(judged, hit, directory, name) for name, hit in names]
             )
             self._forget_reported_files(directory, [name for name, hit in names if not hit])
 
@@ -320,10 +300,9 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
         marks = ", ".join("?" for _ in devices)
         with translated(self.path):
             rows = self._connection.execute(
-                f"SELECT {CHECKED} FROM file WHERE linked = 1 AND inode = ?"  # noqa: S608
-                f" AND device IN ({marks})",
+                f"{SELECT} WHERE linked = 1 AND inode = ? AND device IN ({marks})",
                 (signed(identity.inode), *devices),
             ).fetchall()
         # A link whose row is damaged is reported as a name that remains.
-        found = [(row[-2], checked(row)) for row in rows]
+        found = [(directory_of(row), checked(row)) for row in rows]
         return [(number, row) for number, row in found if row is not None]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.fs.reading import cut
 from hashscan.model import Identity, Skipped
@@ -35,13 +35,16 @@ class ListedName(NamedTuple):
     inode: int
 
 
+#: Device, inode (signed, as SQLite keeps it), size, mtime, ctime (in nanoseconds), and a kind from
+#: 0 to 3.
+LastSeen = tuple[int, int, int, int, int, int]
+
+
 class Unchanged:
     """The files of a directory as the catalog has them; unchanged ones are counted, not listed.
 
     Attributes:
-        files: name, device, inode (signed, as SQLite keeps it), size, mtime and ctime (in
-            nanoseconds), ... and, last, a kind from 0 to 3, of files by their names; a file that
-            is listed is taken out.
+        files: how files were seen last, by their names; a file that is listed is taken out.
         device: device number of the volume's root; ``number``: the number that ``files`` have for
             it.
         met: how many unchanged files of each kind were listed.
@@ -51,7 +54,7 @@ class Unchanged:
 
     def __init__(
         self,
-        files: dict[bytes, tuple[Any, ...]],
+        files: dict[bytes, LastSeen],
         device: int,
         number: int,
     ) -> None:
@@ -134,19 +137,23 @@ def listing(
                     status = entry.stat(follow_symlinks=False)
                     if unchanged is not None and files is not None:
                         was = files.pop(name, None)
-                        device = status.st_dev
-                        if (
-                            was is not None
-                            and (status.st_ino == was[2] or status.st_ino - (1 << 64) == was[2])
-                            and status.st_size == was[3]
-                            and (status.st_mtime_ns == was[4] or cut(status.st_mtime_ns) == was[4])
-                            and (status.st_ctime_ns == was[5] or cut(status.st_ctime_ns) == was[5])
-                            and (unchanged.number if device == unchanged.device else device)
-                            == was[1]
-                            and stat.S_ISREG(status.st_mode)
-                        ):
-                            unchanged.met[was[-1]] += 1
-                            continue
+                        if was is not None:
+                            device, inode, size, mtime, ctime, kind = was
+                            now = status.st_dev
+                            if (
+                                (status.st_ino == inode or status.st_ino - (1 << 64) == inode)
+                                and status.st_size == size
+                                and (
+                                    status.st_mtime_ns == mtime or cut(status.st_mtime_ns) == mtime
+                                )
+                                and (
+                                    status.st_ctime_ns == ctime or cut(status.st_ctime_ns) == ctime
+                                )
+                                and (unchanged.number if now == unchanged.device else now) == device
+                                and stat.S_ISREG(status.st_mode)
+                            ):
+                                unchanged.met[kind] += 1
+                                continue
                     if stat.S_ISREG(status.st_mode):
                         yield ListedFile(name, status)
                         continue

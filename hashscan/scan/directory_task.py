@@ -10,7 +10,7 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hashscan.catalog.rows import FileRow
+from hashscan.catalog.rows import FileRow, found_row, values_of
 from hashscan.fs.beneath import MAX_PATH
 from hashscan.fs.listing import (
     ListedDirectory,
@@ -35,7 +35,6 @@ from hashscan.scan.findings import (
     candidate_of,
     candidate_of_row,
     count_not_hashed,
-    row_of,
 )
 from hashscan.scan.hashing import Hashed, Linked, NotHashed, outcome_of_error
 from hashscan.scan.messages import PART_FILES, Findings, Job, Task
@@ -64,8 +63,9 @@ PART_NAMES = 4096
 MAX_LEVELS = 4096
 _SWAPPED = "it was a file and is something else now; it is looked at in the next scan"
 _OTHER_KINDS = {Skipped.SYMLINK, Skipped.FIFO, Skipped.SOCKET, Skipped.DEVICE}
-#: Index of the head in a row.
-_HEAD = FileRow._fields.index("head")
+#: Digests of a file that is skipped by its size.
+_NO_DIGESTS = FileDigests()
+_size_and_head = values_of("size", "head")
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,17 +413,16 @@ class DirectoryTask:
         self._rows.clear()  # the fast path may be running, and continues to append to these lists
         self._owners.clear()
         for number in self._tools.filters.among(rows):
-            row = rows[number]
-            digests = FileDigests._make(row[6:9])
-            found = self._tools.filters.judge(digests)
+            row = FileRow._make(rows[number])
+            found = self._tools.filters.judge(row.digests)
             if not found:
                 continue
-            rows[number] = (*row[:10], True, *row[11:])
+            rows[number] = tuple(row._replace(hit=True))
             device = self._root.device
-            candidate = candidate_of_row(row, digests, found, owner=owners[number], root=device)
+            candidate = candidate_of_row(row, found, owner=owners[number], root=device)
             self._findings.candidates.append(candidate)
         self._findings.rows += rows
-        hashed = [row[3] for row in rows if row[_HEAD] is None]
+        hashed = [size for size, head in map(_size_and_head, rows) if head is None]
         self._findings.tally.hashed += len(hashed)
         self._findings.tally.bytes_hashed += sum(hashed)
         if len(hashed) < len(rows):
@@ -431,9 +430,16 @@ class DirectoryTask:
 
     def _rule_out(self, entry: ListedFile) -> None:
         """Report a file as skipped because no known file has its size; it is not opened."""
-        device = self._root.device_of(entry.status)
         # The row is not racy: any change of the size changes the stamp.
-        row = row_of(entry.name, device, entry.status, self._tools.settings, head=b"")
+        row = found_row(
+            entry.name,
+            self._root.device_of(entry.status),
+            entry.status,
+            _NO_DIGESTS,
+            judged=self._tools.settings.judged,
+            scan=self._tools.settings.scan,
+            head=b"",
+        )
         self._findings.rows.append(row)
         self._findings.tally.skip({Skipped.UNKNOWN_SIZE.value: 1})
         if len(self._findings.rows) >= PART_FILES:
@@ -454,15 +460,12 @@ class DirectoryTask:
             return
         status, digests, tally = result.status, result.digests, self._findings.tally
         found = self._tools.filters.judge(digests)
-        row = row_of(
+        row = result.row(
             name,
             self._root.device_of(status),
-            status,
-            self._tools.settings,
-            digests=digests,
             hit=bool(found),
-            racy=result.racy,
-            head=result.head,
+            judged=self._tools.settings.judged,
+            scan=self._tools.settings.scan,
         )
         self._findings.rows.append(row)
         if result.head is not None:

@@ -16,6 +16,7 @@ from functools import partial
 from stat import S_IFMT, S_IFREG
 from typing import TYPE_CHECKING
 
+from hashscan.catalog.rows import found_row
 from hashscan.fs.beneath import FILE_FLAGS
 from hashscan.fs.racy import is_racy
 from hashscan.fs.reading import BUFFER_SIZE, LATEST, SPARSE_HOLES
@@ -106,6 +107,7 @@ class FastPath:
         judged, scan = self._judged, self._scan
         add, own = rows.append, owners.append
         on_bytes, each = self._on_bytes, self._each
+        no_digests: RawDigests = (None, None, None)
         total = told = 0
         for number in range(start, len(names)):
             name = names[number][0]
@@ -134,11 +136,11 @@ class FastPath:
                     if rules_out(size, key):
                         head = key
                 if head is not None:
-                    md5 = sha1 = sha256 = None
+                    digests = no_digests
                 elif read(fd, 0, device) != size:
                     break
                 else:
-                    md5, sha1, sha256 = digests_of(view[:size])
+                    digests = digests_of(view[:size])
                     count = size
                 after = fstat(fd)
                 changed, modified = after.st_ctime_ns, after.st_mtime_ns
@@ -155,24 +157,17 @@ class FastPath:
                 break
             finally:
                 close(fd)
-            inode = after.st_ino
+            number_of_device = root_number if device == root_device else device
             add(
-                (
+                found_row(
                     name,
-                    root_number if device == root_device else device,
-                    inode - (1 << 64) if inode >= 1 << 63 else inode,
-                    size,
-                    modified,
-                    changed,
-                    md5,
-                    sha1,
-                    sha256,
-                    False,
-                    False,
-                    racy,
-                    judged,
-                    scan,
-                    head,
+                    number_of_device,
+                    after,
+                    digests,
+                    judged=judged,
+                    scan=scan,
+                    racy=racy,
+                    head=head,
                 )
             )
             own(after.st_uid)

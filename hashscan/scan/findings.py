@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hashscan.catalog.rows import FoundCandidate, FoundProblem, signed, unsigned
+from hashscan.catalog.rows import FoundCandidate, FoundProblem, unsigned
 from hashscan.fs.reading import stamp_of
-from hashscan.model import FileDigests, Identity, Problem, Skipped, Stamp
+from hashscan.model import Identity, Problem, Skipped
 
 if TYPE_CHECKING:
     import os
 
-    from hashscan.catalog.rows import RawRow
-    from hashscan.model import FilterHit
+    from hashscan.catalog.rows import FileRow
+    from hashscan.model import FileDigests, FilterHit
     from hashscan.scan.hashing import NotHashed
-    from hashscan.scan.messages import Findings, WorkerSettings
-
-#: Digests of a file that is skipped by its size.
-_NONE = FileDigests()
+    from hashscan.scan.messages import Findings
 
 #: Problems that may pass without a further change of the file.
 _PASSING = {Problem.CHANGED, Problem.BUSY, Problem.IO_ERROR, Problem.STALE}
@@ -48,33 +45,6 @@ def count_not_hashed(findings: Findings, name: bytes, outcome: NotHashed) -> Non
             findings.later.append((name, 0))
 
 
-def row_of(
-    name: bytes,
-    device: int,
-    status: os.stat_result,
-    settings: WorkerSettings,
-    *,
-    digests: FileDigests = _NONE,
-    hit: bool = False,
-    racy: bool = False,
-    head: bytes | None,
-) -> RawRow:
-    """Return the fields of a file's ``FileRow``; ``device``: its number in rows."""
-    return (
-        name,
-        device,
-        signed(status.st_ino),
-        *stamp_of(status),
-        *digests,
-        status.st_nlink > 1,
-        hit,
-        racy,
-        settings.judged,
-        settings.scan,
-        head,
-    )
-
-
 def candidate_of(
     name: bytes,
     status: os.stat_result,
@@ -94,20 +64,14 @@ def candidate_of(
 
 
 def candidate_of_row(
-    row: RawRow,
-    digests: FileDigests,
-    found: tuple[FilterHit, ...],
-    *,
-    owner: int,
-    root: int,
+    row: FileRow, found: tuple[FilterHit, ...], *, owner: int, root: int
 ) -> FoundCandidate:
     """Return the candidate of a file with one name, by its row; ``root``: device of the root."""
-    name, device, inode, size, modified, changed = row[:6]
     return FoundCandidate(
-        name,
-        Identity(root if device < 0 else device, unsigned(inode)),
-        Stamp(size, modified, changed),
-        digests,
+        row.name,
+        Identity(root if row.device < 0 else row.device, unsigned(row.inode)),
+        row.stamp,
+        row.digests,
         1,
         owner,
         found,

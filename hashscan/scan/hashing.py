@@ -14,6 +14,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from hashscan.catalog.rows import found_row
 from hashscan.fs.beneath import closing, is_regular, open_file, open_parent, open_root
 from hashscan.fs.listing import reason_not_read
 from hashscan.fs.racy import is_racy
@@ -32,6 +33,8 @@ from hashscan.scan.screening import Screen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+
+    from hashscan.catalog.rows import RawRow
 
 ATTEMPTS = 3
 #: Number of bytes after which a long read checks whether the file still has its stamp.
@@ -54,6 +57,20 @@ class Hashed(NamedTuple):
     bytes_read: int
     racy: bool
     head: bytes | None = None
+
+    def row(self, name: bytes, device: int, *, hit: bool, judged: int, scan: int) -> RawRow:
+        """Return the file's row; see ``catalog.rows.found_row``."""
+        return found_row(
+            name,
+            device,
+            self.status,
+            self.digests,
+            judged=judged,
+            scan=scan,
+            hit=hit,
+            racy=self.racy,
+            head=self.head,
+        )
 
 
 class NotHashed(NamedTuple):

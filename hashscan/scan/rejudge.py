@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import contextlib
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from hashscan.catalog.reader import CatalogReader
+from hashscan.catalog.rows import values_of
 from hashscan.model import ALGORITHMS, FileDigests
 from hashscan.processes import Child
 from hashscan.scan.screening import Screen
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from multiprocessing.connection import Connection
 
-    from hashscan.catalog.reader import DigestsRow
+    from hashscan.catalog.rows import FileRow
     from hashscan.model import Algorithm, Filter
 
 _STEP = 4096
@@ -29,13 +30,6 @@ _STEP = 4096
 _DIRECTORIES = 256
 #: Largest number of processes: they all read the catalog from the same disk.
 _MOST_PROCESSES = 4
-#: Indices in a ``DigestsRow``.
-_FIRST_DIGEST: Final = 2
-_HIT: Final = 5
-_JUDGED: Final = 6
-_SCAN: Final = 7
-_SIZE: Final = 8
-_HEAD: Final = 9
 
 
 class Judged(NamedTuple):
@@ -81,8 +75,8 @@ class Judge:
         self.filterset = filterset
         self.until = until
         self.needed = [name for name in ALGORITHMS if name in algorithms]
-        #: Indices of the needed digests in a ``DigestsRow``.
-        self._places = [_FIRST_DIGEST + ALGORITHMS.index(name) for name in self.needed]
+        #: Functions that return a row's digests by the needed algorithms.
+        self._digest_of = [values_of(name) for name in self.needed]
         #: Pairs of a filter and the index in ``needed`` of an algorithm that it uses.
         self._questions = [
             (one, number)
@@ -105,42 +99,52 @@ class Judge:
             one.among(cast("tuple[bytes, ...]", columns[number])) for one, number in self._questions
         )
 
-    def judge(self, rows: Sequence[DigestsRow]) -> Judged:
-        """Judge some files."""
-        filterset, until, places = self.filterset, self.until, self._places
-        todo = [row for row in rows if row[_JUDGED] != filterset and row[_SCAN] <= until]
-        whole = [row for row in todo if all(row[place] is not None for place in places)]
+    def judge(self, files: Sequence[tuple[int, FileRow]]) -> Judged:
+        """Judge some files: directory and row of each."""
+        todo = 0
+        whole: list[tuple[int, FileRow]] = []
+        lacking: list[tuple[int, FileRow]] = []
+        for file in files:
+            row = file[1]
+            if row.judged == self.filterset or row.scan > self.until:
+                continue
+            todo += 1
+            is_whole = all(digest_of(row) is not None for digest_of in self._digest_of)
+            (whole if is_whole else lacking).append(file)
         hit: set[int] = set()
         new: dict[tuple[str, str, int], FileDigests] = {}
         for one, number in self._questions:
-            held = one.among([cast("bytes", row[places[number]]) for row in whole])
+            digest_of = self._digest_of[number]
+            held = one.among([digest_of(row) for _, row in whole])
             hit.update(held)
             for index in held:
-                row = whole[index]
-                if not row[_HIT]:
-                    digests = FileDigests(row[2], row[3], row[4])
-                    new[one.category, one.version, index] = digests
-        found = [whole[number][:2] for number in sorted(hit)]
-        cleared = [row[:2] for number, row in enumerate(whole) if row[_HIT] and number not in hit]
+                row = whole[index][1]
+                if not row.hit:
+                    new[one.category, one.version, index] = row.digests
+        found = [_place(whole[number]) for number in sorted(hit)]
+        cleared = [
+            _place(file) for number, file in enumerate(whole) if file[1].hit and number not in hit
+        ]
         due = []
-        if len(whole) < len(todo):
-            rules_out = self._screen.rules_out
-            for row in todo:
-                if all(row[place] is not None for place in places):
-                    continue
-                head = row[_HEAD]
-                if head is None or not rules_out(row[_SIZE], head):
-                    due.append(row[:2])
-                elif row[_HIT]:
-                    cleared.append(row[:2])
+        for file in lacking:
+            row = file[1]
+            if row.head is None or not self._screen.rules_out(row.size, row.head):
+                due.append(_place(file))
+            elif row.hit:
+                cleared.append(_place(file))
         return Judged(
             found,
             due,
             cleared,
-            len(todo),
+            todo,
             done=False,
             new=[(category, version, digests) for (category, version, _), digests in new.items()],
         )
+
+
+def _place(file: tuple[int, FileRow]) -> tuple[int, bytes]:
+    """Return directory and name of a file."""
+    return file[0], file[1].name
 
 
 class Rejudging:
@@ -247,11 +251,11 @@ def _judge_one_by_one(
     """Send which files of some directories a filter holds, or held before."""
     at: tuple[int, bytes] = (after + 1, b"")
     while True:
-        rows, damaged = reader.digests_after(*at, up_to, _STEP)
-        if not rows and not damaged:
+        files, damaged = reader.digests_after(*at, up_to, _STEP)
+        if not files and not damaged:
             return
-        judged = judge.judge(rows)
+        judged = judge.judge(files)
         judged = judged._replace(due=judged.due + damaged, files=judged.files + len(damaged))
         if judged.files:
             connection.send(judged)
-        at = max([*((row[0], row[1]) for row in rows[-1:]), *damaged[-1:]])
+        at = max([*map(_place, files[-1:]), *damaged[-1:]])

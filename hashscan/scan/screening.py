@@ -7,8 +7,9 @@ known file.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
+from hashscan.catalog.rows import values_of
 from hashscan.model import ALGORITHMS, Skipped, hits, size_key
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 #: Number of sizes whose answer is remembered: many files often have the same size.
 _REMEMBERED = 1 << 16
-#: Index of a row's first digest.
-_FIRST_DIGEST = 6
+#: Functions that return a row's digest, in the order of ``ALGORITHMS``.
+_DIGEST_OF = [values_of(name) for name in ALGORITHMS]
 
 
 class Screen:
@@ -96,12 +97,12 @@ class Filters:
         if rows:
             for one, wanted in self._questions:
                 for algorithm in wanted:
-                    digests = [row[_FIRST_DIGEST + algorithm] for row in rows]
+                    digests = list(map(_DIGEST_OF[algorithm], rows))
                     numbers: Sequence[int] = range(len(rows))
                     if None in digests:  # the first block ruled such files out
                         numbers = [number for number in numbers if digests[number] is not None]
                         digests = [digests[number] for number in numbers]
-                    hit = one.among(cast("list[bytes]", digests))
+                    hit = one.among(digests)
                     found.update(numbers[number] for number in hit)
         return found
 

@@ -4,26 +4,17 @@ import sqlite3
 import time
 
 import pytest
+from catalog_rows import HIT, found, row
 
 from hashscan.catalog import candidates as candidates_module
 from hashscan.catalog.reader import CatalogReader
-from hashscan.catalog.rows import DirectoryPlace, FileRow, FoundCandidate, FoundProblem
+from hashscan.catalog.rows import DirectoryPlace, FoundProblem
 from hashscan.catalog.status_overview import directories_known, overview
 from hashscan.catalog.store import Catalog
 from hashscan.errors import StateError
-from hashscan.model import Answer, Digest, FileDigests, FilterHit, Identity, Problem, Stamp
+from hashscan.model import Answer, Digest, Problem, Stamp
 
-HIT = FilterHit(Digest("sha1", "ab" * 20), "baseline", "v1")
-ROW = FileRow(
-    *(b"a", 0, 5, 10, 20, 30, None, b"s" * 20, None),
-    linked=False, hit=False, racy=False, judged=1, scan=1,
-)  # fmt: skip
-
-
-def found(name):
-    return FoundCandidate(
-        name, Identity(1, 5), Stamp(10, 20, 30), FileDigests(sha1=b"s" * 20), 1, 1000, (HIT,)
-    )
+ROW = row(b"a")
 
 
 @pytest.fixture

@@ -3,19 +3,14 @@
 import sqlite3
 
 import pytest
+from catalog_rows import row
 
 from hashscan.catalog.find_files import open_finder
-from hashscan.catalog.rows import FileRow
 from hashscan.catalog.store import Catalog
 from hashscan.model import Digest
 
 VOLUME = b"/srv/\xff www"
 MD5, SHA1, SHA256 = b"m" * 16, b"s" * 20, b"t" * 32
-
-
-def row(name, **digests):
-    kept = {"md5": None, "sha1": None, "sha256": None} | digests
-    return FileRow(name, 0, 5, 10, 20, 30, *kept.values(), False, False, False, 1, 1)
 
 
 @pytest.fixture
@@ -27,7 +22,9 @@ def catalog(tmp_path):
     (root,) = one.queue_directories(scan, 0, b"", [(VOLUME, 2)])
     one.put_files(root.number, [row(b"top", sha1=SHA1), row(b"other", sha1=b"o" * 20)])
     below = one.find_directory(scan, root.number, b"a/b\n")
-    one.put_files(below.number, [row(b"\xfe", sha1=SHA1, md5=MD5), row(b"256", sha256=SHA256)])
+    one.put_files(
+        below.number, [row(b"\xfe", sha1=SHA1, md5=MD5), row(b"256", sha1=None, sha256=SHA256)]
+    )
     one.set_mounted(VOLUME)
     one.commit()
     yield one

@@ -1,16 +1,13 @@
 """hashscan.catalog.reader: rows of a directory, at limits and with damage."""
 
 import pytest
+from catalog_rows import row
 
 from hashscan.catalog import reader as reader_module
 from hashscan.catalog.reader import CatalogReader
-from hashscan.catalog.rows import FileRow
 from hashscan.catalog.store import Catalog
 
-ROW = FileRow(
-    *(b"a", 0, 5, 10, 20, 30, None, b"s" * 20, None),
-    linked=False, hit=False, racy=False, judged=1, scan=1,
-)  # fmt: skip
+ROW = row(b"a")
 
 
 @pytest.fixture
@@ -60,7 +57,7 @@ def test_a_damaged_row_hides_no_other(catalog, reader):
     assert reader.named(7, b"b") is None
     assert reader.has(7, b"b") is True
     whole, damaged = reader.digests_after(0, b"", 9, 10)
-    assert [row[:2] for row in whole] == [(7, b"a"), (7, b"c")]
+    assert whole == [(7, ROW), (7, ROW._replace(name=b"c"))]
     assert damaged == [(7, b"b")]
     parts = list(reader.plain_digests(0, 9, ["sha1"], judged=2, until=5, step=1))
     assert parts == [[(b"s" * 20,)], None, [(b"s" * 20,)]]
@@ -85,8 +82,8 @@ def test_the_digests_that_are_to_be_judged(catalog, reader):
         [(None, None), (b"s" * 20, b"m" * 16), (b"s" * 20, None)], key=str
     )
     whole, _ = reader.digests_after(4, b"judged", 5, 2)
-    assert [row[:2] for row in whole] == [(4, b"later"), (4, b"md5")] or len(whole) == 2
-    assert [row[:2] for row in reader.digests_after(4, b"zz", 5, 9)[0]] == [(5, b"last")]
+    assert [(directory, one.name) for directory, one in whole] == [(4, b"later"), (4, b"md5")]
+    assert reader.digests_after(4, b"zz", 5, 9)[0] == [(5, ROW._replace(name=b"last"))]
 
 
 def test_the_last_directory(catalog, reader):

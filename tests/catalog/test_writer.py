@@ -3,9 +3,10 @@
 import sqlite3
 
 import pytest
+from catalog_rows import row
 
 from hashscan.catalog.find_files import open_finder
-from hashscan.catalog.rows import FileRow, FoundCandidate, FoundProblem
+from hashscan.catalog.rows import FoundCandidate, FoundProblem
 from hashscan.catalog.status_overview import overview
 from hashscan.catalog.store import Catalog
 from hashscan.errors import StateError
@@ -22,10 +23,7 @@ from hashscan.model import (
 
 HIT = FilterHit(Digest("sha1", "ab" * 20), "baseline", "v1")
 OTHER_HIT = FilterHit(Digest("md5", "cd" * 16), "other", "v2")
-ROW = FileRow(
-    *(b"x", 0, 5, 10, 20, 30, None, b"s" * 20, None),
-    linked=False, hit=False, racy=False, judged=1, scan=1,
-)  # fmt: skip
+ROW = row(b"x")
 FOUND = FoundCandidate(
     b"a", Identity(3, 5), Stamp(10, 20, 30), FileDigests(b"m" * 16, b"s" * 20, b"l" * 32),
     2, 1000, (HIT, OTHER_HIT),

@@ -7,11 +7,11 @@ import os
 from types import SimpleNamespace
 
 import pytest
+from catalog_rows import row as catalog_row
 from faulty import break_os, raising
 from one_task import KNOWN, Place
 
 from hashscan.catalog.reader import CatalogReader
-from hashscan.catalog.rows import FileRow, signed
 from hashscan.fs.beneath import MAX_PATH
 from hashscan.fs.listing import ListedDirectory, ListedError, ListedGone, ListedOther
 from hashscan.fs.private import QUARANTINE_MARK
@@ -103,12 +103,9 @@ def test_what_a_dead_worker_had_stored_counts_and_is_not_read_again(
     place, head, hit, is_read, skipped
 ):
     (place.path / "f").write_bytes(b"content")
-    status = (place.path / "f").stat()
-    row = FileRow(
-        b"f", -place.root.number, signed(status.st_ino), 7, status.st_mtime_ns,
-        status.st_ctime_ns, None, os.urandom(20) if head is None else None, None,
-        linked=False, hit=hit, racy=True, judged=place.judged, scan=place.scan, head=head,
-    )  # fmt: skip
+    row = place.row(
+        b"f", sha1=os.urandom(20) if head is None else None, hit=hit, racy=True, head=head
+    )
     place.catalog.put_files(place.root.number, [row])
     parts = place.do(again=True)
     assert [row[0] for part in parts for row in part.rows] == ([b"f"] if is_read else [])
@@ -118,12 +115,7 @@ def test_what_a_dead_worker_had_stored_counts_and_is_not_read_again(
 
 def test_a_file_that_is_reported_and_did_not_change_is_not_read(place):
     (place.path / "f").write_bytes(b"content")
-    status = (place.path / "f").stat()
-    row = FileRow(
-        b"f", -place.root.number, signed(status.st_ino), 7, status.st_mtime_ns,
-        status.st_ctime_ns, None, os.urandom(20), None,
-        linked=False, hit=False, racy=False, judged=place.judged, scan=place.scan,
-    )  # fmt: skip
+    row = place.row(b"f", sha1=os.urandom(20))
     place.catalog.put_files(place.root.number, [row])
     parts = place.do(names=((b"f", 0),), look=True, final=True)
     assert [row[0] for part in parts for row in part.rows] == []
@@ -136,10 +128,7 @@ def test_reported_names_are_checked_whatever_they_are_now(place, monkeypatch):
         (place.path / name).write_bytes(b"content")
     (place.path / "directory").mkdir()
     os.mkfifo(place.path / "fifo")
-    row = FileRow(
-        b"gone", -place.root.number, 5, 7, 1, 1, None, KNOWN, None,
-        linked=False, hit=False, racy=False, judged=1, scan=1,
-    )  # fmt: skip
+    row = catalog_row(b"gone", device=-place.root.number, sha1=KNOWN)
     place.catalog.put_files(place.root.number, [row])
     names = (b"busy", b"file", b"directory", b"fifo", b"gone", b"never")
     parts = place.do(names=tuple((name, 0) for name in names), look=True)
@@ -155,13 +144,14 @@ def test_reported_names_are_checked_whatever_they_are_now(place, monkeypatch):
 @pytest.mark.parametrize(("hit", "judged"), [(False, "now"), (True, "now"), (False, "before")])
 def test_an_unchanged_file_is_judged_again_by_the_filters_of_now(place, known, hit, judged):
     (place.path / "f").write_bytes(b"content")
-    status = (place.path / "f").stat()
     before = place.catalog.filterset("before")
-    row = FileRow(
-        b"f", -place.root.number, signed(status.st_ino), 7, status.st_mtime_ns,
-        status.st_ctime_ns, None, KNOWN if known else os.urandom(20), None, linked=False,
-        hit=hit, racy=False, judged=place.judged if judged == "now" else before, scan=1,
-    )  # fmt: skip
+    row = place.row(
+        b"f",
+        sha1=KNOWN if known else os.urandom(20),
+        hit=hit,
+        judged=place.judged if judged == "now" else before,
+        scan=1,
+    )
     place.catalog.put_files(place.root.number, [row])
     parts = place.do()
     tally = sum((part.tally.unchanged for part in parts), 0)

@@ -7,11 +7,11 @@ from contextlib import closing
 from multiprocessing.connection import wait
 
 import pytest
+from catalog_rows import row as catalog_row
 from scanning import make_filter
 from tiered import tiered
 
 from hashscan.catalog.reader import CatalogReader
-from hashscan.catalog.rows import FileRow
 from hashscan.catalog.store import Catalog
 from hashscan.known.filters.filter_file import load
 from hashscan.model import HEAD_LENGTH, FileDigests, head_key, hits
@@ -26,11 +26,7 @@ def digest(name):
 
 
 def row(name, **changes):
-    base = FileRow(
-        name, 0, 5, 10, 20, 30, None, digest(name), None, linked=False, hit=False, racy=False,
-        judged=BEFORE, scan=3,
-    )  # fmt: skip
-    return base._replace(**changes)
+    return catalog_row(name, **{"sha1": digest(name), "judged": BEFORE, "scan": 3, **changes})
 
 
 @pytest.fixture
@@ -121,9 +117,6 @@ def test_one_that_dies_is_told(catalog, tmp_path, monkeypatch):
 
 
 def test_two_filters_with_algorithms_of_their_own(tmp_path):
-    def raw(name, *, md5, sha1, hit=0):
-        return (1, name, md5, sha1, None, hit, BEFORE, 3, 10, None)
-
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     md5 = {name: hashlib.md5(name).digest() for name in (b"m", b"n")}
@@ -131,12 +124,12 @@ def test_two_filters_with_algorithms_of_their_own(tmp_path):
     other = made(tmp_path / "b", [b"s"])
     judge = Judge((one, other), frozenset({"md5", "sha1"}), filterset=FILTERSET, until=8)
     rows = [
-        raw(b"by md5", md5=md5[b"m"], sha1=digest(b"n")),
-        raw(b"by sha1", md5=md5[b"n"], sha1=digest(b"s"), hit=1),
-        raw(b"none", md5=md5[b"n"], sha1=digest(b"n"), hit=1),
-        raw(b"lacks", md5=None, sha1=digest(b"n")),
+        row(b"by md5", md5=md5[b"m"], sha1=digest(b"n")),
+        row(b"by sha1", md5=md5[b"n"], sha1=digest(b"s"), hit=1),
+        row(b"none", md5=md5[b"n"], sha1=digest(b"n"), hit=1),
+        row(b"lacks", md5=None, sha1=digest(b"n")),
     ]
-    judged = judge.judge(rows)
+    judged = judge.judge([(1, one) for one in rows])
     assert sorted(name for _, name in judged.found) == [b"by md5", b"by sha1"]
     assert [name for _, name in judged.due] == [b"lacks"]
     assert [name for _, name in judged.cleared] == [b"none"]
@@ -203,20 +196,20 @@ def test_a_catalog_is_judged_anew_without_opening_what_tiers_rule_out(tmp_path):
     known = head_key((b"k" * 5000)[:HEAD_LENGTH])
     digest = hashlib.sha1(b"k" * 5000).digest()
 
-    def row(name, size, head, sha=None, hit=0, judged=1):
-        return (1, name, None, sha, None, hit, judged, 3, size, head)
+    def file(name, size, head, sha=None, **more):
+        return 1, row(name, size=size, head=head, sha1=sha, **more)
 
     judged = judge.judge(
         [
-            row(b"other size", 4999, b""),
-            row(b"other size, was due", 4999, b"", hit=1),
-            row(b"same size, never begun", 5000, b""),
-            row(b"same size, begins otherwise", 5000, head_key(b"x")),
-            row(b"begins alike", 5000, known),
-            row(b"hashed", 5000, None, sha=digest),
-            row(b"hashed, other", 5000, None, sha=bytes(20), hit=1),
-            row(b"lacks its digest", 5000, None),
-            row(b"judged already", 5000, known, judged=2),
+            file(b"other size", 4999, b""),
+            file(b"other size, was due", 4999, b"", hit=1),
+            file(b"same size, never begun", 5000, b""),
+            file(b"same size, begins otherwise", 5000, head_key(b"x")),
+            file(b"begins alike", 5000, known),
+            file(b"hashed", 5000, None, sha=digest),
+            file(b"hashed, other", 5000, None, sha=bytes(20), hit=1),
+            file(b"lacks its digest", 5000, None),
+            file(b"judged already", 5000, known, judged=2),
         ]
     )
     assert [name for _, name in judged.found] == [b"hashed"]

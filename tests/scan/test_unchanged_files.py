@@ -3,9 +3,10 @@
 import os
 
 import pytest
+from catalog_rows import row_of
 from scanning import options_of
 
-from hashscan.catalog.rows import FileRow, signed
+from hashscan.catalog.rows import signed
 from hashscan.fs.listing import Unchanged
 from hashscan.model import Digest, FileDigests, FilterHit, Identity
 from hashscan.scan.messages import Findings, Tally, Task, WorkerSettings
@@ -45,11 +46,8 @@ def check(status):
     """A function that checks a row with these fields: is it valid, the findings, how often asked."""
 
     def check(*, again=False, settings=(), answers=(), full=False, **fields):
-        row = FileRow(
-            b"f", DEVICE, signed(status.st_ino), 7, status.st_mtime_ns, status.st_ctime_ns,
-            None, None if "head" in fields else SHA1, None,
-            linked=False, hit=False, racy=False, judged=JUDGED, scan=5,
-        )._replace(**fields)  # fmt: skip
+        values = {"device": DEVICE, "sha1": None if "head" in fields else SHA1}
+        row = row_of(b"f", status, **{**values, "judged": JUDGED, "scan": 5, **fields})
         asked = Asked(**dict(answers))
         settings = WorkerSettings(options_of(full=full), (), "", JUDGED, SCAN, **dict(settings))
         findings = Findings(0)

@@ -1,27 +1,22 @@
 """Rows and candidates of a catalog, as tests write them."""
 
-from hashscan.catalog.rows import FileRow, FoundCandidate
+from hashscan.catalog.rows import FileRow, FoundCandidate, signed
 from hashscan.model import Digest, FileDigests, FilterHit, Identity, Stamp
 
 
 def row(name, **changes):
-    base = FileRow(
-        name,
-        0,
-        5,
-        10,
-        20,
-        30,
-        None,
-        b"s" * 20,
-        None,
-        linked=False,
-        hit=False,
-        racy=False,
-        judged=1,
-        scan=1,
-    )
-    return base._replace(**changes)
+    """A row of a file that was hashed, but for ``changes``."""
+    values = {"device": 0, "inode": 5, "size": 10, "mtime_ns": 20, "ctime_ns": 30}
+    values |= {"md5": None, "sha1": b"s" * 20, "sha256": None}
+    values |= {"linked": False, "hit": False, "racy": False, "judged": 1, "scan": 1}
+    return FileRow(name, **{**values, **changes})
+
+
+def row_of(name, status, **changes):
+    """The row of a file with this status and one name, but for ``changes``."""
+    values = {"inode": signed(status.st_ino), "size": status.st_size}
+    values |= {"mtime_ns": status.st_mtime_ns, "ctime_ns": status.st_ctime_ns}
+    return row(name, **{**values, **changes})
 
 
 def report(catalog, scan, root, name, inode=5):

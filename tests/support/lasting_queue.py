@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
+from catalog_rows import found, row
 from scanning import Told
 
-from hashscan.catalog.rows import FileRow, FoundCandidate
 from hashscan.model import (
     Acted,
     Answer,
@@ -12,25 +12,13 @@ from hashscan.model import (
     FileDigests,
     FilterHit,
     Identity,
-    Stamp,
     Summary,
 )
 from hashscan.scan.confirmation import Confirmation
 
 DIGEST = Digest("sha1", "ab" * 20)
-FOUND = FoundCandidate(
-    b"x",
-    Identity(1, 5),
-    Stamp(10, 20, 30),
-    FileDigests(sha1=b"\xab" * 20),
-    1,
-    1000,
-    (FilterHit(DIGEST, "baseline", "v1"),),
-)
-ROW = FileRow(
-    *(b"x", 0, 5, 10, 20, 30, None, b"\xab" * 20, None),
-    linked=False, hit=True, racy=False, judged=1, scan=1,
-)  # fmt: skip
+FOUND = found(b"x")._replace(digests=FileDigests(sha1=b"\xab" * 20))
+ROW = row(b"x", sha1=b"\xab" * 20, hit=True)
 
 
 class Asks:

@@ -3,9 +3,9 @@
 import mmap
 import os
 
+from catalog_rows import row_of
 from scanning import Scanner, options_of, settle
 
-from hashscan.catalog.rows import FileRow, signed
 from hashscan.catalog.store import Catalog
 from hashscan.fs.volume import Volume
 from hashscan.known.filters.filter_file import load
@@ -66,9 +66,6 @@ class Place:
     def row(self, name, **fields):
         """The row that a scan makes of the file ``name``, but for ``fields``."""
         status = (self.path / os.fsdecode(name)).lstat()
-        row = FileRow(
-            name, -self.root.number, signed(status.st_ino), status.st_size, status.st_mtime_ns,
-            status.st_ctime_ns, None, None, None, linked=False, hit=False, racy=False,
-            judged=self.judged, scan=self.scan, head=None,
-        )  # fmt: skip
-        return row._replace(**fields)
+        values = {"device": -self.root.number, "sha1": None}
+        values |= {"judged": self.judged, "scan": self.scan}
+        return row_of(name, status, **{**values, **fields})
