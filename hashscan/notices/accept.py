@@ -29,7 +29,7 @@ class InputFacts:
         received: time of arrival, in seconds since the epoch; ``None``: now.
         deadline: time by which all items must be settled, in seconds since the epoch.
         within: seconds from the time of sending to the deadline. If the notice gives no time of
-            sending, or a time after ``received``, they count from ``received``.
+            sending, or a time after ``received``, the seconds count from ``received``.
     """
 
     sender: str | None = None

@@ -32,15 +32,15 @@ def is_binary(raw: bytes) -> bool:
     sample = raw[:65536]
     if any(raw.startswith(mark) for mark, _ in _MARKS):
         return False
-    wide = _wide(sample)
+    wide = _utf16_charset(sample)
     if wide:
         sample = sample.replace(b"\x00", b"")
     controls = len(sample) - len(sample.translate(None, _CONTROLS))
     return (not wide and b"\x00" in raw) or controls * 100 > len(sample)
 
 
-def _wide(sample: bytes) -> str | None:
-    """The UTF-16 charset of bytes without a byte-order mark; ``None``: they are not UTF-16."""
+def _utf16_charset(sample: bytes) -> str | None:
+    """The UTF-16 charset of bytes without a byte-order mark; ``None``: not UTF-16."""
     size = len(sample) - len(sample) % 2
     if size < 8:
         return None
@@ -56,8 +56,8 @@ def text_of(raw: bytes, charset: str | None = None) -> str:
     r"""Bytes as text, with ``\n`` at the end of each line.
 
     The charset is that of a byte-order mark; else UTF-8, if the bytes are valid and not only ASCII;
-    else ``charset``; else Windows-1252. ``charset`` comes third because senders' programs often
-    name a wrong charset.
+    else ``charset``; else Windows-1252. UTF-8 goes before ``charset`` because senders' programs
+    often name a wrong charset.
     """
     text = _decoded(raw, charset).removeprefix("\ufeff")
     return text.replace("\r\n", "\n").replace("\r", "\n")
@@ -67,7 +67,7 @@ def _decoded(raw: bytes, charset: str | None) -> str:
     for mark, name in _MARKS:
         if raw.startswith(mark):
             return raw[len(mark) :].decode(name, "replace")
-    wide = _wide(raw[:65536])
+    wide = _utf16_charset(raw[:65536])
     if wide is not None:
         return raw.decode(wide, "replace")
     named = _charset(charset)

@@ -1,7 +1,7 @@
 """Cuts embedded content out of the text that is kept as evidence.
 
 Text can embed media, too: ``data:`` URLs in HTML, uuencoded blocks, long runs of Base64 or
-hexadecimal digits, the payloads of XARF. This module cuts them out without decoding them.
+hexadecimal digits, the payloads of XARF. This module cuts embedded content out without decoding it.
 """
 
 from __future__ import annotations

@@ -58,7 +58,8 @@ _TEXTS = frozenset(
      "application/xhtml+xml", "message/feedback-report", "message/delivery-status"}
 )  # fmt: skip
 _TEXT_NAMES = (".csv", ".txt", ".json", ".htm", ".html", ".yaml", ".yml")
-#: Senders' programs give these types to text, too. So for these types the file name decides.
+#: Senders' programs give these types to text, too. So the file name decides whether a part of these
+#: types is text.
 _UNSURE = frozenset({"application/octet-stream", "application/vnd.ms-excel", "application/excel"})
 _ADDRESS = re.compile(r"[^\s<>()\",;:@]{1,64}@[A-Za-z0-9.-]{1,253}")
 _IN_BRACKETS = re.compile(rf"<\s*({_ADDRESS.pattern})\s*>")
@@ -122,7 +123,7 @@ class Headers:
         return found[0] if found else ""
 
     def author(self) -> str:
-        """The address in ``From``; "" unless there is one such header with one address."""
+        """The address in ``From``; "" unless the mail has one header ``From`` with one address."""
         values = self._values.get("from", [])
         bare = _NO_ADDRESS.sub(" ", values[0]) if len(values) == 1 else ""
         if len(_ADDRESS.findall(bare)) != 1 or bare.count("@") != 1:

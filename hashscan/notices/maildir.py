@@ -85,7 +85,7 @@ class MaildirRound:
     trouble: str = ""
 
 
-class _Found(NamedTuple):
+class _MailFile(NamedTuple):
     """A mail in ``new`` or ``cur``: its name, the unique part of the name, flags and inode."""
 
     directory: bytes
@@ -123,7 +123,7 @@ def take_mails(
     done = MaildirRound()
     try:
         with _opened(path) as directories:
-            _Taking(path, directories, store, done, senders, before_each).run(clock)
+            _MaildirPass(path, directories, store, done, senders, before_each).run(clock)
     except (UnsafePathError, OSError) as error:
         done.trouble = _trouble(path, error)
     return done
@@ -166,7 +166,7 @@ def _trouble(path: str, error: UnsafePathError | OSError) -> str:
     )
 
 
-class _Taking:
+class _MaildirPass:
     """One round through a Maildir."""
 
     def __init__(
@@ -210,12 +210,12 @@ class _Taking:
             if number == MOST_MAILS or clock() >= until:
                 self._done.left = len(unread) - number
                 break
-            self._take(one)
+            self._store_mail(one)
 
-    def _list(self) -> list[_Found]:
+    def _list(self) -> list[_MailFile]:
         """List the mails of both directories, each mail once; forget mails that are gone."""
         # Two mails may have the same name against the rules: the inode tells them apart.
-        found: dict[tuple[bytes, int], _Found] = {}
+        found: dict[tuple[bytes, int], _MailFile] = {}
         whole = True
         for name in _DIRECTORIES:
             listed = list(islice(self._names(name), MOST_NAMES + 1))
@@ -232,16 +232,16 @@ class _Taking:
             self._store.forget_mails(gone)
         return list(found.values())
 
-    def _names(self, directory: bytes) -> Iterator[_Found]:
+    def _names(self, directory: bytes) -> Iterator[_MailFile]:
         with os.scandir(self._directories[directory]) as entries:
             for entry in entries:
                 name = os.fsencode(entry.name)
                 if not name.startswith(b"."):
                     unique, _, flags = name.partition(_INFO)
                     inode = entry.inode() & (1 << 63) - 1  # SQLite's integers are signed
-                    yield _Found(directory, name, unique, flags, inode)
+                    yield _MailFile(directory, name, unique, flags, inode)
 
-    def _take(self, one: _Found) -> None:
+    def _store_mail(self, one: _MailFile) -> None:
         known = self._mails.get(one.unique)
         same = known is not None and known.inode == one.inode and known.refused is None
         tries = known.tries if known is not None and same else 0
@@ -269,7 +269,7 @@ class _Taking:
             self._refuse(one, kept, error.why, final=error.final)
             return
         except NoticeError as error:
-            self._refuse(one, mail, _brief(error))
+            self._refuse(one, mail, _without_findings(error))
             return
         except HashscanError:
             raise
@@ -287,7 +287,7 @@ class _Taking:
         self._mark(one)
         self._store.put_mail(one.unique, replace(mail, notice=added.id))
 
-    def _read(self, one: _Found) -> tuple[bytes, float]:
+    def _read(self, one: _MailFile) -> tuple[bytes, float]:
         """The bytes of a mail, and its time of arrival in seconds since the epoch.
 
         Raises:
@@ -317,7 +317,7 @@ class _Taking:
                 )
             return content, before.st_mtime
 
-    def _refuse(self, one: _Found, mail: Mail, why: str, *, final: bool = True) -> None:
+    def _refuse(self, one: _MailFile, mail: Mail, why: str, *, final: bool = True) -> None:
         why = one_line(why)[:_LONGEST_REASON]
         self._store.put_mail(
             one.unique, replace(mail, refused=why, version=__version__) if final else mail
@@ -327,7 +327,7 @@ class _Taking:
             self._store.note_refused(Channel.MAILDIR, why, path=self._shown(one))
         self._wait(one, why)
 
-    def _wait(self, one: _Found, why: str) -> None:
+    def _wait(self, one: _MailFile, why: str) -> None:
         """Count a refused mail as waiting, unless a person has read or trashed it."""
         if one.directory == b"cur" and (b"S" in one.flags or b"T" in one.flags):
             return
@@ -335,7 +335,7 @@ class _Taking:
         if len(self._done.examples) < _EXAMPLES:
             self._done.examples.append(RefusedMail(self._shown(one), why))
 
-    def _mark(self, one: _Found) -> None:
+    def _mark(self, one: _MailFile) -> None:
         """Move a stored mail to ``cur`` with the flag S."""
         flags = bytes(sorted({*one.flags, ord("S")}))
         target = one.unique + _INFO + flags
@@ -351,11 +351,11 @@ class _Taking:
                 f"{said_by(error)}; check the owner, the mode and the mount of the Maildir"
             )
 
-    def _shown(self, one: _Found) -> str:
+    def _shown(self, one: _MailFile) -> str:
         return shown(b"/".join((self._path, one.directory, one.name)))
 
 
-def _brief(error: NoticeError) -> str:
+def _without_findings(error: NoticeError) -> str:
     """The error in one line for the log and ``status``, without the findings of each format."""
     if not error.findings:
         return str(error)

@@ -60,7 +60,7 @@ class _Reader(HTMLParser):
         self.found: dict[str, str] = {}
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
-        """Keep the attributes; if two attributes have one name, the first of them counts."""
+        """Keep the attributes; of two attributes with the same name, the first counts."""
         for name, value in attrs:
             self.found.setdefault(name, value or "")
 

@@ -1,7 +1,7 @@
 """The types of notices and items, and the states of an item.
 
-A format's reader makes a ``ParsedNotice`` of an input. The store gives it an id and a deadline, and
-keeps the state of each item:
+A format's reader makes a ``ParsedNotice`` of an input. The store gives the notice an id and a
+deadline, and keeps the state of each item:
 
     received -> located -> removed
         |           +----> gone, refused
@@ -238,7 +238,7 @@ class ItemFile:
         away: time at which hashscan saw that the file is no longer in its place.
         message: a sentence for a reader, e.g. why the file was not moved.
         anchor: identifies the volume's root, and the file system in which the file was seen. While
-            another file system is in that place, e.g. because the right one is not mounted, the
+            another file system is in the place of the file, e.g. because a mount is missing, the
             file does not count as away.
     """
 
@@ -264,7 +264,8 @@ class Mail:
         notice: id of the notice that the mail contains.
         refused: why hashscan does not understand the mail.
         tries: how often hashscan began to read the mail.
-        key: identity of the mail's bytes, as in ``NoticeStore.add``; ``None``: they were not read.
+        key: identity of the mail's bytes, as in ``NoticeStore.add``; ``None``: the mail was not
+            read.
         version: version of hashscan that refused the mail; a newer version may understand it.
     """
 

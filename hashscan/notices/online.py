@@ -3,7 +3,7 @@
 A hotline believes the answer and stops checking the URL. So *offline* needs three signs: the daemon
 has seen that the file of a notice with this URL is away, the file is not in its place now, and the
 web server has no file at the URL. If one of the signs is doubtful, the answer is *unknown*.
-hashscan only checks by descriptor whether files exist; it fetches nothing.
+hashscan only checks, by descriptor, whether files exist, and fetches nothing.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ REASONS = {
     "directory": "a directory without an index file is at the URL",
     "script": "a script, or another server, answers",
     "no-site": "no site of this machine has the host",
-    "undecided": "hashscan cannot tell what the web server answers",
+    "undecided": "hashscan cannot decide on the web server's answer",
 }
 _KINDS = {
     LocationKind.FILE: (ContentPresence.ONLINE, "file"),

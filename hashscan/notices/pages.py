@@ -236,7 +236,7 @@ class _Search:
 def parts_of(sites: Sites, url: str, location: Location, *, seconds: float = MOST_SECONDS) -> Parts:
     """The local files that a page shows, by ``src``, ``href``, ``srcset``, ``url()`` and so on.
 
-    The search follows stylesheets and frames, but no links to other pages. It fetches nothing.
+    The search follows stylesheets and frames, but no links to other pages, and fetches nothing.
 
     Args:
         sites: the sites of this machine.

@@ -70,7 +70,7 @@ class Outcome(NamedTuple):
 
     Attributes:
         notice: id of the notice; the items of one notice follow each other.
-        sender: the authority that orders the removal; without one, the sender.
+        sender: the authority that orders the removal; without an authority, the sender.
         deadline: deadline of the item; see ``Item``.
         reopened: how often the item was reopened.
         removed: time at which hashscan saw the item's last removal, even if it was reopened later.
@@ -226,7 +226,7 @@ class NoticeReader(Closable):
             return list(self._items(where, (after, most)))
 
     def items_of(self, state: ItemState, after: int = 0, most: int = 1000) -> list[Item]:
-        """Up to ``most`` items in one state, with numbers above ``after``."""
+        """Up to ``most`` items in the given state, with numbers above ``after``."""
         with self._translated():
             return list(
                 self._items(

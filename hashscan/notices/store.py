@@ -118,7 +118,7 @@ class NoticeStore(NoticeWriter):
             for one in parsed.items:
                 earlier = self._add_item(identifier, one, received, deadline, reopened) or earlier
             self._connection.execute(
-                f"INSERT INTO notice ({NOTICE_COLUMNS}, key) VALUES ({_marks(19)})",  # noqa: S608
+                f"INSERT INTO notice ({NOTICE_COLUMNS}, key) VALUES ({_placeholders(19)})",  # noqa: S608
                 (
                     identifier,
                     channel.value,
@@ -165,7 +165,7 @@ class NoticeStore(NoticeWriter):
             (same, notice),
         ).fetchone()
         self._connection.execute(
-            f"INSERT INTO item (same, {ITEM_COLUMNS}) VALUES ({_marks(20)})",  # noqa: S608
+            f"INSERT INTO item (same, {ITEM_COLUMNS}) VALUES ({_placeholders(20)})",  # noqa: S608
             (
                 same,
                 None,
@@ -385,7 +385,7 @@ class NoticeStore(NoticeWriter):
                 return False
             is_changed = before is None or before[:-1] != values[:-1]
             self._connection.execute(
-                f"INSERT OR REPLACE INTO file ({FILE_COLUMNS}) VALUES ({_marks(11)})",  # noqa: S608
+                f"INSERT OR REPLACE INTO file ({FILE_COLUMNS}) VALUES ({_placeholders(11)})",  # noqa: S608
                 values,
             )
             detail = {
@@ -482,5 +482,5 @@ def _now(now: float | None) -> float:
     return time.time() if now is None else now
 
 
-def _marks(number: int) -> str:
+def _placeholders(number: int) -> str:
     return ", ".join("?" * number)

@@ -31,8 +31,8 @@ def same_url_key(url: str) -> str:
     """A key of a URL, equal for URLs at which a web server has the same file.
 
     The scheme, the case and the Unicode form of the host, a default port, the fragment, and the
-    percent-encoding of the path do not change the key. The query changes the key. A text that is no
-    URL is its own key.
+    percent-encoding of the path do not change the key. URLs with different queries have different
+    keys. A text that is no URL is its own key.
     """
     # Half of a surrogate pair cannot be percent-encoded.
     url = url.strip().encode("utf-8", "backslashreplace").decode()

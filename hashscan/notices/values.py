@@ -1,7 +1,7 @@
 """Reads values of notices as senders write them: URLs, digests, times and words.
 
 Senders *defang* URLs so that nobody follows them by mistake: ``hxxps[:]//img[.]example/a``. This
-module undoes that. Every function takes hostile text and raises no error.
+module restores the original URLs. Every function takes hostile text and raises no error.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class NoticeWriter(NoticeReader):
             self._lines, self._is_urgent = [], False
 
     def note_refused(self, channel: Channel, why: str, **facts: Any) -> None:
-        """Write to the audit log that an input was not understood; ``facts``: its place.
+        """Write to the audit log that an input was not understood; ``facts``: e.g. its path.
 
         Raises:
             StateError: the line cannot be written.

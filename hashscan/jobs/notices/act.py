@@ -247,7 +247,7 @@ class NoticeActs(Closable):
                     self._say(f"quarantine {recovered.record_id}: {recovered.message}")
 
     def moved(self, full_path: bytes, notice: str) -> Record | None:
-        """The record of the file moved from a path for ``notice``, else the latest such record.
+        """The record of a file moved from a path: the record for ``notice``, else the latest.
 
         Raises:
             QuarantineError, LockedError: the quarantine cannot be read.

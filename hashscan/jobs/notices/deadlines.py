@@ -34,8 +34,8 @@ class Deadlines:
         messages: kind (``OVERDUE``, ``DUE_SOON``) and text, for each kind that has notices.
         ahead: number of open notices whose time of arrival is in the future, after a wrong clock.
         unread: number of kept inputs that were not understood.
-        unapproved: a sentence about notices whose files move only after an approval; "" without
-            such notices.
+        unapproved: a sentence about notices whose files move only after an approval; "" if each
+            notice may move its files.
     """
 
     open: int = 0

@@ -103,7 +103,7 @@ class NoticeFiles:
         paths = [os.fsencode(one.path) for one in settings.volumes]
         found = probe([os.fsdecode(path) for path in paths])
         self._seen |= {seen.root: seen for seen in found}
-        self._given = {
+        self._configured_roots = {
             path.rstrip(b"/"): seen.root for path, seen in zip(paths, found, strict=True)
         }
         self.volumes = tuple(seen.root for seen in found)
@@ -114,7 +114,7 @@ class NoticeFiles:
 
         ``None``: the path is below no volume and not below ``root``, or is no path of a file.
         """
-        for given, resolved in self._given.items():
+        for given, resolved in self._configured_roots.items():
             if given != resolved and full.startswith(given + b"/"):
                 full = resolved.rstrip(b"/") + full[len(given) :]
                 break
@@ -183,8 +183,8 @@ class NoticeFiles:
         if anchor not in {"", here}:
             return Peeked(
                 NamedFilePresence.UNKNOWN,
-                why=f"{shown(spot.full)} is not there, and another directory or file system is in"
-                f" the place of the one in which it was seen: check whether {shown(spot.volume)}"
+                why=f"{shown(spot.full)} is not there, and its place is in another directory or"
+                f" file system than before: check whether {shown(spot.volume)}"
                 " and all file systems below it are mounted; if the file is removed, run"
                 " 'hashscan notice close ID --reason TEXT'",
             )

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from hashscan.jobs.known_set import KnownSet
     from hashscan.jobs.notices.act import NoticeActs, Verdict
     from hashscan.jobs.notices.hash_files import NoticeFiles
-    from hashscan.jobs.notices.locate_files import LocatedFiles, WantedFile
-    from hashscan.jobs.notices.returned_files import Returns
+    from hashscan.jobs.notices.locate_files import LocatedFiles, NamedFiles
+    from hashscan.jobs.notices.returned_files import ReturnedFiles
     from hashscan.jobs.notices.round_result import Memory, Round
     from hashscan.model import Candidate, Digest
     from hashscan.notices.notice import Item, Notice
@@ -68,7 +68,7 @@ class OpenItems:
         result: Round,
         clock: Callable[[], float],
         known: KnownSet | None,
-        returns: Returns,
+        returns: ReturnedFiles,
     ) -> None:
         """Begin a round; the arguments are valid for this round only."""
         self._returns = returns
@@ -97,7 +97,7 @@ class OpenItems:
     def run(self, items: Iterable[Item], begins: Callable[[int], None]) -> None:
         """Work on open items. ``begins`` is called with the number of an item before its work."""
         until = time.monotonic() + MOST_SECONDS
-        begun: list[tuple[Item, WantedFile]] = []
+        begun: list[tuple[Item, NamedFiles]] = []
         for item in items:
             if time.monotonic() > until:
                 self._memory.after, self._result.more = item.number - 1, True
@@ -135,7 +135,7 @@ class OpenItems:
 
     # The first half: find and judge the named files
 
-    def _begin(self, item: Item) -> WantedFile | None:
+    def _begin(self, item: Item) -> NamedFiles | None:
         """Find and judge the named files; ``None``: the item is unchanged since the last round."""
         files = self._store.files(item.number)
         named = [one for one in files if one.role is Role.NAMED]
@@ -181,7 +181,7 @@ class OpenItems:
         spots: Iterable[NamedSpot],
         role: Role,
         files: list[ItemFile],
-        wanted: WantedFile | None,
+        wanted: NamedFiles | None,
         content: Collection[Digest] = (),
     ) -> set[Digest]:
         """Hash files of an item, and check their digests; return the digests.
@@ -355,12 +355,12 @@ class OpenItems:
             for digest in row.digests.each():
                 by_digest.setdefault(digest, []).append(row)
         for number, digests in settled.items():
-            self._returns.by_content(number, digests, _files_with(by_digest, digests))
+            self._returns.reopen_by_content(number, digests, _files_with(by_digest, digests))
         return {number: _files_with(by_digest, digests) for number, digests in wanted.items()}
 
     # The second half: act on copies and settle the items
 
-    def _end(self, item: Item, wanted: WantedFile, found: list[FoundFile]) -> None:
+    def _end(self, item: Item, wanted: NamedFiles, found: list[FoundFile]) -> None:
         files = self._store.files(item.number)
         taken = {self._files.spot_of(one) for one in files if one.role is not Role.COPY}
         named = [one for one in files if one.role is Role.NAMED]
@@ -377,8 +377,8 @@ class OpenItems:
         digests = self._wanted.get(item.number, set())
         for begin in range(0, len(copies), COPIES_AT_ONCE):
             if begin and time.monotonic() > self._copies_until:
-                # New notices wait for the end of the round, so continue with the copies in the next
-                # one.
+                # New notices wait for the end of the round: the next round continues with the
+                # copies.
                 self._memory.copies[item.number] = role, copies[begin - 1]
                 self._memory.done.pop(item.number, None)
                 self._result.more = True
@@ -388,7 +388,7 @@ class OpenItems:
             self._move_all()
         self._settle(item, wanted)
 
-    def _settle(self, item: Item, wanted: WantedFile) -> None:
+    def _settle(self, item: Item, wanted: NamedFiles) -> None:
         """Settle an item if none of its named files is in its place."""
         item = self._store.item(item.number)
         named = [one for one in self._store.files(item.number) if one.role is Role.NAMED]
@@ -418,12 +418,12 @@ class OpenItems:
             # away is no reason to wait.
             if again.waits and not again.whole_site:
                 self._wait(item, again.why)
-                self._keep(item, stamps_of(peeked))
+                self._remember(item, stamps_of(peeked))
                 return
             if not any(
                 self._files.peek(one).presence is NamedFilePresence.THERE for one in again.spots
             ):
-                self._settled(item, ItemState.REMOVED, self._how(item))
+                self._settled(item, ItemState.REMOVED, self._removal_reason(item))
                 return
             # Another file is in the place now: the next round judges it.
             self._memory.done.pop(item.number, None)
@@ -433,9 +433,9 @@ class OpenItems:
             # The item waits no longer, except for a directory: an administrator decides on it.
             why = next((one.message for one in named if not one.digests), "")
             self._store.note_item(item.number, why, now=now)
-        self._keep(item, stamps_of(peeked))
+        self._remember(item, stamps_of(peeked))
 
-    def _settle_away(self, item: Item, wanted: WantedFile, named: Iterable[ItemFile]) -> None:
+    def _settle_away(self, item: Item, wanted: NamedFiles, named: Iterable[ItemFile]) -> None:
         """Settle a received item without files, unless a place cannot be checked."""
         for file in named:
             spot = self._files.spot_of(file)
@@ -446,7 +446,7 @@ class OpenItems:
         state, reason, removed = self._places.why_away(item, wanted)
         self._settled(item, state, reason, removed)
 
-    def _how(self, item: Item) -> str:
+    def _removal_reason(self, item: Item) -> str:
         """The reason for the state ``removed``; "" if hashscan moved all named files."""
         named = [one for one in self._store.files(item.number) if one.role is Role.NAMED]
         moved = sum(one.quarantine_id is not None for one in named)
@@ -463,7 +463,7 @@ class OpenItems:
             return replace(file, away=now, action="", message="removed by somebody else")
         return replace(file, away=now, action="quarantined", quarantine_id=record.id, message="")
 
-    def _keep(self, item: Item, stamps: tuple[tuple[int, ...], ...]) -> None:
+    def _remember(self, item: Item, stamps: tuple[tuple[int, ...], ...]) -> None:
         """Remember the state of a located item at the end of this round."""
         before = self._memory.done.get(item.number)
         again, wait = None, RETRY_AFTER

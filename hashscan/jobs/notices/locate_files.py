@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class WantedFile:
+class NamedFiles:
     """Files that an item names, or the reason why no file fits.
 
     Attributes:
@@ -79,7 +79,7 @@ class LocatedFiles:
         self._sites = sites
         self._scans: dict[bytes, LastScan] | None = None
 
-    def find(self, item: Item, *, parts: bool = True) -> WantedFile:
+    def find(self, item: Item, *, parts: bool = True) -> NamedFiles:
         """The files that an item names. ``parts``: also the files that a page shows.
 
         Raises:
@@ -92,28 +92,28 @@ class LocatedFiles:
             return self._by_path(os.path.normpath(os.fsencode(value)))
         return self._by_digest(item)
 
-    def _by_url(self, url: str, *, parts: bool) -> WantedFile:
+    def _by_url(self, url: str, *, parts: bool) -> NamedFiles:
         location = self._sites.locate(url)
         if location.kind is LocationKind.UNDECIDED:
-            return WantedFile(why=location.reason, waits=True)
+            return NamedFiles(why=location.reason, waits=True)
         root = location.root or None
         if location.kind in {LocationKind.FILE, LocationKind.DIRECTORY}:
             spot = self._files.spot(location.full, root)
             if spot is None:  # the document root itself
                 why = f"{shown(location.full)}: the notice names the whole site; decide what to"
-                return WantedFile(why=f"{why} remove", waits=True, whole_site=True)
+                return NamedFiles(why=f"{why} remove", waits=True, whole_site=True)
             if location.kind is LocationKind.DIRECTORY:
                 return self._directory(spot)
-            return WantedFile((spot,), self._parts(url, location) if parts else ())
+            return NamedFiles((spot,), self._parts(url, location) if parts else ())
         maybe = self._would_be(url, location)
         for spot in maybe:
             why = self._files.unreachable(spot.volume)
             if why:
-                return WantedFile(why=why, waits=True)
+                return NamedFiles(why=why, waits=True)
         why = location.reason
         if location.kind is LocationKind.SCRIPT:
-            why += "; find what it shows, and remove that by hand"
-        return WantedFile(kind=location.kind.value, why=why, maybe=maybe)
+            why += "; find the file that the script shows, and remove it by hand"
+        return NamedFiles(kind=location.kind.value, why=why, maybe=maybe)
 
     def _parts(self, url: str, location: Location) -> tuple[NamedSpot, ...]:
         if not is_page(location):
@@ -137,12 +137,12 @@ class LocatedFiles:
         spot = self._files.spot(full, location.root)
         return () if spot is None else (spot,)
 
-    def _directory(self, spot: NamedSpot) -> WantedFile:
+    def _directory(self, spot: NamedSpot) -> NamedFiles:
         inside = tuple(self._files.files_in(spot))
         number = counted(len(inside), "file")
         if len(inside) >= MOST_LISTED:
             number = f"at least {number}"
-        return WantedFile(
+        return NamedFiles(
             (spot,),
             inside,
             spot,
@@ -151,20 +151,20 @@ class LocatedFiles:
             " ('hashscan notice close ID --reason TEXT')",
         )
 
-    def _by_path(self, full: bytes) -> WantedFile:
+    def _by_path(self, full: bytes) -> NamedFiles:
         spot = self._files.spot(full)
         if spot is None:
-            return WantedFile(kind="no-volume", why=f"no configured volume holds {shown(full)}")
+            return NamedFiles(kind="no-volume", why=f"no configured volume holds {shown(full)}")
         peeked = self._files.peek(spot)
         if peeked.presence is NamedFilePresence.THERE:
-            return WantedFile((spot,))
+            return NamedFiles((spot,))
         if peeked.presence is NamedFilePresence.UNKNOWN:
-            return WantedFile(why=peeked.why, waits=True)
+            return NamedFiles(why=peeked.why, waits=True)
         if self._files.peek(spot, directory=True).presence is NamedFilePresence.THERE:
             return self._directory(spot)
-        return WantedFile(kind="no-file", why=f"there is no file {shown(full)}", maybe=(spot,))
+        return NamedFiles(kind="no-file", why=f"there is no file {shown(full)}", maybe=(spot,))
 
-    def _by_digest(self, item: Item) -> WantedFile:
+    def _by_digest(self, item: Item) -> NamedFiles:
         """The reason why no file fits an item, if the catalog has no file with its digest."""
         if self._scans is None:
             found = None if self._finder is None else overview(self._state.catalog)
@@ -173,7 +173,7 @@ class LocatedFiles:
         for volume in self._files.volumes:
             if volume not in by_volume:
                 why = f"{shown(volume)} was never wholly scanned, so the catalog cannot say whether"
-                return WantedFile(why=f"{why} it has the digest; run 'hashscan scan'", waits=True)
+                return NamedFiles(why=f"{why} it has the digest; run 'hashscan scan'", waits=True)
         computed: Collection[str] = ALGORITHMS
         if self._known is not None:
             computed = self._known.algorithms
@@ -185,7 +185,7 @@ class LocatedFiles:
                 " can be found by this digest; to find it, write the digest to FILE and run"
                 " 'hashscan scan --known FILE'"
             )
-            return WantedFile(kind="not-computed", why=why)
+            return NamedFiles(kind="not-computed", why=why)
         ended = [one.ended for one in by_volume.values() if one.ended is not None]
         last = (
             f"the last whole scan ended {local_time(min(ended))}" if ended else "nothing is scanned"
@@ -194,9 +194,9 @@ class LocatedFiles:
         if self._known is not None and any(one.tiers.names for one in self._known.filters):
             tiers = "; it has no digests of files that were ruled out by size or first block"
         why = f"no file in the catalog has the digest; {last}{tiers}"
-        return WantedFile(kind="no-file", why=why)
+        return NamedFiles(kind="no-file", why=why)
 
-    def why_away(self, item: Item, wanted: WantedFile) -> tuple[ItemState, str, float | None]:
+    def why_away(self, item: Item, wanted: NamedFiles) -> tuple[ItemState, str, float | None]:
         """The state of a received item without files, the reason, and the time of the removal.
 
         A removed item that was reopened although its file did not come back keeps the time of its
@@ -208,11 +208,11 @@ class LocatedFiles:
         if item.removed is not None:
             if self._store.was_back(item.number):
                 return ItemState.REMOVED, "its file was back, and is away again", None
-            why = f"its file is not back since it was removed, {local_time(item.removed)}"
+            why = f"its file did not come back after the removal, {local_time(item.removed)}"
             return ItemState.REMOVED, why, item.removed
         return *self._gone(item, wanted), None
 
-    def _gone(self, item: Item, wanted: WantedFile) -> tuple[ItemState, str]:
+    def _gone(self, item: Item, wanted: NamedFiles) -> tuple[ItemState, str]:
         before = self._store.removed_before(item.number)
         if before is not None and before.removed is not None:
             return ItemState.GONE, f"removed before, {local_time(before.removed)} ({before.notice})"

@@ -30,7 +30,7 @@ def maildir_fault(settings: Settings) -> tuple[str, str] | None:
         fix = "correct notices.maildir, or check its mount and its file server"
         if os.strerror(errno.ENOENT) in seen.error:
             make = f"mkdir -p {shlex.quote(path)}/{{cur,new,tmp}}"
-            fix += f"; a new one is made by the user who delivers: {shown(make)}"
+            fix += f"; the user who delivers mails can make a new Maildir: {shown(make)}"
         return what, fix
     trouble = why_unusable(path)
     return None if trouble is None else (trouble, "")

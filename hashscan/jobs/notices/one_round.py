@@ -27,7 +27,7 @@ from hashscan.jobs.notices.act import NoticeActs
 from hashscan.jobs.notices.hash_files import NoticeFiles
 from hashscan.jobs.notices.items import OpenItems
 from hashscan.jobs.notices.locate_files import LocatedFiles
-from hashscan.jobs.notices.returned_files import Returns
+from hashscan.jobs.notices.returned_files import ReturnedFiles
 from hashscan.jobs.notices.round_result import LEFT_OUT, Memory, Round, is_waiting
 from hashscan.jobs.volume_probe import look_at_all
 from hashscan.notices.notice import ItemState
@@ -49,10 +49,10 @@ MOST_OPEN = 2000
 MOST_SETTLED = 500
 #: The most rounds of one command; the daemon works on the other items.
 _MOST_ROUNDS = 1000
-#: A round waits so many seconds for another process that works on notices. It tries the lock again
-#: after ``_LOOK`` seconds.
-TURN = 30.0
-_LOOK = 0.1
+#: A round waits so many seconds for another process that works on notices, and tries the lock again
+#: after ``_TRY_LOCK_AFTER`` seconds.
+LOCK_WAIT = 30.0
+_TRY_LOCK_AFTER = 0.1
 _RETURNING = (ItemState.REMOVED, ItemState.GONE)
 
 
@@ -88,7 +88,7 @@ def run_round(
     """
     result = Round(memory)
     with ExitStack() as stack:
-        _take_turn(state, stack)
+        _lock_notices(state, stack)
         recorder = Recorder.of(settings, "notice", state)
         store = stack.enter_context(NoticeStore(state.notices, recorder))
         whole = not memory.after
@@ -133,7 +133,7 @@ def run_round(
         sites = sites or Sites(settings.sites)
         sites.renew()
         places = LocatedFiles(state, files, acts, store, finder, known, sites)
-        returns = Returns(store, files, places, result, clock)
+        returns = ReturnedFiles(store, files, places, result, clock)
         work = OpenItems(store, files, acts, places, finder, result, clock, known, returns)
         if not memory.recovered:
             acts.recover()
@@ -141,27 +141,27 @@ def run_round(
         work.run(items, begins)
         for state_of, some in settled.items():
             wanted = [one for one in some if one.number not in left_out]
-            last = returns.by_place(wanted, begins)
+            last = returns.reopen_by_place(wanted, begins)
             if last is None and len(some) == MOST_SETTLED:
                 last = some[-1].number
             memory.settled_after[state_of] = last or 0
     return result
 
 
-def _take_turn(state: State, stack: ExitStack) -> None:
-    """Wait until no other process works on notices, at most ``TURN`` seconds.
+def _lock_notices(state: State, stack: ExitStack) -> None:
+    """Wait until no other process works on notices, at most ``LOCK_WAIT`` seconds.
 
     The other process may hang. Two rounds at the same time do no harm, because the quarantine has
     its own lock.
     """
-    until = time.monotonic() + TURN
+    until = time.monotonic() + LOCK_WAIT
     while True:
         try:
             stack.enter_context(Lock(state.notices_lock))
         except LockedError:
             if time.monotonic() > until:
                 return
-            time.sleep(_LOOK)
+            time.sleep(_TRY_LOCK_AFTER)
         else:
             return
 

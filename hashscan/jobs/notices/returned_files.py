@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _SECONDS = 3.0
 
 
-class Returns:
+class ReturnedFiles:
     """Checks the settled items of one round."""
 
     def __init__(
@@ -44,7 +44,7 @@ class Returns:
         self._round = of_round
         self._clock = clock
 
-    def by_place(self, items: Iterable[Item], begins: Callable[[int], None]) -> int | None:
+    def reopen_by_place(self, items: Iterable[Item], begins: Callable[[int], None]) -> int | None:
         """Reopen items if a file is back in its place.
 
         Returns the number of the last checked item; ``None``: all items were checked.
@@ -96,7 +96,9 @@ class Returns:
                 ("warning", f"notice {item.notice}: {shown(item.parsed.value)}: {shown(reason)}")
             )
 
-    def by_content(self, number: int, digests: set[Digest], found: Iterable[FoundFile]) -> None:
+    def reopen_by_content(
+        self, number: int, digests: set[Digest], found: Iterable[FoundFile]
+    ) -> None:
         """Reopen an item if a file that the catalog found has one of ``digests``.
 
         A copy that never left its place does not reopen the item.

@@ -49,7 +49,8 @@ class Memory:
     Attributes:
         done: located items, by their numbers.
         after: number of the last open item of the last round; 0: begin with the first item.
-        settled_after: number of the last settled item, by state.
+        settled_after: for each state of settled items, the number of the last item that was
+            checked.
         searched: time of the last search of the catalog for content that came back.
         recovered: whether the moves that a killed process began are finished or undone.
         left_out: for each item that is left out, the time at which a round tries it again.

@@ -72,8 +72,8 @@ def facts_of(
     """The values that a template may use; see docs/notices.md.
 
     ``moved``: the files of one customer, for a statement of reasons. In a statement no value names
-    the sender of the notice, or files and URLs of other customers, because any template may be in
-    use.
+    the sender of the notice, or files and URLs of other customers, so that no template can print
+    them.
     """
     named = list(items)
     files = [] if moved is None else list(moved)

@@ -70,7 +70,8 @@ _DIGESTS = (Column.MD5, Column.SHA1, Column.SHA256)
 def headings(cells: Sequence[str]) -> tuple[Column, ...] | None:
     """The columns of a row of headings; ``None``: the row has no headings.
 
-    A row of headings names the URL. At least two headings are known, or all of them.
+    A row of headings has exactly one heading for the URL, and at least two known headings or only
+    known headings.
     """
     if not 1 <= len(cells) <= 50:
         return None

@@ -1,7 +1,7 @@
 """Reads lines ``Key: value`` of any sender: ``URL:``, ``IP:``, ``MD5:``, ``SHA1:`` and so on.
 
-``keyed.USUAL`` has the keys. A URL with another key, or in a sentence, is a remark and no item. A
-text with more URLs in remarks than in items is no notice in this format.
+``keyed.USUAL`` lists the keys of this format. A URL with another key, or in a sentence, is a remark
+and no item. A text with more URLs in remarks than in items is no notice in this format.
 """
 
 from __future__ import annotations

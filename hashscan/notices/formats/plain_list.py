@@ -1,8 +1,9 @@
 """Reads a list of URLs, absolute paths or digests, one item a line.
 
 A line may have a URL and digests, or several digests of one content (``md5 sha1``), or be a line of
-``sha1sum``. Lines that begin with ``#`` are comments. Other lines are remarks. A remark with a URL
-could be a missed item. So a text with a URL in a sentence is a list only with ``--format list``.
+``sha1sum``. Lines that begin with ``#`` are comments. Other lines are remarks. A sentence with a
+URL may contain an item that the reader misses. So a text with a URL in a sentence is a list only
+with ``--format list``.
 """
 
 from __future__ import annotations

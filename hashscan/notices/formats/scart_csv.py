@@ -105,7 +105,7 @@ def _headings(line: str) -> tuple[str, tuple[Column, ...]] | None:
 
 
 def _cells(named: Sequence[Column], pieces: list[str], separator: str) -> list[str] | None:
-    """The cells of a line, one for each column, joined from its pieces.
+    """The cells of a line, a cell for each column, joined from the line's pieces.
 
     A piece that is an IP address or a time shows its column. Pieces before it belong to the first
     column, and pieces after it to the last column. ``None``: the pieces do not fit the columns.

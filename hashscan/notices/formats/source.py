@@ -1,4 +1,4 @@
-"""The input of a format's reader, and helpers to make a notice of it."""
+"""The input of a format's reader, and helpers that make a notice of the input."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class NoticeInput:
     forced: bool = False
     by_html: bool = False
 
-    def _not_taken(self, items: list[ParsedItem]) -> str:
+    def _remark_on_missed_urls(self, items: list[ParsedItem]) -> str:
         """A remark on the URLs in the text that are no item; "" if each URL is an item."""
         values = (value for one in items for value in (one.value, one.referrer) if value)
         taken = {part for value in values for part in (value, value.partition(" ")[0])}
@@ -140,7 +140,7 @@ class NoticeInput:
         notes = [words(one, 300) for one in remarks]
         if twice:
             notes.append(f"{counted(twice, 'item is', 'items are')} named more than once")
-        if not complete and (rest := self._not_taken(found)):
+        if not complete and (rest := self._remark_on_missed_urls(found)):
             notes.append(rest)
         return ParsedNotice(
             name,
@@ -203,7 +203,7 @@ def few(items: Iterable[ParsedItem]) -> list[ParsedItem]:
     """The items as a list, bounded so that a sender's mistake cannot fill the memory.
 
     Raises:
-        NotThisFormatError: as ``check_number``.
+        NotThisFormatError: more items than ``check_number`` allows.
     """
     found = []
     for one in items:

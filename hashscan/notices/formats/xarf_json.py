@@ -2,7 +2,7 @@
 
 Sources: version 4, ``schemas/v4/xarf-core.json``, ``types/content-csam.json`` and
 ``types/content-csem.json`` of the specification; version 3, ``schemas/3/childabuse.schema.json``. A
-document is one report or an array of them. Required fields that a notice does not need may be
+document is a report or an array of reports. Required fields that a notice does not need may be
 missing. Reports of other types (copyright, phishing, spam) are refused, because hashscan does not
 handle them.
 """

@@ -64,13 +64,13 @@ class Phases(ABC):
 
     @abstractmethod
     def _run(self) -> NoReturn:
-        """Run the phases until one of them ends the request."""
+        """Run the phases until a phase ends the request."""
 
     def _end(self, answer: Location | Answer) -> NoReturn:
         raise AnswerError(answer)
 
 
-def is_elsewhere(answer: Location | Answer, disk: Disk) -> bool:
+def is_root_missing(answer: Location | Answer, disk: Disk) -> bool:
     """Whether an answer is ``no-file`` because its document root is missing."""
     if not isinstance(answer, Location) or answer.kind is not LocationKind.NO_FILE:
         return False

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hashscan.notices.sites.address import ANY_IPV4, is_own_ip
-from hashscan.notices.sites.answer import is_elsewhere, is_same
+from hashscan.notices.sites.answer import is_root_missing, is_same
 from hashscan.notices.sites.apache_conf import ApacheDirective, ApacheReader
 from hashscan.notices.sites.apache_request import ApacheRequest
 from hashscan.notices.sites.location import Location, UndecidedError
@@ -158,7 +158,7 @@ class Apache:
             UndecidedError: hashscan cannot decide on the answer.
         """
         main = self._read()
-        groups = self._at(address, disk)
+        groups = self._groups_for(address, disk)
         chosen: list[Host] = []
         for group in groups:
             fitting = group.find(address.host)
@@ -186,7 +186,7 @@ class Apache:
         disk.step(f"{self.name}: {host.where} takes {shown(address.authority)}")
         return ApacheRequest(self._main, host.own, self._reader, address, disk).answer()
 
-    def _at(self, address: Address, disk: Disk) -> list[AddressGroup]:
+    def _groups_for(self, address: Address, disk: Disk) -> list[AddressGroup]:
         """The groups of virtual hosts that may get the request, by its IP address and port."""
         if address.port not in self._groups:
             self._groups[address.port] = self._of_port(address.port)
@@ -194,7 +194,7 @@ class Apache:
         if not at_port and self._every is not None and self._every.find(address.host):
             disk.step(
                 f"{self.name}: no virtual host has port {address.port}; hashscan assumes that"
-                " another program passes on what arrives there"
+                " another program passes the requests on"
             )
             return [self._every]
         if address.is_ip:
@@ -216,7 +216,7 @@ class Apache:
         for host in hosts:
             if any(one.name == "virtualdocumentroot" for one in host.own):
                 answer = self._ask(host, address, disk)
-                if not is_elsewhere(answer, disk):
+                if not is_root_missing(answer, disk):
                     return answer
             disk.step(
                 f"{self.name}: no ServerName is {shown(address.host)}; the first host at"

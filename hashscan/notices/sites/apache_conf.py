@@ -158,7 +158,7 @@ class ApacheReader:
                 for included in self._included(one):
                     yield from self._file(included, depth + 1)
                 continue
-            if path is not None or name == "use":  # a customer's file sets nothing for other files
+            if path is not None or name == "use":  # .htaccess defines nothing for other files
                 self._note(one)
             yield one
         if until:
@@ -191,7 +191,9 @@ class ApacheReader:
             file = os.path.basename(one.args[1])
             self.state.modules |= {one.args[0], file.removesuffix(".so") + ".c"}
         elif one.name == "use":
-            raise UndecidedError(f"a macro is used at {one.where}, and hashscan knows no macros")
+            raise UndecidedError(
+                f"a macro is used at {one.where}, and hashscan evaluates no macros"
+            )
 
     def _holds(self, name: str, text: str, where: str) -> bool:
         negated = text.startswith("!")

@@ -87,7 +87,7 @@ class ApacheRequest(Phases):
             self._turn(root, path, rewriter, is_cgi=is_cgi)
             rewriter.redirected = True
             if before != self._uri:
-                self._disk.step(f"the server goes on with {shown(self._uri)}")
+                self._disk.step(f"the server continues with {shown(self._uri)}")
         raise UndecidedError("the internal redirects do not end")
 
     def _path(self) -> bytes:

@@ -49,7 +49,7 @@ def flat(block: Iterable[ApacheDirective]) -> Iterator[ApacheDirective]:
 
 
 def _is_below(pattern: str, place: str) -> int | None:
-    """The number of names in a ``Directory`` pattern; ``None``: it does not fit ``place``."""
+    """The number of names in a ``Directory`` pattern; ``None``: no fit for ``place``."""
     wanted = [name for name in pattern.split("/") if name]
     names = [name for name in place.split("/") if name]
     if len(wanted) > len(names):

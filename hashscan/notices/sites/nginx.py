@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from hashscan.notices.sites.address import is_own_ip
-from hashscan.notices.sites.answer import is_elsewhere, is_same
+from hashscan.notices.sites.answer import is_root_missing, is_same
 from hashscan.notices.sites.location import Location, UndecidedError
 from hashscan.notices.sites.nginx_conf import Configuration, ListenGroup, NginxServer, setting
 from hashscan.notices.sites.nginx_request import NginxRequest
@@ -117,7 +117,7 @@ class Nginx:
         if not at_port and any(one.find(address.host) for one in self._sockets.values()):
             disk.step(
                 f"{self.name}: no server listens on port {address.port}; hashscan assumes that"
-                " another program passes on what arrives there"
+                " another program passes the requests on"
             )
             at_port = self._sockets
         if address.is_ip:
@@ -136,7 +136,7 @@ class Nginx:
             roots = setting(server.levels, "root")
             if roots and any(one in " ".join(roots[-1].args) for one in _OF_HOST):
                 answer = self._ask(server, {}, address, disk)
-                if not is_elsewhere(answer, disk):
+                if not is_root_missing(answer, disk):
                     return answer
             disk.step(
                 f"{self.name}: no server_name is {shown(address.host)}; the default server at"

@@ -48,7 +48,7 @@ Levels = tuple[tuple[NginxDirective, ...], ...]
 
 
 def setting(levels: Levels, name: str) -> list[NginxDirective]:
-    """The directives ``name`` of the innermost level with such directives."""
+    """The directives ``name`` of the innermost level that has directives with this name."""
     for level in reversed(levels):
         found = [one for one in level if one.name == name]
         if found:

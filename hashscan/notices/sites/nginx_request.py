@@ -178,7 +178,7 @@ class NginxRequest(Phases):
             start = os.fsencode(name)
             if kind == "=":
                 if self._uri == start:
-                    return self._taken(levels, one, name), True
+                    return self._chosen(levels, one, name), True
             elif self._uri.startswith(start) and (best is None or len(start) > best[0]):
                 best = (len(start), one, kind == "^~")
             elif self._uri + b"/" == start and any(each.name in _PASSES for each in one.block):
@@ -187,7 +187,7 @@ class NginxRequest(Phases):
         if best is not None:
             assert best[1].block is not None
             _, name = _location_name(best[1].args)
-            chosen = self._taken(levels, best[1], name)
+            chosen = self._chosen(levels, best[1], name)
             inner = self._search(chosen.levels, best[1].block)
             if inner is not None and inner[1]:
                 return inner
@@ -203,7 +203,7 @@ class NginxRequest(Phases):
         return result
 
     @staticmethod
-    def _taken(levels: Levels, one: NginxDirective, name: str) -> Chosen:
+    def _chosen(levels: Levels, one: NginxDirective, name: str) -> Chosen:
         assert one.block is not None
         return Chosen((*levels, one.block), name, one.where)
 
@@ -346,7 +346,9 @@ class NginxRequest(Phases):
         last = tries.args[-1] if tries.args else "=404"
         if re.fullmatch("=[0-9]{3}", last):
             self._fail(int(last[1:]), f"try_files at {tries.where} finds no file", chosen)
-        self._disk.step(f"try_files at {tries.where} finds no file and goes on with {shown(last)}")
+        self._disk.step(
+            f"try_files at {tries.where} finds no file and continues with {shown(last)}"
+        )
         if last.startswith("@"):
             self._named(last, chosen)
         self._uri = self._expand(last.partition("?")[0], tries.where)

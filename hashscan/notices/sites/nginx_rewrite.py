@@ -190,7 +190,7 @@ class Rewriting:
                     if each.name == "set" and each.args:
                         self._values[each.args[0].lstrip("$")] = None
                 return None
-            raise UndecidedError(f"the condition at {one.where} is one that only nginx knows")
+            raise UndecidedError(f"only nginx can check the condition at {one.where}")
         for each in others:
             if each.name not in {"return", "rewrite"}:
                 raise UndecidedError(f"{shown(each.name)} within the condition at {one.where}")

@@ -67,7 +67,7 @@ class Sites:
                 self._bases = None
 
     def contents(self) -> Iterator[tuple[str, str, bool]]:
-        """For each entry: its name, its content or its fault, and whether it is readable."""
+        """The name of each entry, its content or its fault, and whether the entry is readable."""
         for source in self._sources:
             try:
                 yield source.name, source.content(), True

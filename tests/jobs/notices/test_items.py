@@ -8,7 +8,7 @@ import pytest
 from hashscan.jobs.notices import items as module
 from hashscan.jobs.notices.hash_files import NamedFilePresence, NamedSpot, Peeked
 from hashscan.jobs.notices.items import MOST_SECONDS, OpenItems
-from hashscan.jobs.notices.locate_files import WantedFile
+from hashscan.jobs.notices.locate_files import NamedFiles
 from hashscan.jobs.notices.round_result import Memory
 from hashscan.model import Digest, Problem
 from hashscan.notices.notice import ItemFile, ItemState, Role
@@ -103,11 +103,11 @@ def test_a_file_that_could_not_be_moved_is_tried_again_after_growing_waits():
     waits = []
     for _ in range(6):
         desk.items._failed.add(7)
-        desk.items._keep(Item(), ())
+        desk.items._remember(Item(), ())
         waits.append(desk.result.memory.done[7].again - NOW)
     assert waits == [60.0, 120.0, 240.0, 480.0, 900.0, 900.0]
     desk.items._failed.clear()
-    desk.items._keep(Item(), ((1, 2),))
+    desk.items._remember(Item(), ((1, 2),))
     assert desk.result.memory.done[7] == (((1, 2),), "set", None, 60.0, "so")
 
 
@@ -122,7 +122,7 @@ def test_a_file_that_could_not_be_moved_is_tried_again_after_growing_waits():
 def test_when_a_located_item_is_unchanged(change, same):
     desk = Desk()
     desk.items._files.peek = lambda *_a, **_k: SimpleNamespace(status=None)
-    desk.items._keep(Item(), ((),))
+    desk.items._remember(Item(), ((),))
     desk.result.memory.done[7] = desk.result.memory.done[7]._replace(**change)
     assert OpenItems._is_unchanged(desk.items, Item(), [FILES[0]]) is same
     desk.result.memory.done.clear()
@@ -158,7 +158,7 @@ class Shelf:
 
     def __init__(self, *files, state=ItemState.LOCATED):
         self.files, self.put, self.notes, self.settled = list(files), [], [], []
-        self.presence, self.records, self.wanted = {}, {}, WantedFile()
+        self.presence, self.records, self.wanted = {}, {}, NamedFiles()
         self.item = Item(state)
         self.item.parsed.value = "http://x.example/a"
         desk = Desk()
@@ -214,14 +214,14 @@ def test_copies_are_judged_apart_from_named_files_and_parts():
     shelf.one._judge = lambda _item, spots, role, *_given, **_named: judged.append((role, spots))
     shelf.one._settle = lambda *_given: None
     rows = [(b"/v", name) for name in (b"a", b"b", b"c", b"d", b"gone")]
-    shelf.one._end(shelf.item, WantedFile(), rows)
+    shelf.one._end(shelf.item, NamedFiles(), rows)
     assert judged == [(Role.COPY, [NamedSpot(b"/v", b"b"), NamedSpot(b"/v", b"d")])]
     judged.clear()
     shelf = Shelf(state=ItemState.RECEIVED)
     shelf.presence[b"a"] = NamedFilePresence.THERE
     shelf.one._judge = lambda _item, spots, role, *_given, **_named: judged.append((role, spots))
     shelf.one._settle = lambda *_given: None
-    shelf.one._end(shelf.item, WantedFile(), [(b"/v", b"a")])
+    shelf.one._end(shelf.item, NamedFiles(), [(b"/v", b"a")])
     assert judged == [(Role.NAMED, [NamedSpot(b"/v", b"a")])], (
         "found by the digest of the notice alone"
     )
@@ -241,39 +241,39 @@ def test_a_file_that_is_away_has_its_record_or_was_removed_by_somebody():
 
 def test_an_item_whose_files_are_away_is_removed_or_waits():
     shelf = Shelf(stored(Role.NAMED), stored(Role.COPY, b"b"))
-    shelf.wanted = WantedFile(why="a link is in its place", waits=True)
-    shelf.one._settle(shelf.item, WantedFile())
+    shelf.wanted = NamedFiles(why="a link is in its place", waits=True)
+    shelf.one._settle(shelf.item, NamedFiles())
     assert (shelf.notes, shelf.settled) == (["a link is in its place"], [])
     assert 7 in shelf.result.memory.done, "the next round need not check it again"
     assert [one.away for one in shelf.put] == [NOW], "the copy is none of the named files"
-    shelf.wanted = WantedFile(why="it is the whole site", waits=True, whole_site=True)
-    shelf.one._settle(shelf.item, WantedFile())
+    shelf.wanted = NamedFiles(why="it is the whole site", waits=True, whole_site=True)
+    shelf.one._settle(shelf.item, NamedFiles())
     assert [state for state, _ in shelf.settled] == [ItemState.REMOVED]
     assert 7 not in shelf.result.memory.done
     assert not shelf.result.more
-    shelf.wanted = WantedFile((NamedSpot(b"/v", b"d"),))
+    shelf.wanted = NamedFiles((NamedSpot(b"/v", b"d"),))
     shelf.presence[b"d"] = NamedFilePresence.THERE
-    shelf.one._settle(shelf.item, WantedFile())
+    shelf.one._settle(shelf.item, NamedFiles())
     assert len(shelf.settled) == 1, "another file is in the place"
     assert shelf.result.more
 
 
 def test_an_item_without_files_yet_waits_or_is_settled():
     shelf = Shelf(stored(Role.NAMED, message="it cannot be read"), state=ItemState.RECEIVED)
-    shelf.one._settle(shelf.item, WantedFile(why="its volume does not answer", waits=True))
+    shelf.one._settle(shelf.item, NamedFiles(why="its volume does not answer", waits=True))
     place = (NamedSpot(b"/v", b"a"),)
-    shelf.one._settle(shelf.item, WantedFile(place))
+    shelf.one._settle(shelf.item, NamedFiles(place))
     shelf.files = [stored(Role.NAMED, message="it cannot be read", away=5.0)]
-    shelf.one._settle(shelf.item, WantedFile(place))
+    shelf.one._settle(shelf.item, NamedFiles(place))
     assert shelf.notes == [
         "its volume does not answer", "it cannot be read", "/v/a vanished while it was hashed",
     ]  # fmt: skip
     shelf.presence[b"a"] = NamedFilePresence.UNKNOWN
-    shelf.one._settle(shelf.item, WantedFile())
+    shelf.one._settle(shelf.item, NamedFiles())
     assert shelf.notes[3:] == ["False"], "its place cannot be checked"
     shelf.presence.clear()
     shelf.one._places.why_away = lambda *_given: (ItemState.GONE, "it was here", 5.0)
-    shelf.one._settle(shelf.item, WantedFile())
+    shelf.one._settle(shelf.item, NamedFiles())
     assert shelf.settled == [(ItemState.GONE, "it was here")]
 
 
@@ -282,4 +282,4 @@ def test_an_item_without_files_yet_waits_or_is_settled():
 )
 def test_who_removed_the_files(moved, how):
     files = [stored(Role.NAMED, quarantine_id="r" if one else None) for one in moved]
-    assert Shelf(*files, stored(Role.COPY)).one._how(Item()) == how
+    assert Shelf(*files, stored(Role.COPY)).one._removal_reason(Item()) == how

@@ -10,7 +10,7 @@ from hashscan.jobs.notices.hash_files import (
     MOST_LISTED,
     NamedSpot,
 )
-from hashscan.jobs.notices.locate_files import LocatedFiles, WantedFile
+from hashscan.jobs.notices.locate_files import LocatedFiles, NamedFiles
 from hashscan.model import Digest
 from hashscan.notices.notice import ItemKind
 from hashscan.notices.sites.location import Location, LocationKind
@@ -42,11 +42,11 @@ def url(places, kind, path=b"", root=b"/v/www"):
 
 def test_a_url_whose_site_cannot_be_decided_waits(places):
     found = url(places, LocationKind.UNDECIDED)
-    assert found == WantedFile(why="because", waits=True)
+    assert found == NamedFiles(why="because", waits=True)
 
 
 def test_a_file_of_a_site(places):
-    assert url(places, LocationKind.FILE, b"a") == WantedFile((IN,))
+    assert url(places, LocationKind.FILE, b"a") == NamedFiles((IN,))
     found = url(places, LocationKind.FILE, b"a", root=b"/home")
     assert found.spots == (NamedSpot(b"/home", b"a"),), "below no volume"
 
@@ -70,10 +70,10 @@ def test_a_url_without_a_file_names_the_place_where_it_would_be(places, files):
     assert (found.kind, found.why, found.waits) == ("no-file", "because", False)
     assert found.maybe == (IN,)
     found = url(places, LocationKind.SCRIPT)
-    assert found.why == "because; find what it shows, and remove that by hand"
+    assert found.why == "because; find the file that the script shows, and remove it by hand"
     files.silent = "/v: it does not answer"
     found = url(places, LocationKind.NO_FILE)
-    assert found == WantedFile(why="/v: it does not answer", waits=True)
+    assert found == NamedFiles(why="/v: it does not answer", waits=True)
     assert url(places, LocationKind.NO_SITE, root=b"").maybe == (), "nobody knows the site"
 
 
@@ -92,9 +92,9 @@ def test_a_path(places, files):
     files.directories[IN] = []
     assert find("/v/www/a").directory == IN
     files.there.add(IN)
-    assert find("/v/www/a") == WantedFile((IN,))
+    assert find("/v/www/a") == NamedFiles((IN,))
     files.silent = "/v: it does not answer"
-    assert find("/v/www/a") == WantedFile(why="/v: it does not answer", waits=True)
+    assert find("/v/www/a") == NamedFiles(why="/v: it does not answer", waits=True)
 
 
 # Digests

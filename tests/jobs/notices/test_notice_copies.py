@@ -33,7 +33,7 @@ def test_a_removed_item_that_is_received_again_without_its_file_keeps_its_time(m
     machine.round()
     found, _ = machine.one(identifier)
     assert (found.state, found.removed, found.since) == ("removed", removed, machine.now)
-    assert "is not back since it was removed" in found.reason
+    assert "did not come back after the removal" in found.reason
 
 
 @pytest.mark.parametrize("closed", [False, True])

@@ -340,7 +340,7 @@ def test_a_mount_over_the_file_is_no_removal(tmp_path, over):
         mount("tmpfs", target, "tmpfs")
         machine.rounds()
         found, _ = machine.one(identifier)
-        assert (found.state, "in which it was seen" in found.reason) == ("located", True)
+        assert (found.state, "file system than before" in found.reason) == ("located", True)
         unmount(target)
         machine.round()
         assert (machine.site / "a/1.jpg").exists()
@@ -369,7 +369,7 @@ def test_a_bind_mount_of_the_same_file_system_is_no_removal(tmp_path, where):
         assert not (machine.site / "a/1.jpg").exists()
         machine.rounds()
         assert machine.states(identifier) == ["located", "located"]
-        assert "in which it was seen" in machine.items(identifier)[0].reason
+        assert "file system than before" in machine.items(identifier)[0].reason
         if where == "below":
             mount(disk / "elsewhere", machine.site / "a", None, MS_BIND)
         else:

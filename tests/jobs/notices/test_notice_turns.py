@@ -72,7 +72,7 @@ def test_rounds_follow_each_other_but_one_that_hangs_stops_no_other(machine, mon
     waits = []
     monkeypatch.setattr(one_round.time, "sleep", waits.append)
     with held(machine.state.notices_lock):
-        monkeypatch.setattr(one_round, "TURN", 0.05)
+        monkeypatch.setattr(one_round, "LOCK_WAIT", 0.05)
         machine.round()
     assert waits
     assert machine.states(notice) == ["removed"]

@@ -195,7 +195,7 @@ def test_items_that_are_not_here_have_a_reason(machine, scanned):
     assert set(machine.states(identifier)) == {"not-here"}
     assert "run.php" in machine.items(identifier)[2].reason
     assert machine.items(identifier)[2].reason.endswith(
-        "find what it shows, and remove that by hand"
+        "find the file that the script shows, and remove it by hand"
     )
 
 
@@ -239,7 +239,7 @@ def test_a_removed_item_waits_if_the_place_of_its_file_is_not_the_same(machine):
     machine.notice(URL)
     machine.round()
     found, _ = machine.one(identifier)
-    assert (found.state, "in which it was seen" in found.reason) == ("received", True)
+    assert (found.state, "file system than before" in found.reason) == ("received", True)
 
 
 def test_a_digest_is_found_in_the_catalog(machine):

@@ -7,8 +7,8 @@ from notice_files import IN, Files, item
 
 from hashscan.errors import StateError
 from hashscan.jobs.notices import returned_files as returns_module
-from hashscan.jobs.notices.locate_files import WantedFile
-from hashscan.jobs.notices.returned_files import Returns
+from hashscan.jobs.notices.locate_files import NamedFiles
+from hashscan.jobs.notices.returned_files import ReturnedFiles
 from hashscan.model import Digest, FileDigests, Problem
 from hashscan.notices.notice import ItemKind, Role
 from hashscan.scan.hashing import NotHashed
@@ -23,7 +23,7 @@ def files():
 
 @pytest.fixture
 def returns(files):
-    one = object.__new__(Returns)
+    one = object.__new__(ReturnedFiles)
     one._files, one._clock = files, lambda: 9.0
     one._round = SimpleNamespace(lines=[], more=False)
     one.stored, one.content, one.reasons = [], {}, []
@@ -33,7 +33,7 @@ def returns(files):
         came_back=lambda _number, reason, now: one.reasons.append((reason, now)) or True,
     )
     one._places = SimpleNamespace(
-        find=lambda _item, parts: WantedFile() if parts is False else None
+        find=lambda _item, parts: NamedFiles() if parts is False else None
     )
     files.spot_of = lambda file: file.spot
     files.hash = lambda spot: one.content.get(spot, NotHashed(Problem.DENIED))
@@ -52,16 +52,16 @@ def stored(spot, role=Role.NAMED, away=1.0):
 
 def test_a_named_file_is_back_if_its_content_is(returns, files):
     returns.stored = [stored(IN)]
-    assert returns.by_place([DIGEST], lambda _number: None) is None
+    assert returns.reopen_by_place([DIGEST], lambda _number: None) is None
     assert returns.reasons == [], "no file is there"
     files.there.add(IN)
-    returns.by_place([DIGEST], lambda _number: None)
+    returns.reopen_by_place([DIGEST], lambda _number: None)
     assert returns.reasons == [], "nobody can say what it is"
     returns.content[IN] = SimpleNamespace(digests=FileDigests(sha1=b"x" * 20))
-    returns.by_place([DIGEST], lambda _number: None)
+    returns.reopen_by_place([DIGEST], lambda _number: None)
     assert returns.reasons == [], "it is another file"
     returns.content[IN] = CONTENT
-    returns.by_place([DIGEST], lambda _number: None)
+    returns.reopen_by_place([DIGEST], lambda _number: None)
     ((reason, now),) = returns.reasons
     assert (reason.endswith("a file is back at /v/www/a"), now) == (True, 9.0)
     assert returns._round.more
@@ -77,7 +77,7 @@ def test_an_item_that_cannot_be_checked_hinders_no_other(returns, files, monkeyp
     files.there.add(IN)
     begun = []
     broken = SimpleNamespace(**{**vars(item(ItemKind.URL, "http://x.example/")), "number": 3})
-    assert returns.by_place([broken, DIGEST], begun.append) is None
+    assert returns.reopen_by_place([broken, DIGEST], begun.append) is None
     assert begun == [3, 5]
     assert returns._round.lines[0] == ("warning", "notice N1: http://x.example/: damaged")
     assert len(returns.reasons) == 1
@@ -93,7 +93,7 @@ def test_a_search_that_takes_too_long_goes_on_with_the_next_round(returns, monke
         begun.append(number)
         clock.now += returns_module._SECONDS / 2 + 0.1
 
-    assert returns.by_place(items, begins) == 6
+    assert returns.reopen_by_place(items, begins) == 6
     assert begun == [4, 6]
 
 
@@ -107,9 +107,9 @@ def test_content_that_is_elsewhere(returns, files):
     ):
         returns.stored = [stored(spot_of_copy, Role.COPY, away)]
         files.there, returns.content = {IN}, {IN: found}
-        returns.by_content(5, {SHA1}, [row, row])
+        returns.reopen_by_content(5, {SHA1}, [row, row])
         assert len(returns.reasons) == count
     assert returns.reasons[0][0].endswith("its content is at /v/www/a")
     files.there = set()
-    returns.by_content(5, {SHA1}, [row])
+    returns.reopen_by_content(5, {SHA1}, [row])
     assert len(returns.reasons) == 1, "the row is that of the removed file"

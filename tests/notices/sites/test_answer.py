@@ -3,7 +3,7 @@
 import pytest
 
 from hashscan.notices.sites.address import parse
-from hashscan.notices.sites.answer import Passed, Phases, Redirected, is_elsewhere, is_same
+from hashscan.notices.sites.answer import Passed, Phases, Redirected, is_root_missing, is_same
 from hashscan.notices.sites.disk import Disk
 from hashscan.notices.sites.location import Location, LocationKind
 
@@ -35,11 +35,11 @@ def test_answers_are_equal_if_they_lead_to_the_same_address():
 def test_an_answer_is_elsewhere_if_its_root_is_missing(tmp_path):
     missing = bytes(tmp_path / "none")
     with Disk() as disk:
-        assert is_elsewhere(Location(LocationKind.NO_FILE, missing), disk)
-        assert is_elsewhere(Location(LocationKind.NO_FILE), disk)
-        assert not is_elsewhere(Location(LocationKind.NO_FILE, bytes(tmp_path)), disk)
-        assert not is_elsewhere(Location(LocationKind.DIRECTORY, missing), disk)
-        assert not is_elsewhere(REDIRECTED, disk)
+        assert is_root_missing(Location(LocationKind.NO_FILE, missing), disk)
+        assert is_root_missing(Location(LocationKind.NO_FILE), disk)
+        assert not is_root_missing(Location(LocationKind.NO_FILE, bytes(tmp_path)), disk)
+        assert not is_root_missing(Location(LocationKind.DIRECTORY, missing), disk)
+        assert not is_root_missing(REDIRECTED, disk)
 
 
 def test_a_phase_ends_the_request_with_its_answer():

@@ -120,7 +120,7 @@ def test_sections_are_nested_thirty_times_and_not_more():
         ("</Directory>\n", "closes another section"),
         ("Include none.conf\n", "there is no"),
         ("Include apache2.conf\n", "includes itself"),
-        ("Use Site a.example\n", "knows no macros"),
+        ("Use Site a.example\n", "evaluates no macros"),
         ("<IfDirective x>\n</IfDirective>\n", "cannot evaluate"),
         ("\n<IfModule none>\n<IfModule none>\n</IfModule>\n", "apache2.conf:2: the section ifmodule is not closed"),
         ("<IfModule>\n</IfModule>\n", "apache2.conf:1: the section ifmodule has no condition"),
