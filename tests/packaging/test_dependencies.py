@@ -17,6 +17,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LIBRARIES = {"yaml": "pyyaml"}
 #: Rooms that need an extra.
 EXTRAS = {"service": "service", "demo": "service", "report": "report"}
+#: An import at the beginning of a line: ruff's format has no statement behind another one.
+IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)|import[ \t]+([^#\n]+))", re.MULTILINE)
 #: Libraries of which hashscan uses private names. A next major version may change them.
 PRIVATE = ("urllib3", "uvicorn", "watchdog")
 
@@ -56,6 +58,18 @@ def imported(source):
     return names - sys.stdlib_module_names
 
 
+def perhaps_imported(source):
+    """Return the names of ``imported`` and more: imports in texts and for types alone count, too.
+
+    It takes a hundredth of the time of ``imported``, as it does not parse ``source``.
+    """
+    names = set()
+    for package, modules in IMPORT.findall(source):
+        names.add(package.partition(".")[0])
+        names.update(re.split(r"[ .]", one.strip())[0] for one in modules.split(","))
+    return names - sys.stdlib_module_names - {""}
+
+
 def allowed_for(path):
     """Return what the file at ``path``, below the project, may import."""
     room = path.parts[1]
@@ -68,8 +82,11 @@ def allowed_for(path):
 
 def undeclared(path, source, own):
     """Return what ``source`` imports and pyproject does not declare, as lines for a reader."""
+    allowed = allowed_for(path)
+    if {library_of(name) for name in perhaps_imported(source) - own} <= allowed:
+        return []
     libraries = {library_of(name) for name in imported(source) - own}
-    return [f"{path}: {name}" for name in sorted(libraries - allowed_for(path))]
+    return [f"{path}: {name}" for name in sorted(libraries - allowed)]
 
 
 def test_each_imported_library_is_declared():
@@ -93,6 +110,10 @@ def test_each_imported_library_is_declared():
     [
         ("hashscan/scan/a.py", "import os, click.core\nfrom yaml import load", []),
         ("hashscan/scan/a.py", "import stranger.part", ["stranger"]),
+        ("hashscan/scan/a.py", "import os as system, stranger as s  # both", ["stranger"]),
+        ("hashscan/scan/a.py", "import os, \\\n    stranger", ["stranger"]),
+        ("hashscan/scan/a.py", "if a:\n\tfrom stranger.part import (\n\t\tb)", ["stranger"]),
+        ("hashscan/scan/a.py", "a = '''\nimport stranger\n'''", []),
         ("hashscan/scan/a.py", "def f():\n    from my_library import x", ["my-library"]),
         ("hashscan/scan/a.py", "from hashscan.model import File\nfrom . import b", []),
         ("hashscan/scan/a.py", "if TYPE_CHECKING:\n    import _typeshed", []),
