@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import re
 import tempfile
@@ -67,8 +68,10 @@ def _matplotlib() -> Iterator[None]:
     """Let matplotlib read and write in an empty directory.
 
     Otherwise matplotlib reads ``matplotlibrc`` in the working directory, which a customer may own,
-    and writes a cache of fonts into the home directory.
+    and writes a cache of fonts into the home directory. In an empty directory it builds this cache
+    each time; its warning that this takes long is left out, as cron would mail it.
     """
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     before = os.environ.get(_DIRECTORY)
     with tempfile.TemporaryDirectory(prefix="hashscan-") as empty, contextlib.chdir(empty):
         os.environ[_DIRECTORY] = empty

@@ -1,5 +1,6 @@
 """The plots of the HTML page."""
 
+import logging
 import re
 from dataclasses import replace
 
@@ -82,3 +83,11 @@ def test_a_month_without_data_has_no_bar():
     (plot,) = plots.plots(empty(notices=months))
     assert "2026-02 no data" in plot.svg
     assert ">n/a<" in plot.svg
+
+
+@pytest.mark.xdist_group("matplotlib")
+def test_a_slow_machine_gets_no_warning_that_the_cache_of_fonts_is_built(caplog):
+    pytest.importorskip("matplotlib")
+    with plots._matplotlib():
+        logging.getLogger("matplotlib.font_manager").warning("This may take a moment.")
+    assert caplog.records == []
