@@ -157,10 +157,12 @@ def test_moves_that_are_many_go_on_where_they_stopped(timed):
     verdicts, confirmation, clock = timed
     confirmation.unmoved, confirmation.left = True, [64, 128, None]
     verdicts.step()
-    clock.now += 5
+    clock.now += 5.5
+    assert verdicts.next_move == 0.0, "it is late"
     for _ in range(3):
         verdicts.step()
     assert confirmation.moves == [0, 64, 128]
+    assert verdicts.next_move is None
     assert confirmation.unmoved is False
     confirmation.unmoved = True  # set while they are tried: they are tried again
     verdicts.step()

@@ -18,7 +18,7 @@ class Confirmation(SimpleNamespace):
     def __init__(self, clock):
         super().__init__(
             clock=clock, asked=[], failed=0, answered=0, refused=None, last_failure=None,
-            busy=False, more=False, links_wait=False, unmoved=False, taken=[],
+            busy=False, more=False, links_wait=False, unmoved=False, taken=[], turns=0,
         )  # fmt: skip
 
     def ask_again(self):
@@ -27,6 +27,7 @@ class Confirmation(SimpleNamespace):
 
     def ask_more(self):
         self.more = False
+        self.turns += 1
 
     def take(self, replies):
         self.taken += replies
@@ -150,10 +151,10 @@ def test_nothing_is_asked_again_while_a_question_is_open(clock, confirmation, ve
     clock.now += 6
     confirmation.busy = True
     verdicts.step()
-    assert confirmation.asked == []
+    assert (confirmation.asked, confirmation.turns, verdicts.next_try) == ([], 0, 0.0)
     confirmation.busy = False
     verdicts.step()
-    assert confirmation.asked == [1006.0]
+    assert (confirmation.asked, confirmation.turns) == ([1006.0], 1)
 
 
 def test_the_first_pause_is_short_again_once_nothing_is_left_to_ask(clock, confirmation, verdicts):

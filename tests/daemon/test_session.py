@@ -205,7 +205,7 @@ def test_the_end_of_a_scan_is_counted_and_logged(session, clock):
     assert walk.ends == [{"interrupted": False, "held": {5}}]
     found = session.found
     assert (found.matches, found.quarantined, found.held, found.allowed) == (5, 3, 2, 1)
-    assert (session.scans, session.looking.over) == (1, 1)
+    assert (session.scans, session.ended.scans, session.looking.over) == (1, 1, 1)
     assert len(session._log.of("summary")) == 1
     assert wanted(session) == {0: "overflow", 2: "mount"}
     assert session._wants.since(0) == clock.now + 40, "a rest of twice the scan's length"
@@ -217,6 +217,7 @@ def test_a_scan_that_ends_with_the_session_is_interrupted(session):
     walk = session.walk = Walk()
     session._end_walk()
     assert walk.ends == [{"interrupted": True}]
+    assert session.ended.scans == 1
     assert session.walk is None
     assert len(session._log.of("summary")) == 1
 
