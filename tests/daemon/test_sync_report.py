@@ -56,6 +56,10 @@ def test_a_sync_that_failed_has_one_fault():
     assert log.written == []
 
 
+def test_before_the_first_sync_nothing_fails():
+    assert NOT_SYNCED == {"time": None, "message": "", "failing_since": None, "refused": False}
+
+
 def test_syncs_that_fail_one_after_the_other_fail_since_the_first():
     first = synced(["a: x", "b: y"], 10.0, NOT_SYNCED)
     assert first == {"time": 10.0, "message": "a: x; b: y", "failing_since": 10.0, "refused": False}

@@ -6,10 +6,8 @@ import pytest
 from notice_samples import MEDIA, mail, picture, plain
 from read_notice import refusal, understood, urls, values
 
-from hashscan.notices import mail as module
 from hashscan.notices.mail import (
     DEEPEST_PART,
-    MOST_BYTES,
     MOST_PARTS,
     MailError,
     TextBounds,
@@ -293,7 +291,7 @@ def test_pictures_in_headers_are_not_kept():
 
 def test_the_bounds_of_a_mail():
     with pytest.raises(MailError, match="has more than 64 MiB"):
-        parse(bytes(MOST_BYTES + 1))
+        parse(bytes((64 << 20) + 1))
     assert len(parse(mail(*[plain("x")] * (MOST_PARTS - 1))).texts) == MOST_PARTS - 1
     with pytest.raises(MailError, match="has more than 200 parts"):
         parse(mail(*[plain("x")] * MOST_PARTS))
@@ -303,11 +301,10 @@ def test_the_bounds_of_a_mail():
 
 
 def test_the_bounds_of_texts_count_all_texts_together():
-    for name, unit, words in (
-        ("MOST_TEXT", "x", "16 MiB of text"), ("MOST_LINES", "\n", "500,000 lines"),
-        ("MOST_TAGS", "<", "3,000,000 HTML tags"),
+    for most, unit, words in (
+        (16 << 20, "x", "16 MiB of text"), (500_000, "\n", "500,000 lines"),
+        (3_000_000, "<", "3,000,000 HTML tags"),
     ):  # fmt: skip
-        most = getattr(module, name)
         bounds = TextBounds()
         bounds.take(unit * (most - 1))
         bounds.take(unit)
