@@ -217,7 +217,7 @@ class OutputError(HashscanError):
     exit_code = ExitCode.INTERRUPTED
 
     def __init__(self, why: str, consequence: str = "") -> None:
-        """Store ``why``; ``consequence``: the finished work without a report, and the next step."""
+        """Store ``why``; ``consequence`` names the unreported work, and the next step."""
         self.why = why
         super().__init__("; ".join(filter(None, (why, consequence))))
 

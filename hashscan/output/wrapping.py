@@ -43,7 +43,7 @@ def wrapped(line: str, width: int | None, indent: int) -> str:
 
 
 def for_terminal(text: str, indent: int) -> str:
-    """Wrap each line of a text; ``indent``: of lines that begin with a space; other lines: 2."""
+    """Wrap each line of a text; further lines get ``indent`` if the first begins with a space."""
     width = terminal_width()
     lines = text.split("\n")
     return "\n".join(wrapped(one, width, indent if one[:1] == " " else 2) for one in lines)
