@@ -58,4 +58,3 @@ class LostFiles(DirectoryTask):
                     count_not_hashed(self._findings, name, outcome_of_error(error))
         for name, _ in self._lost:
             count_not_hashed(self._findings, name, NotHashed(Problem.CHANGED, RENAMED))
-        self._lost = []

@@ -1,5 +1,7 @@
 """hashscan.scan.asker: a failure of any kind is no verdict."""
 
+import os
+import signal
 import threading
 
 import pytest
@@ -90,4 +92,30 @@ def test_another_known_set_answers_nothing_that_was_asked_of_the_one_before():
     assert asker.restart() == [], "each is replied to once"
     asker.ask(DIGESTS[2])
     assert replies_of(asker, 1) == {DIGESTS[2]: Answer(known=False)}, "by the new set still"
+    asker.close()
+
+
+def test_each_open_question_of_a_process_that_dies_is_replied_to_and_another_process_answers():
+    class Waits:
+        def confirm(self, digest):
+            if digest == DIGESTS[0]:
+                return Answer(known=False)
+            return threading.Event().wait(60)
+
+    asker = asking.Asker(Waits)
+    dead = asker._child
+    asker.ask(DIGESTS[0])
+    assert replies_of(asker, 1) == {DIGESTS[0]: Answer(known=False)}
+    for digest in DIGESTS[1:]:
+        asker.ask(digest)
+    asker._make = lambda: Says(Answer(known=True))
+    os.kill(dead.pid, signal.SIGKILL)
+    lost = replies_of(asker, 2)
+    assert set(lost) == set(DIGESTS[1:])
+    assert all((one.fault, one.is_last) == (None, False) for one in lost.values())
+    assert all("the process that asks the service died" in one.message for one in lost.values())
+    assert dead.connection.closed
+    assert dead.exit_code == -signal.SIGKILL
+    asker.ask(DIGESTS[1])
+    assert replies_of(asker, 1) == {DIGESTS[1]: Answer(known=True)}
     asker.close()

@@ -1,5 +1,6 @@
 """hashscan.scan.confirmation: which digests are asked for, and what an answer is valid for."""
 
+import pytest
 from lasting_queue import DIGEST, FOUND
 
 from hashscan.catalog.status_overview import overview
@@ -59,6 +60,17 @@ def test_a_scan_takes_up_only_candidates_of_its_own_service(lasting):
     lasting.confirmation.begin([b"/mnt"])
     assert lasting.found.candidates == 1
     assert lasting.confirmation.ask_more(walking=True) == 1
+
+
+@pytest.mark.parametrize("is_lasting", [False, True])
+def test_a_scan_counts_the_candidates_of_earlier_scans_when_it_asks_for_them(lasting, is_lasting):
+    lasting.confirmation._lasting = is_lasting
+    lasting.find(b"before")
+    lasting.scan, _ = lasting.catalog.begin_scan([b"/srv"], complete=False)
+    lasting.confirmation._scan = lasting.scan
+    lasting.find(b"now")  # whoever found it has counted it
+    assert lasting.confirmation.ask_more() == 2
+    assert lasting.found.candidates == (0 if is_lasting else 1)
 
 
 def test_a_bounded_number_of_candidates_is_under_way(lasting, monkeypatch):

@@ -275,6 +275,12 @@ def test_memory_is_used_as_it_fills():
     assert int(done.stdout) < 1 << 20
 
 
+def test_memory_is_bounded():
+    table = CopyTable(BOTH, blake3)
+    assert sum(map(len, (table.seen, table._entries, table._used))) <= 15 << 20
+    table.close()
+
+
 def test_a_closed_table_is_closed_once():
     table = CopyTable(BOTH, blake3)
     table.close()

@@ -53,3 +53,18 @@ def test_the_last_directory_is_the_first_to_be_listed(catalog):
     for directory in (one, other):
         frontier.push(WaitingDirectories(0, directory, 1.0))
     assert [frontier.pop().directory, frontier.pop().directory] == [other, one]
+
+
+def test_directories_of_a_forgotten_volume_take_no_memory(catalog, monkeypatch):
+    monkeypatch.setattr(module, "_MOST_BYTES", 10)
+    scan, _ = catalog.begin_scan([b"/v"], complete=False)
+    (root,) = catalog.queue_directories(scan, 0, b"", [(b"/v", 0)])
+    names = [(b"12345678", 1), (b"1234", 2), (b"1", 3)]
+    long, middle, short = catalog.queue_directories(scan, root.number, b"", names)
+    frontier = Frontier(catalog)
+    frontier.push(WaitingDirectories(0, long, 1.0))
+    frontier.forget_volume(0)
+    assert len(frontier) == 0
+    for directory in (middle, short):
+        frontier.push(WaitingDirectories(1, directory, 1.0))
+    assert list(frontier.held()) == [middle.number, short.number], "none is spilled"

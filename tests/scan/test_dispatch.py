@@ -9,7 +9,7 @@ from hashscan.model import Problem
 from hashscan.scan import dispatch as module
 from hashscan.scan.dispatch import Dispatch
 from hashscan.scan.lost_directories import Fate
-from hashscan.scan.messages import Alive, Findings, Job, Tally
+from hashscan.scan.messages import Alive, At, Findings, Job, Tally
 
 VOLUMES = (b"/v", b"/w")
 
@@ -318,6 +318,39 @@ def test_lost_directories_of_a_vanished_volume_are_not_searched(scan_of):
     scan.hear(worker, done=True)
     assert not scan.dispatch
     assert scan.dispatch.tally.skipped == {"vanished": 1}
+    assert scan.dispatch.fraction == 0.0, "no work of any weight was done"
+
+
+def test_lost_directories_of_a_forgotten_volume_are_not_searched(scan_of):
+    scan = scan_of(1)
+    (worker,) = scan.pool.workers
+    scan.dispatch.push(0, scan.below(0, b"d")[0])
+    scan.tasks()
+    scan.hear(worker, unopened=(b"",), done=True)
+    scan.dispatch.forget_volume(0)
+    assert [task.job for task in scan.tasks()[0]] == [Job.CHECK]
+
+
+def test_a_directory_that_was_listed_at_its_place_is_not_searched(scan_of):
+    scan = scan_of(1)
+    (worker,) = scan.pool.workers
+    scan.dispatch.push(0, scan.below(0, b"d")[0])
+    scan.tasks()
+    scan.hear(worker, done=True)
+    assert [task.job for task in scan.tasks()[0]] == [Job.CHECK]
+
+
+def test_the_name_over_which_a_process_died_is_avoided(scan_of):
+    scan = scan_of(1)
+    (worker,) = scan.pool.workers
+    scan.dispatch.push(0, scan.root(0))
+    ((task,),) = scan.tasks()
+    scan.dispatch.heard(worker, At(task.group + 1, b"of a group that is done"))
+    scan.dispatch.heard(worker, At(task.group, b"before"))
+    scan.dispatch.heard(worker, At(task.group, b"bad"))
+    scan.dispatch.died(worker)
+    ((again,),) = scan.tasks()
+    assert again.avoid == {b"bad"}
 
 
 def test_directories_found_in_a_vanished_volume_are_not_listed(scan_of):

@@ -289,3 +289,90 @@ def test_progress_counts_what_is_done_and_what_is_begun(make):
     assert (progress.files, progress.hashed, progress.unchanged) == (22, 7, 10)
     assert (progress.bytes_hashed, progress.fraction, progress.matches) == (31_100, 1.0, 6)
     assert progress.expected is None
+
+
+class Queue:
+    """A confirmation at the end of a scan: what the engine asks it for, in order."""
+
+    last_failure = None
+
+    def __init__(self, engine, *, again):
+        self.engine, self.again, self.calls = engine, again, []
+
+    def drop_gone(self, roots):
+        self.calls.append(("drop gone", set(roots)))
+
+    def ask_again(self):
+        return self.again
+
+    def act_on_links(self, stopped):
+        assert stopped() is False
+        self.calls.append("act on links")
+
+    def tell_pending(self):
+        self.calls.append("tell pending")
+
+
+@pytest.fixture
+def ran(make):
+    """A function that runs a scan without files: the engine, the calls in order, and its end."""
+
+    def run(*, stops=False, again=False, resumed=None, damaged=0):
+        engine = make()
+        engine._confirmation = queue = Queue(engine, again=again)
+        ended = {}
+        engine._scan = SimpleNamespace(
+            resumed=resumed,
+            roots=dict.fromkeys(ROOTS),
+            start_workers=lambda: queue.calls.append("start"),
+            pool=SimpleNamespace(close=lambda: queue.calls.append("close")),
+            dispatch=SimpleNamespace(unseen=SimpleNamespace(roots={ROOTS[1]})),
+            end=lambda **given: ended.update(given) or "summary",
+        )
+        engine._walk = lambda: setattr(engine, "_stop", stops)
+        engine._drain = lambda: queue.calls.append("drain")
+        engine._missing = 2
+        engine._catalog.damaged = damaged
+        assert engine.run() == "summary"
+        return engine, queue.calls, ended
+
+    return run
+
+
+def test_a_scan_ends_with_what_is_left_to_ask_and_to_move(ran):
+    engine, calls, ended = ran()
+    assert calls == [
+        "start", "close", ("drop gone", {ROOTS[0]}), "drain", "act on links", "tell pending",
+    ]  # fmt: skip
+    assert ended == {"interrupted": False, "missing": 2, "costs": None}
+    assert engine._reporter.notices == []
+
+
+def test_a_service_that_is_back_is_asked_again_before_links_are_acted_on(ran):
+    calls = ran(again=True)[1]
+    assert calls[-4:] == ["drain", "drain", "act on links", "tell pending"]
+
+
+def test_an_interrupted_scan_asks_and_moves_nothing_more(ran):
+    _, calls, ended = ran(stops=True)
+    assert calls == ["start", "close", "tell pending"]
+    assert ended["interrupted"] is True
+
+
+def test_a_full_scan_says_that_it_goes_on(ran):
+    engine, _, _ = ran(resumed=4)
+    (notice,) = engine._reporter.notices
+    assert notice.startswith("going on with the full scan that was interrupted")
+
+
+def test_a_damaged_catalog_is_named_with_the_number_of_rows(ran):
+    engine, *_ = ran(damaged=1234)
+    (notice,) = engine._reporter.notices
+    assert notice.startswith("the catalog /state/catalog had 1,234 damaged rows")
+
+
+@pytest.mark.parametrize("answered", [0, 1, 2])
+def test_the_engine_says_whether_the_service_answered(make, answered):
+    engine = make()
+    engine._confirmation.answered = answered
+    assert engine.is_answered is (answered > 0)

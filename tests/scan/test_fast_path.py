@@ -4,12 +4,16 @@ import hashlib
 import os
 import socket
 import sqlite3
+from types import SimpleNamespace
 
 import pytest
+from faulty import break_os
 from scanning import Scanner, settle, sha1
 
+from hashscan.catalog.rows import signed
 from hashscan.fs.beneath import closing, open_root
 from hashscan.fs.reading import BUFFER_SIZE
+from hashscan.scan import fast_path as fast_path_module
 from hashscan.scan.fast_path import FastPath
 from hashscan.scan.hashing import Hasher
 
@@ -188,3 +192,18 @@ def test_times_that_no_64_bits_hold_harm_nothing_and_cost_one_read(volume, state
     (volume / "early").unlink()
     scanner.scan(volume)
     assert scanner.scan(volume).unchanged == 3
+
+
+@pytest.mark.parametrize("inode", [5, (1 << 63) - 1, 1 << 63, (1 << 64) - 1])
+def test_a_row_has_the_inode_as_the_catalog_keeps_it(quick, volume, monkeypatch, inode):
+    (volume / "f").write_bytes(b"content")
+
+    def fstat(fd):
+        status = os.fstat(fd)
+        names = [name for name in dir(status) if name.startswith("st_")]
+        fields = {name: getattr(status, name) for name in names}
+        return SimpleNamespace(**{**fields, "st_ino": inode})
+
+    break_os(monkeypatch, fast_path_module, fstat=fstat)
+    assert run(quick, volume, ["f"]) == (1, 7)
+    assert quick.rows[0][2] == signed(inode)

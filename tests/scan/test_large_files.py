@@ -1,5 +1,7 @@
 """Large files and whole trees that changed are looked at apart: none holds small files up."""
 
+from types import SimpleNamespace
+
 import pytest
 from handing_out import Pool
 
@@ -7,7 +9,10 @@ from hashscan.catalog.rows import QueuedDirectory
 from hashscan.catalog.store import Catalog
 from hashscan.fs.volume import Volume
 from hashscan.scan import large_files as module
+from hashscan.scan.directory_group import DirectoryGroup
+from hashscan.scan.directory_queue import WaitingDirectories
 from hashscan.scan.dispatch import Dispatch
+from hashscan.scan.large_files import LargeFiles
 from hashscan.scan.messages import Findings
 
 
@@ -189,3 +194,77 @@ def test_what_is_under_way_when_the_filters_change_is_done_again(make):
     assert hand_out(dispatch) == []
     assert not dispatch
     assert sorted(names for names, _ in dispatch.told[len(before) :]) == [[b"L"], [b"a"], [b"b"]]
+
+
+# The queue by itself
+
+
+def found_in(volume, *, final=False):
+    """A group of files in the root of a volume, of which one is large."""
+    directory = QueuedDirectory(10 + volume, b"", fresh=False)
+    return DirectoryGroup(WaitingDirectories(volume, directory, 0.5), final=final)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The clock that the queue sees."""
+    now = SimpleNamespace(time=100.0, monotonic=lambda: now.time)
+    monkeypatch.setattr(module, "time", now)
+    return now
+
+
+def test_a_single_process_takes_a_large_file_after_each_half_minute(clock):
+    queue = LargeFiles(1, lambda _volume: None)
+    group = found_in(0)
+    assert queue.is_next is False
+    queue.add(group, b"a")
+    clock.time += 20
+    queue.add(group, b"b")
+    clock.time += 10
+    assert queue.is_next is False
+    clock.time += 0.1
+    assert queue.is_next is True
+    first = queue.next()
+    assert (first.names, first.large, first.waiting.weight) == (((b"a", 0),), True, 0.0)
+    assert queue.is_next is False, "small files have their turn again"
+    clock.time += 30.1
+    assert queue.is_next is True
+    queue.next()
+    clock.time += 100
+    queue.add(group, b"c")
+    assert queue.is_next is False, "it waits since now"
+
+
+def test_of_several_processes_one_at_a_time_takes_a_large_file(clock):
+    queue = LargeFiles(2, lambda _volume: None)
+    for name in (b"a", b"b"):
+        queue.add(found_in(0), name)
+    assert queue.is_next is True
+    queue.next()
+    queue.begun(5)
+    queue.ended(6)
+    assert queue.is_next is False
+    queue.ended(5)
+    assert queue.is_next is True
+
+
+def test_a_file_that_must_be_hashed_now_stays_so(clock):
+    queue = LargeFiles(2, lambda _volume: None)
+    for final in (False, True, False):
+        queue.add(found_in(0, final=final), b"a")
+    assert (len(queue), queue.next().final) == (1, True)
+
+
+@pytest.mark.parametrize(("volume", "waiting"), [(0, 1), (1, 2)])
+def test_a_full_queue_drops_the_volume_that_fills_it(clock, monkeypatch, volume, waiting):
+    monkeypatch.setattr(module, "_MOST_LARGE", 3)
+    dropped = []
+    queue = LargeFiles(2, dropped.append)
+    for number, name in ((0, b"a"), (0, b"b"), (1, b"c")):
+        queue.add(found_in(number), name)
+    assert dropped == []
+    group = found_in(volume)
+    queue.add(group, b"d")
+    assert (dropped, len(queue)) == ([0], waiting)
+    assert {one.waiting.volume for one in queue.groups()} == {1}
+    assert group.elsewhere == ({b"d"} if volume == 1 else set()), "else it is scanned again"

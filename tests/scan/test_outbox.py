@@ -34,6 +34,13 @@ def test_a_sign_of_life_has_the_bytes_since_the_last(sending):
     assert found == [1, 2, 3], "what was found is sent as well"
 
 
+def test_what_was_found_does_not_wait_for_the_end_of_a_long_read(sending):
+    sending.box.gather = lambda: sending.box.put(Findings(1))
+    sending.now += module._ALIVE_AFTER
+    sending.box.show_life(5)
+    assert sending.sent == [Alive(5), [Findings(1)]]
+
+
 def test_findings_are_a_sign_of_life_too(sending):
     sending.box.show_life(7)
     sending.now += module._ALIVE_AFTER

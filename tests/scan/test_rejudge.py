@@ -1,10 +1,12 @@
 """A new set of filters over a catalog: what changes is told, and nothing else."""
 
+import errno
 import hashlib
 import os
 import signal
 from contextlib import closing
 from multiprocessing.connection import wait
+from types import SimpleNamespace
 
 import pytest
 from catalog_rows import row as catalog_row
@@ -114,6 +116,28 @@ def test_one_that_dies_is_told(catalog, tmp_path, monkeypatch):
     rejudging.close()
     assert rejudging.connections == []
     assert [one.exit_code for one in (dead, alive)] == [-signal.SIGKILL] * 2
+
+
+def test_if_the_kernel_starts_no_more_processes_the_others_are_ended(
+    catalog, tmp_path, monkeypatch
+):
+    started = []
+
+    def start(*_given, **_options):
+        if len(started) == 2:
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        started.append(SimpleNamespace(end=lambda: ended.append("end")))
+        return started[-1]
+
+    ended = []
+    monkeypatch.setattr(module, "Child", start)
+    fill(catalog, 4, 1)
+    with pytest.raises(OSError, match="unavailable"):
+        Rejudging(
+            catalog.path, (made(tmp_path, [b"x"]),), frozenset({"sha1"}),
+            filterset=FILTERSET, until=8, processes=4,
+        )  # fmt: skip
+    assert ended == ["end", "end"]
 
 
 def test_two_filters_with_algorithms_of_their_own(tmp_path):
