@@ -14,6 +14,7 @@ from isolating import (
 
 from hashscan.quarantine import store as store_module
 from hashscan.quarantine.act import Quarantine
+from hashscan.quarantine.brake_limits import BrakeLimits
 from hashscan.quarantine.manage import purge, verify
 from hashscan.quarantine.records import RecordState
 from hashscan.quarantine.restore import restore
@@ -182,3 +183,11 @@ def test_killed_while_it_links(apart, monkeypatch, when):
         assert [(base / name).read_bytes() for name in "ab"] == [content] * 2
 
     assert kill_everywhere(prepare, job, check, when) > 10
+
+
+@pytest.mark.parametrize(
+    ("share", "files", "most"),
+    [(None, 1000, None), (0.1, None, None), (0.1, 1000, 100), (0.1, 59, 5), (0.1, 9, 3)],
+)
+def test_the_share_of_a_volume_is_a_number_of_files(share, files, most):
+    assert BrakeLimits(share=share, share_from=3).of_volume(files) == most

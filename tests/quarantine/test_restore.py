@@ -147,6 +147,85 @@ def test_a_name_is_linked_only_to_what_was_restored(store, moved, volume, monkey
     assert (volume / "copy").exists() is (change is None)
 
 
+@pytest.mark.parametrize("content", [b"other", b"longer content"])
+def test_altered_content_is_restored_only_if_that_is_forced(store, moved, volume, content):
+    with (
+        store.entry(moved) as entry,
+        closing(os.open("content", os.O_WRONLY | os.O_TRUNC, dir_fd=entry)) as fd,
+    ):
+        os.write(fd, content)
+    with store.lock(), pytest.raises(QuarantineError, match="--force restores it") as caught:
+        restore.restore(store, moved)
+    assert caught.value.reason == "altered"
+    assert not (volume / "f").exists()
+    with store.lock():
+        restore.restore(store, moved, force=True)
+    assert (volume / "f").read_bytes() == content
+
+
+def test_content_that_cannot_be_read_is_not_restored(store, moved, volume, monkeypatch):
+    monkeypatch.setattr(restore, "look", raising(errno.EIO))
+    with store.lock(), pytest.raises(QuarantineError) as caught:
+        restore.restore(store, moved)
+    assert caught.value.reason == "io-error"
+    assert os.listdir(volume) == []
+
+
+@pytest.mark.parametrize("how", ["renamed", "copied"])
+def test_a_restored_file_is_on_record_with_its_inode_and_leaves_nothing_behind(
+    store, moved, volume, monkeypatch, how
+):
+    before = store.load(moved).metadata
+    across = raising(errno.EXDEV, restore.put, calls=1 if how == "copied" else 0)
+    monkeypatch.setattr(restore, "put", across)
+    with store.lock():
+        restored = restore.restore(store, moved)
+    status = os.stat(volume / "f")
+    assert (restored.path, restored.notes) == (os.fsencode(volume / "f"), ())
+    found = store.load(moved)
+    assert (found.state, found.staging) == (RecordState.RESTORED, None)
+    assert found.target_identity == Identity(status.st_dev, status.st_ino)
+    assert (status.st_mode, status.st_mtime_ns) == (before.mode, before.mtime_ns)
+    assert os.listdir(volume) == ["f"], "no private directory"
+    with store.entry(moved) as entry:
+        assert os.listdir(entry) == ["record.json"], "no content"
+
+
+@pytest.mark.parametrize(
+    ("record_fields", "other_fields", "is_linked"),
+    [
+        ({}, {}, True),
+        ({"links": 1}, {}, False),
+        ({"identity": None}, {}, False),
+        ({"digests": None}, {}, False),
+        ({}, {"state": RecordState.QUARANTINED}, False),
+        ({}, {"identity": Identity(1, 1)}, False),
+        ({}, {"digests": FileDigests(sha1=b"x" * 20)}, False),
+        ({}, {"target": None}, False),
+    ],
+)
+def test_a_copy_is_linked_to_another_name_that_was_restored(
+    store, moved, monkeypatch, record_fields, other_fields, is_linked
+):
+    record = replace(store.load(moved), links=2)
+    restored = {"state": RecordState.RESTORED, "target": record.origin}
+    others = {"other": replace(record, **{**restored, **other_fields})}
+
+    def load(record_id):
+        if record_id == "damaged":
+            raise QuarantineError("damaged", reason="damaged")
+        return others[record_id]
+
+    monkeypatch.setattr(store.index, "names", lambda _identity: ["damaged", "other"])
+    monkeypatch.setattr(store, "load", load)
+    linked = []
+    monkeypatch.setattr(restore, "_link", lambda *given: linked.append(given) or True)
+    copy = Spot(0, b"copy")
+    record = replace(record, **record_fields)
+    assert restore._link_sibling(store, record, copy) is is_linked
+    assert linked == ([(record, others["other"], copy)] if is_linked else [])
+
+
 # target
 
 

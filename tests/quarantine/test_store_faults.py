@@ -187,3 +187,18 @@ def test_a_quarantine_that_is_not_there_has_nothing_old(tmp_path, monkeypatch):
     with pytest.raises(QuarantineError) as caught:
         retention.purge_older(none, 1)
     assert caught.value.reason == "unsafe-store"
+
+
+def test_a_record_that_could_not_be_read_again_is_not_written(one, monkeypatch):
+    store, record_id, directory = one
+    record = store.load(record_id)
+    before = (directory / "record.json").read_bytes()
+
+    def from_json(_raw, _where):
+        raise QuarantineError("damaged", reason="damaged") from ValueError("no such year")
+
+    monkeypatch.setattr(store_module.Record, "from_json", from_json)
+    with pytest.raises(QuarantineError, match="could not be read again: no such year") as caught:
+        store.save(record)
+    assert caught.value.reason == "unfit-record"
+    assert (directory / "record.json").read_bytes() == before

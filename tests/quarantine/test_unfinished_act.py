@@ -21,6 +21,7 @@ from hashscan.quarantine.manage import purge
 from hashscan.quarantine.recover import recover
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store
+from hashscan.quarantine.unfinished_act import Begun
 
 CONTENT = b"known" * 100
 RESULTS = {"moved", "not-moved", "restored", "not-restored", "purged", "not-purged", "recovered"}
@@ -152,3 +153,13 @@ def test_an_act_that_is_killed_has_one_result(memory, monkeypatch, name):
         if not died:
             break
     assert number > 10
+
+
+@pytest.mark.parametrize("raw", [b"", b"[", b"7", b"{}", b"[1]", b'["moving", "id", 5, "s", 1, 1]'])
+def test_a_file_that_a_kill_cut_short_names_no_act(raw):
+    assert Begun.parse(raw) is None
+
+
+def test_an_act_is_read_as_it_was_written():
+    act = Begun("moving", "id", b"/srv/\xff", "/state", 7, has_line=False)
+    assert Begun.parse(act.to_json()) == act

@@ -124,12 +124,15 @@ def test_if_the_kernel_starts_no_more_processes_the_others_are_ended(
     started = []
 
     def start(*_given, **_options):
+        assert closes == ["close"], "a fork must not copy an open reader"
         if len(started) == 2:
             raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         started.append(SimpleNamespace(end=lambda: ended.append("end")))
         return started[-1]
 
-    ended = []
+    ended, closes = [], []
+    close = CatalogReader.close
+    monkeypatch.setattr(CatalogReader, "close", lambda one: (closes.append("close"), close(one)))
     monkeypatch.setattr(module, "Child", start)
     fill(catalog, 4, 1)
     with pytest.raises(OSError, match="unavailable"):

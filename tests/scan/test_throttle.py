@@ -1,5 +1,7 @@
 """hashscan.scan.throttle: the pace of a scan, by a clock that the test sets."""
 
+import pytest
+
 from hashscan.scan.throttle import Pace, Turns
 
 
@@ -76,3 +78,17 @@ def test_pace_looks_at_the_pressure_for_small_files_too():
     time_.now = 1.0
     pace.file()
     assert 5.5 <= time_.now <= 7
+
+
+@pytest.mark.parametrize(
+    ("max_rate", "pause_above", "max_files", "is_bounded"),
+    [
+        (None, None, None, False),
+        (1, None, None, True),
+        (None, 0, None, True),
+        (None, None, 1, True),
+    ],
+)
+def test_one_bound_is_enough_to_slow_a_scan_down(max_rate, pause_above, max_files, is_bounded):
+    pace = Pace(max_rate, pause_above, max_files=max_files, pressure=lambda: 0.0)
+    assert pace.bounds is is_bounded
