@@ -221,7 +221,7 @@ def _may_use(directory: str) -> bool:
         return os.stat(directory).st_uid == os.geteuid()
     except FileNotFoundError:
         parent = os.path.dirname(directory)
-        while not os.path.isdir(parent) and parent != "/":
+        while not os.path.isdir(parent):
             parent = os.path.dirname(parent)
         return os.access(parent, os.W_OK | os.X_OK)
     except OSError:

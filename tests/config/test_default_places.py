@@ -115,6 +115,10 @@ def test_who_may_use_a_state_directory(tmp_path, monkeypatch):
     assert not loader._may_use(str(tmp_path / "loop" / "state"))
     monkeypatch.setattr(os, "geteuid", lambda: 4711)
     assert not loader._may_use(str(tmp_path))
+    asked = []
+    monkeypatch.setattr(os, "access", lambda *how: asked.append(how) is not None)
+    assert not loader._may_use(str(tmp_path / "a" / "b"))
+    assert asked == [(str(tmp_path), os.W_OK | os.X_OK)], "the nearest that is there"
 
 
 def test_home_is_where_the_user_says_and_else_where_passwd_says(monkeypatch):
