@@ -141,3 +141,16 @@ def test_of_many_threads_one_tries(clock):
     for thread in threads:
         thread.join()
     assert len(admitted) == 1
+
+
+def test_a_look_at_what_is_over_says_that_nobody_waits(clock):
+    breaker = make(clock)
+    assert breaker.look() == (0.0, False)
+    breaker.pause(5.0)
+    assert breaker.look() == (5.0, False)
+    fail_at = clock.now = clock.now + 6
+    assert breaker.look() == (0.0, False)
+    fail(breaker)
+    assert breaker.look() == (4.0, True)
+    clock.now = fail_at + 5
+    assert breaker.look() == (0.0, True)

@@ -42,6 +42,8 @@ def test_an_index_has_what_was_written(directory):
     with closing(opened(directory)) as one:
         assert one.categories == {"baseline"}
         assert one.meta() == (1, ["a remark"])
+        held = {(b"1" * 20).hex()}
+        assert [one.missing_in(filters) for filters in ([], [set()], [set(), held])] == [1, 1, 0]
 
 
 def test_an_index_that_cannot_be_opened(directory, monkeypatch):
