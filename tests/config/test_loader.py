@@ -145,6 +145,8 @@ metrics: []
         "metrics": 22,
         "filter.source": 1,
     }
+    lines = [line for line, _ in told.values()]
+    assert lines == sorted(lines)
     for place, words in {
         "volums": "did you mean `volumes`",
         "volumes[0].path": "not a full path",
@@ -336,6 +338,8 @@ def test_a_service_needs_a_filter_unless_it_is_local(write, whole, files):
         "known: []", f"known: [{files['known.txt']}]"
     )
     assert loader.load(write(local)).filter is None
+    alone = Settings.of(service={"kind": "local", "known": ["/list"]}).service
+    assert (alone.url, alone.username) == ("", "")
 
 
 def test_one_directory_is_one_volume(write, tmp_path, files):
@@ -376,6 +380,11 @@ def test_the_top_must_be_a_section(write, content):
 
 def test_no_yaml_says_the_line(write):
     assert errors_of(write("state: /a\nvolumes: [\n"))[""][0] == 3
+
+
+def test_a_file_with_a_token_for_the_metrics(write, files):
+    settings = loader.load(write(f"metrics: {{token_file: {files['password']}}}\n"))
+    assert settings.metrics.token_file == files["password"]
 
 
 def test_names_in_messages_cannot_forge_lines(write):

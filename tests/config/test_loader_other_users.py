@@ -83,3 +83,14 @@ def test_for_root_or_a_named_file_an_error_is_an_error(load_theirs, monkeypatch,
     loader.os.geteuid = lambda: 0
     with pytest.raises(ConfigError):
         load_theirs()
+
+
+def test_files_of_another_users_configuration_need_not_be_there(load_theirs, write, tmp_path):
+    """The user may not see them, and does not use them."""
+    write(
+        f"state: {tmp_path}/theirs\nvolumes: [{{path: {tmp_path}/www}}]\n"
+        f"filter: {{source: {tmp_path}/none}}\n"
+    )
+    given, remark = load_for_lists(None)
+    assert [one.path for one in given.volumes] == [f"{tmp_path}/www"]
+    assert "only its volumes, scan and allow are used" in remark

@@ -128,10 +128,7 @@ class LocatedFiles:
         """The place of a URL's file if the server maps URLs to files without rules."""
         if not location.root:
             return ()
-        try:
-            path = decoded(parse(url).target)
-        except ValueError:
-            return ()
+        path = decoded(parse(url).target)
         path = None if path is None else without_dots(path)
         full = location.root.rstrip(b"/") + (path or b"")
         spot = self._files.spot(full, location.root)

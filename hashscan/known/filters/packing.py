@@ -93,18 +93,16 @@ def _unpack(frame: IO[bytes], content: IO[bytes], length: int) -> None:
     left = length
     piece = head
     try:
-        while piece:
-            if decompressor.eof:
-                raise FilterError("has more bytes after its zstd frame")
+        while piece and not decompressor.eof:
             found_bytes = decompressor.decompress(piece)
             left -= len(found_bytes)
             if left < 0:
                 raise FilterError(f"unpacks to more than {length} bytes")
             content.write(found_bytes)
-            if decompressor.unused_data:
-                raise FilterError("has more bytes after its zstd frame")
-            piece = frame.read(_PIECE)
+            piece = decompressor.unused_data or frame.read(_PIECE)
     except zstandard.ZstdError as error:
         raise FilterError("is damaged: it does not unpack") from error
+    if piece:
+        raise FilterError("has more bytes after its zstd frame")
     if not decompressor.eof or left:
         raise FilterError("is cut off")

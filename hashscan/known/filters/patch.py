@@ -109,15 +109,6 @@ def _in_one(first: Iterator[int], second: Iterator[int]) -> Iterator[int]:
             yield from rest
 
 
-def count(patch: bytes) -> int:
-    """Number of bits that the patch changes.
-
-    Raises:
-        FilterError: it is no patch.
-    """
-    return _head(patch)[1]
-
-
 def bits_of(patch: bytes) -> int:
     """Number of bits of the filters that the patch is for.
 
@@ -161,8 +152,6 @@ def _head(patch: bytes) -> tuple[int, int]:
     if len(patch) < _START or not patch.startswith(MAGIC):
         raise FilterError("is no patch for a filter")
     bits, positions = _COUNTS.unpack_from(patch, len(MAGIC))
-    if positions > len(patch) - _START:  # each takes a byte at least
-        raise FilterError("is a damaged patch: it is cut off")
     return bits, positions
 
 

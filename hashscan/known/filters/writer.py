@@ -13,7 +13,7 @@ import secrets
 from operator import add
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bitarray import bitarray
+from bitarray.util import zeros
 from pybloom_live.pybloom import make_hashfuncs
 
 from hashscan.durable import new_file, remove, rename, sync_directory, temporary_name
@@ -61,8 +61,7 @@ class FilterWriter:
         self._capacity = capacity
         self._error_rate = error_rate
         slices, bits_per_slice = geometry(capacity, error_rate)
-        self._bits = bitarray(slices * bits_per_slice, endian="little")
-        self._bits.setall(0)
+        self._bits = zeros(slices * bits_per_slice, endian="little")
         self._digests = 0
 
     def add(self, hex_digests: Iterable[str]) -> int:

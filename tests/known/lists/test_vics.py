@@ -160,6 +160,24 @@ def test_a_medium_whose_size_is_none(source, size):
     assert found == [(*one[:3], None) for one in EXPECTED[:2]] + EXPECTED[2:]
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"MediaSize": 5, "Size": 6},
+        {
+            "AlternativeHashes": [
+                {"HashName": "XXH3-4096", "HashValue": "01" * 16},
+                {"HashName": "xxh3-4096", "HashValue": "02" * 16},
+            ]
+        },
+    ],
+)
+def test_a_digest_whose_key_contradicts_itself_is_taken_without_it(source, more):
+    document = json.dumps({"value": [{"MediaID": 1, "MD5": MD5, "Category": 1, **more}]})
+    (found,) = source(document, skip_invalid=True)
+    assert (found.hex, found.size, found.head) == (MD5, None, None)
+
+
 @pytest.mark.parametrize("skip", [False, True])
 @pytest.mark.parametrize(
     "text",

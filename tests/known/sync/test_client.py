@@ -29,6 +29,7 @@ from hashscan.known.filters.packing import pack_bytes
 from hashscan.known.sync import client
 from hashscan.known.sync.fetcher import DiskError
 from hashscan.known.sync.layout import target_file, whole_target
+from hashscan.known.sync.synced_filters import KeptPlace
 from hashscan.publisher.keys import load_keys
 
 
@@ -466,3 +467,26 @@ def test_a_disk_that_fails_during_a_sync_stops_it(agent, monkeypatch):
     monkeypatch.setattr(client._Sync, "run", fails)
     with pytest.raises(StateError, match="/state/partial/x: the filters cannot be synced: No spa"):
         agent.sync()
+
+
+def test_a_version_is_on_the_disk_before_it_is_in_use(agent, monkeypatch):
+    """After a power cut, too, the pointer names a version that is there."""
+    steps = []
+    monkeypatch.setattr(
+        client,
+        "sync_directory",
+        lambda path: steps.append((os.stat(path).st_ino, os.listdir(path))),
+    )
+    write = KeptPlace.write
+
+    def switch(place, pointer):
+        steps.extend(one.directory for one in pointer.categories.values())
+        write(place, pointer)
+
+    monkeypatch.setattr(KeptPlace, "write", switch)
+    agent.sync()
+    version = Path(agent.filter().path).parent
+    synced = [(version.stat().st_ino, sorted(os.listdir(version)))]
+    synced += [(one.parent.stat().st_ino, [one.name]) for one in (version, version.parent)]
+    assert [(inode, sorted(names)) for inode, names in steps[:3]] == synced
+    assert steps[3:] == [version.name]
