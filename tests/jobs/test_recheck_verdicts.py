@@ -11,7 +11,8 @@ from isolating import confirmed
 
 from hashscan.authority import Authority
 from hashscan.errors import CredentialsError, ServiceRefusedError, ServiceUnavailableError
-from hashscan.jobs.recheck_verdicts import accept
+from hashscan.files import WITHDRAWN_MARK
+from hashscan.jobs.recheck_verdicts import accept, ask_again
 from hashscan.model import Digest
 from hashscan.quarantine import store as store_module
 from hashscan.quarantine.recheck_answers import AskedStore
@@ -231,6 +232,7 @@ def test_one_digest_alone_proves_nothing_and_an_administrator_accepts(place):
     assert (done.withdrawn, done.files, done.marked) == (1, 1, 1)
     assert place.withdrawn() == {one}
     assert [event for event, _ in place.events] == ["withdrawal-held", "withdrawn"]
+    assert not os.path.lexists(os.path.join(place.state.directory, WITHDRAWN_MARK)), "it is done"
     assert accept(place.directory, place.state, place).withdrawn == 0
 
 
@@ -343,6 +345,20 @@ def test_a_question_for_each_distinct_digest(place):
         place.isolate(f"f{number}", b"the same")
     place.days(1)
     assert place.questions == [sha1(b"the same")]
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_a_service_on_another_machine_is_asked_slowly_and_left_in_the_end(place, remote):
+    for number in range(3):
+        place.isolate(f"f{number}", b"%d" % number)
+    place.clock.wait(DAY)
+    given, closed, pauses = place.known_set(), [], []
+    confirm = given.make_confirmer().confirm
+    given.make_confirmer = lambda: SimpleNamespace(confirm=confirm, close=lambda: closed.append(1))
+    given.remote = remote
+    ask_again(place.directory, place.state, given, DAY, place, pause=pauses.append)
+    assert len(place.questions) == 3
+    assert (pauses, closed) == (([0.2] * 3, [1]) if remote else ([], []))
 
 
 def test_a_killed_round_loses_at_most_sixteen_answers(place):
