@@ -24,7 +24,7 @@ from hashscan.notices.notice import MOST_ITEMS, ItemKind
 LONG = bool(os.environ.get("HASHSCAN_LONG"))
 EXAMPLES = 200_000 if LONG else 340
 #: Seconds of the processor for one input of a few kilobytes.
-LONGEST = 2.0
+LONGEST = 10.0
 PICTURE = samples.picture()[1]
 
 EVERY = samples.every()
@@ -267,7 +267,7 @@ def attacked(content, format=None):  # noqa: A002
     with contextlib.suppress(NoticeError):
         intake.read(content, format=format)
     spent = time.process_time() - began
-    assert spent < 0.5 + PER_BYTE * len(content), spent
+    assert spent < 2.5 + PER_BYTE * len(content), spent
 
 
 def grown(unit, size):

@@ -26,8 +26,8 @@ def test_runs_and_data_addresses_are_cut_whole():
     ],
 )
 def test_almost_content_costs_no_more_than_its_length(line):
-    """Two MiB; with expressions that look back it took five seconds."""
-    text = f"{line}\n" * ((2 << 20) // len(line))
+    """Eight MiB; with expressions that look back it took twenty seconds."""
+    text = f"{line}\n" * ((8 << 20) // len(line))
     begin = time.process_time()
     assert cut(text) == text
-    assert time.process_time() - begin < 1.5
+    assert time.process_time() - begin < 10

@@ -136,7 +136,7 @@ def test_no_page_takes_long(piece):
     for number, _ in enumerate(references(content, URL)):
         if number > 100:
             break
-    assert time.process_time() - begin < 1
+    assert time.process_time() - begin < 10
 
 
 @settings(max_examples=50, deadline=None)

@@ -51,13 +51,13 @@ def test_scart_csv_says_what_it_leaves_out():
 
 
 def test_scart_csv_with_thousands_of_separators_costs_no_more_than_its_length():
-    """Each place of the columns is tried: 20 such lines took a second, and 900 fit in a mail."""
+    """Each place of the columns is tried: 200 such lines took ten seconds, and 900 fit in a mail."""
     begin = time.process_time()
     found = read(
         "url;IP;firstseen;lastseen;note\nhttps://x.example/1;192.0.2.7;;;\n"
-        + ("https://x.example/" + ";" * 16_000 + "\n") * 20
+        + ("https://x.example/" + ";" * 16_000 + "\n") * 200
     )
     assert (len(found.items), found.remarks) == (
-        1, ("20 lines below the headings without a URL, first: line 3",),
+        1, ("200 lines below the headings without a URL, first: line 3",),
     )  # fmt: skip
-    assert time.process_time() - begin < 0.5
+    assert time.process_time() - begin < 5
