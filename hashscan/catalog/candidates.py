@@ -7,6 +7,18 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.catalog import checksums
+from hashscan.catalog.candidate_state import (
+    IS_WAITING,
+    KNOWN,
+    NOT_BEGUN,
+    PENDING,
+    QUEUED,
+    REPORTED,
+    UNMOVED,
+    UNTIL_MISSED,
+    CandidateState,
+    is_in,
+)
 from hashscan.catalog.rows import signed, unsigned
 from hashscan.catalog.schema import translated
 from hashscan.catalog.writer import CatalogWriter
@@ -30,19 +42,8 @@ if TYPE_CHECKING:
 #: A verdict of a remote service is asked for anew after this many seconds, or with other filters.
 VERDICT_AGE = 86400.0
 
-#: Matches that are still in their place although they should have been moved.
-UNMOVED = "done = 0 AND known IS NOT NULL AND error IS NOT NULL"
 #: Matches that are to be moved, for a service.
-_TO_ACT = "done = 0 AND known IS NOT NULL AND error IS NULL AND (service = ? OR acting = 1)"
-#: Matches that were reported, and stay where they are: they are counted until a scan misses them.
-REPORTED = "done = 2"
-#: Candidates of that kind that a scan by hand should have moved and could not.
-NOT_MOVED = f"{REPORTED} AND error IS NOT NULL"
-#: Matches that a brake holds: ``error`` has the id of their hold. Each scan that finds them acts on
-#: them again, and one that does not forgets them.
-HELD = "done = 3"
-#: All others in the queue: without a verdict, or with one that is to be acted on.
-WAITING = "done = 0 AND (known IS NULL OR error IS NULL)"
+_TO_ACT = f"(({is_in(CandidateState.MATCH)} AND service = ?) OR {is_in(CandidateState.ACTING)})"
 #: Condition on an update: the candidate is the file that is queued already, and did not change.
 _SAME_FILE = (
     "(device = excluded.device AND inode = excluded.inode AND size = excluded.size"
@@ -98,18 +99,18 @@ class CandidateQueue(CatalogWriter):
             row = self._connection.execute(
                 "INSERT INTO candidate (volume, path, dir, name, device, inode, size, mtime_ns,"  # noqa: S608
                 " ctime_ns, md5, sha1, sha256, links, uid, hits, found, detected, seen, full_path,"
-                " service, remote, checksum)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"
+                " service, remote, state, checksum)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"
                 " ON CONFLICT (full_path) DO UPDATE SET volume = excluded.volume,"
                 " path = excluded.path, dir = excluded.dir, name = excluded.name,"
                 " device = excluded.device, inode = excluded.inode, size = excluded.size,"
                 " mtime_ns = excluded.mtime_ns,"
                 " ctime_ns = excluded.ctime_ns, md5 = excluded.md5, sha1 = excluded.sha1,"
                 " sha256 = excluded.sha256, links = excluded.links, uid = excluded.uid,"
-                " hits = excluded.hits, found = iif(done = 0, found, excluded.found),"
+                f" hits = excluded.hits, found = iif({QUEUED}, found, excluded.found),"
                 f" detected = iif({_SAME_FILE}, detected, excluded.detected),"
-                " known = NULL, error = NULL, asked = 0, done = 0,"
-                " acting = 0, service = excluded.service, remote = excluded.remote,"
+                " known = NULL, error = NULL, asked = 0, state = excluded.state,"
+                " service = excluded.service, remote = excluded.remote,"
                 f" seen = excluded.seen WHERE seen <> excluded.seen OR NOT {_SAME_FILE}"
                 " RETURNING id",
                 (
@@ -129,6 +130,7 @@ class CandidateQueue(CatalogWriter):
                     scan,
                     join(volume, prefix + found.name),
                     *self.service,
+                    CandidateState.WAITING,
                 ),
             ).fetchone()
             if row is not None:
@@ -145,9 +147,9 @@ class CandidateQueue(CatalogWriter):
             self._connection.execute(
                 "INSERT INTO candidate (volume, path, dir, name, device, inode, size,"  # noqa: S608
                 " mtime_ns, ctime_ns, md5, sha1, sha256, links, uid, hits, found, detected, known,"
-                " asked, seen, full_path, service, remote, checksum)"
+                " asked, seen, full_path, state, service, remote, checksum)"
                 " SELECT ?, ?, ?, ?, device, inode, size, mtime_ns, ctime_ns, md5, sha1, sha256,"
-                " links, uid, hits, found, detected, known, asked, ?, ?, service, remote, 0"
+                " links, uid, hits, found, detected, known, asked, ?, ?, ?, service, remote, 0"
                 " FROM candidate"
                 " WHERE id = ? ON CONFLICT (full_path) DO UPDATE SET device = excluded.device,"
                 " inode = excluded.inode, size = excluded.size, mtime_ns = excluded.mtime_ns,"
@@ -155,8 +157,8 @@ class CandidateQueue(CatalogWriter):
                 " sha256 = excluded.sha256, links = excluded.links, uid = excluded.uid,"
                 " hits = excluded.hits, found = excluded.found, known = excluded.known,"
                 " detected = excluded.detected,"
-                " error = NULL, asked = excluded.asked, seen = excluded.seen, acting = 0, done = 0,"
-                " service = excluded.service, remote = excluded.remote"
+                " error = NULL, asked = excluded.asked, seen = excluded.seen,"
+                " state = excluded.state, service = excluded.service, remote = excluded.remote"
                 f" WHERE {REPORTED} AND seen <> excluded.seen",
                 (
                     volume,
@@ -165,6 +167,7 @@ class CandidateQueue(CatalogWriter):
                     path.rpartition(b"/")[2],
                     scan,
                     join(volume, path),
+                    CandidateState.MATCH,
                     queued.number,
                 ),
             )
@@ -177,7 +180,7 @@ class CandidateQueue(CatalogWriter):
 
         With ``met`` only those that this scan has met: others it may still meet, changed.
         """
-        condition = "done = 0 AND known IS NULL AND asked <> ?1 AND (seen = ?1 OR NOT ?2)"
+        condition = f"{IS_WAITING} AND asked <> ?1 AND (seen = ?1 OR NOT ?2)"
         condition += " AND service = ?4 ORDER BY id LIMIT ?3"
         return self._candidates(condition, (scan, met, limit, service))
 
@@ -192,12 +195,15 @@ class CandidateQueue(CatalogWriter):
         self._write()
         with translated(self.path):
             self._connection.execute(
-                "UPDATE candidate SET known = NULL, asked = 0"
-                " WHERE done = 0 AND acting = 0 AND seen <> ? AND service = ?",
-                (scan, service),
+                "UPDATE candidate SET state = ?, known = NULL, asked = 0"  # noqa: S608
+                f" WHERE ({IS_WAITING} OR {NOT_BEGUN}) AND seen <> ? AND service = ?",
+                (CandidateState.WAITING, scan, service),
             )
+            done = is_in(CandidateState.DONE)
             self._connection.execute(
-                "DELETE FROM candidate WHERE remote = 0 AND acting = 0 AND service <> ?", (service,)
+                "DELETE FROM candidate WHERE remote = 0 AND service <> ?"  # noqa: S608
+                f" AND ({IS_WAITING} OR {NOT_BEGUN} OR {done})",
+                (service,),
             )
 
     def take_for_met(self, scan: int, numbers: Iterable[int]) -> None:
@@ -243,7 +249,8 @@ class CandidateQueue(CatalogWriter):
         self._write()
         with translated(self.path):
             self._connection.execute(
-                "UPDATE candidate SET acting = 0, error = ? WHERE id = ?", (why, number)
+                f"UPDATE candidate SET state = iif({KNOWN}, ?, state), error = ? WHERE id = ?",  # noqa: S608
+                (CandidateState.UNMOVED, why, number),
             )
 
     def unmoved(self, after: int, limit: int) -> list[QueuedCandidate]:
@@ -264,7 +271,10 @@ class CandidateQueue(CatalogWriter):
         """Note that a match is being acted on; a kill from now on leaves it to the next scan."""
         self._write()
         with translated(self.path):
-            self._connection.execute("UPDATE candidate SET acting = 1 WHERE id = ?", (number,))
+            self._connection.execute(
+                f"UPDATE candidate SET state = iif({KNOWN}, ?, state) WHERE id = ?",  # noqa: S608
+                (CandidateState.ACTING, number),
+            )
 
     def candidate(self, number: int) -> QueuedCandidate | None:
         """One candidate of the queue."""
@@ -320,8 +330,9 @@ class CandidateQueue(CatalogWriter):
         self._write()
         with translated(self.path):
             self._connection.execute(
-                "UPDATE candidate SET known = ?, error = NULL WHERE id = ?",
-                (json.dumps([category, hit]), number),
+                f"UPDATE candidate SET state = iif({IS_WAITING} OR {UNMOVED}, ?, state),"  # noqa: S608
+                " known = ?, error = NULL WHERE id = ?",
+                (CandidateState.MATCH, json.dumps([category, hit]), number),
             )
 
     def drop_candidate(
@@ -342,7 +353,11 @@ class CandidateQueue(CatalogWriter):
         and renamed back has its files back, with their stamps.
         """
         self._write()
-        done = 3 if hold is not None else 2 if reported or not_moved else 1
+        state = CandidateState.DONE
+        if hold is not None:
+            state = CandidateState.HELD
+        elif reported or not_moved:
+            state = CandidateState.REPORTED
         with translated(self.path):
             if file_too:
                 self._connection.execute(
@@ -351,8 +366,8 @@ class CandidateQueue(CatalogWriter):
                     (number,),
                 )
             self._connection.execute(
-                "UPDATE candidate SET done = ?, error = ?, seen = iif(?, 0, seen) WHERE id = ?",
-                (done, hold or not_moved, until_met, number),
+                "UPDATE candidate SET state = ?, error = ?, seen = iif(?, 0, seen) WHERE id = ?",
+                (state, hold or not_moved, until_met, number),
             )
 
     def forget_reported(self, scan: int, volumes: Iterable[bytes]) -> None:
@@ -360,7 +375,7 @@ class CandidateQueue(CatalogWriter):
         self._write()
         with translated(self.path):
             before = self._connection.execute(
-                f"SELECT id, full_path FROM candidate WHERE ({REPORTED} OR {HELD}) AND seen < ?",  # noqa: S608
+                f"SELECT id, full_path FROM candidate WHERE {UNTIL_MISSED} AND seen < ?",  # noqa: S608
                 (scan,),
             )
             roots = Roots(volumes)
@@ -371,14 +386,14 @@ class CandidateQueue(CatalogWriter):
         """Forget candidates that were taken from the queue; between scans."""
         self._write()
         with translated(self.path):
-            self._connection.execute("DELETE FROM candidate WHERE done = 1")
+            self._connection.execute(
+                f"DELETE FROM candidate WHERE {is_in(CandidateState.DONE)}"  # noqa: S608
+            )
 
     def pending(self) -> Iterator[tuple[QueuedCandidate, str]]:
         """Candidates that wait for a verdict, and why."""
         last = 0
-        while queued := self._candidates(
-            "done = 0 AND known IS NULL AND id > ? ORDER BY id LIMIT 256", (last,)
-        ):
+        while queued := self._candidates(f"{IS_WAITING} AND id > ? ORDER BY id LIMIT 256", (last,)):
             for one in queued:
                 last = one.number
                 with translated(self.path):
@@ -393,7 +408,8 @@ class CandidateQueue(CatalogWriter):
         """How many candidates that ``scan`` met wait for a verdict, or to be acted on."""
         with translated(self.path):
             (count,) = self._connection.execute(
-                "SELECT count(*) FROM candidate WHERE done = 0 AND seen = ?", (scan,)
+                f"SELECT count(*) FROM candidate WHERE {QUEUED} AND seen = ?",  # noqa: S608
+                (scan,),
             ).fetchone()
         return int(count)
 
@@ -404,10 +420,10 @@ class CandidateQueue(CatalogWriter):
         """
         with translated(self.path):
             count, oldest = self._connection.execute(
-                f"SELECT count(*), min(found) FROM candidate WHERE {WAITING}"  # noqa: S608
+                f"SELECT count(*), min(found) FROM candidate WHERE {PENDING}"  # noqa: S608
             ).fetchone()
             why = self._connection.execute(
-                "SELECT error FROM candidate WHERE done = 0 AND known IS NULL"
+                f"SELECT error FROM candidate WHERE {IS_WAITING}"  # noqa: S608
                 " AND error IS NOT NULL ORDER BY id DESC LIMIT 1"
             ).fetchone()
         return int(count), oldest, None if why is None else why[0]
@@ -417,7 +433,7 @@ class CandidateQueue(CatalogWriter):
         self._write()
         with translated(self.path):
             return self._connection.execute(
-                "UPDATE candidate SET asked = 0 WHERE done = 0 AND known IS NULL AND asked = ?",
+                f"UPDATE candidate SET asked = 0 WHERE {IS_WAITING} AND asked = ?",  # noqa: S608
                 (scan,),
             ).rowcount
 

@@ -6,6 +6,7 @@ import os
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from hashscan.catalog.candidate_state import NOT_BEGUN, CandidateState
 from hashscan.catalog.schema import connect, translated
 
 if TYPE_CHECKING:
@@ -26,9 +27,9 @@ def forget(connection: sqlite3.Connection, digests: Iterable[Digest]) -> None:
             "DELETE FROM verdict WHERE algorithm = ? AND digest = ?", (algorithm, raw)
         )
         connection.execute(
-            "UPDATE candidate SET known = NULL, error = NULL, asked = 0"  # noqa: S608
-            f" WHERE {algorithm} = ? AND done = 0 AND acting = 0 AND known IS NOT NULL",
-            (raw,),
+            "UPDATE candidate SET state = ?, known = NULL, error = NULL, asked = 0"  # noqa: S608
+            f" WHERE {algorithm} = ? AND {NOT_BEGUN}",
+            (CandidateState.WAITING, raw),
         )
 
 

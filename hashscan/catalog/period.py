@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hashscan.catalog import checksums
-from hashscan.catalog.candidates import OF_WATCH, REPORTED
+from hashscan.catalog.candidate_state import IN_PLACE
+from hashscan.catalog.candidates import OF_WATCH
 from hashscan.catalog.scans import WHOLE
 from hashscan.catalog.status_overview import opened
 from hashscan.model import FileDigests
@@ -18,8 +19,6 @@ from hashscan.model import FileDigests
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-#: Matches that are still in their place.
-_IN_PLACE = f"({REPORTED} OR (done = 0 AND known IS NOT NULL))"
 #: Counts of a scan that are added up.
 ADDED = ("hashed", "bytes_hashed", "candidates", "false_positives", "problems")
 
@@ -77,7 +76,7 @@ def matches_in_place(path: str, since: float, until: float) -> Iterator[MatchInP
     with opened(path) as connection:
         for full, known, found, *digests in connection.execute(
             "SELECT full_path, known, detected, md5, sha1, sha256 FROM candidate"  # noqa: S608
-            f" WHERE {_IN_PLACE} AND detected >= ? AND detected < ? ORDER BY id",
+            f" WHERE {IN_PLACE} AND detected >= ? AND detected < ? ORDER BY id",
             (since, until),
         ):
             category = json.loads(known)[0] if known else ""
@@ -141,7 +140,7 @@ def in_place_of(
     with opened(path) as connection:
         for volume, known, found_by, before, full, found in connection.execute(
             f"SELECT volume, known, iif({OF_WATCH.format('seen')}, 'watch', 'scan'),"  # noqa: S608
-            f" detected < ?, full_path, found FROM candidate WHERE {_IN_PLACE} AND detected < ?",
+            f" detected < ?, full_path, found FROM candidate WHERE {IN_PLACE} AND detected < ?",
             (since, until),
         ):
             if moved.get(full, -math.inf) < found:

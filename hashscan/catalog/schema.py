@@ -3,12 +3,12 @@
 ``dir`` is the tree of directories: a path is stored once a component, so that depth costs an
 adversary as much as us. ``file`` holds what was found in a file when it was last hashed, or why it
 need not be; its key is the directory and the name, so that one range read brings a whole directory.
-``candidate`` is the queue of files without a verdict, or with one that was not acted on; those that
-are done stay to the end of the scan, so that a directory that is listed twice brings none twice,
-and those that were only reported for as long as scans find them. ``found`` is when a file entered
-the queue, ``detected`` when it was first found as it is. ``verdict`` remembers the answers of a
-remote service. ``mounted`` names the volumes that were mount points. Rows have checksums: see
-``checksums``.
+``candidate`` is the queue of files without a verdict, or with one that was not acted on. Candidates
+that are done stay to the end of the scan, so that a directory that is listed twice brings none
+twice; reported matches stay for as long as scans find them (``candidate_state``). ``found`` is when
+a file entered the queue, ``detected`` when it was first found with its present stamp. ``verdict``
+remembers the answers of a remote service. ``mounted`` names the volumes that were mount points.
+Rows have checksums: see ``checksums``.
 """
 
 from __future__ import annotations
@@ -85,14 +85,13 @@ CREATE TABLE candidate (
     error TEXT,
     asked INTEGER NOT NULL DEFAULT 0,
     seen INTEGER NOT NULL,
-    acting INTEGER NOT NULL DEFAULT 0,
-    done INTEGER NOT NULL DEFAULT 0,
+    state TEXT NOT NULL,
     service TEXT NOT NULL,
     remote INTEGER NOT NULL,
     full_path BLOB NOT NULL UNIQUE,
     checksum INTEGER NOT NULL
 );
-CREATE INDEX candidate_open ON candidate (id) WHERE done = 0;
+CREATE INDEX candidate_state ON candidate (state, id);
 CREATE INDEX candidate_file ON candidate (dir, name);
 CREATE TABLE verdict (
     service TEXT NOT NULL,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hashscan.catalog import checksums
-from hashscan.catalog.candidates import NOT_MOVED, REPORTED, UNMOVED, WAITING
+from hashscan.catalog.candidate_state import IS_WAITING, NOT_MOVED, PENDING, REPORTED, UNMOVED
 from hashscan.catalog.scans import WHOLE
 from hashscan.catalog.schema import FORMAT, VERSION, translated
 from hashscan.database import connect_read_only
@@ -101,14 +101,14 @@ def overview(path: str) -> Overview | None:
             whole = _scan(one)
             by_volume.update(dict.fromkeys(whole.volumes, whole))
         pending, oldest = connection.execute(
-            f"SELECT count(*), min(found) FROM candidate WHERE {WAITING}"  # noqa: S608
+            f"SELECT count(*), min(found) FROM candidate WHERE {PENDING}"  # noqa: S608
         ).fetchone()
         unmoved = connection.execute(
             "SELECT count(*) OVER (), full_path, error FROM candidate"  # noqa: S608
             f" WHERE {UNMOVED} OR {NOT_MOVED} ORDER BY id DESC LIMIT 1"
         ).fetchone()
         refused = connection.execute(
-            "SELECT error FROM candidate WHERE done = 0 AND known IS NULL"
+            f"SELECT error FROM candidate WHERE {IS_WAITING}"  # noqa: S608
             " AND instr(error, ?) ORDER BY id DESC LIMIT 1",
             (CredentialsError.SAYS,),
         ).fetchone()

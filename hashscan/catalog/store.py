@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from hashscan.catalog import checksums, directory_paths
-from hashscan.catalog.candidates import REPORTED
+from hashscan.catalog.candidate_state import REPORTED
 from hashscan.catalog.checksums import checksum
 from hashscan.catalog.expected_work import ExpectedWork
 from hashscan.catalog.forget import forget

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 
 from hashscan.catalog import checksums
+from hashscan.catalog.candidate_state import IS_WAITING, KNOWN, CandidateState, is_in
 from hashscan.catalog.schema import connect, translated
 
 _CHECKS = (
@@ -19,11 +20,13 @@ _CHECKS = (
     f"""DELETE FROM verdict WHERE checksum <> {checksums.VERDICT}""",  # noqa: S608
     # The row of its file still says that it is a candidate: the next scan finds it again.
     f"""DELETE FROM candidate
-    WHERE checksum <> {checksums.CANDIDATE} OR done NOT IN (0, 1, 2, 3)""",  # noqa: S608
+    WHERE checksum <> {checksums.CANDIDATE} OR NOT {is_in(*CandidateState)}""",  # noqa: S608
     # ``known`` must name a category and one of the hits; otherwise the service is asked again.
     """UPDATE candidate SET known = NULL WHERE known IS NOT NULL AND (typeof(known) <> 'text'
     OR NOT json_valid(known) OR NOT coalesce(json_extract(known, '$[1]')
     BETWEEN 0 AND json_array_length(hits) - 1, 0))""",
+    f"""UPDATE candidate SET state = '{CandidateState.WAITING}', known = NULL
+    WHERE {KNOWN} AND known IS NULL OR {IS_WAITING} AND known IS NOT NULL""",  # noqa: S608
 )
 
 

@@ -37,6 +37,42 @@ def queued(catalog):
 # candidates
 
 
+def test_a_candidate_has_one_state_from_its_find_to_its_end(catalog, queued):
+    number, asked, _ = queued
+
+    def state(one=number):
+        (found,) = catalog._connection.execute("SELECT state FROM candidate WHERE id = ?", (one,))
+        return found[0]
+
+    assert state() == "waiting"
+    catalog.mark_unmoved(number, "no verdict yet")
+    catalog.mark_acting(number)
+    assert state() == "waiting", "only a match is acted on"
+    catalog.mark_known(number, "baseline", 0)
+    assert state() == "match"
+    assert [one.number for one in catalog.candidates_to_act("s", 9)] == [number]
+    assert catalog.candidates_to_act("other", 9) == []
+    catalog.mark_acting(number)
+    assert state() == "acting"
+    assert [one.number for one in catalog.candidates_to_act("other", 9)] == [number]
+    catalog.mark_unmoved(number, "the disk is full")
+    assert state() == "unmoved"
+    assert catalog.candidates_to_act("s", 9) == []
+    assert [one.number for one in catalog.unmoved(0, 9)] == [number]
+    catalog.reconsider(8, "s")
+    assert (state(), state(asked)) == ("waiting", "waiting")
+    catalog.mark_known(number, "baseline", 0)
+    for given, end in (
+        ({"hold": "h1"}, "held"), ({"reported": True}, "reported"),
+        ({"not_moved": "busy"}, "reported"), ({}, "done"),
+    ):  # fmt: skip
+        catalog.drop_candidate(number, file_too=False, **given)
+        assert state() == end
+        catalog.mark_known(number, "baseline", 0)
+        catalog.mark_acting(number)
+        assert state() == end, "a late verdict brings nothing back"
+
+
 def test_what_waits_and_why(catalog, queued):
     assert catalog.waiting()[::2] == (3, None)
     assert abs(catalog.waiting()[1] - time.time()) < 60

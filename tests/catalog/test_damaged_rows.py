@@ -106,21 +106,20 @@ def test_an_index_that_lacks_a_row_is_made_anew(path):
     assert counts == {1, 2}, "a damaged row counts, too"
 
 
-@pytest.mark.parametrize(("column", "is_kept"), [(None, False), ("acting", True), ("done", True)])
-def test_a_forgotten_verdict_is_asked_for_again_unless_somebody_acts_on_it(
-    catalog, column, is_kept
-):
+@pytest.mark.parametrize(
+    ("state", "is_kept"),
+    [("match", False), ("unmoved", False), ("acting", True), ("done", True), ("held", True)],
+)
+def test_a_forgotten_verdict_is_asked_for_again_unless_somebody_acts_on_it(catalog, state, is_kept):
     (directory,) = queue(catalog)
     assert catalog.put_candidate(7, b"/srv", directory, FOUND)
     catalog.put_verdict("s", SHA1, Answer(known=True), 1)
     execute = catalog._connection.execute
-    execute("UPDATE candidate SET known = 'x', error = 'e', asked = 3")
-    if column:
-        execute(f"UPDATE candidate SET {column} = 1")
+    execute("UPDATE candidate SET state = ?, known = 'x', error = 'e', asked = 3", (state,))
     other = Digest("sha1", "cd" * 20)
     catalog.forget_verdicts([other])
     assert catalog.verdict("s", SHA1, 1) is not None
     catalog.forget_verdicts([other, SHA1])
     assert catalog.verdict("s", SHA1, 1) is None
-    (row,) = execute("SELECT known, error, asked FROM candidate").fetchall()
-    assert row == (("x", "e", 3) if is_kept else (None, None, 0))
+    (row,) = execute("SELECT state, known, error, asked FROM candidate").fetchall()
+    assert row == ((state, "x", "e", 3) if is_kept else ("waiting", None, None, 0))

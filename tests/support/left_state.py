@@ -72,7 +72,13 @@ class Place:
     def candidate(self, age, error=None):
         values = dict.fromkeys(("dir", "device", "inode", "size", "mtime_ns", "ctime_ns"), 1)
         values |= {"volume": b"/v", "path": b"x", "name": b"x", "links": 1, "uid": 0, "hits": "[]"}
-        values |= {"found": time.time() - age, "seen": 1, "service": "s", "remote": 1}
+        values |= {
+            "found": time.time() - age,
+            "seen": 1,
+            "service": "s",
+            "remote": 1,
+            "state": "waiting",
+        }
         values |= {"full_path": b"/v/x", "error": error, "checksum": 0}
         marks = ", ".join("?" for _ in values)
         self.change(f"INSERT INTO candidate ({', '.join(values)}) VALUES ({marks})",
