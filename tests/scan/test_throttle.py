@@ -92,3 +92,13 @@ def test_pace_looks_at_the_pressure_for_small_files_too():
 def test_one_bound_is_enough_to_slow_a_scan_down(max_rate, pause_above, max_files, is_bounded):
     pace = Pace(max_rate, pause_above, max_files=max_files, pressure=lambda: 0.0)
     assert pace.bounds is is_bounded
+
+
+def test_a_long_wait_is_as_long_as_the_bound_asks_and_shows_life_once_a_second():
+    time_, signs = Time(), []
+    pace = Pace(
+        1000, None, clock=time_.clock, sleep=time_.sleep, alive=lambda: signs.append(time_.now)
+    )
+    pace(2500)
+    assert time_.now == 2.5
+    assert signs == [1.0, 2.0, 2.5]
