@@ -122,6 +122,7 @@ def test_directories_are_remembered_until_a_scan_ends_or_there_are_many(looking,
     first = looking._directory(Key(0, b"a"))
     assert looking._directory(Key(0, b"a")) is first
     looking._directory(Key(1, b"a"))
+    assert looking._directory(Key(0, b"a")) is first
     assert len(looking._catalog.found) == 2
     looking._directory(Key(0, b"b"))
     assert looking._directory(Key(0, b"a")) is not first
