@@ -15,6 +15,7 @@ from pathlib import Path
 
 import ready
 import requests
+from examples import LONG
 from running_daemon import Daemon
 from service_of_lists import PASSWORD, LateService
 from shifted_clock import ShiftedClock
@@ -42,8 +43,10 @@ class Provider:
             (self.box / name).mkdir(parents=True)
         self._known = list(scenario.known)
         self.service = LateService(top, self._known)
+        # fanotify also reports each change that the tests beside this one make in the file system.
         self.daemon = Daemon(
             top,
+            watch="auto" if LONG else "inotify",
             service=self.service.section.replace("refresh: 1s", "refresh: 1h, max_age: 90d"),
             extra=f"{farm.section}notices: {{action: quarantine, maildir: {self.box},"
             " senders: [hotline.example], verified_by: mx.host.example}\n"
