@@ -55,7 +55,7 @@ def test_a_store_that_others_can_enter_is_refused_with_the_way_out(tmp_path, mod
     before = open_descriptors()
     with pytest.raises(QuarantineError, match=f"mode 0{mode:o}.*chmod 0700"):
         Store.open(os.fsencode(tmp_path / "store"))
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
     os.chmod(tmp_path / "store", 0o700)
     Store.open(os.fsencode(tmp_path / "store")).close()
 

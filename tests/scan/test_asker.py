@@ -16,7 +16,7 @@ DIGESTS = [Digest("sha1", f"{number:040x}") for number in range(3)]
 def replies_of(asker, count):
     found = []
     while len(found) < count:
-        if asker.connection.poll(10):
+        if asker.connection.poll(60):
             found += asker.replies()
         else:
             pytest.fail("no reply")
