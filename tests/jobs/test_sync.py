@@ -51,7 +51,7 @@ def sync_lines(repository, tmp_path, monkeypatch):
         monkeypatch.setattr("hashscan.config.trust.require_trusted", lambda *_, **_named: None)
         monkeypatch.setattr("hashscan.config.password.read_filter_password", lambda _: None)
         with suppress(LockedError):
-            syncing.run_sync(repository, State(str(tmp_path / "state")), by=by)
+            assert syncing.run_sync(repository, State(str(tmp_path / "state")), by=by) is result
         return list(read(str(tmp_path / "state")))
 
     return run
