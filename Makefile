@@ -127,7 +127,7 @@ test-long: install
 	  tests/notices/sites \
 	  tests/notices/test_intake_fuzz.py tests/quarantine/test_kill.py tests/quarantine/test_brake_limits.py \
 	  tests/quarantine/test_manage.py tests/report tests/scan/test_copies.py tests/scan/test_trees.py \
-	  tests/service/intake/test_form_fuzz.py tests/service/test_service.py tests/demo/test_story.py
+	  tests/service/intake/test_form_fuzz.py tests/service/test_app.py tests/demo/test_story.py
 
 # Whichever of openssl, hashdeep, clamscan, hashlookup-analyser.py and rclone are installed. On a file system in memory, so
 # that the page cache is warm for all of them; --where says where else.

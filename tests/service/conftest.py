@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from service_clients import PASSWORD
 from service_of_lists import running
 
 from hashscan.known.confirmers.hashcheckservice import HashCheckService
 from hashscan.service.data import Data, load_set
 from hashscan.service.users import add_user
-
-PASSWORD = "a pässword: of some length"
 
 
 @pytest.fixture(autouse=True)

@@ -5,12 +5,11 @@ from pathlib import Path
 import requests
 from publishing import Agent, Publisher, random_digests
 from raw_http import ask_raw
+from service_clients import PASSWORD
 
 from hashscan.errors import (
     ExitCode,
 )
-
-PASSWORD = "a pässword: of some length"
 
 
 def test_agents_sync_from_the_service(tmp_path, serve):

@@ -119,3 +119,13 @@ def test_a_socket_that_customers_could_replace_is_refused(made):
 def test_an_error_of_the_service_is_no_error_of_its_socket(made):
     with pytest.raises(PermissionError), Listening(path=made).opened():
         raise PermissionError
+
+
+def test_answers_do_not_wait_for_acknowledgements():
+    """Nagle's algorithm and delayed acknowledgements would make each answer take 40 ms."""
+    with Listening(port=0).opened() as listener:
+        client = socket.create_connection(listener.getsockname())
+        accepted, _ = listener.accept()
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        for one in (client, accepted):
+            one.close()
