@@ -28,7 +28,7 @@ _AHEAD = 2048
 _KNOWN_DIRECTORIES = 20_000
 
 
-class Looking:
+class ChangedFiles:
     """The changes and their own worker processes, so that changes never wait for a scan.
 
     Attributes:
@@ -70,7 +70,7 @@ class Looking:
             jobs=options.jobs,
             on_candidate=on_candidate,
             once=False,
-            on_looked=self._looked,
+            on_looked=self._take_checked,
             on_too_many=on_too_many,
         )
         self.pool = self._make_pool(judged, judged_until)
@@ -145,14 +145,14 @@ class Looking:
         """Queue a change; return ``False`` if too many wait and the volume must be scanned."""
         return self.changes.add(Key(volume, directory), name, time.monotonic())
 
-    def look_at_rows(self, directory: int, names: list[bytes]) -> None:
+    def check_rows(self, directory: int, names: list[bytes]) -> None:
         """Queue a check of entries in the directory with an id in the catalog, in any volume."""
         root = self._catalog.volume_of(directory)
         for number, volume in enumerate(self._options.volumes):
             if volume.root == root:
-                self.look_known(number, directory, names)
+                self.check_known(number, directory, names)
 
-    def look_known(self, volume: int, directory: int, names: list[bytes]) -> None:
+    def check_known(self, volume: int, directory: int, names: list[bytes]) -> None:
         """Queue a check of files that the catalog knows, in the directory with an id."""
         path = self._catalog.directory_path(directory)
         queued = QueuedDirectory(directory, path, False)
@@ -182,7 +182,7 @@ class Looking:
             self._directories[key] = found
         return found
 
-    def _looked(self, looked: Looked) -> None:
+    def _take_checked(self, looked: Looked) -> None:
         now = time.monotonic()
         key = Key(looked.volume, looked.directory)
         later = dict(looked.later)

@@ -20,7 +20,7 @@ from hashscan.daemon.log import Repeats
 from hashscan.daemon.metrics_process import Exporting
 from hashscan.daemon.notice_intake import Notices
 from hashscan.daemon.notice_rounds import NoticeRounds
-from hashscan.daemon.notification_process import Telling
+from hashscan.daemon.notification_process import NotificationProcess
 from hashscan.daemon.reload import Reloading
 from hashscan.daemon.retention import Housekeeping
 from hashscan.daemon.session import Session
@@ -103,7 +103,7 @@ class Daemon:
         self._notices = Notices(settings, state, log)
         self._notice_rounds = NoticeRounds(settings, state, log)
         self._exporting = Exporting(settings, log)
-        self._telling = Telling(settings, state, log)
+        self._notifications = NotificationProcess(settings, state, log)
         self._facts_at = self._facts_soon = self._ping_at = 0.0
         self._progress = (time.monotonic(), -1)
         self._unwritten = ""
@@ -180,7 +180,7 @@ class Daemon:
         self._close_session()
         self._log.tick(everything=True)
         self._log.record.stopped()
-        self._telling.close()
+        self._notifications.close()
         self._log.info("ended; what changes from now on is found by the scan of the next start")
         with suppress(OSError):
             write_facts(self._state.directory, self._facts(stopped=True))
@@ -193,7 +193,7 @@ class Daemon:
         jobs += [*self._notice_rounds.connections, *self._reloading.connections]
         if self._sync is not None:
             jobs.append(self._sync.connection)
-        jobs += [*self._exporting.connections, *self._telling.connections]
+        jobs += [*self._exporting.connections, *self._notifications.connections]
         listen = [*jobs, self._wake]
         if self._session is not None:
             try:
@@ -217,7 +217,7 @@ class Daemon:
         self._notices.take(ready)
         self._notice_rounds.take(ready)
         self._exporting.take(ready)
-        self._telling.take(ready)
+        self._notifications.take(ready)
         if self._reload:
             self._reload = False
             self._load_anew()
@@ -243,7 +243,7 @@ class Daemon:
 
     def _by_the_clock(self) -> None:
         if self._scan.due() and self._session is not None:
-            self._session.want_all("schedule")
+            self._session.request_all("schedule")
         if self._refresh.due():
             if from_repository(self._settings):
                 self._begin_sync()
@@ -259,7 +259,7 @@ class Daemon:
         self._housekeeping.step(self._session)
         self._notices.step()
         self._notice_rounds.step(self._session, self._trouble)
-        self._telling.step()
+        self._notifications.step()
 
     # Filters
 
@@ -399,7 +399,7 @@ class Daemon:
         self._notices.use(settings)
         self._notice_rounds.use(settings)
         self._exporting.use(settings)
-        self._telling.use(settings)
+        self._notifications.use(settings)
         self._refresh_known("reload")
         self._notifier.ready(self._status_line())
 
@@ -449,7 +449,7 @@ class Daemon:
         since, turns = self._progress
         if self._in_turn:
             return now - since < _STUCK_AFTER
-        if session is None or session.turns != turns or not session.looking.busy:
+        if session is None or session.turns != turns or not session.changed_files.busy:
             self._progress = (now, -1 if session is None else session.turns)
             return True
         return now - since < _STUCK_AFTER

@@ -40,7 +40,7 @@ _AGAIN = 30.0
 _AT_THE_END = 4.0
 
 
-class Telling:
+class NotificationProcess:
     """The process that sends notifications, if the configuration has receivers."""
 
     def __init__(self, settings: Settings, state: State, log: Log) -> None:

@@ -61,7 +61,7 @@ class Waits:
         return frozenset(one for one, (due, _) in self._next.items() if now < due)
 
 
-class AskingAgain:
+class VerdictRechecks:
     """The rounds of one daemon."""
 
     def __init__(self, settings: Settings, log: Log, state: State) -> None:
@@ -139,7 +139,7 @@ class AskingAgain:
             self._log.limited("asking again", "warning", f"quarantine: {found.message}")
             return
         if found.unknown and self._session is not None:
-            self._session.verdicts.forget(found.unknown)
+            self._session.retry.forget(found.unknown)
         now = time.monotonic()
         if found.more or found.unmarked:
             self._round_at = now + _SOON

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from hashscan.catalog.store import Catalog
-    from hashscan.daemon.changed_files import Looking
+    from hashscan.daemon.changed_files import ChangedFiles
     from hashscan.daemon.log import Log
     from hashscan.fs.volume import Volume
     from hashscan.jobs.known_set import KnownSet
@@ -30,7 +30,7 @@ _MOST_DEATHS = 3
 _DUE_AT_ONCE = 1000
 
 
-class Judging:
+class RejudgeProcesses:
     """The processes that judge the catalog's rows, and the handling of their results.
 
     Attributes:
@@ -40,7 +40,7 @@ class Judging:
     def __init__(
         self,
         catalog: Catalog,
-        looking: Looking,
+        changed_files: ChangedFiles,
         volumes: Sequence[Volume],
         log: Log,
         want_scan: Callable[[], None],
@@ -49,7 +49,7 @@ class Judging:
     ) -> None:
         """Prepare; ``want_scan`` requests a scan, if many files must be read or processes die."""
         self._catalog = catalog
-        self._looking = looking
+        self._changed_files = changed_files
         self._numbers = {volume.root: number for number, volume in enumerate(volumes)}
         self._log = log
         self._want_scan = want_scan
@@ -69,14 +69,14 @@ class Judging:
 
     def _start(self, known: KnownSet) -> None:
         # Files found from now on get a later scan number: these filters judge them already.
-        self._looking.begin()
+        self._changed_files.begin()
         self._catalog.commit()
         self._process = Rejudging(
             self._catalog.path,
             known.filters,
             known.algorithms,
             filterset=self._filterset,
-            until=self._looking.scan - 1,
+            until=self._changed_files.scan - 1,
             processes=self._jobs,
         )
 
@@ -89,7 +89,7 @@ class Judging:
     @property
     def connections(self) -> list[Connection]:
         """Return the connections to wait for now."""
-        if self._process is None or self._looking.queued >= _MOST_BACKLOG:
+        if self._process is None or self._changed_files.queued >= _MOST_BACKLOG:
             return []
         return self._process.connections
 
@@ -151,4 +151,4 @@ class Judging:
                 self._catalog.rejudge(number, self._filterset, [(name, hit) for name in names])
                 volume = self._numbers.get(self._catalog.volume_of(number) or b"")
                 if look and volume is not None:
-                    self._looking.look_known(volume, number, names)
+                    self._changed_files.check_known(volume, number, names)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hashscan.audit.recorder import Recorder
 from hashscan.daemon.background_job import Background, Failure
-from hashscan.daemon.recheck_verdicts import AskingAgain
+from hashscan.daemon.recheck_verdicts import VerdictRechecks
 from hashscan.daemon.timers import Every
 from hashscan.errors import HashscanError
 from hashscan.quarantine.manage import why_doubtful
@@ -38,7 +38,7 @@ class Housekeeping:
         self._log = log
         self._state = state
         self._job: Background[Purged] | None = None
-        self._again = AskingAgain(settings, log, state)
+        self._again = VerdictRechecks(settings, log, state)
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
@@ -57,7 +57,7 @@ class Housekeeping:
         return [*own, *self._again.connections]
 
     def step(self, session: Session | None) -> None:
-        """Start a removal and questions if they are due; ``session``: see ``AskingAgain``."""
+        """Start a removal and questions if they are due; ``session``: see ``VerdictRechecks``."""
         self._again.step(session)
         directory, age = self._directory, self._age
         if not self._due.due() or self._job is not None or age is None:

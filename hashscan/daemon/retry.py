@@ -29,7 +29,7 @@ _MOVE = 5.0
 _TURN = 0.5
 
 
-class Verdicts:
+class Retry:
     """Decides when to ask. The client bounds the time and the number of tries of a question."""
 
     def __init__(self, confirmation: Confirmation, asker: Asker, log: Log) -> None:

@@ -12,7 +12,7 @@ _REST_AFTER = 2.0
 _SHORTEST_REST = 5.0
 
 
-class _Want(NamedTuple):
+class _Request(NamedTuple):
     """Earliest start, reason, and time of the first request since the last mount change."""
 
     at: float
@@ -20,15 +20,15 @@ class _Want(NamedTuple):
     since: float
 
 
-class Wants:
+class ScanQueue:
     """The requested scans, at most one for each volume."""
 
     def __init__(self) -> None:
         """Start without requests."""
-        self._wanted: dict[int, _Want] = {}
+        self._requests: dict[int, _Request] = {}
         self._rest_until: dict[int, float] = {}
 
-    def want(self, volume: int, kind: str, *, running: bool = False) -> None:
+    def request(self, volume: int, kind: str, *, running: bool = False) -> None:
         """Request a scan of a volume, which begins when no other scan is running.
 
         A customer can cause losses of changes. A loss is followed by a scan, but never by scans
@@ -38,7 +38,7 @@ class Wants:
         at = now + (_SHORTEST_REST if running else 0.0)
         if kind not in _ORDINARY:
             at = max(at, self._rest_until.get(volume, 0.0))
-        before = self._wanted.get(volume)
+        before = self._requests.get(volume)
         since = now
         if before is not None:
             if kind != "mount":
@@ -47,21 +47,21 @@ class Wants:
                 since = before.since
             if at >= before.at:
                 at, kind = before.at, before.kind
-        self._wanted[volume] = _Want(at, kind, since)
+        self._requests[volume] = _Request(at, kind, since)
 
     def due(self) -> list[int]:
         """Return the volumes whose scan may begin."""
         now = time.monotonic()
-        return [number for number, one in self._wanted.items() if one.at <= now]
+        return [number for number, one in self._requests.items() if one.at <= now]
 
     def since(self, volume: int) -> float:
         """Return the monotonic time after which a volume must be probed before its scan."""
-        one = self._wanted[volume]
+        one = self._requests[volume]
         return max(one.since, one.at)
 
     def begun(self, volumes: list[int]) -> str:
         """Remove the requests of volumes whose scan begins; return the reason of the scan."""
-        kinds = [self._wanted.pop(number).kind for number in volumes if number in self._wanted]
+        kinds = [self._requests.pop(number).kind for number in volumes if number in self._requests]
         return kinds[0] if kinds else "start"
 
     def ended(self, volumes: list[int], kind: str, seconds: float) -> None:
@@ -72,6 +72,6 @@ class Wants:
         until = time.monotonic() + rest
         for number in volumes:
             self._rest_until[number] = until
-            if number in self._wanted:
-                one = self._wanted[number]
-                self._wanted[number] = one._replace(at=max(one.at, until))
+            if number in self._requests:
+                one = self._requests[number]
+                self._requests[number] = one._replace(at=max(one.at, until))

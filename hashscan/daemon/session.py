@@ -12,15 +12,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hashscan.catalog.store import Catalog
-from hashscan.daemon.changed_files import Looking
+from hashscan.daemon.changed_files import ChangedFiles
 from hashscan.daemon.counters import Counters
 from hashscan.daemon.new_list_check import NewLists
 from hashscan.daemon.quarantine_process import ActingProcess
-from hashscan.daemon.rejudge import Judging
-from hashscan.daemon.retry import Verdicts
-from hashscan.daemon.scan_queue import Wants
+from hashscan.daemon.rejudge import RejudgeProcesses
+from hashscan.daemon.retry import Retry
+from hashscan.daemon.scan_queue import ScanQueue
 from hashscan.daemon.session_scan import SessionScan
-from hashscan.daemon.status_file import Facts
+from hashscan.daemon.status_file import SessionFacts
 from hashscan.daemon.watch_coverage import Coverages
 from hashscan.daemon.watchers import Watches
 from hashscan.fs.volume import Volume
@@ -52,7 +52,7 @@ _COMMIT_AFTER = 0.25
 _LARGE_APART = 64 << 20
 _IDLE = 1.0  # longest wait of an idle turn in seconds, before timed work is checked
 #: Seconds between two probes of volumes that are missing or do not answer.
-_LOOK_AGAIN = 30.0
+_PROBE_AGAIN = 30.0
 #: Seconds for which a move waits for another process in the quarantine, before it is put off.
 _PATIENCE = 1.0
 
@@ -135,7 +135,7 @@ class Session:
         self.coverage = Coverages(self._volumes, catalog, log)
         for number, seen in enumerate(found):
             self.coverage.may_be_scanned(number, seen)  # reports a missing volume immediately
-        self._wants = Wants()
+        self._queue = ScanQueue()
         # Fork them before this process opens connections of its own.
         self.watches = Watches(
             self._volumes,
@@ -143,7 +143,7 @@ class Session:
             self.coverage,
             log,
             before_fork=catalog.commit,
-            on_again=lambda number: self._wants.want(number, "watch-died"),
+            on_again=lambda number: self._queue.request(number, "watch-died"),
             on_silent=self._probes.ask,
             is_silent=self._probes.hangs,
         )
@@ -163,34 +163,34 @@ class Session:
             remote=known.remote,
             devices_of=self._devices_of,
             lasting=True,
-            on_stale=self._look_at_rows,
+            on_stale=self._check_rows,
             is_away=self._is_away,
             record=log.record.match,
         )
         catalog.reconsider(0, known.service)
-        self.verdicts = Verdicts(self._confirmation, self._asker, log)
-        self.looking = Looking(
-            self._looking_options(),
+        self.retry = Retry(self._confirmation, self._asker, log)
+        self.changed_files = ChangedFiles(
+            self._options_for_changes(),
             catalog,
             log,
             judged=self._judged,
             judged_until=catalog.judged_until(self._judged),
             on_candidate=self._on_candidate,
-            on_too_many=self._too_many,
+            on_too_many=self._scan_instead,
         )
-        self._stack.callback(self.looking.close)
-        self.walk: SessionScan | None = None
-        self._stack.callback(self._end_walk)
-        self.judging = Judging(
+        self._stack.callback(self.changed_files.close)
+        self.running_scan: SessionScan | None = None
+        self._stack.callback(self._end_scan)
+        self.rejudging = RejudgeProcesses(
             catalog,
-            self.looking,
+            self.changed_files,
             self._volumes,
             log,
-            lambda: self.want_all("filters"),
+            lambda: self.request_all("filters"),
             jobs=self._options.jobs,
         )
-        self._stack.callback(self.judging.end)
-        self._look_again = 0.0
+        self._stack.callback(self.rejudging.end)
+        self._probe_again = 0.0
         self._last_unwatched = time.monotonic()
         self._last_commit = time.monotonic()
         self.events = 0
@@ -198,11 +198,11 @@ class Session:
         self.ended = Counters()
         self.turns = 0
         self.scans = 0
-        self.facts = Facts(self, catalog)
+        self.facts = SessionFacts(self, catalog)
         for number in range(len(self._volumes)):
-            self._wants.want(number, self._kind)
+            self._queue.request(number, self._kind)
 
-    def _looking_options(self) -> ScanOptions:
+    def _options_for_changes(self) -> ScanOptions:
         return replace(self._options, large_apart=_LARGE_APART)
 
     @property
@@ -225,37 +225,37 @@ class Session:
         self.found.candidates += 1
         self._confirmation.more = True
 
-    def _look_at_rows(self, directory: int, names: list[bytes]) -> None:
-        self.looking.look_at_rows(directory, names)
+    def _check_rows(self, directory: int, names: list[bytes]) -> None:
+        self.changed_files.check_rows(directory, names)
 
     def _devices_of(self, candidate: Candidate) -> list[int]:
         if self._devices is None:
             self._devices = {}
-            for index, number in enumerate(self.looking.root_numbers):
+            for index, number in enumerate(self.changed_files.root_numbers):
                 seen = self._probes.latest(index)
                 if seen is not None and seen.identity is not None:
                     self._devices.setdefault(seen.identity.device, []).append(-number)
         device = candidate.identity.device
         return [device, *self._devices.get(device, ())]
 
-    # What is wanted
+    # Scans
 
-    def want_all(self, kind: str) -> None:
+    def request_all(self, kind: str) -> None:
         """Request a scan of all volumes."""
         for number in range(len(self._volumes)):
-            self._wants.want(number, kind)
+            self._queue.request(number, kind)
 
-    def _begin_walk(self) -> None:
-        if self.walk is not None:
+    def _begin_scan(self) -> None:
+        if self.running_scan is not None:
             return
-        due = [number for number in self._wants.due() if self.coverage.is_told(number)]
-        answers = {number: self._probes.answer(number, self._wants.since(number)) for number in due}
+        due = [number for number in self._queue.due() if self.coverage.has_report(number)]
+        answers = {number: self._probes.answer(number, self._queue.since(number)) for number in due}
         for number, answer in answers.items():
             if answer is None:
                 self._probes.ask(number)
         if not due or None in answers.values():
             return
-        kind = self._wants.begun(due)
+        kind = self._queue.begun(due)
         volumes = [
             number
             for number, seen in sorted(answers.items())
@@ -266,7 +266,6 @@ class Session:
         self._log.info(
             f"scan ({kind}) of {names_of([self._volumes[number].root for number in volumes])}"
         )
-        found = ((number, answers[number]) for number in volumes)
         options = replace(
             self._options,
             volumes=tuple(self._volumes[number] for number in volumes),
@@ -274,11 +273,11 @@ class Session:
             follow_mounts=follow_mounts,
             identities={
                 self._volumes[number].root: seen.identity
-                for number, seen in found
-                if seen is not None and seen.identity is not None
+                for number, seen in answers.items()
+                if number in volumes and seen is not None and seen.identity is not None
             },
         )
-        self.walk = SessionScan(
+        self.running_scan = SessionScan(
             options,
             self._catalog,
             self._log,
@@ -289,12 +288,12 @@ class Session:
             judged=self._judged,
             judged_until=self._catalog.judged_until(self._judged),
         )
-        self.looking.begin()
+        self.changed_files.begin()
 
-    def _end_walk(self) -> None:
-        if self.walk is not None:
-            walk, self.walk = self.walk, None
-            summary = walk.end(interrupted=True)
+    def _end_scan(self) -> None:
+        if self.running_scan is not None:
+            scan, self.running_scan = self.running_scan, None
+            summary = scan.end(interrupted=True)
             self.ended.add_scan(summary)
             self._log.summary(summary)
 
@@ -306,31 +305,31 @@ class Session:
         Raises:
             HashscanError: the catalog cannot be written, or worker processes cannot work.
         """
-        self._begin_walk()
-        self.verdicts.step()
-        self.looking.hand_out()
+        self._begin_scan()
+        self.retry.step()
+        self.changed_files.hand_out()
         self.watches.step()
-        self._look_for_volumes()
+        self._probe_volumes()
         listen = [self._asker.connection, *others, *self.watches.connections]
-        listen += [*self._probes.connections, *self.judging.connections]
+        listen += [*self._probes.connections, *self.rejudging.connections]
         listen += self._new_lists.connections
-        if self.walk is not None and not self.walk.walked:
-            self.walk.hand_out(hold=self.looking.busy)
-            listen += self.walk.connections
-        ready, spoke = self.looking.receive(listen, min(longest, self._until_next()))
+        if self.running_scan is not None and not self.running_scan.walked:
+            self.running_scan.hand_out(hold=self.changed_files.busy)
+            listen += self.running_scan.connections
+        ready, spoke = self.changed_files.receive(listen, min(longest, self._until_next()))
         for told in self.watches.take(ready):
-            self._heard(told)
+            self._take_change(told)
         for number in self._probes.take(ready):
-            self._seen(number)
+            self._take_probe(number)
         if self._asker.connection in ready:
             self._confirmation.take(self._asker.replies())
-        self.judging.take(ready)
+        self.rejudging.take(ready)
         if (checked := self._new_lists.take(ready)) is not None:
             self._use(checked)
-        if self.walk is not None:
-            if not self.walk.walked:
-                spoke += self.walk.receive()
-            self._try_to_end_walk()
+        if self.running_scan is not None:
+            if not self.running_scan.walked:
+                spoke += self.running_scan.receive()
+            self._try_to_end_scan()
         self._scan_unwatched()
         self.turns += spoke
         now = time.monotonic()
@@ -344,27 +343,27 @@ class Session:
         if self._confirmation.more and self._confirmation.has_room:
             return 0.0
         now = time.monotonic()
-        due = self.looking.changes.next_due()
+        due = self.changed_files.changes.next_due()
         wait = _IDLE if due is None else max(0.0, due - now)
-        if self.looking.under_way:
+        if self.changed_files.under_way:
             # Messages of worker processes end the wait; the time limit is for dead workers.
             wait = max(wait, 0.1)
-        walk = self.walk
-        if walk is not None and not walk.walked and self.looking.busy:
+        scan = self.running_scan
+        if scan is not None and not scan.walked and self.changed_files.busy:
             wait = min(wait, 0.1)
-        elif walk is not None and walk.walked:
+        elif scan is not None and scan.walked:
             wait = min(wait, 0.05)
         if self._confirmation.links_wait:
             wait = min(wait, 0.5)
         return min(wait, _IDLE)
 
-    def _try_to_end_walk(self) -> None:
-        walk = self.walk
-        if walk is None or not walk.settled():
+    def _try_to_end_scan(self) -> None:
+        scan = self.running_scan
+        if scan is None or not scan.settled():
             return
-        self.walk = None
-        summary = walk.end(interrupted=False, held=self.looking.held())
-        self.looking.ended()
+        self.running_scan = None
+        summary = scan.end(interrupted=False, held=self.changed_files.held())
+        self.changed_files.ended()
         self.ended.add_scan(summary)
         self.scans += 1
         self.found.matches += summary.matches
@@ -372,28 +371,28 @@ class Session:
         self.found.held += summary.held
         self.found.allowed += summary.allowed
         self._log.summary(summary)
-        self._wants.ended(walk.volumes, walk.kind, summary.seconds)
-        for number in walk.vanished:
-            self._wants.want(number, "mount")
+        self._queue.ended(scan.volumes, scan.kind, summary.seconds)
+        for number in scan.vanished:
+            self._queue.request(number, "mount")
 
     # The watch
 
-    def _heard(self, told: Changed | Lost) -> None:
+    def _take_change(self, told: Changed | Lost) -> None:
         if isinstance(told, Lost):
             self._lost(told)
             return
         self.events += 1
         if told.volume in self.coverage.away:
             return  # it is scanned as soon as it is there again
-        if not self.looking.changed(*told):
+        if not self.changed_files.changed(*told):
             # A customer who fills the queue must not cause scans of other customers' volumes.
-            crowded = self.looking.changes.most_crowded()
-            self.looking.changes.forget_volume(crowded)
-            self._too_many(crowded)
+            crowded = self.changed_files.changes.most_crowded()
+            self.changed_files.changes.forget_volume(crowded)
+            self._scan_instead(crowded)
             if crowded != told.volume:
-                self.looking.changed(*told)
+                self.changed_files.changed(*told)
 
-    def _too_many(self, volume: int) -> None:
+    def _scan_instead(self, volume: int) -> None:
         self._lost(Lost(volume, b"", "overflow", "too many changes wait to be looked at"))
 
     @property
@@ -405,37 +404,38 @@ class Session:
         self._lost_changes += 1
         root = shown(self._volumes[told.volume].root)
         self._log.limited(f"lost {told.reason}", "warning", f"{root}: {told.message}; scanned anew")
-        running = self.walk is not None and told.volume in self.walk.volumes
+        running = self.running_scan is not None and told.volume in self.running_scan.volumes
         if running and told.reason == "mount":
             # The catalog must not forget files that are missing because of an unmount.
-            self._break_off(told.volume)
-        self._wants.want(told.volume, told.reason, running=running)
+            self._end_scan_of(told.volume)
+        self._queue.request(told.volume, told.reason, running=running)
 
     def _scan_unwatched(self) -> None:
         now = time.monotonic()
-        if now - self._last_unwatched < self._settings.scan.unwatched or self.walk is not None:
+        if (
+            now - self._last_unwatched < self._settings.scan.unwatched
+            or self.running_scan is not None
+        ):
             return
         self._last_unwatched = now
         for number in self.coverage.partly_watched():
-            self._wants.want(number, "unwatched")
+            self._queue.request(number, "unwatched")
 
     # Volumes that are not there
 
-    def _look_for_volumes(self) -> None:
+    def _probe_volumes(self) -> None:
         """Probe missing volumes and volumes with silent worker processes."""
         now = time.monotonic()
-        if now < self._look_again:
+        if now < self._probe_again:
             return
-        self._look_again = now + _LOOK_AGAIN
-        silent = self.looking.pool.silent(_LOOK_AGAIN)
-        if self.walk is not None:
-            silent |= {
-                self.walk.volumes[number] for number in self.walk.scan.pool.silent(_LOOK_AGAIN)
-            }
+        self._probe_again = now + _PROBE_AGAIN
+        silent = self.changed_files.pool.silent(_PROBE_AGAIN)
+        if self.running_scan is not None:
+            silent |= self.running_scan.silent(_PROBE_AGAIN)
         for number in {*self.coverage.away, *silent}:
             self._probes.ask(number)
 
-    def _seen(self, number: int) -> None:
+    def _take_probe(self, number: int) -> None:
         """Process the result of a volume's probe."""
         self._devices = None
         seen = self._probes.latest(number)
@@ -445,18 +445,18 @@ class Session:
         if self.coverage.may_be_scanned(number, seen):
             if was_away:
                 self.watches.answer(number)
-                self._wants.want(number, "mount")
+                self._queue.request(number, "mount")
             return
-        self.looking.give_up(number)
-        self._break_off(number)
+        self.changed_files.give_up(number)
+        self._end_scan_of(number)
 
-    def _break_off(self, number: int) -> None:
+    def _end_scan_of(self, number: int) -> None:
         """End a scan of a volume that has changed or vanished; scan its other volumes again."""
-        if self.walk is not None and number in self.walk.volumes:
-            others = [one for one in self.walk.volumes if one != number]
-            self._end_walk()
+        if self.running_scan is not None and number in self.running_scan.volumes:
+            others = [one for one in self.running_scan.volumes if one != number]
+            self._end_scan()
             for one in others:
-                self._wants.want(one, "start")
+                self._queue.request(one, "start")
 
     # Filters
 
@@ -472,7 +472,7 @@ class Session:
 
     def _use(self, known: KnownSet) -> None:
         """Use other filters, and judge all earlier hashed files by them."""
-        self.judging.end()
+        self.rejudging.end()
         self._catalog.commit()
         self.known = known
         self._judged = self._catalog.filterset(known.name)
@@ -490,10 +490,10 @@ class Session:
         if not known.remote:
             # The local lists give the verdicts, so the confirmer must use the new lists.
             self._confirmation.take(self._asker.restart(known.make_confirmer))
-        self.looking.swap(self._looking_options(), self._judged, until)
-        if self.walk is not None:
-            self.walk.swap(self._options, self._judged, until)
-        self.judging.begin(known, self._judged)
+        self.changed_files.swap(self._options_for_changes(), self._judged, until)
+        if self.running_scan is not None:
+            self.running_scan.swap(self._options, self._judged, until)
+        self.rejudging.begin(known, self._judged)
 
     def close(self) -> None:
         """End all processes within seconds; the results are in the catalog."""

@@ -84,6 +84,10 @@ class SessionScan:
         """Return the indices of the daemon's volumes that vanished during the scan."""
         return [self.volumes[number] for number in self.scan.dispatch.unseen.vanished]
 
+    def silent(self, seconds: float) -> set[int]:
+        """Return the indices of the daemon's volumes whose workers are silent for ``seconds``."""
+        return {self.volumes[number] for number in self.scan.pool.silent(seconds)}
+
     @property
     def tally(self) -> Tally:
         """Return the outcomes so far, including those in unfinished directories."""

@@ -15,9 +15,9 @@ from hashscan.fs.beneath import closing
 
 if TYPE_CHECKING:
     from hashscan.catalog.store import Catalog
-    from hashscan.daemon.changed_files import Looking
-    from hashscan.daemon.rejudge import Judging
-    from hashscan.daemon.retry import Verdicts
+    from hashscan.daemon.changed_files import ChangedFiles
+    from hashscan.daemon.rejudge import RejudgeProcesses
+    from hashscan.daemon.retry import Retry
     from hashscan.daemon.session_scan import SessionScan
     from hashscan.daemon.watch_coverage import Coverages
     from hashscan.jobs.daemon_status import DaemonStatus, SessionStatus
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class Work(Protocol):
+class ObservedSession(Protocol):
     """The parts of a session that the status file and the counters read, and never change."""
 
     @property
@@ -43,19 +43,19 @@ class Work(Protocol):
         """The watched parts of each volume."""
 
     @property
-    def looking(self) -> Looking:
+    def changed_files(self) -> ChangedFiles:
         """The worker processes for changed files."""
 
     @property
-    def judging(self) -> Judging:
+    def rejudging(self) -> RejudgeProcesses:
         """The check of hashed files against newer filters."""
 
     @property
-    def verdicts(self) -> Verdicts:
+    def retry(self) -> Retry:
         """The clock of the next question and the next move."""
 
     @property
-    def walk(self) -> SessionScan | None:
+    def running_scan(self) -> SessionScan | None:
         """The scan that runs; ``None``: no scan runs."""
 
     @property
@@ -79,10 +79,10 @@ class Work(Protocol):
         """Number of times that changes were lost; each loss requested a scan."""
 
 
-class Facts:
+class SessionFacts:
     """Builds the session's part of the status file, and says when that part has changed."""
 
-    def __init__(self, work: Work, catalog: Catalog) -> None:
+    def __init__(self, work: ObservedSession, catalog: Catalog) -> None:
         """Start without earlier facts."""
         self._work = work
         self._catalog = catalog
@@ -99,13 +99,13 @@ class Facts:
         return self._counts_now() != self._counts
 
     def _news_now(self) -> tuple[object, ...]:
-        return (self._work.scans, self._work.walk is None, self._work.coverage.said)
+        return (self._work.scans, self._work.running_scan is None, self._work.coverage.said)
 
     def _counts_now(self) -> tuple[int, ...]:
         # Do not include events: a state directory inside a volume would cause endless events.
         return (
             self._work.lost,
-            self._work.looking.tally.hashed,
+            self._work.changed_files.tally.hashed,
             self._work.found.matches,
             self._work.found.quarantined,
         )
@@ -114,14 +114,14 @@ class Facts:
         """Return the session's part of the status file."""
         self._news, self._counts = self._news_now(), self._counts_now()
         pending, oldest, why = self._catalog.waiting()
-        walk = self._work.walk
-        tally = self._work.looking.tally
+        running_scan = self._work.running_scan
+        tally = self._work.changed_files.tally
         return {
             "volumes": self._work.coverage.facts(),
             "events": self._work.events,
             "lost": self._work.lost,
-            "backlog": self._work.looking.backlog,
-            "waits_for": round(self._work.looking.waits_for, 1),
+            "backlog": self._work.changed_files.backlog,
+            "waits_for": round(self._work.changed_files.waits_for, 1),
             "hashed": tally.hashed,
             "rate": self._rate(tally.hashed),
             "bytes_hashed": tally.bytes_hashed,
@@ -140,22 +140,22 @@ class Facts:
                 }
                 for one in self._work.known.filters
             ],
-            "rejudged": self._work.judging.files,
+            "rejudged": self._work.rejudging.files,
             "scan": None
-            if walk is None
+            if running_scan is None
             else {
-                "kind": walk.kind,
-                "started": walk.started,
-                "files": walk.files,
-                "fraction": round(walk.fraction, 3),
+                "kind": running_scan.kind,
+                "started": running_scan.started,
+                "files": running_scan.files,
+                "fraction": round(running_scan.fraction, 3),
             },
             "pending": {
                 "candidates": pending,
                 "oldest": oldest,
                 "why": why,
-                "next_try": self._work.verdicts.next_try,
+                "next_try": self._work.retry.next_try,
             },
-            "next_move": self._work.verdicts.next_move,
+            "next_move": self._work.retry.next_move,
         }
 
     def _rate(self, hashed: int) -> float:
@@ -166,18 +166,18 @@ class Facts:
         return round((hashed - before) / max(0.1, now - at), 1)
 
 
-def counted_by(work: Work | None, before: Counters) -> Counters:
+def counted_by(work: ObservedSession | None, before: Counters) -> Counters:
     """Return the counts so far: ``before`` plus the counts of the present session ``work``."""
     counted = Counters()
     counted.add(before)
     if work is None:
         return counted
     counted.add(work.ended)
-    if work.walk is not None:
-        counted.tally.add(work.walk.tally)
+    if work.running_scan is not None:
+        counted.tally.add(work.running_scan.tally)
     found = work.found
     changes = Counters(
-        work.looking.tally,
+        work.changed_files.tally,
         work.events,
         work.lost,
         candidates=found.candidates,
@@ -187,15 +187,17 @@ def counted_by(work: Work | None, before: Counters) -> Counters:
     return counted
 
 
-def status_line(work: Work) -> str:
+def status_line(work: ObservedSession) -> str:
     """Return the line that ``systemctl status`` shows."""
-    walk = work.walk
-    parts = [f"{work.looking.backlog:,} changes wait"]
-    if walk is not None:
-        parts.append(f"scan ({walk.kind}) {walk.fraction:.0%}, {walk.files:,} files")
+    running_scan = work.running_scan
+    parts = [f"{work.changed_files.backlog:,} changes wait"]
+    if running_scan is not None:
+        parts.append(
+            f"scan ({running_scan.kind}) {running_scan.fraction:.0%}, {running_scan.files:,} files"
+        )
     parts.append(f"{work.found.matches:,} matches")
-    if work.verdicts.in_trouble:
-        refused = work.verdicts.is_refused
+    if work.retry.in_trouble:
+        refused = work.retry.is_refused
         parts.append(f"the service {'refuses the password' if refused else 'does not answer'}")
     return "; ".join(parts)
 

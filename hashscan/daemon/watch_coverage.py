@@ -37,7 +37,7 @@ class Coverages:
         self._awaited: dict[int, float] = {}
         self.said = 0
 
-    def is_told(self, volume: int) -> bool:
+    def has_report(self, volume: int) -> bool:
         """Return whether the watch of a volume is active, or no watch is expected."""
         return volume not in self._awaited
 

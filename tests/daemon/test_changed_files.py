@@ -7,9 +7,9 @@ from fake_workers import Catalog, Dispatch, Pool
 
 from hashscan.catalog import store
 from hashscan.catalog.rows import QueuedDirectory
-from hashscan.daemon import changed_files as looking_module
+from hashscan.daemon import changed_files as changed_files_module
 from hashscan.daemon.change_queue import Changes, Due, Key
-from hashscan.daemon.changed_files import Looking
+from hashscan.daemon.changed_files import ChangedFiles
 from hashscan.fs.volume import Volume
 from hashscan.scan.messages import WorkerSettings
 
@@ -20,7 +20,7 @@ VOLUMES = (Volume(b"/a"), Volume(b"/b"))
 def clock(monkeypatch):
     one = SimpleNamespace(now=1000.0)
     one.monotonic = lambda: one.now
-    monkeypatch.setattr(looking_module, "time", one)
+    monkeypatch.setattr(changed_files_module, "time", one)
     return one
 
 
@@ -28,8 +28,8 @@ def clock(monkeypatch):
 
 
 @pytest.fixture
-def looking(clock):
-    one = object.__new__(Looking)
+def changed_files(clock):
+    one = object.__new__(ChangedFiles)
     one._options, one._catalog = SimpleNamespace(volumes=VOLUMES, jobs=1), Catalog()
     one._roots = [QueuedDirectory(11, b"", False), QueuedDirectory(12, b"", False)]
     one._directories, one.changes = {}, Changes()
@@ -40,13 +40,13 @@ def looking(clock):
 def test_its_processes_begin_with_the_roots_of_all_volumes(tmp_path, monkeypatch):
     settings, given = [], {}
     monkeypatch.setattr(
-        looking_module, "Dispatch",
+        changed_files_module, "Dispatch",
         lambda *_given, **named: given.update(named) or SimpleNamespace(scan=named["scan"]),
     )  # fmt: skip
-    monkeypatch.setattr(looking_module, "Pool", lambda one, **_named: settings.append(one))
+    monkeypatch.setattr(changed_files_module, "Pool", lambda one, **_named: settings.append(one))
     catalog = store.Catalog(str(tmp_path / "catalog"))
     options = SimpleNamespace(volumes=VOLUMES, jobs=3)
-    one = Looking(
+    one = ChangedFiles(
         options, catalog, None, judged=5, judged_until=6, on_candidate="found", on_too_many="many"
     )
     roots = tuple(one.root_numbers)
@@ -56,7 +56,7 @@ def test_its_processes_begin_with_the_roots_of_all_volumes(tmp_path, monkeypatch
     ]
     assert given == {
         "scan": one.scan, "judged": 5, "jobs": 3, "on_candidate": "found", "once": False,
-        "on_looked": one._looked, "on_too_many": "many",
+        "on_looked": one._take_checked, "on_too_many": "many",
     }  # fmt: skip
     assert len(one.changes) == 0
     catalog.close()
@@ -66,84 +66,90 @@ def test_its_processes_begin_with_the_roots_of_all_volumes(tmp_path, monkeypatch
     ("length", "due", "busy"),
     [(0, None, False), (1, None, True), (0, 1000.0, True), (0, 1000.1, False), (1, 2000.0, True)],
 )
-def test_it_is_busy_with_what_is_due_or_under_way(looking, length, due, busy):
-    looking._dispatch.length = length
-    looking.changes = SimpleNamespace(next_due=lambda: due)
-    assert looking.busy is busy
+def test_it_is_busy_with_what_is_due_or_under_way(changed_files, length, due, busy):
+    changed_files._dispatch.length = length
+    changed_files.changes = SimpleNamespace(next_due=lambda: due)
+    assert changed_files.busy is busy
 
 
-def test_how_much_waits(looking, clock):
-    looking.changed(0, b"d", b"n")
-    looking.changed(0, b"d", b"m")
-    looking._dispatch.length, looking._dispatch.under_way = 3, True
-    assert (looking.backlog, looking.queued, looking.under_way) == (5, 3, True)
-    assert (looking.held(), looking.scan, looking.root_numbers) == ({3}, 9, [11, 12])
-    assert looking.tally is looking._dispatch.tally
-    looking.begin()
-    assert looking.scan == 21
+def test_how_much_waits(changed_files, clock):
+    changed_files.changed(0, b"d", b"n")
+    changed_files.changed(0, b"d", b"m")
+    changed_files._dispatch.length, changed_files._dispatch.under_way = 3, True
+    assert (changed_files.backlog, changed_files.queued, changed_files.under_way) == (5, 3, True)
+    assert (changed_files.held(), changed_files.scan, changed_files.root_numbers) == (
+        {3},
+        9,
+        [11, 12],
+    )
+    assert changed_files.tally is changed_files._dispatch.tally
+    changed_files.begin()
+    assert changed_files.scan == 21
 
 
-def test_how_long_the_oldest_change_has_waited(looking, clock):
-    assert looking.waits_for == 0
-    looking.changed(0, b"d", b"n")
+def test_how_long_the_oldest_change_has_waited(changed_files, clock):
+    assert changed_files.waits_for == 0
+    changed_files.changed(0, b"d", b"n")
     clock.now += 4
-    assert looking.waits_for == 4
-    looking._dispatch.waits_since = clock.now - 7
-    assert looking.waits_for == 7
-    looking._dispatch.waits_since = clock.now + 1
-    looking.changes.forget_volume(0)
-    assert looking.waits_for == 0
+    assert changed_files.waits_for == 4
+    changed_files._dispatch.waits_since = clock.now - 7
+    assert changed_files.waits_for == 7
+    changed_files._dispatch.waits_since = clock.now + 1
+    changed_files.changes.forget_volume(0)
+    assert changed_files.waits_for == 0
 
 
 @pytest.mark.parametrize(("ahead", "handed"), [(0, 2), (255, 2), (256, 0), (5000, 0)])
-def test_the_workers_get_little_ahead_of_time(looking, clock, ahead, handed):
-    looking._dispatch.ahead = ahead
-    looking.changed(1, b"d", b"n")
-    looking.changed(0, b"", b"m")
+def test_the_workers_get_little_ahead_of_time(changed_files, clock, ahead, handed):
+    changed_files._dispatch.ahead = ahead
+    changed_files.changed(1, b"d", b"n")
+    changed_files.changed(0, b"", b"m")
     clock.now += 1
-    looking.hand_out()
-    assert len(looking._dispatch.looks) == handed
-    assert looking._dispatch.calls == [("hand_out", looking.pool)]
+    changed_files.hand_out()
+    assert len(changed_files._dispatch.looks) == handed
+    assert changed_files._dispatch.calls == [("hand_out", changed_files.pool)]
     if handed:
-        names = {(volume, path.path): names for volume, path, names, _ in looking._dispatch.looks}
+        names = {
+            (volume, path.path): names for volume, path, names, _ in changed_files._dispatch.looks
+        }
         assert names == {(1, b"d"): [b"n"], (0, b""): [b"m"]}
-        assert sorted(looking._catalog.found) == [(9, 11, b""), (9, 12, b"d")]
+        assert sorted(changed_files._catalog.found) == [(9, 11, b""), (9, 12, b"d")]
 
 
-def test_a_turn_takes_about_two_thousand_names(looking, monkeypatch):
+def test_a_turn_takes_about_two_thousand_names(changed_files, monkeypatch):
     most = []
-    looking.changes = SimpleNamespace(take=lambda _now, count: most.append(count) or [])
-    looking.hand_out()
+    changed_files.changes = SimpleNamespace(take=lambda _now, count: most.append(count) or [])
+    changed_files.hand_out()
     assert most == [2048]
 
 
-def test_directories_are_remembered_until_a_scan_ends_or_there_are_many(looking, monkeypatch):
-    monkeypatch.setattr(looking_module, "_KNOWN_DIRECTORIES", 2)
-    first = looking._directory(Key(0, b"a"))
-    assert looking._directory(Key(0, b"a")) is first
-    looking._directory(Key(1, b"a"))
-    assert looking._directory(Key(0, b"a")) is first
-    assert len(looking._catalog.found) == 2
-    looking._directory(Key(0, b"b"))
-    assert looking._directory(Key(0, b"a")) is not first
-    assert len(looking._catalog.found) == 4
-    looking.ended()
-    looking._directory(Key(0, b"b"))
-    assert len(looking._catalog.found) == 5
+def test_directories_are_remembered_until_a_scan_ends_or_there_are_many(changed_files, monkeypatch):
+    monkeypatch.setattr(changed_files_module, "_KNOWN_DIRECTORIES", 2)
+    first = changed_files._directory(Key(0, b"a"))
+    assert changed_files._directory(Key(0, b"a")) is first
+    changed_files._directory(Key(1, b"a"))
+    assert changed_files._directory(Key(0, b"a")) is first
+    assert len(changed_files._catalog.found) == 2
+    changed_files._directory(Key(0, b"b"))
+    assert changed_files._directory(Key(0, b"a")) is not first
+    assert len(changed_files._catalog.found) == 4
+    changed_files.ended()
+    changed_files._directory(Key(0, b"b"))
+    assert len(changed_files._catalog.found) == 5
 
 
-def test_known_files_are_looked_at_in_batches_as_they_are(looking, monkeypatch):
-    monkeypatch.setattr(looking_module, "BATCH", 2)
-    looking.look_at_rows(6, [b"a", b"b", b"c"])
+def test_known_files_are_looked_at_in_batches_as_they_are(changed_files, monkeypatch):
+    monkeypatch.setattr(changed_files_module, "BATCH", 2)
+    changed_files.check_rows(6, [b"a", b"b", b"c"])
     directory = QueuedDirectory(6, b"path/6", False)
-    assert looking._dispatch.looks == [
+    assert changed_files._dispatch.looks == [
         (1, directory, [b"a", b"b"], True), (1, directory, [b"c"], True),
     ]  # fmt: skip
-    looking.look_at_rows(7, [b"a"])
-    assert len(looking._dispatch.looks) == 2, "its volume is not one of ours"
+    changed_files.check_rows(7, [b"a"])
+    assert len(changed_files._dispatch.looks) == 2, "its volume is not one of ours"
 
 
-def test_what_was_looked_at_rests_or_comes_back(looking, clock):
+def test_what_was_looked_at_rests_or_comes_back(changed_files, clock):
     noted = []
 
     class Notes:
@@ -157,9 +163,9 @@ def test_what_was_looked_at_rests_or_comes_back(looking, clock):
             noted.append(("not whole", key, name, size, now))
             return name != b"many"
 
-    looking.changes = Notes()
+    changed_files.changes = Notes()
     key = Key(1, b"d")
-    looking._looked(
+    changed_files._take_checked(
         SimpleNamespace(
             volume=1, directory=b"d", names=[b"ok", b"open", b"many", b"late"],
             unrested=[(b"open", 5), (b"many", 6)], later=[(b"late", 7)],
@@ -171,43 +177,45 @@ def test_what_was_looked_at_rests_or_comes_back(looking, clock):
         ("not whole", key, b"open", 5, clock.now),
         ("not whole", key, b"many", 6, clock.now),
     ]
-    ((volume, _, names, final),) = looking._dispatch.looks
+    ((volume, _, names, final),) = changed_files._dispatch.looks
     assert (volume, names, final) == (1, [b"many"], True), "too many are remembered"
 
 
-def test_what_the_workers_say_is_counted(looking):
-    looking.pool.said = ["other", ("worker", "message"), ("dead", None), "another"]
-    assert looking.receive(["other", "another", "quiet"], 0.7) == (["other", "another"], 2)
-    assert looking.pool.asked == [(["other", "another", "quiet"], 0.7)]
-    assert looking._dispatch.calls == [("heard", "worker", "message"), ("died", "dead")]
+def test_what_the_workers_say_is_counted(changed_files):
+    changed_files.pool.said = ["other", ("worker", "message"), ("dead", None), "another"]
+    assert changed_files.receive(["other", "another", "quiet"], 0.7) == (["other", "another"], 2)
+    assert changed_files.pool.asked == [(["other", "another", "quiet"], 0.7)]
+    assert changed_files._dispatch.calls == [("heard", "worker", "message"), ("died", "dead")]
 
 
-def test_a_volume_that_is_away_is_given_up_everywhere(looking):
-    looking.changed(0, b"d", b"n")
-    looking.changed(1, b"d", b"n")
-    looking.give_up(1)
-    assert len(looking.changes) == 1
-    assert looking._dispatch.calls == [("forget_volume", 1)]
-    assert looking.pool.calls == [("give_up", 1)]
+def test_a_volume_that_is_away_is_given_up_everywhere(changed_files):
+    changed_files.changed(0, b"d", b"n")
+    changed_files.changed(1, b"d", b"n")
+    changed_files.give_up(1)
+    assert len(changed_files.changes) == 1
+    assert changed_files._dispatch.calls == [("forget_volume", 1)]
+    assert changed_files.pool.calls == [("give_up", 1)]
 
 
-def test_other_filters_begin_with_what_is_under_way(looking, monkeypatch):
+def test_other_filters_begin_with_what_is_under_way(changed_files, monkeypatch):
     made = []
-    monkeypatch.setattr(Looking, "_make_pool", lambda _one, *given: made.append(given) or "new")
     monkeypatch.setattr(
-        looking_module, "replace", lambda new, **named: SimpleNamespace(new=new, **named)
+        ChangedFiles, "_make_pool", lambda _one, *given: made.append(given) or "new"
     )
-    pool = looking.pool
-    looking.swap("options", 5, 6)
-    assert vars(looking._options) == {"new": "options", "volumes": VOLUMES}
+    monkeypatch.setattr(
+        changed_files_module, "replace", lambda new, **named: SimpleNamespace(new=new, **named)
+    )
+    pool = changed_files.pool
+    changed_files.swap("options", 5, 6)
+    assert vars(changed_files._options) == {"new": "options", "volumes": VOLUMES}
     assert pool.calls == [("close",)]
-    assert looking._dispatch.calls == [("start_over", 5)]
-    assert (made, looking.pool) == ([(5, 6)], "new")
+    assert changed_files._dispatch.calls == [("start_over", 5)]
+    assert (made, changed_files.pool) == ([(5, 6)], "new")
 
 
-def test_the_end_ends_the_workers(looking):
-    looking.close()
-    assert looking.pool.calls == [("close",)]
+def test_the_end_ends_the_workers(changed_files):
+    changed_files.close()
+    assert changed_files.pool.calls == [("close",)]
 
 
 # The queue of changes

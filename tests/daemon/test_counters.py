@@ -8,19 +8,19 @@ from hashscan.model import Summary
 from hashscan.scan.messages import Tally
 
 
-def session(*, walk=None, scans=()):
+def session(*, running_scan=None, scans=()):
     ended = Counters()
     for one in scans:
         ended.add_scan(one)
     return SimpleNamespace(
-        ended=ended, walk=walk, events=5, lost=1, looking=SimpleNamespace(tally=Tally(hashed=10)),
+        ended=ended, running_scan=running_scan, events=5, lost=1, changed_files=SimpleNamespace(tally=Tally(hashed=10)),
         found=Summary(candidates=2, false_positives=1),
     )  # fmt: skip
 
 
 def test_a_scan_that_runs_counts_and_counts_once():
     running = session(
-        walk=SimpleNamespace(tally=Tally(hashed=7, skipped={"fifo": 1}, bytes_hashed=9))
+        running_scan=SimpleNamespace(tally=Tally(hashed=7, skipped={"fifo": 1}, bytes_hashed=9))
     )
     found = counted_by(running, Counters()).facts()
     assert found["files"] == {"hashed": 17, "unchanged": 0, "skipped": 1, "problem": 0}

@@ -62,8 +62,8 @@ class Session:
     def __init__(self, error=None):
         self.closed, self.error = False, error
         self.ended, self.events, self.lost = Counters(), 0, 0
-        self.walk, self.found = None, Summary()
-        self.looking = SimpleNamespace(tally=Tally())
+        self.running_scan, self.found = None, Summary()
+        self.changed_files = SimpleNamespace(tally=Tally())
 
     def close(self):
         self.closed = True

@@ -21,10 +21,10 @@ from hashscan.daemon import retry as verdicts_module
 from hashscan.daemon import watch_coverage as coverage_module
 from hashscan.daemon import watchers as watches_module
 from hashscan.daemon.background_job import Background, Failure
-from hashscan.daemon.rejudge import Judging
+from hashscan.daemon.rejudge import RejudgeProcesses
 from hashscan.daemon.retention import Housekeeping
-from hashscan.daemon.retry import Verdicts
-from hashscan.daemon.scan_queue import Wants
+from hashscan.daemon.retry import Retry
+from hashscan.daemon.scan_queue import ScanQueue
 from hashscan.daemon.timers import Every, Files
 from hashscan.errors import HashscanError
 from hashscan.fs.volume import Volume
@@ -95,7 +95,7 @@ def test_an_interval_with_its_retries():
 
 
 class Confirmation(SimpleNamespace):
-    """What ``Verdicts`` sees of a confirmation; ``moves``: from which id moves were tried."""
+    """What ``Retry`` sees of a confirmation; ``moves``: from which id moves were tried."""
 
     def __init__(self):
         super().__init__(
@@ -127,7 +127,7 @@ def timed(monkeypatch, log):
     clock.monotonic = lambda: clock.now
     monkeypatch.setattr(verdicts_module, "time", clock)
     confirmation = Confirmation()
-    return Verdicts(confirmation, SimpleNamespace(restart=list), log), confirmation, clock
+    return Retry(confirmation, SimpleNamespace(restart=list), log), confirmation, clock
 
 
 def test_what_could_not_be_moved_is_tried_again_with_growing_pauses(timed):
@@ -199,16 +199,16 @@ def clocked(monkeypatch):
     clock = SimpleNamespace(now=1000.0)
     clock.monotonic = lambda: clock.now
     monkeypatch.setattr(scan_queue, "time", clock)
-    return Wants(), clock
+    return ScanQueue(), clock
 
 
 def test_a_scan_for_a_loss_waits_for_the_rest_after_the_one_before(clocked):
     found, clock = clocked
-    found.want(1, "schedule")
+    found.request(1, "schedule")
     assert found.begun([1]) == "schedule"
     found.ended([1, 2], "overflow", 100.0)
-    found.want(1, "overflow")
-    found.want(2, "schedule")
+    found.request(1, "overflow")
+    found.request(2, "schedule")
     assert found.due() == [2], "what an administrator asked for does not wait"
     clock.now += 2 * 100 - 0.1
     assert found.due() == [2]
@@ -218,15 +218,15 @@ def test_a_scan_for_a_loss_waits_for_the_rest_after_the_one_before(clocked):
 
 def test_of_two_requests_at_one_time_the_first_is_the_reason(clocked):
     found, _ = clocked
-    found.want(1, "schedule")
-    found.want(1, "overflow")
+    found.request(1, "schedule")
+    found.request(1, "overflow")
     assert found.begun([1]) == "schedule"
 
 
 def test_a_scan_that_is_wanted_while_another_ends_comes_later(clocked):
     found, clock = clocked
-    found.want(1, "overflow")
-    found.want(2, "overflow")
+    found.request(1, "overflow")
+    found.request(2, "overflow")
     found.ended([1], "overflow", 50.0)
     assert found.due() == [2]
     clock.now += 2 * 50
@@ -309,12 +309,12 @@ def test_what_a_judging_process_finds_is_stored_and_looked_at(tmp_path, log):
     catalog = Catalog(str(tmp_path / "catalog"))
     (root,) = catalog.queue_directories(7, 0, b"", [(b"/srv", 0)])
     looked, rejudged = [], []
-    looking = SimpleNamespace(look_known=lambda *given: looked.append(given))
-    judging = Judging(catalog, looking, [volume], log, lambda: None, jobs=1)
-    judging._filterset = 3
+    changed_files = SimpleNamespace(check_known=lambda *given: looked.append(given))
+    rejudging = RejudgeProcesses(catalog, changed_files, [volume], log, lambda: None, jobs=1)
+    rejudging._filterset = 3
     catalog.rejudge = lambda *given: rejudged.append(given)
     number = root.number
-    judging._store(
+    rejudging._store(
         Judged(
             [(number, b"found")],
             [(number, b"due")],
@@ -329,7 +329,7 @@ def test_what_a_judging_process_finds_is_stored_and_looked_at(tmp_path, log):
         (number, 3, [(b"clear", False)]),
         (99, 3, [(b"x", False)]),
     ]
-    assert judging._due == 1
+    assert rejudging._due == 1
     catalog.close()
 
 
@@ -340,13 +340,15 @@ def test_when_too_many_files_are_due_a_scan_reads_them(tmp_path, log, monkeypatc
     catalog = Catalog(str(tmp_path / "catalog"))
     (root,) = catalog.queue_directories(7, 0, b"", [(b"/srv", 0)])
     looked = []
-    looking = SimpleNamespace(look_known=lambda *given: looked.append(given[2]))
-    judging = Judging(catalog, looking, [Volume(b"/srv")], log, lambda: None, jobs=1)
+    changed_files = SimpleNamespace(check_known=lambda *given: looked.append(given[2]))
+    rejudging = RejudgeProcesses(
+        catalog, changed_files, [Volume(b"/srv")], log, lambda: None, jobs=1
+    )
     catalog.rejudge = lambda *_: None
     for names in ([b"a"], [b"b", b"c"], [b"d"]):
-        judging._store(Judged([], [(root.number, name) for name in names], [], 1, done=False))
+        rejudging._store(Judged([], [(root.number, name) for name in names], [], 1, done=False))
     assert looked == [[b"a"], [b"b"]]
-    assert judging._due == 4
+    assert rejudging._due == 4
     catalog.close()
 
 

@@ -12,7 +12,7 @@ from hashscan.audit.reader import read
 from hashscan.config.settings import Settings
 from hashscan.daemon import notification_process
 from hashscan.daemon.log import Log
-from hashscan.daemon.notification_process import Telling
+from hashscan.daemon.notification_process import NotificationProcess
 from hashscan.errors import StateError
 from hashscan.notify.dispatch import Line
 
@@ -23,7 +23,7 @@ def with_receiver(state, name="ops"):
 
 
 def telling_of(settings, state, machine):
-    return Telling(settings, state, Log(machine.log, machine.log))
+    return NotificationProcess(settings, state, Log(machine.log, machine.log))
 
 
 def test_without_a_receiver_no_process_starts(state, machine):

@@ -12,7 +12,7 @@ from hashscan.config.settings import Settings
 from hashscan.daemon import recheck_verdicts as module
 from hashscan.daemon.background_job import Failure
 from hashscan.daemon.log import Log
-from hashscan.daemon.recheck_verdicts import AskingAgain
+from hashscan.daemon.recheck_verdicts import VerdictRechecks
 from hashscan.errors import HashscanError
 from hashscan.jobs.recheck_verdicts import RecheckRound
 from hashscan.jobs.restore_withdrawn import PutBack
@@ -56,15 +56,15 @@ def made(tmp_path, **quarantine):
     settings = Settings.of(
         state=str(tmp_path / "state"), quarantine={"action": "quarantine", **quarantine}
     )
-    one = AskingAgain(settings, Log(out, out), State(str(tmp_path / "state")))
+    one = VerdictRechecks(settings, Log(out, out), State(str(tmp_path / "state")))
     one.out = out
     return one
 
 
 def session(name="filters 1"):
     forgotten = []
-    verdicts = SimpleNamespace(forget=forgotten.extend)
-    return SimpleNamespace(known=SimpleNamespace(name=name), verdicts=verdicts, forgotten=forgotten)
+    retry = SimpleNamespace(forget=forgotten.extend)
+    return SimpleNamespace(known=SimpleNamespace(name=name), retry=retry, forgotten=forgotten)
 
 
 def names():

@@ -9,17 +9,17 @@ import pytest
 from hashscan.catalog.store import Catalog
 from hashscan.daemon import rejudge as module
 from hashscan.daemon.log import Log
-from hashscan.daemon.rejudge import Judging
+from hashscan.daemon.rejudge import RejudgeProcesses
 from hashscan.scan.rejudge import Judged
 
 
 def test_files_that_somebody_keeps_open_do_not_stop_it():
-    looking = SimpleNamespace(queued=0, backlog=50_000)
-    judging = Judging(None, looking, (), None, lambda: None, jobs=1)
-    judging._process = SimpleNamespace(connections=["its connection"])
-    assert judging.connections == ["its connection"]
-    looking.queued = 50_000
-    assert judging.connections == []
+    changed_files = SimpleNamespace(queued=0, backlog=50_000)
+    rejudging = RejudgeProcesses(None, changed_files, (), None, lambda: None, jobs=1)
+    rejudging._process = SimpleNamespace(connections=["its connection"])
+    assert rejudging.connections == ["its connection"]
+    changed_files.queued = 50_000
+    assert rejudging.connections == []
 
 
 class Dies:
@@ -50,15 +50,15 @@ class Known(NamedTuple):
 
 
 @pytest.fixture
-def judging(tmp_path, monkeypatch):
+def rejudging(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "Rejudging", Dies)
     monkeypatch.setattr(Dies, "made", [])
     err = io.StringIO()
     wanted = []
     catalog = Catalog(str(tmp_path / "catalog"))
-    looking = SimpleNamespace(queued=0, scan=5, begin=lambda: None)
-    made = Judging(
-        catalog, looking, (), Log(io.StringIO(), err), lambda: wanted.append("scan"), jobs=1
+    changed_files = SimpleNamespace(queued=0, scan=5, begin=lambda: None)
+    made = RejudgeProcesses(
+        catalog, changed_files, (), Log(io.StringIO(), err), lambda: wanted.append("scan"), jobs=1
     )
     yield made, wanted, err, catalog
     catalog.close()
@@ -68,8 +68,8 @@ def die(one):
     one.take(one.connections)
 
 
-def test_a_process_that_dies_is_started_again_and_given_up_at_the_third_time(judging):
-    one, wanted, err, _ = judging
+def test_a_process_that_dies_is_started_again_and_given_up_at_the_third_time(rejudging):
+    one, wanted, err, _ = rejudging
     one.begin(Known(), 3)
     for deaths in (1, 2):
         die(one)
@@ -90,8 +90,10 @@ def test_a_process_that_dies_is_started_again_and_given_up_at_the_third_time(jud
     assert wanted == ["scan"]
 
 
-def test_one_that_is_started_again_and_comes_through_is_no_reason_for_a_scan(judging, monkeypatch):
-    one, wanted, err, catalog = judging
+def test_one_that_is_started_again_and_comes_through_is_no_reason_for_a_scan(
+    rejudging, monkeypatch
+):
+    one, wanted, err, catalog = rejudging
     number = catalog.filterset("a")
     one.begin(Known(), number)
     die(one)
@@ -129,9 +131,9 @@ class TwoVolumes:
 def on_two_volumes(monkeypatch):
     looks, lines, wanted = [], [], []
     catalog = TwoVolumes()
-    looking = SimpleNamespace(queued=0, scan=9, begun=0)
-    looking.look_known = lambda *given: looks.append(given)
-    looking.begin = lambda: setattr(looking, "begun", looking.begun + 1)
+    changed_files = SimpleNamespace(queued=0, scan=9, begun=0)
+    changed_files.check_known = lambda *given: looks.append(given)
+    changed_files.begin = lambda: setattr(changed_files, "begun", changed_files.begun + 1)
     log = SimpleNamespace(info=lines.append, error=lines.append)
     volumes = (SimpleNamespace(root=b"/a"), SimpleNamespace(root=b"/b"))
     started = []
@@ -150,7 +152,7 @@ def on_two_volumes(monkeypatch):
             self.closed += 1
 
     monkeypatch.setattr(module, "Rejudging", Rejudging)
-    one = Judging(catalog, looking, volumes, log, lambda: wanted.append(1), jobs=3)
+    one = RejudgeProcesses(catalog, changed_files, volumes, log, lambda: wanted.append(1), jobs=3)
     one.looks, one.lines, one.wanted, one.started = looks, lines, wanted, started
     one.catalog, one.known = catalog, SimpleNamespace(filters="f", algorithms="a")
     return one
@@ -165,10 +167,10 @@ def test_one_judging_at_a_time_and_not_while_much_waits(on_two_volumes):
     on_two_volumes.take(["one"])
     on_two_volumes.begin(on_two_volumes.known, 4)
     assert on_two_volumes.started[0].given == ("/catalog", "f", "a", 4, 8, 3)
-    assert (on_two_volumes._looking.begun, on_two_volumes.catalog.calls) == (1, ["commit"])
-    on_two_volumes._looking.queued = 19_999
+    assert (on_two_volumes._changed_files.begun, on_two_volumes.catalog.calls) == (1, ["commit"])
+    on_two_volumes._changed_files.queued = 19_999
     assert on_two_volumes.connections == ["one", "two"]
-    on_two_volumes._looking.queued = 20_000
+    on_two_volumes._changed_files.queued = 20_000
     assert on_two_volumes.connections == []
     on_two_volumes.begin(on_two_volumes.known, 5)
     assert on_two_volumes.started[0].closed == 1

@@ -7,13 +7,13 @@ import pytest
 
 from hashscan.daemon import retry as module
 from hashscan.daemon.log import Log
-from hashscan.daemon.retry import Verdicts
+from hashscan.daemon.retry import Retry
 from hashscan.errors import Fault
 from hashscan.scan.asker import NoAnswer
 
 
 class Confirmation(SimpleNamespace):
-    """What ``Verdicts`` sees of a confirmation; ``asked``: seconds at which it was asked again."""
+    """What ``Retry`` sees of a confirmation; ``asked``: seconds at which it was asked again."""
 
     def __init__(self, clock):
         super().__init__(
@@ -58,7 +58,7 @@ def out():
 @pytest.fixture
 def verdicts(confirmation, out):
     asker = SimpleNamespace(restart=lambda: ["what was open"])
-    return Verdicts(confirmation, asker, Log(out, out))
+    return Retry(confirmation, asker, Log(out, out))
 
 
 def test_a_failure_is_told_and_asked_again_with_growing_pauses(clock, confirmation, verdicts, out):

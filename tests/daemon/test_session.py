@@ -3,12 +3,12 @@
 from types import SimpleNamespace
 
 import pytest
-from session_parts import VOLUMES, Coverage, Looking, Probes, Walk, calls
+from session_parts import VOLUMES, ChangedFiles, Coverage, Probes, Scan, calls
 
 from hashscan.daemon import scan_queue as wants_module
 from hashscan.daemon import session as module
 from hashscan.daemon.counters import Counters
-from hashscan.daemon.scan_queue import Wants
+from hashscan.daemon.scan_queue import ScanQueue
 from hashscan.daemon.session import Session
 from hashscan.jobs.volume_presence import Seen
 from hashscan.model import Identity, Summary
@@ -42,7 +42,7 @@ def session(clock):
     )  # fmt: skip
     one.ticks = []
     one._tick = one.ticks.append
-    one._probes, one.coverage, one._wants = Probes(), Coverage(), Wants()
+    one._probes, one.coverage, one._queue = Probes(), Coverage(), ScanQueue()
     one.watches = SimpleNamespace(
         connections=["watch"], deaths=0, told=[], answered=[], step=lambda: None
     )
@@ -51,18 +51,18 @@ def session(clock):
     one._asker = SimpleNamespace(connection="asker", replies=lambda: ["reply"])
     one._confirmation = SimpleNamespace(more=False, has_room=True, links_wait=False, taken=[])
     one._confirmation.take = one._confirmation.taken.append
-    one.verdicts = SimpleNamespace(step=lambda: None)
-    one.judging = SimpleNamespace(connections=["judging"], taken=[])
-    one.judging.take = one.judging.taken.append
-    one.looking, one.found, one.walk = Looking(), Summary(), None
-    one._look_again = one._last_unwatched = one._last_commit = clock.now
+    one.retry = SimpleNamespace(step=lambda: None)
+    one.rejudging = SimpleNamespace(connections=["rejudging"], taken=[])
+    one.rejudging.take = one.rejudging.taken.append
+    one.changed_files, one.found, one.running_scan = ChangedFiles(), Summary(), None
+    one._probe_again = one._last_unwatched = one._last_commit = clock.now
     one.ended = Counters()
     one.events = one._lost_changes = one.turns = one.scans = 0
     return one
 
 
 def wanted(session):
-    return {number: one.kind for number, one in session._wants._wanted.items()}
+    return {number: one.kind for number, one in session._queue._requests.items()}
 
 
 # The length of a turn
@@ -91,44 +91,44 @@ def wanted(session):
 )
 def test_how_long_a_turn_waits(session, clock, given, wait):
     if "due" in given:
-        session.looking.changes.due = clock.now + given["due"]
+        session.changed_files.changes.due = clock.now + given["due"]
     if "walked" in given:
-        session.walk = Walk(walked=given["walked"])
+        session.running_scan = Scan(walked=given["walked"])
     for name in ("under_way", "busy"):
-        setattr(session.looking, name, given.get(name, False))
+        setattr(session.changed_files, name, given.get(name, False))
     for name in ("more", "has_room", "links_wait"):
         setattr(session._confirmation, name, given.get(name, name == "has_room"))
     assert session._until_next() == pytest.approx(wait)
 
 
 def test_a_turn_hears_everybody_and_waits_no_longer_than_it_may(session):
-    session.looking.ready, session.looking.spoke = ["asker", "other"], 2
-    session._heard = session._seen = None  # nobody says anything
+    session.changed_files.ready, session.changed_files.spoke = ["asker", "other"], 2
+    session._take_change = session._take_probe = None  # nobody says anything
     assert session.turn(["other", "another"], longest=0.3) == ["other"]
-    ((listened, wait),) = session.looking.listened
-    assert listened == ["asker", "other", "another", "watch", "probes", "judging"]
+    ((listened, wait),) = session.changed_files.listened
+    assert listened == ["asker", "other", "another", "watch", "probes", "rejudging"]
     assert wait == 0.3
     assert session._confirmation.taken == [["reply"]]
-    assert session.judging.taken == [["asker", "other"]]
+    assert session.rejudging.taken == [["asker", "other"]]
     assert session.turns == 2
-    session.looking.ready = []
+    session.changed_files.ready = []
     session.turn([])
-    assert session.looking.listened[-1][1] == 1.0
+    assert session.changed_files.listened[-1][1] == 1.0
     assert len(session._confirmation.taken) == 1, "the asker said nothing"
 
 
 @pytest.mark.parametrize("busy", [True, False])
 def test_a_scan_gets_its_turn_and_is_heard(session, busy):
-    session.walk, session.looking.busy = Walk(), busy
+    session.running_scan, session.changed_files.busy = Scan(), busy
     session.turn([])
-    assert session.walk.handed == [busy], "held back while something changes"
-    assert session.looking.listened[0][0][-1] == "walk"
+    assert session.running_scan.handed == [busy], "held back while something changes"
+    assert session.changed_files.listened[0][0][-1] == "running_scan"
     assert session.turns == 4
-    session.walk.walked = True
+    session.running_scan.walked = True
     session.turn([])
-    assert len(session.walk.handed) == 1
+    assert len(session.running_scan.handed) == 1
     assert session.turns == 4
-    assert "walk" not in session.looking.listened[1][0]
+    assert "running_scan" not in session.changed_files.listened[1][0]
 
 
 def test_what_was_found_is_committed_after_a_moment(session, clock):
@@ -148,7 +148,7 @@ def begun(monkeypatch):
 
     def begin(options, *_given, **named):
         found.append((options, named))
-        return Walk(volumes=named["volumes"], kind=named["kind"])
+        return Scan(volumes=named["volumes"], kind=named["kind"])
 
     monkeypatch.setattr(module, "SessionScan", begin)
     return found
@@ -156,16 +156,16 @@ def begun(monkeypatch):
 
 def test_a_scan_begins_once_all_its_volumes_were_checked(session, clock, begun):
     for number in range(3):
-        session._wants.want(number, "schedule")
+        session._queue.request(number, "schedule")
     session.coverage.untold = {2}
     session._probes.answers[0] = Seen(b"/a", None, Identity(8, 9))
-    session._begin_walk()
+    session._begin_scan()
     assert begun == []
     assert session._probes.asked == [1], "0 has answered, and of 2 the watch has said nothing yet"
     assert session._probes.since == [clock.now] * 2
     session.coverage.gone = {1}
     session._probes.answers[1] = Seen(b"/b", "gone")
-    session._begin_walk()
+    session._begin_scan()
     ((options, how),) = begun
     assert options.volumes == (VOLUMES[0],)
     assert options.others == VOLUMES
@@ -173,52 +173,52 @@ def test_a_scan_begins_once_all_its_volumes_were_checked(session, clock, begun):
     assert (how["kind"], how["volumes"]) == ("schedule", [0])
     assert (how["judged"], how["judged_until"]) == (3, 7)
     assert session._log.of("info") == [("scan (schedule) of /a",)]
-    assert session.looking.begun == 1
+    assert session.changed_files.begun == 1
     assert wanted(session) == {2: "schedule"}
     session.coverage.untold = set()
     session._probes.answers[2] = Seen(b"/c", None)
-    session._begin_walk()
+    session._begin_scan()
     assert len(begun) == 1, "one scan at a time"
-    session.walk = None
-    session._begin_walk()
+    session.running_scan = None
+    session._begin_scan()
     assert begun[1][0].identities == {}
     assert begun[1][1]["volumes"] == [2]
 
 
 def test_without_a_volume_that_is_there_no_scan_begins(session, begun):
-    session._wants.want(1, "start")
+    session._queue.request(1, "start")
     session.coverage.gone = {1}
     session._probes.answers[1] = Seen(b"/b", "gone")
-    session._begin_walk()
-    assert (begun, session.walk, session.looking.begun) == ([], None, 0)
+    session._begin_scan()
+    assert (begun, session.running_scan, session.changed_files.begun) == ([], None, 0)
     assert wanted(session) == {}
 
 
 def test_the_end_of_a_scan_is_counted_and_logged(session, clock):
-    walk = session.walk = Walk(kind="overflow", vanished=[2])
-    session._try_to_end_walk()
-    assert session.walk is walk
-    walk.is_settled = True
-    session._wants.want(0, "overflow")
-    session._try_to_end_walk()
-    assert session.walk is None
-    assert walk.ends == [{"interrupted": False, "held": {5}}]
+    running_scan = session.running_scan = Scan(kind="overflow", vanished=[2])
+    session._try_to_end_scan()
+    assert session.running_scan is running_scan
+    running_scan.is_settled = True
+    session._queue.request(0, "overflow")
+    session._try_to_end_scan()
+    assert session.running_scan is None
+    assert running_scan.ends == [{"interrupted": False, "held": {5}}]
     found = session.found
     assert (found.matches, found.quarantined, found.held, found.allowed) == (5, 3, 2, 1)
-    assert (session.scans, session.ended.scans, session.looking.over) == (1, 1, 1)
+    assert (session.scans, session.ended.scans, session.changed_files.over) == (1, 1, 1)
     assert len(session._log.of("summary")) == 1
     assert wanted(session) == {0: "overflow", 2: "mount"}
-    assert session._wants.since(0) == clock.now + 40, "a rest of twice the scan's length"
+    assert session._queue.since(0) == clock.now + 40, "a rest of twice the scan's length"
 
 
 def test_a_scan_that_ends_with_the_session_is_interrupted(session):
-    session._end_walk()
+    session._end_scan()
     assert session._log == []
-    walk = session.walk = Walk()
-    session._end_walk()
-    assert walk.ends == [{"interrupted": True}]
+    running_scan = session.running_scan = Scan()
+    session._end_scan()
+    assert running_scan.ends == [{"interrupted": True}]
     assert session.ended.scans == 1
-    assert session.walk is None
+    assert session.running_scan is None
     assert len(session._log.of("summary")) == 1
 
 
@@ -226,40 +226,40 @@ def test_a_scan_that_ends_with_the_session_is_interrupted(session):
 
 
 def test_a_change_is_queued_unless_its_volume_is_away(session):
-    session._heard(Changed(0, b"d", b"n"))
-    session._heard(Changed(1, b"d", b"n"))
-    assert session.looking.heard == [(0, b"d", b"n")]
+    session._take_change(Changed(0, b"d", b"n"))
+    session._take_change(Changed(1, b"d", b"n"))
+    assert session.changed_files.heard == [(0, b"d", b"n")]
     assert session.events == 2
 
 
 def test_when_too_much_waits_the_volume_of_which_most_waits_is_scanned(session):
-    session.looking.full = True
-    session._heard(Changed(0, b"d", b"n"))
-    assert session.looking.changes.forgotten == [2]
+    session.changed_files.full = True
+    session._take_change(Changed(0, b"d", b"n"))
+    assert session.changed_files.changes.forgotten == [2]
     assert wanted(session) == {2: "overflow"}
-    assert session.looking.heard == [(0, b"d", b"n")] * 2, "now there is room"
+    assert session.changed_files.heard == [(0, b"d", b"n")] * 2, "now there is room"
     assert session.lost == 1
-    session._heard(Changed(2, b"d", b"n"))
-    assert session.looking.heard[2:] == [(2, b"d", b"n")], "its volume is scanned"
+    session._take_change(Changed(2, b"d", b"n"))
+    assert session.changed_files.heard[2:] == [(2, b"d", b"n")], "its volume is scanned"
 
 
 def test_a_loss_during_the_scan_of_its_volume_asks_for_another_one_later(session, clock):
-    walk = session.walk = Walk()
-    session._heard(Lost(0, b"", "overflow", "the queue is full"))
-    session._heard(Lost(1, b"", "overflow", "the queue is full"))
-    assert session.walk is walk
-    assert session._wants.since(0) > clock.now
-    assert session._wants.since(1) == clock.now
+    running_scan = session.running_scan = Scan()
+    session._take_change(Lost(0, b"", "overflow", "the queue is full"))
+    session._take_change(Lost(1, b"", "overflow", "the queue is full"))
+    assert session.running_scan is running_scan
+    assert session._queue.since(0) > clock.now
+    assert session._queue.since(1) == clock.now
     assert session.events == 0
 
 
 def test_an_unmount_breaks_off_the_scan_of_its_volume_only(session):
-    walk = session.walk = Walk()
-    session._heard(Lost(1, b"", "mount", "it was unmounted"))
-    assert session.walk is walk
-    session._heard(Lost(2, b"", "mount", "it was unmounted"))
-    assert session.walk is None
-    assert walk.ends == [{"interrupted": True}]
+    running_scan = session.running_scan = Scan()
+    session._take_change(Lost(1, b"", "mount", "it was unmounted"))
+    assert session.running_scan is running_scan
+    session._take_change(Lost(2, b"", "mount", "it was unmounted"))
+    assert session.running_scan is None
+    assert running_scan.ends == [{"interrupted": True}]
     assert wanted(session) == {0: "start", 1: "mount", 2: "mount"}
 
 
@@ -269,13 +269,13 @@ def test_what_is_not_watched_is_scanned_now_and_then(session, clock):
     session._scan_unwatched()
     assert wanted(session) == {}
     clock.now += 1
-    session.walk = Walk()
+    session.running_scan = Scan()
     session._scan_unwatched()
     assert wanted(session) == {}, "after the scan that goes on"
-    session.walk = None
+    session.running_scan = None
     session._scan_unwatched()
     assert wanted(session) == {1: "unwatched"}
-    session._wants.begun([1])
+    session._queue.begun([1])
     clock.now += 599
     session._scan_unwatched()
     assert wanted(session) == {}
@@ -285,47 +285,47 @@ def test_what_is_not_watched_is_scanned_now_and_then(session, clock):
 
 
 def test_volumes_that_are_away_or_silent_are_checked_every_half_minute(session, clock):
-    session._look_again = clock.now + 5
-    session._look_for_volumes()
+    session._probe_again = clock.now + 5
+    session._probe_volumes()
     assert session._probes.asked == []
     clock.now += 5
     seconds = []
-    session.looking.pool.silent = lambda s: seconds.append(s) or {0}
-    session.walk = Walk()
-    session.walk.scan.pool.silent = lambda s: seconds.append(s) or {1}  # the second of its volumes
-    session._look_for_volumes()
+    session.changed_files.pool.silent = lambda s: seconds.append(s) or {0}
+    session.running_scan = Scan()
+    session.running_scan.silent = lambda s: seconds.append(s) or {2}
+    session._probe_volumes()
     assert sorted(session._probes.asked) == [0, 1, 2]
     assert seconds == [30.0, 30.0]
     clock.now += 29.9
-    session._look_for_volumes()
+    session._probe_volumes()
     assert len(session._probes.asked) == 3
     clock.now += 0.1
-    session.walk = None
-    session._look_for_volumes()
+    session.running_scan = None
+    session._probe_volumes()
     assert sorted(session._probes.asked[3:]) == [0, 1]
 
 
 def test_a_volume_that_is_back_is_watched_and_scanned(session):
-    session._seen(1)
+    session._take_probe(1)
     assert session.coverage.away == {1}, "there is no answer yet"
     session._probes.last = {0: Seen(b"/a", None), 1: Seen(b"/b", None)}
     session._devices = {}
-    session._seen(0)
+    session._take_probe(0)
     assert session._devices is None, "another file system may be mounted there"
     assert wanted(session) == {}
-    session._seen(1)
+    session._take_probe(1)
     assert wanted(session) == {1: "mount"}
     assert session.watches.answered == [1]
-    assert session.looking.given_up == []
+    assert session.changed_files.given_up == []
 
 
 def test_what_is_done_in_a_volume_that_went_away_ends(session):
     session._probes.last = {0: Seen(b"/a", "gone")}
     session.coverage.gone = {0}
-    walk = session.walk = Walk()
-    session._seen(0)
-    assert session.looking.given_up == [0]
-    assert walk.ends == [{"interrupted": True}]
+    running_scan = session.running_scan = Scan()
+    session._take_probe(0)
+    assert session.changed_files.given_up == [0]
+    assert running_scan.ends == [{"interrupted": True}]
     assert wanted(session) == {2: "start"}
     assert session.absent == {b"/a", b"/b"}
     assert [session._is_away(root) for root in (b"/a", b"/c", b"/other")] == [True, False, False]
@@ -355,12 +355,12 @@ def test_a_candidate_is_counted_and_asked_for(session):
     session._on_candidate()
     assert session.found.candidates == 1
     assert session._confirmation.more is True
-    session._look_at_rows(5, [b"n"])
-    assert session.looking.rows == [(5, [b"n"])]
+    session._check_rows(5, [b"n"])
+    assert session.changed_files.rows == [(5, [b"n"])]
 
 
 def test_all_volumes_can_be_wanted(session):
-    session.want_all("schedule")
+    session.request_all("schedule")
     assert wanted(session) == dict.fromkeys(range(3), "schedule")
 
 
@@ -376,7 +376,7 @@ def test_newer_filters_are_used_when_their_check_has_ended(session):
     session.swap(new)
     assert (used, session.known, session.newest) == ([], old, new)
     session.turn([])
-    assert session.looking.listened[0][0][-1] == "check"
+    assert session.changed_files.listened[0][0][-1] == "check"
     session._new_lists.known, session._new_lists.take = None, lambda _ready: new
     session.turn([])
     assert used == [new]
@@ -389,9 +389,9 @@ def test_other_filters_are_used_by_everybody(session, remote, walking):
     order = calls(restart=["open"])
     session._asker.restart = order.restart
     session._confirmation.judge_by = order.judge_by
-    session.judging = SimpleNamespace(end=order.end, begin=order.begin)
-    session.looking.swap = order.looking
-    session.walk = SimpleNamespace(swap=order.walk) if walking else None
+    session.rejudging = SimpleNamespace(end=order.end, begin=order.begin)
+    session.changed_files.swap = order.changed_files
+    session.running_scan = SimpleNamespace(swap=order.running_scan) if walking else None
     known = SimpleNamespace(
         name="new", filters=("f",), algorithms=frozenset({"md5"}), service="s", remote=remote,
         make_confirmer="make",
@@ -400,8 +400,8 @@ def test_other_filters_are_used_by_everybody(session, remote, walking):
     assert session.checked == [known], "the brakes see the lists first"
     assert session.known is known
     assert [name for name, *_ in order] == [
-        "end", "judge_by", *([] if remote else ["restart"]), "looking",
-        *(["walk"] if walking else []), "begin",
+        "end", "judge_by", *([] if remote else ["restart"]), "changed_files",
+        *(["running_scan"] if walking else []), "begin",
     ]  # fmt: skip
     assert session._confirmation.more is True
     assert session._confirmation.taken == ([] if remote else [["open"]])
@@ -410,13 +410,13 @@ def test_other_filters_are_used_by_everybody(session, remote, walking):
     ]  # fmt: skip
     assert order.of("judge_by") == [(4,)]
     assert order.of("begin") == [(known, 4)]
-    ((options, judged, until),) = order.of("looking")
+    ((options, judged, until),) = order.of("changed_files")
     assert (options.filterset, options.filters, options.algorithms) == (
         "new", ("f",), frozenset({"md5"}),
     )  # fmt: skip
     assert (judged, until, options.large_apart) == (4, 7, module._LARGE_APART)
     if walking:
-        ((options, judged, until),) = order.of("walk")
+        ((options, judged, until),) = order.of("running_scan")
         assert (options.filterset, judged, until, options.large_apart) == ("new", 4, 7, None)
     session._stack = SimpleNamespace(close=order.closed)
     session.close()

@@ -48,7 +48,7 @@ class Scan(SimpleNamespace):
 
 
 @pytest.fixture
-def walk(clock):
+def running_scan(clock):
     one = object.__new__(SessionScan)
     one.kind, one.volumes, one.scan = "start", [4, 7], Scan()
     one._last_turn, one._walked, one._catalog = clock.now, None, Catalog()
@@ -59,80 +59,87 @@ def walk(clock):
     return one
 
 
-def test_how_much_of_a_scan_is_done(walk):
-    assert (walk.files, walk.fraction, walk.tally.hashed) == (40, 0.5, 40)
-    walk.scan.dispatch.fraction = 1.2
-    assert walk.fraction == 1.0
-    walk.scan.expected = SimpleNamespace(files=160)
-    assert walk.fraction == 0.25
-    walk.scan.expected.files = 20
-    assert walk.fraction == 0.99, "there are more than the last time"
+def test_how_much_of_a_scan_is_done(running_scan):
+    assert (running_scan.files, running_scan.fraction, running_scan.tally.hashed) == (40, 0.5, 40)
+    running_scan.scan.dispatch.fraction = 1.2
+    assert running_scan.fraction == 1.0
+    running_scan.scan.expected = SimpleNamespace(files=160)
+    assert running_scan.fraction == 0.25
+    running_scan.scan.expected.files = 20
+    assert running_scan.fraction == 0.99, "there are more than the last time"
 
 
-def test_who_a_scan_hears_and_what_vanished(walk):
-    assert walk.connections == ["one", "two"]
-    assert walk.vanished == [7]
-    assert walk.receive() == 2
-    assert walk.scan.calls == [("receive", [], 0)]
+def test_who_a_scan_hears_and_what_vanished(running_scan):
+    assert running_scan.connections == ["one", "two"]
+    assert running_scan.vanished == [7]
+    assert running_scan.receive() == 2
+    assert running_scan.scan.calls == [("receive", [], 0)]
 
 
-def test_a_candidate_is_asked_for_soon(walk):
-    walk._ask_soon()
-    assert walk._confirmation.more is True
+def test_a_silent_worker_makes_its_volume_silent(running_scan):
+    asked = []
+    running_scan.scan.pool = SimpleNamespace(silent=lambda seconds: asked.append(seconds) or {1})
+    assert running_scan.silent(30.0) == {7}
+    assert asked == [30.0]
 
 
-def test_a_held_scan_gets_a_turn_each_second(walk, clock):
+def test_a_candidate_is_asked_for_soon(running_scan):
+    running_scan._ask_soon()
+    assert running_scan._confirmation.more is True
+
+
+def test_a_held_scan_gets_a_turn_each_second(running_scan, clock):
     for later, hold, urgent in ((0.9, True, True), (0.1, True, False), (0.5, False, False),
                                 (0.9, True, True), (0.1, True, False)):  # fmt: skip
         clock.now += later
-        walk.scan.dispatch.calls.clear()
-        walk.hand_out(hold=hold)
+        running_scan.scan.dispatch.calls.clear()
+        running_scan.hand_out(hold=hold)
         more = [("urgent", True)] if urgent else []
-        assert walk.scan.dispatch.calls == [("hand_out", walk.scan.pool, *more)]
+        assert running_scan.scan.dispatch.calls == [("hand_out", running_scan.scan.pool, *more)]
 
 
-def test_a_scan_ends_with_its_verdicts_or_after_a_minute(walk, clock):
-    walk.scan.dispatch.length = 1
-    assert walk.walked is False
-    assert walk.settled() is False
-    assert walk.scan.pool.calls == []
-    walk.scan.dispatch.length = 0
-    assert walk.walked is True
-    assert walk.settled() is False, "the last candidates have not been asked for"
-    assert walk.scan.pool.calls == [("close",)]
-    assert walk._confirmation.dropped == [({b"/a"}, 9)], "what is unseen is not gone"
-    walk._confirmation.more, walk._confirmation.busy = False, True
+def test_a_scan_ends_with_its_verdicts_or_after_a_minute(running_scan, clock):
+    running_scan.scan.dispatch.length = 1
+    assert running_scan.walked is False
+    assert running_scan.settled() is False
+    assert running_scan.scan.pool.calls == []
+    running_scan.scan.dispatch.length = 0
+    assert running_scan.walked is True
+    assert running_scan.settled() is False, "the last candidates have not been asked for"
+    assert running_scan.scan.pool.calls == [("close",)]
+    assert running_scan._confirmation.dropped == [({b"/a"}, 9)], "what is unseen is not gone"
+    running_scan._confirmation.more, running_scan._confirmation.busy = False, True
     clock.now += 60
-    assert walk.settled() is False
+    assert running_scan.settled() is False
     clock.now += 0.1
-    assert walk.settled() is True
-    walk._walked, walk._confirmation.busy = clock.now, False
-    assert walk.settled() is True
-    walk._confirmation.more = True
-    assert walk.settled() is False
-    assert walk.scan.pool.calls == [("close",)]
-    assert len(walk._confirmation.dropped) == 1
+    assert running_scan.settled() is True
+    running_scan._walked, running_scan._confirmation.busy = clock.now, False
+    assert running_scan.settled() is True
+    running_scan._confirmation.more = True
+    assert running_scan.settled() is False
+    assert running_scan.scan.pool.calls == [("close",)]
+    assert len(running_scan._confirmation.dropped) == 1
 
 
 @pytest.mark.parametrize("interrupted", [True, False])
-def test_the_end_of_a_scan_is_in_the_audit_log(walk, clock, interrupted):
+def test_the_end_of_a_scan_is_in_the_audit_log(running_scan, clock, interrupted):
     if not interrupted:
-        walk._walked = clock.now
-    summary = walk.end(interrupted=interrupted, held=[5])
+        running_scan._walked = clock.now
+    summary = running_scan.end(interrupted=interrupted, held=[5])
     assert summary.pending == 109
-    assert walk.scan.calls == [("end", {"interrupted": interrupted, "held": [5]})]
-    assert walk.scan.pool.calls == ([("close",)] if interrupted else [])
-    assert walk._confirmation.summaries == {8: 2}
-    assert walk.recorded == [("lines", summary)]
+    assert running_scan.scan.calls == [("end", {"interrupted": interrupted, "held": [5]})]
+    assert running_scan.scan.pool.calls == ([("close",)] if interrupted else [])
+    assert running_scan._confirmation.summaries == {8: 2}
+    assert running_scan.recorded == [("lines", summary)]
 
 
 @pytest.mark.parametrize("walked", [True, False])
-def test_other_filters_during_a_scan(walk, monkeypatch, walked):
+def test_other_filters_during_a_scan(running_scan, monkeypatch, walked):
     monkeypatch.setattr(module, "replace", lambda new, **named: (new, named))
-    walk.scan.dispatch.length = 0 if walked else 1
-    walk.swap("options", 5, 6)
+    running_scan.scan.dispatch.length = 0 if walked else 1
+    running_scan.swap("options", 5, 6)
     changed = ("options", {"volumes": 1, "others": 2, "identities": 3})
-    assert walk.scan.calls == ([] if walked else [("start over", changed, 5, 6)])
+    assert running_scan.scan.calls == ([] if walked else [("start over", changed, 5, 6)])
 
 
 class Parts:
@@ -167,7 +174,7 @@ def test_a_scan_begins_with_the_roots_of_its_volumes(tmp_path, monkeypatch):
     )  # fmt: skip
     confirmation, scans = SimpleNamespace(summaries={}, more=False), []
     record = SimpleNamespace(scan=lambda roots, *, kind: scans.append((list(roots), kind)))
-    walk = SessionScan(
+    running_scan = SessionScan(
         options, catalog, None, confirmation, record, kind="schedule", volumes=[4, 7],
         judged=5, judged_until=6,
     )  # fmt: skip
@@ -178,16 +185,20 @@ def test_a_scan_begins_with_the_roots_of_its_volumes(tmp_path, monkeypatch):
     assert {directory.path for _, directory, _ in parts.pushed} == {b""}
     assert parts.unseen.follow_mounts is options.follow_mounts
     assert (parts.given["scan"], parts.given["judged"], parts.given["jobs"]) == (
-        walk.scan.number,
+        running_scan.scan.number,
         5,
         3,
     )
     assert parts.settings == WorkerSettings(
-        options, roots, catalog.path, judged=5, scan=walk.scan.number, judged_until=6
+        options, roots, catalog.path, judged=5, scan=running_scan.scan.number, judged_until=6
     )
-    assert (walk.scan.pool, walk.kind, walk.volumes) == ("pool", "schedule", [4, 7])
+    assert (running_scan.scan.pool, running_scan.kind, running_scan.volumes) == (
+        "pool",
+        "schedule",
+        [4, 7],
+    )
     parts.given["on_candidate"]()
-    assert confirmation.summaries == {walk.scan.number: Summary(candidates=1)}
+    assert confirmation.summaries == {running_scan.scan.number: Summary(candidates=1)}
     with closing(sqlite3.connect(catalog.path)) as committed:
         rows = committed.execute("SELECT kind, complete FROM scan").fetchall()
     assert rows == [("schedule", 0)]

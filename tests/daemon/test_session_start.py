@@ -66,8 +66,8 @@ def starting(tmp_path, monkeypatch):
 
         monkeypatch.setattr(module, name, make)
 
-    for name in ("Probes", "ActingProcess", "Watches", "Asker", "Confirmation", "Looking",
-                 "Judging", "NewLists"):  # fmt: skip
+    for name in ("Probes", "ActingProcess", "Watches", "Asker", "Confirmation", "ChangedFiles",
+                 "RejudgeProcesses", "NewLists"):  # fmt: skip
         part(name)
     monkeypatch.setattr(module, "open_allow", lambda *_: Part("allow", one.ends, (), {}))
     one.checked = []
@@ -109,28 +109,28 @@ def test_what_the_parts_of_a_session_get(starting):
     assert (confirmation["service"], confirmation["remote"], confirmation["lasting"]) == (
         "s", True, True,
     )  # fmt: skip
-    options = made["Looking"].given[0]
+    options = made["ChangedFiles"].given[0]
     assert (options.jobs, options.max_rate, options.max_files) == (3, 1000, 50)
     assert (options.max_file_size, options.step_aside) == (2000, True)
     assert options.large_apart == 64 << 20
     assert len(options.own) == 2, "the state and the quarantine are never scanned"
-    assert made["Judging"].named == {"jobs": 3}
+    assert made["RejudgeProcesses"].named == {"jobs": 3}
     assert session.absent == {b"/real/b", b"/c"}
     assert [session._numbers[one.root] for one in volumes] == [0, 1, 2]
     assert session._catalog.service == ("s", True)
     told = starting.lines.getvalue()
     assert "/real/b: not scanned: its file system does not answer" in told
     assert "/c: not scanned: it cannot be opened: no" in told
-    assert {number: one.kind for number, one in session._wants._wanted.items()} == dict.fromkeys(
+    assert {number: one.kind for number, one in session._queue._requests.items()} == dict.fromkeys(
         range(3), "start"
     )
     assert (session.turns, session.scans, session.events, session.lost) == (0, 0, 0, 0)
-    assert session.walk is None
+    assert session.running_scan is None
     made["Watches"].named["on_again"](2)
-    made["Judging"].given[4]()
+    made["RejudgeProcesses"].given[4]()
     session.close()
     other = starting.begin(kind="reload")
-    assert {one.kind for one in other._wants._wanted.values()} == {"reload"}
+    assert {one.kind for one in other._queue._requests.values()} == {"reload"}
     other.close()
 
 
@@ -138,10 +138,10 @@ def test_the_end_ends_the_parts_in_the_opposite_order(starting):
     session = starting.begin()
     summary = Summary(seconds=3.0, interrupted=True)
     ended = lambda **how: starting.ends.append(how) or summary  # noqa: E731
-    session.walk = SimpleNamespace(end=ended)
+    session.running_scan = SimpleNamespace(end=ended)
     session.close()
     assert starting.ends == [
-        "Judging", {"interrupted": True}, "Looking", "Asker", "Watches", "NewLists",
+        "RejudgeProcesses", {"interrupted": True}, "ChangedFiles", "Asker", "Watches", "NewLists",
         "ActingProcess", "allow", "Probes",
     ]  # fmt: skip
     catalog = Catalog(starting.state.catalog)
@@ -152,7 +152,7 @@ def test_the_end_ends_the_parts_in_the_opposite_order(starting):
 @pytest.mark.parametrize(
     ("fault", "ends"),
     [
-        ("Looking", ["Asker", "Watches", "NewLists", "ActingProcess", "allow", "Probes"]),
+        ("ChangedFiles", ["Asker", "Watches", "NewLists", "ActingProcess", "allow", "Probes"]),
         ("Watches", ["NewLists", "ActingProcess", "allow", "Probes"]),
         ("ActingProcess", ["allow", "Probes"]),
         ("Probes", []),

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from hashscan.daemon import status_file as facts_module
-from hashscan.daemon.status_file import Facts
+from hashscan.daemon.status_file import SessionFacts
 from hashscan.model import Summary
 
 
@@ -23,27 +23,27 @@ def session(clock):
     made = SimpleNamespace(category="baseline", version="3", path="/f", metadata=None)
     made.metadata = SimpleNamespace(digests=8)
     return SimpleNamespace(
-        scans=0, walk=None, lost=0, events=9, began=5.0,
+        scans=0, running_scan=None, lost=0, events=9, began=5.0,
         coverage=SimpleNamespace(said=0, facts=lambda: ["volume"]),
-        looking=SimpleNamespace(tally=tally, backlog=4, waits_for=1.25), found=Summary(held=2, allowed=3),
-        known=SimpleNamespace(filters=[made]), judging=SimpleNamespace(files=6),
-        verdicts=SimpleNamespace(next_try=1.5, next_move=2.5),
+        changed_files=SimpleNamespace(tally=tally, backlog=4, waits_for=1.25), found=Summary(held=2, allowed=3),
+        known=SimpleNamespace(filters=[made]), rejudging=SimpleNamespace(files=6),
+        retry=SimpleNamespace(next_try=1.5, next_move=2.5),
     )  # fmt: skip
 
 
 @pytest.fixture
 def facts(session):
-    return Facts(session, SimpleNamespace(waiting=lambda: (2, 77.0, "no route")))
+    return SessionFacts(session, SimpleNamespace(waiting=lambda: (2, 77.0, "no route")))
 
 
 @pytest.mark.parametrize(
     ("change", "news", "counted"),
     [
         (lambda session: setattr(session, "scans", 1), True, False),
-        (lambda session: setattr(session, "walk", SimpleNamespace()), True, False),
+        (lambda session: setattr(session, "running_scan", SimpleNamespace()), True, False),
         (lambda session: setattr(session.coverage, "said", 1), True, False),
         (lambda session: setattr(session, "lost", 1), False, True),
-        (lambda session: setattr(session.looking.tally, "hashed", 1), False, True),
+        (lambda session: setattr(session.changed_files.tally, "hashed", 1), False, True),
         (lambda session: setattr(session.found, "matches", 1), False, True),
         (lambda session: setattr(session.found, "quarantined", 1), False, True),
         (lambda session: setattr(session, "events", 10), False, False),
@@ -60,7 +60,7 @@ def test_what_is_news_and_what_is_counted(facts, session, change, news, counted)
 
 def test_what_status_reads(facts, session, clock):
     clock.now += 3
-    session.looking.tally.hashed = 10
+    session.changed_files.tally.hashed = 10
     found = facts.collect()
     assert found["rate"] == 3.3, "files a second since the last time"
     names = ("volumes", "events", "lost", "backlog", "hashed", "bytes_hashed", "problems", "held",
@@ -74,8 +74,8 @@ def test_what_status_reads(facts, session, clock):
     assert found["pending"] == {
         "candidates": 2, "oldest": 77.0, "why": "no route", "next_try": 1.5,
     }  # fmt: skip
-    session.walk = SimpleNamespace(kind="start", started=6.0, files=11, fraction=0.12345)
-    session.looking.tally.hashed = 13
+    session.running_scan = SimpleNamespace(kind="start", started=6.0, files=11, fraction=0.12345)
+    session.changed_files.tally.hashed = 13
     found = facts.collect()
     assert found["rate"] == 30.0, "no division by an instant"
     assert found["scan"] == {"kind": "start", "started": 6.0, "files": 11, "fraction": 0.123}

@@ -17,15 +17,15 @@ def test_a_scan_waits_for_each_watch_that_was_started():
     coverage = Coverages(volumes, None, Log(io.StringIO(), io.StringIO()))
     coverage.awaits(range(2))
     coverage.heard(Coverage(0, "inotify"))
-    assert coverage.is_told(0)
-    assert not coverage.is_told(1)
+    assert coverage.has_report(0)
+    assert not coverage.has_report(1)
     assert coverage.facts()[1]["backend"] == "starting"
     coverage.heard(Coverage(1, "inotify"))
-    assert coverage.is_told(1)
+    assert coverage.has_report(1)
     coverage.awaits([1])  # it died, and was started again
-    assert not coverage.is_told(1), "what changes until it is set would be missed by both"
+    assert not coverage.has_report(1), "what changes until it is set would be missed by both"
     coverage.awaits_no_more([1])  # it is not started again for a while: scans are all there is
-    assert coverage.is_told(1)
+    assert coverage.has_report(1)
 
 
 def test_the_facts_for_status(monkeypatch):

@@ -51,15 +51,15 @@ def made(tmp_path, monkeypatch):
 
 def test_one_that_hangs_is_started_again_and_what_it_missed_is_scanned(made, tmp_path):
     watches, coverage, again, err = made
-    turn(watches, 10, lambda: coverage.is_told(0))
-    assert coverage.is_told(0)
+    turn(watches, 10, lambda: coverage.has_report(0))
+    assert coverage.has_report(0)
     (pid,) = watches.pids
     os.kill(pid, signal.SIGSTOP)
     turn(watches, 30, lambda: watches.deaths)
     assert watches.deaths == 1
     assert "no sign of life" in err.getvalue()
     assert coverage.partly_watched() == [0]
-    turn(watches, 10, lambda: again and coverage.is_told(0))
+    turn(watches, 10, lambda: again and coverage.has_report(0))
     assert again == [0]
     assert not os.path.exists(f"/proc/{pid}")
     assert coverage.partly_watched() == []
@@ -70,7 +70,7 @@ def test_one_that_hangs_is_started_again_and_what_it_missed_is_scanned(made, tmp
 
 def test_one_that_has_nothing_to_tell_does_not_hang(made):
     watches, coverage, _, _ = made
-    turn(watches, 30, lambda: coverage.is_told(0))
+    turn(watches, 30, lambda: coverage.has_report(0))
     (watching,) = [one.process for one in watches._watches]
     signs = {watching.heard}
 

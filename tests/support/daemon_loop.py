@@ -27,15 +27,15 @@ class Session:
 
     def __init__(self, name="old"):
         self.known, self.checked = SimpleNamespace(name=name), None
-        self.turns, self.walk, self.found = 0, None, Summary()
-        self.looking = SimpleNamespace(busy=False, backlog=1234, tally=Tally())
+        self.turns, self.running_scan, self.found = 0, None, Summary()
+        self.changed_files = SimpleNamespace(busy=False, backlog=1234, tally=Tally())
         self.ended, self.events, self.lost = Counters(), 0, 0
-        self.verdicts = SimpleNamespace(in_trouble=False, is_refused=False)
+        self.retry = SimpleNamespace(in_trouble=False, is_refused=False)
         self.facts = SimpleNamespace(news=False, counted=False, collect=lambda: {"events": 5})
         self.facts.has_news = lambda: self.facts.news
         self.facts.has_counted = lambda: self.facts.counted
         self.wanted, self.swapped, self.closed, self.listened = [], [], 0, []
-        self.want_all, self.swap = self.wanted.append, self.swapped.append
+        self.request_all, self.swap = self.wanted.append, self.swapped.append
         self.fault, self.ready = None, []
 
     @property

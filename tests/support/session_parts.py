@@ -42,7 +42,7 @@ class Changes(SimpleNamespace):
         self.forgotten.append(volume)
 
 
-class Looking(SimpleNamespace):
+class ChangedFiles(SimpleNamespace):
     """The worker processes for what changed."""
 
     def __init__(self):
@@ -75,18 +75,18 @@ class Looking(SimpleNamespace):
         self.listened.append((list(listen), wait))
         return [one for one in listen if one in self.ready], self.spoke
 
-    def look_at_rows(self, *rows):
+    def check_rows(self, *rows):
         self.rows.append(rows)
 
 
-class Walk(SimpleNamespace):
+class Scan(SimpleNamespace):
     """A scan of the volumes 0 and 2."""
 
     def __init__(self, **given):
         super().__init__(
             **{"volumes": [0, 2], "kind": "start", "walked": False, "vanished": [],
-               "connections": ["walk"], "ends": [], "is_settled": False, "handed": [],
-               "scan": SimpleNamespace(pool=SimpleNamespace(silent=lambda _s: set())), **given}
+               "connections": ["running_scan"], "ends": [], "is_settled": False, "handed": [],
+               "silent": lambda _s: set(), **given}
         )  # fmt: skip
 
     def end(self, **how):
@@ -109,7 +109,7 @@ class Coverage(SimpleNamespace):
     def __init__(self):
         super().__init__(away={1}, untold=set(), gone=set(), partly=[])
 
-    def is_told(self, number):
+    def has_report(self, number):
         return number not in self.untold
 
     def may_be_scanned(self, number, _seen):

@@ -261,7 +261,7 @@ def by_the_clock(daemon, monkeypatch, refreshed):
 
     for name in ("scan", "refresh", "again", "lists", "expiry"):
         setattr(daemon, f"_{name}", timer(name))
-    for name in ("housekeeping", "notices", "notice_rounds", "exporting", "telling"):
+    for name in ("housekeeping", "notices", "notice_rounds", "exporting", "notifications"):
         part = SimpleNamespace(step=lambda *given, name=name: steps.append((name, *given)))
         setattr(daemon, f"_{name}", part)
     monkeypatch.setattr(daemon, "_begin_sync", lambda: steps.append(("sync",)))
@@ -276,7 +276,7 @@ def by_the_clock(daemon, monkeypatch, refreshed):
             ("housekeeping", daemon._session),
             ("notices",),
             ("notice_rounds", daemon._session, daemon._trouble),
-            ("telling",),
+            ("notifications",),
         ]
         assert steps[-4:] == parts
         assert steps[-5] == ("exporting",), "before what forks"

@@ -123,16 +123,16 @@ def test_work_that_stands_still_for_a_quarter_of_an_hour_is_no_progress(daemon, 
     assert now(10_000), "without a session there is nothing to do"
     session = daemon._session = Session()
     assert now(10_000)
-    session.looking.busy = True
+    session.changed_files.busy = True
     assert now(899)
     assert not now(1)
     session.turns += 1
     assert now()
     assert now(899.9)
     assert not now(0.1)
-    session.looking.busy = False
+    session.changed_files.busy = False
     assert now()
-    session.looking.busy = True
+    session.changed_files.busy = True
     daemon._in_turn = True  # a large match is moved
     assert now(899)
     assert not now(1)
@@ -167,13 +167,13 @@ def test_one_line_on_what_the_daemon_does(daemon):
     session = daemon._session = Session()
     session.found.matches = 5678
     assert daemon._status_line() == "1,234 changes wait; 5,678 matches"
-    session.walk = SimpleNamespace(kind="start", fraction=0.25, files=9012)
-    session.verdicts.in_trouble = True
+    session.running_scan = SimpleNamespace(kind="start", fraction=0.25, files=9012)
+    session.retry.in_trouble = True
     assert daemon._status_line() == (
         "1,234 changes wait; scan (start) 25%, 9,012 files; 5,678 matches; "
         "the service does not answer"
     )
-    session.verdicts.is_refused = True
+    session.retry.is_refused = True
     assert daemon._status_line().endswith("; the service refuses the password")
 
 
@@ -199,7 +199,7 @@ def test_the_facts_for_status(daemon, clock):
 # A turn
 
 #: The parts of the daemon that have a process of their own, in the order of their turns.
-PARTS = ("housekeeping", "notices", "notice_rounds", "exporting", "telling")
+PARTS = ("housekeeping", "notices", "notice_rounds", "exporting", "notifications")
 
 
 class Wake:
@@ -242,7 +242,7 @@ def test_a_turn_hears_every_job_and_then_does_what_the_clock_brings(daemon, turn
             "notice_rounds",
             "reloading",
             "exporting",
-            "telling",
+            "notifications",
             daemon._wake,
         ]
     ]
@@ -300,7 +300,7 @@ def test_without_a_session_a_turn_waits_for_the_jobs(daemon, turning, monkeypatc
         lambda listen, seconds: waited.append((list(listen), seconds)) or ["notices"],
     )
     daemon._turn()
-    jobs = ["housekeeping", "notices", "notice_rounds", "reloading", "exporting", "telling"]
+    jobs = ["housekeeping", "notices", "notice_rounds", "reloading", "exporting", "notifications"]
     assert waited == [([*jobs, daemon._wake], 1.0)]
     assert done[: len(PARTS)] == parts(["notices"])
 
@@ -406,7 +406,7 @@ def test_a_daemon_from_its_start_to_its_end(daemon, out, monkeypatch, written):
     lines = [one.event for one in read(daemon._state.directory)]
     assert lines == [events.DAEMON_STARTED, events.DAEMON_STOPPED]
     assert closed == [
-        "reloading", "housekeeping", "notices", "notice_rounds", "exporting", "sync", "telling",
+        "reloading", "housekeeping", "notices", "notice_rounds", "exporting", "sync", "notifications",
     ]  # fmt: skip
     assert daemon._notifier.names() == ["ready", "stopping", "close"]
     assert written[-1]["stopped"] is True
