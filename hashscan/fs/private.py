@@ -1,14 +1,16 @@
-"""The private directory (``.hashscan``), in which a file waits between a volume and another disk.
+"""The private directory (``.hashscan``) of a volume: staging for files on the way to the store.
 
-It is in the topmost directory of a file system, which a customer may own. So its name proves
-nothing: the opened descriptor must be a directory of the agent's own that nobody else may enter, on
-the same file system. The owner of the directory above can still rename it, or remove it while it is
-empty; ``Privates`` finds it again by its inode.
+A file is renamed into the private directory first and then copied to the store's disk. The private
+directory is in the topmost directory of a file system, and a customer may own that directory. So
+the name ``.hashscan`` proves nothing: the opened directory must belong to the agent, be closed to
+all other users, and be on the same file system. The customer can still rename the private
+directory, or remove it while it is empty; ``Privates`` finds a renamed directory by its inode.
 
-That owner decides how many names there are beside it. So each use has a spare name of its own, and
-nothing here lists the directory above, unless a private directory was renamed.
+The customer also decides how many files the topmost directory has. So it is listed only if a
+private directory was renamed. If the name ``.hashscan`` is taken, a spare name is used, which holds
+the id of the record.
 
-Also here, for the walk: how to recognise a quarantine's directory.
+This file also recognises a quarantine's directory, for the walk.
 """
 
 from __future__ import annotations
@@ -24,26 +26,26 @@ from hashscan.fs.beneath import identity_of, open_directory, open_step
 from hashscan.model import PRIVATE_DIRECTORY, Identity
 from hashscan.text import shown
 
-#: An empty file of this name stands in every quarantine.
+#: Name of an empty file that every quarantine contains.
 QUARANTINE_MARK = b".hashscan-quarantine"
 
-#: End of the names of directories that ``folders`` makes in a private directory.
+#: Suffix of the directories that ``folders`` makes in a private directory.
 FOLDER_ENDING = b".folder"
 
-#: Listings of one directory before the search for a private directory in it is given up.
+#: Most listings of one directory while a private directory is searched in it.
 _TURNS = 8
-#: Seconds after which another change gives a directory another time stamp: many file systems, and
-#: all before Linux 6.13, take it from a clock that advances at least 100 times a second.
+#: Seconds after which a change gives a directory a new time stamp. Many file systems, and all of
+#: them before Linux 6.13, take the time from a clock that advances at least 100 times a second.
 _TICK = 0.02
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def is_quarantine(directory: int) -> bool:
-    """Whether an open directory is a quarantine of this agent's user, of whatever state directory.
+    """Whether an open directory is a quarantine that belongs to this agent's user.
 
-    Its contents are known material, so a scan that entered it would move them once more. A customer
-    cannot pass a directory off as one: it and its mark must be the agent's own, and closed to all
-    others.
+    A scan skips quarantines: their contents are known material, and the scan would move them
+    again. A customer cannot fake a quarantine: the directory and its mark must belong to the
+    agent's user, and the directory must be closed to all other users.
     """
     status = os.fstat(directory)
     if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
@@ -56,10 +58,10 @@ def is_quarantine(directory: int) -> bool:
 
 
 def mark_quarantine(directory: int) -> None:
-    """Make an open directory one that ``is_quarantine`` tells; it must be the agent's alone.
+    """Make the mark of a quarantine in an open directory, which must belong to the agent alone.
 
     Raises:
-        OSError: the mark cannot be made: read-only, no space.
+        OSError: the mark cannot be made, e.g. on a read-only or full disk.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     if not is_quarantine(directory):
@@ -67,7 +69,7 @@ def mark_quarantine(directory: int) -> None:
 
 
 def mount_of(fd: int) -> tuple[str, int]:
-    """What tells one mount from another: the kernel's mount number, else the device."""
+    """An identifier of the mount of an open file: the kernel's mount number, else the device."""
     try:
         with open(f"/proc/self/fdinfo/{fd}", "rb") as info:
             for line in info:
@@ -87,20 +89,21 @@ def open_top(
 ) -> tuple[int, bytes]:
     """Open the highest directory below ``root`` on the same mount as ``directory``.
 
-    A rename works from there to ``directory``: it is where a private directory can stand. On btrfs
-    none works between subvolumes of one mount either; each has a device number of its own.
+    A private directory can be made there: a rename from ``directory`` into it works. On btrfs a
+    rename does not work between subvolumes of one mount, so their device numbers are compared too.
 
     Args:
         root: descriptor of the volume's root.
-        directory: path below it.
+        directory: path of the directory below the root.
         cross_mounts: enter other file systems too.
-        fd: of the directory, if it is open; then names are looked at only where they must be.
+        fd: descriptor of the directory, if it is open; then the path is walked only if the
+            directory is not on the root's mount.
 
     Returns:
         A descriptor, which the caller closes, and the path below ``root`` (empty: ``root``).
 
     Raises:
-        OSError: as ``open_directory``; EXDEV where mounts changed meanwhile.
+        OSError: an error of ``open_directory``; EXDEV if mounts changed meanwhile.
     """
     if not directory or (fd is not None and _renames_within(fd) == _renames_within(root)):
         return open_directory(root, b""), b""
@@ -126,11 +129,11 @@ def open_top(
 
 
 def _trusted(fd: int, top: int) -> str | None:
-    """Why the opened directory is not the agent's private one; ``None`` if it is."""
+    """Why an open directory cannot be a private directory of the agent; ``None``: it can."""
     status = os.fstat(fd)
     if status.st_uid != os.geteuid():
         return f"it belongs to user {status.st_uid}"
-    if stat.S_IMODE(status.st_mode) & 0o077:  # with an ACL these bits are its mask
+    if stat.S_IMODE(status.st_mode) & 0o077:  # with an ACL, the group's bits are the ACL's mask
         return f"others may enter it (mode {stat.S_IMODE(status.st_mode):04o})"
     if status.st_dev != os.fstat(top).st_dev:
         return "another file system is mounted there"
@@ -140,19 +143,19 @@ def _trusted(fd: int, top: int) -> str | None:
 def open_private(top: int, where: bytes, use: bytes) -> tuple[int, bytes]:
     """Make or open the private directory in ``top``; the caller closes the descriptor.
 
-    If something else has its name, e.g. put there by a customer, it gets a spare name.
+    If another file has the name ``.hashscan``, e.g. a customer's, the spare name is used.
 
     Args:
-        top: descriptor of the directory above it.
+        top: descriptor of the directory that contains the private directory.
         where: path of ``top``, for messages.
-        use: the id of the record that it is used for, which makes the spare name.
+        use: id of the record whose file is moved; part of the spare name.
 
     Returns:
-        A descriptor, and the name.
+        A descriptor of the private directory, and its name.
 
     Raises:
-        QuarantineError: something else has the spare name too (reason ``private-directory``).
-        OSError: it cannot be made.
+        QuarantineError: another file has the spare name too (reason ``private-directory``).
+        OSError: the private directory cannot be made.
     """
     names = _names(use)
     try:
@@ -174,7 +177,7 @@ def _open_private(top: int, where: bytes, name: bytes) -> int:
     except OSError as error:
         if error.errno not in {errno.ELOOP, errno.ENOTDIR, errno.EACCES}:
             raise
-        raise _refused(path, "it is no directory of the agent's") from error
+        raise _refused(path, "it is not a directory of the agent") from error
     reason = _trusted(fd, top)
     if reason:
         os.close(fd)
@@ -185,21 +188,21 @@ def _open_private(top: int, where: bytes, name: bytes) -> int:
 def _refused(path: str, reason: str) -> QuarantineError:
     return QuarantineError(
         f"{path}: not used as the private directory, because {reason}; "
-        "look who made it, and move it away",
+        "check who made it, and move it to another place",
         reason="private-directory",
     )
 
 
 class Privates:
-    """Finds private directories that were renamed, at the cost of a few listings in all.
+    """Finds private directories that were renamed; lists each directory above them a few times.
 
-    Only the agent makes private directories, and only the agent can move one to another directory,
-    which needs the right to write in it. So if a listing of the directory above lacks one, it does
-    not come back while the store's lock is held.
+    Only the agent can make a private directory or move it to another directory, because a move
+    needs the right to write in the private directory. So a private directory that a listing of
+    ``top`` lacks cannot come back while the store's lock is held.
     """
 
     def __init__(self) -> None:
-        """Nothing was listed yet."""
+        """Begin without any listing."""
         self._listed: dict[Identity, dict[int, bytes]] = {}
         self._turns: dict[Identity, int] = {}
 
@@ -207,10 +210,11 @@ class Privates:
         """Open the private directory with this inode number, even if it was renamed in ``top``.
 
         Returns:
-            A descriptor, which the caller closes, and its name; ``None``: it is not there.
+            A descriptor, which the caller closes, and the name; ``None``: ``top`` does not contain
+            the private directory.
 
         Raises:
-            OSError: ``top`` cannot be listed, or changes so fast that nothing is certain (EBUSY).
+            OSError: ``top`` cannot be listed, or changes during every listing (EBUSY).
         """
         for name in _names(use):
             if (fd := _open_if(top, name, inode)) is not None:
@@ -227,11 +231,11 @@ class Privates:
                 return fd, found
             status = _status(top, found)
             if status is not None and status.st_ino == inode:
-                return None  # it is there, but not the agent's own
-            del self._listed[identity]  # renamed once more
+                return None  # the entry has this inode number, but does not belong to the agent
+            del self._listed[identity]  # the directory was renamed after the listing
 
     def _list(self, top: int, identity: Identity) -> dict[int, bytes]:
-        """The directories in ``top`` by inode number, all at one moment."""
+        """Names of the directories in ``top`` by inode number; ``top`` did not change meanwhile."""
         while True:
             self._turns[identity] = turn = self._turns.get(identity, 0) + 1
             if turn > _TURNS:
@@ -249,7 +253,7 @@ class Privates:
 
 
 def _changed(top: int) -> int:
-    return os.fstat(top).st_ctime_ns  # not mtime, which its owner can set
+    return os.fstat(top).st_ctime_ns  # not the mtime, because the directory's owner can set it
 
 
 def _open_if(top: int, name: bytes, inode: int) -> int | None:
@@ -266,29 +270,34 @@ def _open_if(top: int, name: bytes, inode: int) -> int | None:
 
 
 def remove_if_empty(top: int, private: int, name: bytes) -> None:
-    """Remove the private directory ``name`` if it is ours and empty; leave anything else alone.
+    """Remove the private directory if it is empty; do nothing if another file has its name.
 
-    If the owner of the directory above has renamed it, it is left to that owner, who can remove it.
-    Empty directories that a killed ``folders.make_below`` left in it count as nothing.
+    If the owner of ``top`` has renamed the private directory, it remains: that owner can remove
+    it. Empty directories in it that a killed ``folders.make_below`` left are removed too.
+
+    Args:
+        top: descriptor of the directory that contains the private directory.
+        private: descriptor of the private directory.
+        name: name of the private directory in ``top``.
     """
     with contextlib.suppress(OSError):
         status, there = os.fstat(private), _status(top, name)
         if there is None or (there.st_dev, there.st_ino) != (status.st_dev, status.st_ino):
             return
         try:
-            os.rmdir(name, dir_fd=top)  # it may be in use by another store
+            os.rmdir(name, dir_fd=top)  # fails if another store has a file in it
         except OSError as error:
             if error.errno != errno.ENOTEMPTY:
                 raise
             for left in map(os.fsencode, os.listdir(private)):
-                if left.endswith(FOLDER_ENDING):  # by a kill; only an empty one goes
+                if left.endswith(FOLDER_ENDING):  # left by a killed process; removed if empty
                     with contextlib.suppress(OSError):
                         os.rmdir(left, dir_fd=private)
             os.rmdir(name, dir_fd=top)
 
 
 def remove_empty(top: int, use: bytes) -> None:
-    """Remove the empty private directory that a process killed early left in ``top``."""
+    """Remove the empty private directory that a killed process left in ``top``."""
     for name in _names(use):
         status = _status(top, name)
         if status is not None and (fd := _open_if(top, name, status.st_ino)) is not None:
@@ -297,10 +306,10 @@ def remove_empty(top: int, use: bytes) -> None:
 
 
 def open_existing(top: int) -> int | None:
-    """Open the private directory by its usual name; ``None``: the agent has none there.
+    """Open the private directory by its usual name; ``None``: ``top`` has no private directory.
 
     Raises:
-        OSError: as the kernel says.
+        OSError: the private directory cannot be opened.
     """
     status = _status(top, PRIVATE_DIRECTORY)
     return None if status is None else _open_if(top, PRIVATE_DIRECTORY, status.st_ino)

@@ -60,14 +60,14 @@ class HoldLog:
         """The number of the log's newest line."""
         return newest(self._directory)
 
-    def is_told(self, hold: Hold, after: int) -> bool:
+    def has_line(self, hold: Hold, after: int) -> bool:
         """Whether a line after number ``after`` reports a hold."""
         return any(
             one.event == events.HELD and one.facts.get("hold") == hold.id
             for one in read(self._directory, after)
         )
 
-    def tell(self, hold: Hold, digests: Iterable[Digest]) -> None:
+    def write_line(self, hold: Hold, digests: Iterable[Digest]) -> None:
         """Write the line about a new hold; ``digests``: of its content, if it has only one."""
         named = {one.algorithm: one.hex for one in digests} or None
         facts = facts_of(hold) | {"reason": hold.reason, "digest": named}

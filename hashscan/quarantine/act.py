@@ -1,4 +1,4 @@
-"""The act stage of ``--action quarantine``: a match is moved out of its volume."""
+"""Action ``quarantine``: move a match from its volume to the quarantine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hashscan.model import Acted, Stamp
 from hashscan.quarantine.conclude import conclude
 from hashscan.quarantine.explain import explained_move
 from hashscan.quarantine.failed_moves import Attempts
-from hashscan.quarantine.file_place import Spot, failed, look, opened, private_for
+from hashscan.quarantine.file_place import Spot, failed, opened, private_for, read_file_at
 from hashscan.quarantine.records import Place, Record, RecordState, intent, new_id
 from hashscan.quarantine.recover import Recovered, recover
 from hashscan.quarantine.store import CONTENT, LOCK_TIMEOUT, Store
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
     from hashscan.quarantine.file_place import Opened
 
 _DOING = "could not be moved to quarantine"
-#: How often a file that is renamed is followed.
+#: How often the move of a file is repeated under the file's new name, if it was renamed.
 _FOLLOWED = 10
 
 
 class Quarantine:
-    """Action ``quarantine``.
+    """Moves matches to the quarantine.
 
     Attributes:
-        recovered: what a killed process had left, and what became of it.
+        recovered: the jobs that a killed process had left unfinished, and how each was ended.
     """
 
     def __init__(
@@ -52,18 +52,18 @@ class Quarantine:
         patience: float | None = None,
         absent: Collection[bytes] = (),
     ) -> None:
-        """Use ``store``, and finish first what a killed process left in it.
+        """Use ``store``, and end the jobs that a killed process left unfinished in it.
 
         Args:
-            store: stays the caller's to close.
-            cross_mounts: roots of those volumes below which other file systems are entered;
-                ``None``: of all.
-            patience: seconds for which the store's lock is waited for; default: the store's.
-            absent: roots of volumes that do not answer. What was begun there is finished when a
-                match there is acted on.
+            store: the quarantine; the caller closes it.
+            cross_mounts: roots of the volumes below which other file systems are entered;
+                ``None``: all volumes.
+            patience: most seconds to wait for the store's lock; default: the store's.
+            absent: roots of volumes that do not answer. Unfinished jobs on a volume in this list
+                are ended before the first match on that volume is moved.
 
         Raises:
-            LockedError: another hashscan holds the store for longer.
+            LockedError: another hashscan held the store's lock for ``patience`` seconds.
             QuarantineError: the store cannot be read or written.
         """
         self._store = store
@@ -89,7 +89,7 @@ class Quarantine:
         """Open the store at ``directory``, or make it (``create``); ``close`` closes it.
 
         Raises:
-            QuarantineError, LockedError: as ``Store.open`` and ``__init__``.
+            QuarantineError, LockedError: an error of ``Store.open`` or ``__init__``.
         """
         store = Store.open(directory, create=create, recorder=recorder)
         try:
@@ -103,7 +103,7 @@ class Quarantine:
         self._store.close()
 
     def act(self, match: Confirmed) -> Acted:
-        """Move a match to quarantine; what stands in the way is told in the result."""
+        """Move a match to quarantine; a failure is reported in the result, not raised."""
         path = match.candidate.full_path
         self._follower.earn()
         try:
@@ -123,15 +123,15 @@ class Quarantine:
             return Acted("reported", message=str(failure), problem=failure.reason)
 
     def _place(self, candidate: Candidate) -> Place:
-        all_of_them = self._cross_mounts
-        crosses = all_of_them is None or candidate.volume in all_of_them
+        volumes = self._cross_mounts
+        crosses = volumes is None or candidate.volume in volumes
         return Place(candidate.volume, candidate.path, cross_mounts=crosses)
 
     def held(self, candidate: Candidate) -> Acted | None:
-        """The action for content that the administrator restored to this path; else ``None``.
+        """Action ``held`` if an administrator restored this content to this path; else ``None``.
 
-        A file that was restored because its digest was withdrawn is not held: if it is a match
-        now, the service knows the digest again.
+        A file that was restored because its digest was withdrawn is not held: if the file is a
+        match now, the service knows the digest again.
         """
         hexes = candidate.digests.as_dict()
         for record_id in self._store.restored_ids(candidate.full_path):
@@ -167,10 +167,10 @@ class Quarantine:
             return None
 
     def _moved_before(self, match: Confirmed) -> Acted | None:
-        """Whether this very match was moved already, and the process killed before it could tell.
+        """The earlier result for a match whose move ended just before the process was killed.
 
-        The file was found before it was moved; what was found later is another file that was put
-        under the same name.
+        A match that was detected after the record's move is another file with the same name: then
+        the result is ``None``.
         """
         candidate = match.candidate
         hexes = candidate.digests.as_dict()
@@ -200,10 +200,10 @@ class Quarantine:
         return None
 
     def _act(self, match: Confirmed) -> Acted:
-        """Move the match, under whatever name it has in its directory by now.
+        """Move the match, even if its file was renamed within its directory.
 
-        Its owner may rename it whenever somebody opens it: once it was renamed, nothing opens it
-        before it is moved.
+        The owner may watch for opens and rename the file at each open. So after the first rename,
+        the file is not opened before it is moved.
         """
         for turn in range(_FOLLOWED):
             try:
@@ -216,7 +216,7 @@ class Quarantine:
         return self._act_at(match, opens=False)
 
     def _renamed(self, match: Confirmed) -> Confirmed | None:
-        """The match with the name that its inode has now; ``None``: none in that directory."""
+        """The match with the file's new name; ``None``: the directory has no name of the inode."""
         candidate = match.candidate
         try:
             with opened(self._place(candidate)) as origin:
@@ -226,7 +226,7 @@ class Quarantine:
                 status = os.stat(name, dir_fd=origin.parent, follow_symlinks=False)
         except (OSError, QuarantineError):
             return None
-        # The number may have been given to another file since, or to a directory.
+        # The inode number may belong to a newer file or to a directory by now.
         if not is_regular(status) or identity_in(status) != candidate.identity:
             return None
         above = candidate.path.rpartition(b"/")[0]
@@ -265,21 +265,23 @@ class Quarantine:
                 else:
                     self._store.forget_act()
                 raise
-        acted = _told(record)
+        acted = _result_of(record)
         if acted.action != "quarantined":
             self._attempts.failed(owner, match.candidate.full_path)
-        if acted.quarantine_id or not is_quiet:  # a displaced file is in the quarantine, too
-            # The only line about a move must survive a power cut.
+        if acted.quarantine_id or not is_quiet:  # a displaced file has an id too
+            # With ``is_quiet``, this is the only line about the move: it must survive a power cut.
             self._concluded(match, acted, record.id, sync=is_quiet)
         else:
             self._store.forget_act()
         return acted
 
     def _announce(self, match: Confirmed, record: Record, quiet: int | None) -> None:
-        """Write the line before the move; ``quiet``: an owner who has one line for all tries.
+        """Write the line before the move. ``quiet`` is the owner if this move gets no own line.
+
+        An owner with many failed moves gets one line with their number.
 
         Raises:
-            QuarantineError: it cannot be written.
+            QuarantineError: the line cannot be written.
         """
         if quiet is not None:
             left_out = self._attempts.due(quiet)
@@ -330,7 +332,10 @@ class Quarantine:
         )
 
     def _move(self, record: Record, origin: Opened, moved: list[bool]) -> Record:
-        """Move the entry aside, into the store where a rename leads there; then judge it."""
+        """Rename the file into the store or a private directory, then check and keep it.
+
+        ``moved[0]`` is set when the file was renamed.
+        """
         if os.fstat(origin.parent).st_dev == self._store.device:
             with self._store.entry(record.id) as entry:
                 spot = Spot(entry, CONTENT)
@@ -358,11 +363,11 @@ class Quarantine:
 
 
 def _take(origin: Opened, spot: Spot) -> None:
-    """Rename the file.
+    """Rename the file to ``spot``.
 
     Raises:
-        OSError: EXDEV alone: no rename leads from one directory to the other.
-        QuarantineError: any other error.
+        OSError: EXDEV only: the two directories are on different mounts.
+        QuarantineError: the rename failed with another error.
     """
     name = origin.spot.name
     try:
@@ -374,12 +379,19 @@ def _take(origin: Opened, spot: Spot) -> None:
 
 
 def _precheck(origin: Opened, match: Confirmed, *, opens: bool) -> None:
-    """Leave alone what is plainly another file, before anything is moved.
+    """Refuse a file that is clearly not the match, before it is moved.
 
-    Unless ``opens``, one that changed since it was hashed is not looked into.
+    This check proves nothing, because another file can get the name immediately afterwards. The
+    moved file is checked again after the move; this check avoids most needless moves.
 
-    This spares an innocent file the trip; it proves nothing, as the name can change hands in the
-    next instant. The proof comes after the move.
+    Args:
+        origin: the file's place.
+        match: the match.
+        opens: hash a file that has the same size and another time stamp; false: do not open it,
+            and compare only identity and size.
+
+    Raises:
+        QuarantineError: the file is gone, or it is another file (reason ``changed``).
     """
     candidate = match.candidate
     status = origin.spot.status()
@@ -390,18 +402,18 @@ def _precheck(origin: Opened, match: Confirmed, *, opens: bool) -> None:
         stamp == candidate.stamp or (not opens and stamp.size == candidate.stamp.size)
     )
     if not same and opens and is_regular(status) and status.st_size == candidate.stamp.size:
-        digests = look(origin.spot, status.st_size).digests
+        digests = read_file_at(origin.spot, status.st_size).digests
         hexes = digests.as_dict() if digests else {}
         same = all(hexes.get(k) == v for k, v in candidate.digests.as_dict().items())
     if not same:
         raise QuarantineError(
             f"{shown(candidate.full_path)}: not moved: it is not the file that was hashed any "
-            "more; the next scan looks again",
+            "more; the next scan checks it again",
             reason="changed",
         )
 
 
-def _told(record: Record) -> Acted:
+def _result_of(record: Record) -> Acted:
     if record.state is RecordState.QUARANTINED:
         path = shown(record.origin.full_path)
         message = f"{path}: {record.note}" if record.note else ""

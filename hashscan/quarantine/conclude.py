@@ -1,8 +1,8 @@
-"""From "moved aside" to "quarantined", or back. What acts and what recovers take these steps.
+"""The steps after a file was moved from its place: keep the file in quarantine, or put it back.
 
-The entry that was moved aside lies at a spot that only the agent can reach: in the store, or in
-the private directory of its volume. What happens next depends on nothing but the record on disk
-and what lies there, so that it can be taken up again after a kill at any instant.
+``act`` and ``recover`` use these steps. The moved file is in a directory that only the agent can
+enter: in the store, or in the private directory of its volume. Each step depends only on the record
+and the files on disk. So ``recover`` can continue after a kill at any instant.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hashscan.errors import QuarantineError
 from hashscan.fs.beneath import closing, open_file
 from hashscan.fs.copy import copy_content, digests_of
 from hashscan.fs.rename import put
-from hashscan.quarantine.file_place import FileAtPlace, Spot, failed, look, sync_directory
+from hashscan.quarantine.file_place import FileAtPlace, Spot, failed, read_file_at, sync_directory
 from hashscan.quarantine.records import RecordState
 from hashscan.quarantine.store import CONTENT, PART
 from hashscan.text import shown
@@ -31,23 +31,23 @@ _DOING = "could not be quarantined"
 
 
 def conclude(store: Store, record: Record, spot: Spot, origin: Opened | None) -> Record:
-    """Judge what was moved aside: keep it if it is what was confirmed, else put it back.
+    """Check a moved file: keep the file if its digests are the confirmed digests, else put it back.
 
     Args:
         store: the quarantine.
-        record: in state ``intent``; ``staging`` tells whether ``spot`` lies on the volume.
-        spot: where the entry lies now.
-        origin: its old place; ``None`` if that is gone.
+        record: record in state ``intent``; it has ``staging`` if ``spot`` is on the volume.
+        spot: spot of the moved file.
+        origin: the file's old place; ``None`` if the directory is gone.
 
     Returns:
-        The record as ``quarantined``, ``undone`` (it was another file) or ``displaced`` (another
-        file, and it could not be put back).
+        The record as ``quarantined``, ``undone`` (another file was moved, and was put back) or
+        ``displaced`` (another file was moved, and could not be put back).
 
     Raises:
-        QuarantineError: it could not be kept, and was put back or waits for recovery.
+        QuarantineError: the file could not be kept; it was put back or waits for recovery.
     """
     try:
-        seen = look(spot, record.size)
+        seen = read_file_at(spot, record.size)
         if not seen.is_expected(record):
             note = "it is not the file that was hashed: changed or swapped meanwhile"
             return put_back(store, record, spot, origin, note)
@@ -61,7 +61,7 @@ def conclude(store: Store, record: Record, spot: Spot, origin: Opened | None) ->
         if undone.state is RecordState.DISPLACED:
             raise QuarantineError(f"{failure}; {undone.note}", reason=failure.reason) from error
         raise failure from error
-    # From here on the copy is the one that counts: no way back, recovery would go on as well.
+    # The record now says that the copy is whole: recovery too would remove the staged file.
     return finish_copied(store, kept, spot, origin)
 
 
@@ -86,9 +86,9 @@ def _with_evidence(store: Store, record: Record, seen: FileAtPlace) -> Record:
 
 
 def _keep_moved(store: Store, record: Record, spot: Spot, origin: Opened | None) -> Record:
-    """The file was renamed into the store: make that durable, then say so."""
+    """Make a rename into the store durable, then save the record as ``quarantined``."""
     with closing(open_file(spot.directory, spot.name)) as fd:
-        os.fsync(fd)  # its owner may have written it a moment ago
+        os.fsync(fd)  # the file's owner may have written to it just before the move
     os.fsync(spot.directory)
     if origin is not None:
         sync_directory(origin.parent)
@@ -98,7 +98,7 @@ def _keep_moved(store: Store, record: Record, spot: Spot, origin: Opened | None)
 
 
 def _copy_in(store: Store, record: Record, spot: Spot) -> Record:
-    """Copy the staged file into the store, and verify what arrived."""
+    """Copy the staged file into the store, and verify the copy's digests."""
     assert record.metadata is not None
     drop_copies(store, record)
     with store.entry(record.id) as entry:
@@ -125,23 +125,26 @@ def _make_copy(record: Record, spot: Spot, entry: int) -> None:
     if arrived != record.digests:
         raise QuarantineError(
             f"{shown(record.origin.full_path)}: {_DOING}: it changed while it was copied; "
-            "the next scan looks again",
+            "the next scan checks it again",
             reason="changed",
         )
 
 
 def _link_copy(store: Store, record: Record, entry: int) -> bool:
-    """Make a link to the copy that another name of the same inode left in the store.
+    """Hard-link the copy in the store that another hard link of the same file has already.
 
-    Thousands of names of one large file must not fill the store. The copy is hashed once more, so
-    nothing rests on what a record says; and it is the agent's own, no volume has a name of it.
+    Thousands of hard links of one large file must not fill the store. The copy is hashed again,
+    because its record alone proves nothing. No volume has a link of the copy.
+
+    Returns:
+        False if the store has no such copy.
     """
     assert record.metadata is not None
     assert record.identity is not None
     if max(record.links, record.metadata.links) < 2:
         return False
     for record_id in reversed(store.index.names(record.identity)):
-        with suppress(OSError, QuarantineError):  # then it is copied, as the first one was
+        with suppress(OSError, QuarantineError):  # a copy that fails here is not used
             other = store.load(record_id)
             if (
                 other.id != record.id
@@ -170,37 +173,37 @@ def _linked(store: Store, record: Record, other_id: str, entry: int) -> bool:
 
 
 def finish_copied(store: Store, record: Record, spot: Spot | None, origin: Opened | None) -> Record:
-    """The copy is whole and on record: remove the staged file.
+    """Remove the staged file of a copied file, and save the record as ``quarantined``.
 
     Raises:
-        QuarantineError: it could not be removed; recovery tries again.
+        QuarantineError: the staged file could not be removed; recovery tries again.
     """
     try:
         if spot is not None:
             spot.remove()
             sync_directory(spot.directory)
-            spot.leave()
+            spot.remove_private()
         if origin is not None:
             sync_directory(origin.parent)
     except OSError as error:
-        raise failed(error, record.origin, "is copied, but its staged file stays") from error
+        raise failed(error, record.origin, "is copied, but its staged file remains") from error
     record = record.became(RecordState.QUARANTINED, staging=None)
     store.save(record)
     return record
 
 
 def drop_copies(store: Store, record: Record) -> None:
-    """Remove copies in the store; the caller has seen the staged file."""
+    """Remove a record's copies in the store; the caller has checked that the staged file exists."""
     with store.entry(record.id) as entry:
         Spot(entry, PART).remove()
         Spot(entry, CONTENT).remove()
 
 
 def put_back(store: Store, record: Record, spot: Spot, origin: Opened | None, note: str) -> Record:
-    """Give an entry its old name again, without overwriting.
+    """Move a file back to its old name; never overwrite another file.
 
     Returns:
-        The record as ``undone``; or as ``displaced``, with the entry still at ``spot``, if its
+        The record as ``undone``; or as ``displaced``, with the file still at ``spot``, if the old
         directory is gone or another file has the name.
     """
     reason = "its directory is gone"
@@ -213,7 +216,7 @@ def put_back(store: Store, record: Record, spot: Spot, origin: Opened | None, no
         except OSError as error:
             reason = error.strerror or str(error)
     if spot.status() is None:
-        spot.leave()
+        spot.remove_private()
         record = record.became(RecordState.UNDONE, staging=None, note=note)
     else:
         record = record.became(
@@ -221,8 +224,8 @@ def put_back(store: Store, record: Record, spot: Spot, origin: Opened | None, no
             note=f"{note}; it could not be put back ({reason}) and is kept as {record.id}: "
             f"`hashscan quarantine restore {record.id}`, or --to another directory",
         )
-    # Where the record cannot be written, the entry is in one place all the same, and recovery
-    # comes to the same end.
+    # If the record cannot be saved, the file is nevertheless in one place only, and recovery
+    # reaches the same state.
     with suppress(OSError, QuarantineError):
         if record.staging is not None or spot.name != CONTENT:
             drop_copies(store, record)

@@ -1,4 +1,4 @@
-"""What went wrong with a customer's file, in one word for reports and a sentence for the reader."""
+"""Errors about a customer's file: a reason in one word for reports, and a message with a fix."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from hashscan.fs.flags import APPEND, IMMUTABLE, inode_flags
 from hashscan.machine import explain
 from hashscan.text import shown
 
-# reason and what to do about it
+# errno: reason, fix
 _KNOWN: dict[int, tuple[str, str]] = {
     errno.EROFS: ("read-only", "remount the file system read-write, then scan again"),
     errno.EACCES: ("denied", "run hashscan as root, or give it the right to write there"),
     errno.EPERM: ("denied", "run hashscan as root, or look for a security module that forbids it"),
     errno.ENOSPC: ("no-space", "free some space there, then scan again"),
     errno.EDQUOT: ("no-space", "raise the quota or free some space there, then scan again"),
-    errno.ENOENT: ("vanished", "it was removed or renamed meanwhile; the next scan looks again"),
-    errno.ELOOP: ("swapped", "a link stands where a directory was; the next scan looks again"),
-    errno.ENOTDIR: ("swapped", "something else stands where a directory was; scan again"),
+    errno.ENOENT: ("vanished", "it was removed or renamed meanwhile; the next scan checks again"),
+    errno.ELOOP: ("swapped", "a link has replaced a directory of the path; scan again"),
+    errno.ENOTDIR: ("swapped", "a file has replaced a directory of the path; scan again"),
     errno.EXDEV: (
         "other-filesystem",
-        "another file system is mounted on the way; scan with one_file_system: false if it belongs",
+        "another file system is mounted in the path; scan it too with one_file_system: false",
     ),
-    errno.ESTALE: ("stale", "the network file system lost it; look at the mount, then scan again"),
-    errno.EIO: ("io-error", "look at the kernel's log: the disk may be failing"),
+    errno.ESTALE: ("stale", "the network file system lost it; check the mount, then scan again"),
+    errno.EIO: ("io-error", "check the kernel's log: the disk may be failing"),
     errno.EBUSY: ("busy", "it is in use, e.g. as a mount point; free it, then scan again"),
     errno.EEXIST: ("taken", "another file has the name; it was not overwritten"),
 }
 
 
 def explained(error: OSError, path: bytes, doing: str) -> QuarantineError:
-    """The error for the reader.
+    """An error with a message that names the file, the failed step, the kernel's error and a fix.
 
     Args:
-        error: what the kernel said.
-        path: full path of the file or directory concerned.
-        doing: what was tried, e.g. ``could not be moved to quarantine``.
+        error: the kernel's error.
+        path: full path of the file or directory.
+        doing: the failed step, e.g. ``could not be moved to quarantine``.
     """
-    reason, fix = _KNOWN.get(error.errno or 0, ("other", "look at the kernel's log"))
+    reason, fix = _KNOWN.get(error.errno or 0, ("other", "check the kernel's log"))
     what = os.strerror(error.errno) if error.errno else str(error)
     limit = explain(error)
     if limit is not None:
@@ -50,7 +50,7 @@ def explained(error: OSError, path: bytes, doing: str) -> QuarantineError:
 
 
 def explained_move(error: OSError, parent: int, name: bytes, path: bytes) -> QuarantineError:
-    """As ``explained``, and tells an immutable or append-only file or directory by its flags."""
+    """As ``explained``, for a move; also names an immutable or append-only file or directory."""
     doing = "could not be moved to quarantine"
     if error.errno != errno.EPERM:
         return explained(error, path, doing)
@@ -64,7 +64,7 @@ def explained_move(error: OSError, parent: int, name: bytes, path: bytes) -> Qua
         ):
             if flags and flags & bit:
                 return QuarantineError(
-                    f"{shown(path)}: {doing}: {what} is {reason}; look who made it so, then "
+                    f"{shown(path)}: {doing}: {what} is {reason}; find out who set that, then "
                     f"`chattr -{letter} {shlex.quote(shown(shown_path))}` and scan again",
                     reason=reason,
                 )

@@ -1,4 +1,4 @@
-"""Opening a file's place on a volume, and looking at what lies somewhere."""
+"""Opening a file's place on a volume, and reading the metadata and digests of a file there."""
 
 from __future__ import annotations
 
@@ -35,11 +35,14 @@ _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """Where an entry lies: a directory's descriptor and a name in it.
+    """Address of a directory entry: a directory's descriptor and a name in that directory.
 
     Attributes:
-        top: descriptor of the directory above, if the directory is a private one on a volume.
-        private: the private directory's name there.
+        directory: descriptor of the directory.
+        name: name of the entry, which may not exist.
+        top: descriptor of the directory that contains ``directory``, if ``directory`` is a private
+            directory on a volume; else ``None``.
+        private: name of the private directory in ``top``.
     """
 
     directory: int
@@ -48,21 +51,21 @@ class Spot:
     private: bytes = b""
 
     def status(self) -> os.stat_result | None:
-        """What the entry is, links not followed; ``None`` if there is none."""
+        """The entry's ``stat``, without following a link; ``None``: the entry does not exist."""
         try:
             return os.stat(self.name, dir_fd=self.directory, follow_symlinks=False)
         except FileNotFoundError:
             return None
 
     def remove(self) -> None:
-        """Unlink the entry if it is there."""
+        """Unlink the entry if it exists."""
         with suppress(FileNotFoundError):
             os.unlink(self.name, dir_fd=self.directory)
 
-    def leave(self) -> None:
-        """Remove the private directory on a volume if it is empty now.
+    def remove_private(self) -> None:
+        """Remove the private directory on a volume if it is empty.
 
-        Called before the record says that the job is done, as nobody looks afterwards.
+        Called before the record is saved as finished: later, nothing searches for the directory.
         """
         if self.top is not None:
             remove_if_empty(self.top, self.directory, self.private)
@@ -70,7 +73,13 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A place whose volume and parent directory are open; ``place`` has the root's inode."""
+    """A place whose volume and parent directory are open.
+
+    Attributes:
+        place: the place, with the inode number of the volume's root.
+        root: descriptor of the volume's root.
+        spot: the parent directory and the file's name in it.
+    """
 
     place: Place
     root: int
@@ -78,15 +87,19 @@ class Opened:
 
     @property
     def parent(self) -> int:
-        """Descriptor of the directory that holds, held or shall hold the file."""
+        """Descriptor of the directory of the file, whether or not the file is in it now."""
         return self.spot.directory
 
 
 @dataclass(frozen=True, slots=True)
 class FileAtPlace:
-    """What lies at a spot. All but ``identity`` is ``None`` if it is not a regular file.
+    """Facts of the file at a spot; only ``identity`` is set if it is not a regular file.
 
-    ``digests`` is ``None`` too where the size already told that it is another file.
+    Attributes:
+        identity: device and inode number.
+        metadata: owner, mode, times and attributes.
+        digests: digests of the content; ``None`` if the size differs from the expected size.
+        open_for_writing: whether a process has the file open for writing; ``None``: unknown.
     """
 
     identity: Identity
@@ -95,19 +108,20 @@ class FileAtPlace:
     open_for_writing: bool | None = None
 
     def is_expected(self, record: Record) -> bool:
-        """Whether this is the content that was confirmed."""
+        """Whether the file has the digests that were confirmed for the record."""
         hexes = self.digests.as_dict() if self.digests else {}
         return bool(hexes) and all(hexes.get(k) == v for k, v in record.expected.items())
 
 
 def opened_root(place: Place) -> tuple[int, Place]:
-    """Open a place's volume, which must still be the same directory; the place gets its inode.
+    """Open the root of a place's volume, and check that it is still the same directory.
 
-    The caller closes the descriptor.
+    Returns:
+        A descriptor, which the caller closes, and the place with the root's inode number.
 
     Raises:
-        QuarantineError: it is another one (reason ``other-root``).
-        OSError: as ``open_root``.
+        QuarantineError: the root is another directory (reason ``other-root``).
+        OSError: an error of ``open_root``.
     """
     root = open_root(place.volume)
     inode = identity_of(root).inode
@@ -115,8 +129,8 @@ def opened_root(place: Place) -> tuple[int, Place]:
         os.close(root)
         raise QuarantineError(
             f"{shown(place.volume)}: not touched: this is not the directory that it was when "
-            f"{shown(place.full_path)} was moved; see who replaced it, bring the right one back "
-            "(or mount it) and try again, or restore with --to DIR",
+            f"{shown(place.full_path)} was moved; check who replaced it, bring the right directory "
+            "back (or mount it) and try again, or restore with --to DIR",
             reason="other-root",
         )
     return root, replace(place, root_inode=inode)
@@ -128,7 +142,7 @@ def opened(place: Place) -> Iterator[Opened]:
 
     Raises:
         QuarantineError: the volume's root is another directory (reason ``other-root``).
-        OSError: as ``open_root`` and ``open_parent``.
+        OSError: an error of ``open_root`` or ``open_parent``.
     """
     with ExitStack() as stack:
         root, place = opened_root(place)
@@ -140,11 +154,11 @@ def opened(place: Place) -> Iterator[Opened]:
 
 @contextmanager
 def opened_if_there(place: Place) -> Iterator[Opened | None]:
-    """As ``opened``; ``None`` where the parent directory is gone or something else stands there.
+    """Open a place as ``opened`` does; ``None``: a directory of its path is gone or replaced.
 
     Raises:
         QuarantineError: the volume's root is another directory (reason ``other-root``).
-        OSError: the volume itself cannot be opened, or anything else.
+        OSError: the volume cannot be opened, or another error occurred.
     """
     with ExitStack() as stack:
         root, place = opened_root(place)
@@ -160,14 +174,14 @@ def opened_if_there(place: Place) -> Iterator[Opened | None]:
         yield Opened(place, root, Spot(parent, name))
 
 
-def look(spot: Spot, size: int) -> FileAtPlace:
-    """Metadata and digests of what lies at a spot; digests only if it has ``size`` bytes.
+def read_file_at(spot: Spot, size: int) -> FileAtPlace:
+    """Metadata and digests of the file at a spot; the digests only if it has ``size`` bytes.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     status = os.stat(spot.name, dir_fd=spot.directory, follow_symlinks=False)
-    if not is_regular(status):  # never opened: opening a device can do things
+    if not is_regular(status):  # not opened, because opening a device can have effects
         return FileAtPlace(Identity(status.st_dev, status.st_ino))
     with closing(open_file(spot.directory, spot.name)) as fd:
         identity = identity_of(fd)
@@ -181,10 +195,10 @@ def look(spot: Spot, size: int) -> FileAtPlace:
 
 
 def sync_directory(directory: int) -> None:
-    """Bring a directory's entries to disk; some network file systems know no such call.
+    """Write a directory's entries to disk (fsync), if its file system supports that.
 
     Raises:
-        OSError: EIO and the like.
+        OSError: the entries could not be written, e.g. EIO.
     """
     try:
         os.fsync(directory)
@@ -195,13 +209,13 @@ def sync_directory(directory: int) -> None:
 
 @contextmanager
 def private_for(there: Opened, record: Record) -> Iterator[tuple[Spot, StagingPlace]]:
-    """A record's spot in a private directory on the same mount as an opened place.
+    """Make a private directory on the mount of an opened place; yield the record's spot in it.
 
-    The directory is removed afterwards if it is empty.
+    The private directory is removed afterwards if it is empty.
 
     Raises:
-        QuarantineError: something else stands there.
-        OSError: it cannot be made.
+        QuarantineError: another file has the private directory's name.
+        OSError: the private directory cannot be made.
     """
     place = there.place
     parent_path = place.path.rpartition(b"/")[0]
@@ -222,10 +236,15 @@ def private_for(there: Opened, record: Record) -> Iterator[tuple[Spot, StagingPl
 
 @contextmanager
 def private_of(staging: StagingPlace, record: Record, privates: Privates) -> Iterator[Spot | None]:
-    """A record's spot in the private directory that it names; ``None`` if that is gone.
+    """Open the private directory that a record names; yield the record's spot in it.
 
-    The directory is removed afterwards if it is empty. All calls of one job share ``privates``,
-    see there.
+    The spot is ``None`` if the private directory is gone. The private directory is removed
+    afterwards if it is empty.
+
+    Args:
+        staging: the private directory.
+        record: the record.
+        privates: finds a renamed private directory; all calls under one lock share it.
 
     Raises:
         QuarantineError: the volume is not reachable, e.g. not mounted (``unreachable``).
@@ -255,14 +274,14 @@ def private_of(staging: StagingPlace, record: Record, privates: Privates) -> Ite
 
 def _unreachable(place: Place, reason: str) -> QuarantineError:
     return QuarantineError(
-        f"{shown(place.full_path)}: {reason}; a file may lie in its private directory .hashscan: "
+        f"{shown(place.full_path)}: {reason}; a file may be in its private directory .hashscan: "
         "mount the volume, and the next hashscan command finishes the job",
         reason="unreachable",
     )
 
 
 def tidy_private(place: Place, record: Record) -> None:
-    """Remove the empty private directory that a process killed early left on a place's mount."""
+    """Remove the empty private directory that a killed process left on a place's mount."""
     with suppress(OSError, QuarantineError), ExitStack() as stack:
         root, _ = opened_root(place)
         stack.enter_context(closing(root))
@@ -273,5 +292,5 @@ def tidy_private(place: Place, record: Record) -> None:
 
 
 def failed(error: OSError, place: Place, doing: str) -> QuarantineError:
-    """The error for the reader, about a place on a volume."""
+    """An error that says which file failed (``place``), at which step (``doing``), and a fix."""
     return explained(error, place.full_path, doing)

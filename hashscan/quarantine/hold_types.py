@@ -1,4 +1,4 @@
-"""Holds as commands and the brakes see them, and the tables of their file."""
+"""The types of holds and held files, and the tables of the SQLite file that keeps them."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ FORMAT = Format(
     schema=_SCHEMA,
     migrations={},
     if_damaged="move it away and start again: the brakes then count from nothing, and no file is"
-    " held until they trip again",
+    " held until a brake trips again",
     synchronous="FULL",
 )
 
@@ -92,8 +92,8 @@ HOLD_COLUMNS = (
     " files, owners, reported"
 )
 FILE_COLUMNS = "volume, path, uid, size, md5, sha1, sha256, since, match"
-#: The most digests that a hold of a new list notes. If there are more, the hold has all matches of
-#: the category.
+#: Most digests that are saved for a hold of a new list. If the list has more, the hold applies to
+#: all matches of the list's category.
 MOST_DIGESTS = 200_000
 
 
@@ -113,7 +113,7 @@ class HoldKind(StrEnum):
 class HoldState(StrEnum):
     """The decision about a hold."""
 
-    HELD = "held"  #: nothing yet
+    HELD = "held"  #: no decision yet
     RELEASED = "released"  #: an administrator lets the files move
     DISMISSED = "dismissed"  #: an administrator allows the digests
     CLOSED = "closed"  #: hashscan found that its digests are no longer known
@@ -125,18 +125,22 @@ BY_DIGEST = (HoldKind.DIGEST, HoldKind.COPIES, HoldKind.LIST)
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A hold.
+    """A group of matches that a brake holds until an administrator decides.
 
     Attributes:
-        id: as commands take it, e.g. ``H7``.
-        reason: why the brake tripped, for the reader.
+        id: the id that commands take, e.g. ``H7``.
+        reason: why the brake tripped, for the administrator.
         uid: the owner whose files are held; ``None``: the files of all owners.
         volume: the volume whose files are held; ``None``: all volumes.
-        category, filter_version: of a hold by a list.
-        opened, decided: seconds since the epoch.
-        who, why: of the decision.
-        files, owners: number of held files, and of their owners.
-        reported: the audit log has its line.
+        category: category of the filter, for a hold of kind ``list``.
+        filter_version: version of the filter, for a hold of kind ``list``.
+        opened: time of the first held file, in seconds since the epoch.
+        decided: time of the decision, in seconds since the epoch.
+        who: the person who decided.
+        why: the reason for the decision.
+        files: number of held files.
+        owners: number of owners of held files.
+        reported: the audit log has the hold's line.
     """
 
     id: str
@@ -170,8 +174,8 @@ class HeldFile(NamedTuple):
     """A file of a hold.
 
     Attributes:
-        since: when it was held first, in seconds since the epoch.
-        match: the facts of the match; see ``matched``.
+        since: when the file was held first, in seconds since the epoch.
+        match: the facts of the match; ``matched`` reads them.
     """
 
     volume: bytes
@@ -189,21 +193,25 @@ class HeldFile(NamedTuple):
 
 
 class HoldEvents(Protocol):
-    """The audit log, as far as the brakes write to it."""
+    """The part of the audit log that the brakes use."""
 
     def newest(self) -> int:
-        """The number of its newest line."""
+        """The number of the log's newest line."""
         ...
 
-    def is_told(self, hold: Hold, after: int) -> bool:
+    def has_line(self, hold: Hold, after: int) -> bool:
         """Whether a line after number ``after`` reports a hold."""
         ...
 
-    def tell(self, hold: Hold, digests: Iterable[Digest]) -> None:
-        """Write the line about a hold; ``digests``: of its files, if all have the same content.
+    def write_line(self, hold: Hold, digests: Iterable[Digest]) -> None:
+        """Write the line about a hold.
+
+        Args:
+            hold: the hold.
+            digests: digests of the held files if all have the same content; else none.
 
         Raises:
-            StateError: it cannot be written; the next held file tries it again.
+            StateError: the line cannot be written; it is written when the next file is held.
         """
         ...
 
@@ -217,7 +225,7 @@ def facts_of(match: Confirmed) -> str:
 
 
 def matched(file: HeldFile, candidate: Candidate) -> Confirmed:
-    """The match that was held, with its file as it is now."""
+    """The match of a held file, with ``candidate`` as the current state of the file."""
     found = file.match
     algorithm, text, category, version = found["hit"]
     return Confirmed(
@@ -232,9 +240,11 @@ def number_of(identifier: str) -> int:
     """The number of a hold's id, e.g. 7 of ``H7``.
 
     Raises:
-        UsageError: it is no id of a hold.
+        UsageError: ``identifier`` is not an id of a hold.
     """
     digits = identifier[1:] if identifier[:1] in {"H", "h"} else identifier
     if not (digits.isascii() and digits.isdigit() and len(digits) < 10):
-        raise UsageError(f"{shown(identifier)} is no id of a hold; 'hashscan hold list' shows ids")
+        raise UsageError(
+            f"{shown(identifier)} is not an id of a hold; 'hashscan hold list' shows ids"
+        )
     return int(digits)

@@ -1,11 +1,11 @@
-"""Files that moved lately, and files that a brake holds, in one SQLite file beside the catalog.
+"""The SQLite file of holds: files that were moved lately, and files that a brake holds.
 
-It is not part of the catalog, because a catalog can be thrown away, but a hold must not be lost.
-Several processes use it at the same time: a scan, the daemon, the work on notices, commands. A file
-is counted before it moves, in the transaction that decides about it, and the count is on the disk
-before the move begins. So after a kill the count may be one file too high, never too low.
+The holds are not part of the catalog, because a catalog may be deleted, but a hold must not be
+lost. Several processes use the file at the same time: a scan, the daemon, the work on notices, and
+commands. One transaction decides that a file may move and counts the file. The count is on the disk
+before the move begins. So after a kill, the count may be one file too high, never too low.
 
-Ages are counted by a ``Timeline``, which is kept here: a clock that jumps makes no window end.
+The file also keeps a ``Timeline``, which measures ages: a clock that jumps ends no window.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ class Holds(Admission):
         """Hold the matches of a new version of a filter.
 
         Args:
-            category: of the filter.
-            filter_version: its version.
-            new: how many files became candidates.
-            digests: of these files; if there are more than ``MOST_DIGESTS``, all matches of the
-                category are held.
+            category: category of the filter.
+            filter_version: version of the filter.
+            new: number of files that became candidates.
+            digests: digests of these files. If there are more than ``MOST_DIGESTS``, all matches
+                of the category are held.
 
         Returns:
-            The new hold; ``None``: this version has a hold already, perhaps a decided one.
+            The new hold; ``None``: this version has a hold already, which may be decided.
         """
         with self._change():
             before = self._connection.execute(
@@ -65,28 +65,28 @@ class Holds(Admission):
                 filter_version=filter_version,
             )
             if not everything:
-                for one in digests:
-                    self._put_digests(number, one.each())
+                for of_file in digests:
+                    self._put_digests(number, of_file.each())
             return self.get(number)
 
     def release(self, number: int, *, who: str, why: str = "") -> Hold:
-        """Note that the files of a hold may move, and its digests may for a window.
+        """Save that the files of a hold may move, and other files with its digests for a window.
 
         Raises:
-            UsageError: there is no such hold, or it is released already.
+            UsageError: the hold does not exist, or is released already.
         """
         return self._decide(number, HoldState.RELEASED, who, why)
 
     def dismiss(self, number: int, *, who: str, why: str) -> Hold:
-        """Note that the digests of a hold are allowed.
+        """Save that the digests of a hold are allowed.
 
         Raises:
-            UsageError: there is no such hold, or it is dismissed already.
+            UsageError: the hold does not exist, or is dismissed already.
         """
         return self._decide(number, HoldState.DISMISSED, who, why)
 
     def close_hold(self, number: int, *, why: str) -> Hold:
-        """Note that nothing is left to decide about a hold, unless it was decided meanwhile."""
+        """Close a hold that needs no decision any more; a hold that is decided is not changed."""
         with suppress(UsageError):
             self._decide(number, HoldState.CLOSED, "hashscan", why, only_if=HoldState.HELD)
         return self.get(number)
@@ -143,38 +143,39 @@ class Holds(Admission):
             return new
 
     def forget_file(self, file: HeldFile) -> None:
-        """Remove a file from its hold, because it is gone or has another content."""
+        """Remove a file from its hold, because the file is gone or its content changed."""
         with self._change(durably=False):
             self._connection.execute(
                 "DELETE FROM held WHERE volume = ? AND path = ?", (file.volume, file.path)
             )
 
     def report(self, hold: Hold, events: HoldEvents) -> None:
-        """Have ``events`` write the line about a hold, once.
+        """Let ``events`` write one line about a hold, even if several processes try.
 
-        Other processes wait meanwhile. ``mark`` notes the newest line before the first try. If the
-        process of that try was killed, the next one searches the lines after ``mark`` first.
+        The column ``mark`` saves the number of the log's newest line before the first try. If the
+        process is killed during that try, the next process first searches the lines after
+        ``mark``. Other processes wait meanwhile.
 
         Raises:
-            StateError: the line could not be written; call this again.
+            StateError: the line could not be written; call this method again.
         """
         where = "UPDATE hold SET {} WHERE number = ?"
         with self._change():
             values = (events.newest(), hold.number)
             self._connection.execute(where.format("mark = coalesce(mark, ?)"), values)
         with self._change():
-            mark, is_told = self._connection.execute(
+            mark, is_reported = self._connection.execute(
                 "SELECT mark, reported FROM hold WHERE number = ?", (hold.number,)
             ).fetchone()
-            if not is_told:
-                if not events.is_told(hold, mark):
+            if not is_reported:
+                if not events.has_line(hold, mark):
                     digests = self.digests(hold.number) if hold.has_one_content else ()
-                    events.tell(self.get(hold.number), digests)
+                    events.write_line(self.get(hold.number), digests)
                 self._connection.execute(where.format("reported = 1"), (hold.number,))
 
 
 def waiting_holds(path: str) -> tuple[Hold, ...]:
-    """The holds in a file that wait for a decision; makes and changes nothing.
+    """The holds that wait for a decision; the file of holds is only read.
 
     Raises:
         StateError: the file cannot be read.

@@ -1,4 +1,4 @@
-"""Looking after the quarantine: list, verify, export, purge."""
+"""List, verify, export and purge the files in the quarantine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hashscan.fs.copy import HashedStream
 from hashscan.fs.private import open_existing
 from hashscan.model import PRIVATE_DIRECTORY
 from hashscan.quarantine.explain import explained
-from hashscan.quarantine.file_place import Spot, look, private_of, sync_directory
+from hashscan.quarantine.file_place import Spot, private_of, read_file_at, sync_directory
 from hashscan.quarantine.records import Record, RecordState
 from hashscan.quarantine.store import CONTENT
 from hashscan.quarantine.summary import briefs, loaded
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A record, or why it cannot be read."""
+    """A record, or the reason (``trouble``) why the record cannot be read."""
 
     record_id: str
     record: Record | None
@@ -44,34 +44,34 @@ class Listed:
 
 
 def records(store: Store) -> Iterator[Listed]:
-    """All records, oldest first; a damaged record never hides the others.
+    """All records, oldest first; after a damaged record the others follow.
 
     Raises:
-        QuarantineError: this process cannot read any record now, e.g. at its limit of open files.
+        QuarantineError: this process can read no record, e.g. at its limit of open files.
     """
     for record_id in store.ids():
         yield Listed(record_id, *loaded(store, record_id))
 
 
 def resolve(store: Store, given: str) -> str:
-    """The full id for an abbreviated one.
+    """The full id for an abbreviated id.
 
     Raises:
-        UsageError: none or several match.
+        UsageError: no id or several ids match.
     """
     ids = store.ids()
     if given in ids:
         return given
     found = [
-        one
-        for one in ids
-        if given and (one.startswith(given) or one.endswith(given) or f"-{given}" in one)
+        full
+        for full in ids
+        if given and (full.startswith(given) or full.endswith(given) or f"-{given}" in full)
     ]
     if len(found) == 1:
         return found[0]
     if found:
         raise UsageError(
-            f"{shown(given)}: stands for {len(found)} records ({', '.join(found[:4])}"
+            f"{shown(given)}: matches {len(found)} records ({', '.join(found[:4])}"
             f"{', ...' if len(found) > 4 else ''}); write more of the id"
         )
     raise UsageError(
@@ -80,38 +80,40 @@ def resolve(store: Store, given: str) -> str:
 
 
 def same_inode(store: Store, record: Record) -> list[Record]:
-    """Records of other names that the same inode had, oldest first.
+    """Records of the other hard links of a record's file, oldest first.
 
-    They have the same device and inode numbers, content and modification time, and both had more
-    than one name when they were found: inode numbers alone are used again for new files.
+    The inode number alone proves nothing, because file systems reuse the numbers. So the records
+    must also have the same device, content and modification time, and each file must have had more
+    than one hard link.
     """
     if record.identity is None or record.metadata is None or not _is_linked(record):
         return []
     found = []
     for record_id in sorted(store.index.names(record.identity)):
         with suppress(QuarantineError):
-            one = store.load(record_id)
+            other = store.load(record_id)
             if (
-                one.id != record.id
-                and _is_linked(one)
-                and one.digests == record.digests
-                and one.metadata is not None
-                and one.metadata.mtime_ns == record.metadata.mtime_ns
+                other.id != record.id
+                and _is_linked(other)
+                and other.digests == record.digests
+                and other.metadata is not None
+                and other.metadata.mtime_ns == record.metadata.mtime_ns
             ):
-                found.append(one)
+                found.append(other)
     return found
 
 
 def _is_linked(record: Record) -> bool:
-    # Where names are copied away one by one, the last has no other when its turn comes.
+    # If the hard links are copied and removed one by one, the last has no other link when moved.
     return record.links > 1 or (record.metadata is not None and record.metadata.links > 1)
 
 
 @dataclass(frozen=True, slots=True)
 class StoreFinding:
-    """What is wrong with one entry of the store.
+    """A fault of one entry of the store.
 
     Attributes:
+        record_id: id of the record, or the entry's name.
         kind: ``altered``, ``missing``, ``damaged``, ``unknown``, ``unfinished``, ``unreadable``
             or ``leftover``.
     """
@@ -123,21 +125,22 @@ class StoreFinding:
 
 @dataclass(frozen=True, slots=True)
 class StoreVerified:
-    """Result of ``verify``: how many contents were hashed again, and what is wrong."""
+    """Result of ``verify``: the number of contents that were hashed, and the faults found."""
 
     checked: int
     findings: list[StoreFinding]
 
 
 def verify(store: Store, volumes: Iterable[bytes] = ()) -> StoreVerified:
-    """Hash all contents again and compare them with their records.
+    """Hash all contents again and compare their digests with the records.
 
-    Hashing runs without the store's lock, so that no scan waits for it; the caller must not
-    hold it either.
+    The caller must not hold the store's lock: contents are hashed without the lock, so that no
+    scan waits.
 
     Args:
         store: the quarantine.
-        volumes: resolved roots below which private directories may hold what no record knows.
+        volumes: resolved roots of volumes; their private directories are searched for files
+            without a record.
 
     Raises:
         QuarantineError: the store cannot be listed.
@@ -147,9 +150,9 @@ def verify(store: Store, volumes: Iterable[bytes] = ()) -> StoreVerified:
         StoreFinding(
             name,
             "unknown",
-            f"{shown(store.where(name))}: nothing that hashscan made; see what it is",
+            f"{shown(store.path_of(name))}: hashscan did not make this; find out what it is",
         )
-        for name in store.unknown()
+        for name in store.unknown_names()
     ]
     on_volumes: set[bytes] = set()
     for listed in records(store):
@@ -160,12 +163,12 @@ def verify(store: Store, volumes: Iterable[bytes] = ()) -> StoreVerified:
         if record.staging is not None:
             on_volumes.add(os.fsencode(record.id))
         finding, hashed = _verify(store, record)
-        if finding:  # perhaps it was just being moved: look again when nobody is at work
+        if finding:  # another process may be moving the file: check again under the lock
             with store.lock():
                 try:
                     finding, hashed = _verify(store, store.load(record.id))
                 except QuarantineError:
-                    finding = None  # forgotten meanwhile, as nothing was moved
+                    finding = None  # the record was removed meanwhile: its file was not moved
         checked += hashed
         if finding:
             findings.append(finding)
@@ -175,11 +178,11 @@ def verify(store: Store, volumes: Iterable[bytes] = ()) -> StoreVerified:
 
 
 def _verify(store: Store, record: Record) -> tuple[StoreFinding | None, bool]:
-    where = shown(store.where(record.id))
+    where = shown(store.path_of(record.id))
     if record.state in {RecordState.RESTORED, RecordState.PURGED, RecordState.UNDONE}:
         return None, False
     if record.state not in {RecordState.QUARANTINED, RecordState.DISPLACED}:
-        text = f"{where}: still {record.state}; the next command that can reach all places ends it"
+        text = f"{where}: still {record.state}; the next command that can reach its volume ends it"
         return StoreFinding(record.id, "unfinished", text), False
     try:
         with ExitStack() as stack:
@@ -190,8 +193,8 @@ def _verify(store: Store, record: Record) -> tuple[StoreFinding | None, bool]:
             if spot.status() is None:
                 return StoreFinding(record.id, "missing", f"{where}: the content is missing"), False
             if record.digests is None or record.metadata is None:
-                return None, False  # displaced: another file, whose digests are nobody's business
-            seen = look(spot, record.metadata.size)
+                return None, False  # displaced: a customer's innocent file is not hashed
+            seen = read_file_at(spot, record.metadata.size)
     except (OSError, QuarantineError) as error:
         return StoreFinding(record.id, "unreadable", f"{where}: {error}"), False
     if seen.digests != record.digests:
@@ -203,32 +206,32 @@ def _verify(store: Store, record: Record) -> tuple[StoreFinding | None, bool]:
 
 
 def _leftovers(volume: bytes, known: set[bytes]) -> Iterator[StoreFinding]:
-    """What lies in the private directory at a volume's root and belongs to no record."""
+    """Files in the private directory at a volume's root that belong to no record."""
     with suppress(OSError), closing(open_root(volume)) as root:
         private = open_existing(root)
         if private is None:
             return
         with closing(private):
-            for name in sorted(os.fsencode(one) for one in os.listdir(private)):
+            for name in sorted(map(os.fsencode, os.listdir(private))):
                 if name not in known:
                     path = shown(volume + b"/" + PRIVATE_DIRECTORY + b"/" + name)
-                    text = f"{path}: belongs to no record of this quarantine; see what it is"
+                    text = f"{path}: belongs to no record of this quarantine; find out what it is"
                     yield StoreFinding(shown(name), "leftover", text)
 
 
 def export(store: Store, record_id: str, output: bytes) -> bool:
     """Write ``record.json`` and ``content`` to a new tar file, mode 0600, for the police.
 
-    The file gets its name when it is whole and on disk, not before. The content is read once, so
-    the hashed bytes are the written bytes.
+    The tar file gets its name when it is whole and on disk. The content is read only once, so the
+    hashed bytes are the written bytes.
 
     Returns:
         Whether the exported content has the digests of the record.
 
     Raises:
-        QuarantineError: there is no content, the file exists already, or it cannot be written;
-            then nothing is left.
-        UnsafePathError: a customer's link is on the way to ``output``.
+        QuarantineError: the record has no content, or ``output`` exists already or cannot be
+            written; then no file is left.
+        UnsafePathError: a customer's symbolic link is in the path of ``output``.
     """
     record = store.load(record_id)
     if record.state is not RecordState.QUARANTINED or record.metadata is None:
@@ -241,7 +244,7 @@ def export(store: Store, record_id: str, output: bytes) -> bool:
         try:
             source = stack.enter_context(closing(open_file(entry, CONTENT)))
         except OSError as error:
-            raise explained(error, store.where(record_id), "could not be exported") from error
+            raise explained(error, store.path_of(record_id), "could not be exported") from error
         try:
             with new_file(output) as file:
                 store.announce(
@@ -274,11 +277,12 @@ def _member(record: Record, name: str, size: int) -> tarfile.TarInfo:
 
 @dataclass(frozen=True, slots=True)
 class Aged:
-    """Ids of files that were quarantined longer ago than an age, oldest first.
+    """Ids of files that have been in quarantine for longer than an age, oldest first.
 
     Attributes:
-        old: so much time has certainly passed.
-        doubtful: only the wall clock says so, which was set or jumped. These files are kept.
+        old: files for which the time has certainly passed.
+        doubtful: files for which only the wall clock says so, but the clock was set or jumped.
+            These files are kept.
     """
 
     old: tuple[str, ...] = ()
@@ -286,7 +290,7 @@ class Aged:
 
 
 def aged(store: Store, seconds: float) -> Aged:
-    """Files that were quarantined more than ``seconds`` ago, whatever their own times."""
+    """Files that were quarantined more than ``seconds`` ago; the files' own times do not count."""
     timeline = store.timeline()
     found: dict[Literal["old", "doubtful"], list[str]] = {"old": [], "doubtful": []}
     for record_id, brief, _ in briefs(store):
@@ -298,7 +302,7 @@ def aged(store: Store, seconds: float) -> Aged:
 def passed(record: Brief, seconds: float, timeline: Timeline) -> Literal["old", "doubtful"] | None:
     """Whether a file was quarantined more than ``seconds`` ago, see ``Aged``; ``None``: no.
 
-    A withdrawn file does not age: it is an innocent customer's, and waits for its restore.
+    A file whose digest was withdrawn never counts as old: an innocent customer waits for it.
     """
     if record.state is not RecordState.QUARANTINED or record.withdrawn:
         return None
@@ -319,25 +323,27 @@ def why_doubtful(count: int, seconds: float) -> str:
 
 
 def purge(store: Store, record_id: str, *, lift: bool = False, because: str = "") -> Record:
-    """Delete one content for good; its record stays. The caller holds the lock and has recovered.
+    """Delete the content of one record for ever; the record itself is kept.
+
+    The caller holds the store's lock and has called ``recover``.
 
     Args:
         store: the quarantine.
-        record_id: which one.
+        record_id: id of the record.
         lift: purge even the record of a restored file, so that scans do not hold the file any
-            more. Only for records that the caller knows as restored: any other record may have
-            been restored since it was chosen.
+            more. Set this only if the record was restored when the administrator chose it: other
+            records may have been restored since.
         because: the reason, for the audit log.
 
     Raises:
-        QuarantineError: there is no content, or it is a displaced file, which is a customer's
-            and never deleted.
+        QuarantineError: the record has no content, or its file is displaced: that is a customer's
+            innocent file, which is never deleted.
     """
     record = store.load(record_id)
     if record.state is RecordState.DISPLACED:
         raise QuarantineError(
-            f"{record_id}: not purged: this is not the file that was looked for but another one "
-            "of the customer's; restore it, with --to if its name is taken",
+            f"{record_id}: not purged: this is not the file that was confirmed but another file "
+            "of the customer; restore it, with --to if its name is taken",
             reason="displaced",
         )
     if record.state is not RecordState.QUARANTINED and not (
@@ -355,7 +361,7 @@ def purge(store: Store, record_id: str, *, lift: bool = False, because: str = ""
                 Spot(entry, CONTENT).remove()
                 sync_directory(entry)
         except OSError as error:
-            raise explained(error, store.where(record_id), "could not be purged") from error
+            raise explained(error, store.path_of(record_id), "could not be purged") from error
         store.save(record := record.became(RecordState.PURGED))
     except QuarantineError as error:
         store.conclude(events.NOT_PURGED, quarantine_id=record_id, path=path, message=str(error))

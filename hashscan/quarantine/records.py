@@ -1,8 +1,8 @@
-"""The record: what is known about one isolated file, and where its move stands.
+"""The record of one isolated file: its evidence, and the state of its move.
 
-Kept as ``record.json`` beside the content. Paths stand in it twice: as text for people
-(``os.fsdecode``, escaped to ASCII) and as base64 for programs, so that no byte is lost whatever
-the locale. ``format`` is 1; a record of another format is never touched.
+A record is saved as ``record.json`` beside the content. It has each path twice: as text for people
+(``os.fsdecode``, escaped to ASCII), and as base64 for programs, which keeps every byte in any
+locale. The field ``format`` is 1; a record of another format is never changed.
 """
 
 from __future__ import annotations
@@ -36,27 +36,27 @@ ID_PATTERN = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
 
 
 class RecordState(StrEnum):
-    """Where a record stands. The first four are on their way: recovery ends them."""
+    """The state of a record. The first four states are unfinished: recovery ends them."""
 
-    INTENT = "intent"  #: about to be moved aside, or moved aside and not yet judged
-    COPIED = "copied"  #: whole in the store; the staged one on the volume is to go
-    RESTORING = "restoring"  #: on its way back to a volume
-    PURGING = "purging"  #: its content is to go
-    QUARANTINED = "quarantined"  #: content in the store
-    DISPLACED = "displaced"  #: another file that was moved aside and found its name taken
-    RESTORED = "restored"  #: back on a volume by the administrator's word
-    PURGED = "purged"  #: content deleted by the administrator's word
-    UNDONE = "undone"  #: moved aside and put back: it was another file, or it could not be kept
+    INTENT = "intent"  #: the file will be moved now, or it was moved and is not yet checked
+    COPIED = "copied"  #: a whole copy is in the store; the staged file will be removed
+    RESTORING = "restoring"  #: the file is being moved back to a volume
+    PURGING = "purging"  #: the content is being deleted
+    QUARANTINED = "quarantined"  #: the content is in the store
+    DISPLACED = "displaced"  #: another file was moved by mistake; its old name is taken
+    RESTORED = "restored"  #: an administrator had the file moved back to a volume
+    PURGED = "purged"  #: an administrator had the content deleted
+    UNDONE = "undone"  #: the file was moved back: it was another file, or could not be kept
 
 
-#: The file is not in its place, and nobody restored it.
+#: States of a confirmed file that is not on its volume.
 AWAY = frozenset(
     {RecordState.COPIED, RecordState.QUARANTINED, RecordState.PURGING, RecordState.PURGED}
 )
 UNFINISHED = frozenset(
     {RecordState.INTENT, RecordState.COPIED, RecordState.RESTORING, RecordState.PURGING}
 )
-#: Steps of a record's history that are no states: the file stays where it is.
+#: Steps of a record's history that do not change its state: the file is not moved.
 WITHDRAWN, KNOWN_AGAIN = "withdrawn", "known-again"
 
 
@@ -67,9 +67,9 @@ class Place:
     Attributes:
         volume: absolute path of the volume's root.
         path: path below it.
-        cross_mounts: other file systems may be mounted on the way.
+        cross_mounts: other file systems may be mounted at directories of the path.
         root_inode: inode number of the volume's root when a file was moved from or to this place;
-            ``None`` before, and in records of versions that did not keep it.
+            ``None`` before the move, and in records of versions that did not save the number.
     """
 
     volume: bytes
@@ -79,19 +79,19 @@ class Place:
 
     @property
     def full_path(self) -> bytes:
-        """For people; files are opened by descriptor from the volume's root."""
+        """The absolute path, for messages. Files are opened by descriptor from the root instead."""
         return join(self.volume, self.path)
 
 
 @dataclass(frozen=True, slots=True)
 class StagingPlace:
-    """The private directory on a volume through which a file passes.
+    """The private directory on a volume in which a file is staged.
 
-    Device numbers change when a machine starts anew, inode numbers do not: so only those count.
+    Only inode numbers identify the directories: a reboot can change device numbers.
 
     Attributes:
-        place: the directory it stands in is ``place.path`` below ``place.volume``.
-        top_inode: inode number of that directory.
+        place: the directory that contains the private directory.
+        top_inode: inode number of the directory that contains the private directory.
         private_inode: inode number of the private directory itself.
     """
 
@@ -101,7 +101,7 @@ class StagingPlace:
 
 
 class RecordFacts:
-    """What follows from some fields of a record; also from these fields alone, see ``Brief``."""
+    """Properties that ``Record`` and ``Brief`` share: they need only these fields of a record."""
 
     __slots__ = ()
 
@@ -124,34 +124,36 @@ class RecordFacts:
 
     @property
     def each_digest(self) -> tuple[Digest, ...]:
-        """The confirmed digest, then those of the content."""
+        """The confirmed digest, then the other digests of the content."""
         own = self.digests.each() if self.digests else ()
         return tuple(dict.fromkeys((self.confirmed, *own)))
 
 
 @dataclass(frozen=True, slots=True)
 class Record(RecordFacts):
-    """One file's evidence.
+    """The evidence of one file.
 
     Attributes:
-        expected: digests of the candidate when it was scanned, algorithm to lower-case hex.
-        algorithm: the one whose ``digest`` the service confirmed.
-        found_identity: identity when it was scanned; ``identity`` is that of the moved inode.
-        links: link count when it was scanned.
-        metadata: ``None`` until the moved file was checked, or if it is not a regular file.
-        digests: of the isolated content, likewise.
-        remaining_links: names of the inode outside the quarantine when it was moved.
-        open_for_writing: a process had it open then and can still change it.
+        expected: digests of the file when it was scanned, algorithm to lower-case hex.
+        algorithm: algorithm of ``digest``, the digest that the service confirmed.
+        found_identity: identity of the file when it was scanned.
+        identity: identity of the moved file.
+        links: link count of the file when it was scanned.
+        metadata: metadata of the moved file; ``None`` until the file was checked, or if it is not
+            a regular file.
+        digests: digests of the moved file; ``None`` in the same cases.
+        remaining_links: names of the inode outside the quarantine when the file was moved.
+        open_for_writing: a process had the file open when it was moved, and can still change it.
         staging: the private directory on the volume, while the file may be there.
-        target: the place to which it is being restored, or was restored.
-        target_identity: of the restored file, or of the copy that becomes it.
+        target: the place to which the file is being restored, or was restored.
+        target_identity: identity of the restored file, or of the copy that becomes that file.
         resume: the state before ``restoring``.
-        note: why it is displaced or undone; or which attributes the copy in the store lacks.
+        note: why the file is displaced or undone; or which attributes the copy in the store lacks.
         span: the span of the store's timeline to which ``acted`` belongs; empty if unknown.
-        authority: the notice that named the file; ``None``: none did, or the version that made the
-            record knew no notices.
-        found_by: as in ``Confirmed``.
-        withdrawn: when the service had withdrawn the digest (RFC 3339); empty: it had not.
+        authority: the notice that named the file; ``None``: no notice named the file, or the
+            record is older than notices.
+        found_by: how the file was found, see ``Confirmed``.
+        withdrawn: when the service withdrew the digest (RFC 3339); empty: it is not withdrawn.
     """
 
     id: str
@@ -189,9 +191,9 @@ class Record(RecordFacts):
 
     @property
     def is_copy(self) -> bool:
-        """Whether the content in the store is a copy: without owner and attributes, perhaps shared.
+        """Whether the content in the store is a copy, which lacks the file's owner and attributes.
 
-        Other records of the same inode may have it as their content too, by hard links.
+        Records of the same inode can share one copy by hard links.
         """
         return any(
             state == RecordState.COPIED.value for state, _ in self.history
@@ -199,17 +201,17 @@ class Record(RecordFacts):
 
     @property
     def verdict(self) -> str:
-        """``known``; ``noticed`` if no list knows the file and a notice's authority moved it."""
+        """``known``; or ``noticed`` if only a notice named the file and no list has its digest."""
         by_notice = self.authority is not None and self.authority.kind == "notice"
         return "noticed" if by_notice else "known"
 
     def became(self, state: RecordState, **changes: Any) -> Record:
-        """The record in its next state, with the time of the change in its history."""
+        """A copy of the record in its next state; the history gets the state and the time."""
         history = (*self.history, (state.value, rfc3339()))
         return replace(self, state=state, history=history, **changes)
 
     def with_withdrawal(self, when: str) -> Record:
-        """The record after the service withdrew its digest; empty ``when``: it is known again."""
+        """A copy of the record with its digest withdrawn; empty ``when``: with it known again."""
         step = WITHDRAWN if when else KNOWN_AGAIN
         return replace(self, withdrawn=when, history=(*self.history, (step, when or rfc3339())))
 
@@ -218,7 +220,7 @@ class Record(RecordFacts):
         return json.dumps(self.as_dict(), indent=1).encode("ascii") + b"\n"
 
     def as_dict(self) -> dict[str, Any]:
-        """Ready for JSON; what ``quarantine show --json`` prints."""
+        """The record as ``record.json`` and ``quarantine show --json`` have it."""
         return {
             "format": FORMAT,
             "id": self.id,
@@ -271,12 +273,12 @@ class Record(RecordFacts):
         """Read ``record.json``.
 
         Args:
-            raw: its bytes.
-            where: its path, for messages.
+            raw: bytes of the file.
+            where: path of the file, for messages.
 
         Raises:
-            QuarantineError: damaged, or of a format that this version does not know
-                (reason ``damaged-record``).
+            QuarantineError: the file is damaged or has an unknown format (reason
+                ``damaged-record``).
         """
         try:
             data = json.loads(raw)
@@ -297,16 +299,16 @@ class Record(RecordFacts):
         ) as error:
             raise QuarantineError(
                 f"{where}: damaged record ({type(error).__name__}: {shown(str(error))[:200]}); "
-                "the content beside it is left alone; bring record.json back from a backup, or "
-                "take the content out by hand",
+                "the content beside the record is left alone; bring record.json back from a "
+                "backup, or take the content out by hand",
                 reason="damaged-record",
             ) from error
 
 
 def new_id() -> str:
-    """UTC time to the second, then milliseconds and chance in hexadecimal.
+    """A new record's id: the UTC time, then milliseconds and a random number in hexadecimal.
 
-    Sorts by time, and holds nothing that a path or a shell could misread.
+    Ids sort by time, and have no character that is special in a path or in a shell.
     """
     now = datetime.now(UTC)
     return f"{now:%Y%m%dT%H%M%S}-{now.microsecond // 1000:03x}{secrets.token_hex(3)[:5]}"
@@ -404,10 +406,10 @@ def _parsed(data: dict[str, Any]) -> Record:
 
 
 def _check(record: Record) -> None:
-    """What the steps rely on.
+    """Check the fields that moving, restoring and recovering a file rely on.
 
     Raises:
-        ValueError: the record is not one that hashscan makes.
+        ValueError: hashscan cannot have written this record.
     """
     if datetime.fromisoformat(record.acted).tzinfo is None:
         raise ValueError("a time without its zone")
@@ -420,12 +422,12 @@ def _check(record: Record) -> None:
     if state in {RecordState.COPIED, RecordState.QUARANTINED, RecordState.PURGING} and not seen:
         raise ValueError(f"{state}, and no digests of the content")
     if record.state is RecordState.COPIED and record.staging is None:
-        raise ValueError("copied, and not from where")
+        raise ValueError("copied, and no staging directory")
     if record.state is RecordState.RESTORING and (
         record.target is None
         or record.resume not in {RecordState.QUARANTINED, RecordState.DISPLACED}
     ):
-        raise ValueError("on its way back, and not from where or not whither")
+        raise ValueError("restoring, and no target or no state before it")
 
 
 _T = TypeVar("_T")

@@ -1,10 +1,10 @@
-"""Finishing or undoing what a killed process left.
+"""Finishes or undoes the jobs that a killed process left unfinished.
 
-Runs under the store's lock at the start of every command that changes the quarantine, so nothing
-that it meets belongs to a process that still works. Each record on its way is judged by what lies
-in the three places: the store, the private directory of the volume, the file's own name. Where one
-of them cannot be reached, the record stays as it is for the next time. Nothing is deleted unless
-its other copy was seen.
+Every command that changes the quarantine calls ``recover`` first, under the store's lock. So no
+unfinished record belongs to a process that still runs. The next step depends on the files in three
+places: the store, the private directory of the volume, and the file's own directory. If one of
+these cannot be reached, the record is not changed, and the next command tries again. A file is
+deleted only if its other copy exists.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from hashscan.quarantine.file_place import (
     Opened,
     Spot,
     failed,
-    look,
     opened_if_there,
     private_of,
+    read_file_at,
     sync_directory,
     tidy_private,
 )
@@ -44,10 +44,12 @@ _DOING = "an unfinished job could not be ended"
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What became of one unfinished job.
+    """The result of one unfinished job.
 
     Attributes:
-        resolved: false if it waits for the next time; ``message`` says for what.
+        record_id: id of the job's record.
+        resolved: false if the job is still unfinished; ``message`` says why.
+        message: the result, for the administrator.
     """
 
     record_id: str
@@ -58,27 +60,29 @@ class Recovered:
 def recover(store: Store, *, absent: Collection[bytes] = ()) -> list[Recovered]:
     """End all unfinished jobs; the caller holds the store's lock.
 
-    Those in volumes whose roots are ``absent``, for they do not answer, are left for later.
+    Args:
+        store: the quarantine.
+        absent: roots of volumes that do not answer; jobs on these volumes are not ended.
 
     Returns:
-        One entry for each job that was unfinished or lacks its result in the audit log, or whose
-        record cannot be read.
+        An entry for each job that was unfinished, lacks its result in the audit log, or has a
+        record that cannot be read.
 
     Raises:
         QuarantineError: the store itself cannot be listed.
     """
-    with suppress(QuarantineError):  # a full or read-only disk; the next command keeps it
+    with suppress(QuarantineError):  # on a full or read-only disk, the next command saves it
         store.keep_timeline()
     done = list(_recover(store, absent))
-    done += _without_result(store, {one.record_id for one in done})
-    for one in done:
-        if one.resolved:
-            store.conclude(events.RECOVERED, quarantine_id=one.record_id, message=one.message)
+    done += _without_result(store, {job.record_id for job in done})
+    for job in done:
+        if job.resolved:
+            store.conclude(events.RECOVERED, quarantine_id=job.record_id, message=job.message)
     return done
 
 
 def _without_result(store: Store, named: Collection[str]) -> Iterator[Recovered]:
-    """The announced act, if it ended, or never began, but the audit log does not say so."""
+    """The announced act, if the audit log lacks its result and no job in ``named`` reports it."""
     act = None if store.recorder is None else store.begun_act()
     if act is None or act.record_id in named:
         return
@@ -104,7 +108,7 @@ def _recover(store: Store, absent: Collection[bytes]) -> Iterator[Recovered]:
         record = None
         try:
             if store.tidy(record_id):
-                continue  # killed before the intent was written: nothing had happened
+                continue  # the process was killed before it wrote the record: no file was moved
             record = store.load(record_id)
             if record.state not in UNFINISHED:
                 continue
@@ -131,7 +135,7 @@ def _state_of(store: Store, record_id: str) -> RecordState | None:
 
 
 def _end(store: Store, record: Record) -> str:
-    """End one job; returns what became of it."""
+    """End one unfinished job; return the result as a message."""
     if record.state is RecordState.INTENT:
         ended = _end_intent(store, record)
     elif record.state is RecordState.COPIED:
@@ -147,7 +151,7 @@ def _end(store: Store, record: Record) -> str:
 
 
 def _origin(stack: ExitStack, record: Record) -> Opened | None:
-    """The old place, or ``None`` if it is gone or is another directory by now."""
+    """Open the file's old place; ``None``: its directory is gone or was replaced."""
     origin = stack.enter_context(opened_if_there(record.origin))
     if origin is None or os.fstat(origin.parent).st_ino != record.parent_inode:
         return None
@@ -168,8 +172,8 @@ def _end_intent(store: Store, record: Record) -> Record | None:
             if spot.status() is not None or Spot(entry, PART).status() is not None:
                 raise QuarantineError(
                     f"{shown(record.origin.full_path)}: copied to "
-                    f"{shown(store.where(record.id))}, but its staged file is not in .hashscan at "
-                    f"{shown(record.staging.place.full_path)} any more: someone moved that "
+                    f"{shown(store.path_of(record.id))}, but its staged file is not in .hashscan "
+                    f"at {shown(record.staging.place.full_path)} any more: someone moved that "
                     "directory; bring it back, or take the copy out by hand",
                     reason="unresolved",
                 )
@@ -187,7 +191,7 @@ def _end_copied(store: Store, record: Record) -> Record | None:
         content = Spot(entry, CONTENT)
         whole = (
             content.status() is not None
-            and look(content, record.metadata.size).digests == record.digests
+            and read_file_at(content, record.metadata.size).digests == record.digests
         )
         origin = _origin(stack, record)
         if whole or staged is None or staged.status() is None:
@@ -226,12 +230,12 @@ def _end_restoring(store: Store, record: Record) -> Record:
             sync_directory(target.parent)
             if staged is not None:
                 staged.remove()
-                staged.leave()
+                staged.remove_private()
             seal(record, target.spot)
             return finish_restored(store, record, content)
         if staged is not None and not displaced_on_volume:
             staged.remove()
-            staged.leave()
+            staged.remove_private()
         keep = record.staging if displaced_on_volume else None
     tidy_private(record.target, record)
     record = record.became(
@@ -242,23 +246,26 @@ def _end_restoring(store: Store, record: Record) -> Record:
 
 
 def _arrived(record: Record, target: Opened, content: Spot) -> bool:
-    """Whether the restored file already stands at its name."""
+    """Whether the restored file already has its name at the target."""
     there = target.spot.status()
     ours = content.status()
     if there is None or ours is None:
         return False
     if (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino):
-        return True  # killed between link and unlink, where the file system has no better rename
+        return True  # on some file systems a move is a link and an unlink: killed between them
     return record.target_identity is not None and (
         there.st_ino == record.target_identity.inode and there.st_size == ours.st_size
     )
 
 
 def seal(record: Record, spot: Spot) -> list[str]:
-    """Make a restored copy immutable or append-only, as its record says; return its lacking flags.
+    """Make a restored copy immutable or append-only again, if its record says so.
 
-    Call this when the copy has its name: a file with these flags cannot be renamed. If its owner
-    has moved it away by then, another file that has the name is left alone.
+    Call this when the copy has its final name, because a file with these flags cannot be renamed.
+    If the copy was moved by its owner meanwhile, another file with its name is not changed.
+
+    Returns:
+        The flags in the record that the copy lacks.
     """
     if record.target_identity is None or record.metadata is None:
         return []
@@ -273,7 +280,9 @@ def seal(record: Record, spot: Spot) -> list[str]:
 
 
 def finish_restored(store: Store, record: Record, content: Spot | None) -> Record:
-    """The file is back, and durably: remove the content from the store and say so.
+    """Remove a restored file's content from the store, and save the record as ``restored``.
+
+    The caller has made sure that the restored file is on disk.
 
     Raises:
         OSError, QuarantineError: the store cannot be written; recovery tries again.

@@ -20,10 +20,10 @@ from hashscan.quarantine.file_place import (
     Opened,
     Spot,
     failed,
-    look,
     opened,
     private_for,
     private_of,
+    read_file_at,
     sync_directory,
 )
 from hashscan.quarantine.records import Place, Record, RecordState
@@ -146,7 +146,7 @@ def _content(stack: ExitStack, store: Store, record: Record) -> Spot:
         spot = stack.enter_context(private_of(record.staging, record, store.privates)) or spot
     if spot.status() is None:
         raise QuarantineError(
-            f"{shown(store.where(record.id))}: not restored: the content is missing; someone "
+            f"{shown(store.path_of(record.id))}: not restored: the content is missing; someone "
             "removed it by hand, look for a backup",
             reason="missing",
         )
@@ -156,7 +156,7 @@ def _content(stack: ExitStack, store: Store, record: Record) -> Spot:
 def _check_content(record: Record, content: Spot) -> None:
     assert record.metadata is not None
     try:
-        digests = look(content, record.metadata.size).digests
+        digests = read_file_at(content, record.metadata.size).digests
     except OSError as error:
         raise failed(error, record.origin, _DOING) from error
     if digests != record.digests:
@@ -216,7 +216,7 @@ def _restore(store: Store, record: Record, content: Spot, target: Opened) -> Res
         return _restore_copy(store, record, content, target)
     sync_directory(target.parent)
     sync_directory(content.directory)
-    content.leave()
+    content.remove_private()
     status = target.spot.status()
     if status is not None:
         record = replace(record, target_identity=_identity(status))
@@ -248,7 +248,7 @@ def _restore_copy(store: Store, record: Record, content: Spot, target: Opened) -
             raise
         sync_directory(target.parent)
         sync_directory(copy.directory)
-        copy.leave()
+        copy.remove_private()
         notes += seal(record, target.spot)
         record = finish_restored(store, record, content)
     return Restored(record, target.place.full_path, tuple(notes))

@@ -1,15 +1,15 @@
-"""The quarantine's directory: records, contents, one lock, and nothing written half.
+"""The quarantine's directory (the store): records, contents and one lock; each write is whole.
 
-    STORE/.hashscan-quarantine       by which a scan of any agent knows the store, and spares it
+    STORE/.hashscan-quarantine       mark: scans of all agents recognise the store and skip it
     STORE/lock                       flock, held for every change; names its last holder
     STORE/ID/record.json             see ``records``
     STORE/ID/content                 the isolated file
     STORE/restored/SHA256-OF-PATH    ids of records that were restored to that path
     STORE/clock.json                 the time that has certainly passed, see ``timeline``
-    STORE/act.json                   the act that the audit log announces, see ``unfinished_act``
+    STORE/act.json                   the act that is not finished, see ``unfinished_act``
     STORE/summary                    some facts of all records, see ``summary``
 
-Everything below the store is opened by descriptor, and a store that others may enter is refused.
+All files below the store are opened by descriptor. A store that other users may enter is refused.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 CONTENT = b"content"
 PART = b"content.part"
-#: Seconds for which the store's lock is waited for; a copy to another disk can take a while.
+#: Most seconds to wait for the store's lock: its holder may be copying a file to another disk.
 LOCK_TIMEOUT = 600.0
 _RECORD = b"record.json"
 _NEW = b"record.json.new"
@@ -80,13 +80,13 @@ class Store(Closable):
     """An open quarantine. All writes are on disk before a method returns.
 
     Attributes:
-        recorder: writes the audit log; ``None``: nothing is put on record, in tests.
-        index: where to look for a record; valid while the lock is held.
+        recorder: writes the audit log; ``None``: nothing is logged (in tests).
+        index: finds records by inode and by path; valid while the lock is held.
         privates: finds private directories on volumes; reset whenever the lock is taken.
     """
 
     def __init__(self, directory: bytes, fd: int, recorder: Recorder | None = None) -> None:
-        """Use ``open``."""
+        """Use an open directory as the store; callers use ``Store.open`` instead."""
         self.recorder = recorder
         self.directory = directory
         self.fd = fd
@@ -99,13 +99,12 @@ class Store(Closable):
     def open(
         cls, directory: bytes, *, create: bool = True, recorder: Recorder | None = None
     ) -> Self:
-        """Open the quarantine, and make it (0700) where it is missing.
+        """Open the quarantine; make the directory (mode 0700) if it is missing.
 
         Raises:
-            UnsafePathError: a customer's link is on the way.
-            QuarantineError: missing and not to be made (reason ``no-store``), not a directory of
-                the agent's own that nobody else may enter (``unsafe-store``), or as the kernel
-                says.
+            UnsafePathError: a customer's symbolic link is in the path.
+            QuarantineError: the directory is missing (reason ``no-store``), does not belong to
+                the agent alone (``unsafe-store``), or cannot be opened (the kernel's reason).
         """
         where = shown(directory)
         try:
@@ -122,8 +121,8 @@ class Store(Closable):
         except OSError as error:
             if error.errno in {errno.ELOOP, errno.ENOTDIR, errno.EEXIST}:
                 raise QuarantineError(
-                    f"{where}: the quarantine must be a directory, and this is none (or a link "
-                    "to one); name the real directory in quarantine.directory",
+                    f"{where}: the quarantine must be a directory, and this is not one (or it is "
+                    "a link); name the real directory in quarantine.directory",
                     reason="unsafe-store",
                 ) from error
             raise explained(error, directory, "the quarantine could not be opened") from error
@@ -134,21 +133,21 @@ class Store(Closable):
             raise QuarantineError(
                 f"{where}: owned by user {status.st_uid}, mode {mode:04o}; the quarantine must "
                 f"belong to the agent (user {os.geteuid()}) alone: `chown {os.geteuid()}` and "
-                "`chmod 0700` it, after a look at who could write there",
+                "`chmod 0700` the directory, after you have checked who could write there",
                 reason="unsafe-store",
             )
-        with suppress(OSError):  # full or read-only: what is in the store can still be seen
+        with suppress(OSError):  # on a full or read-only disk, records can still be read
             mark_quarantine(fd)
         return cls(directory, fd, recorder)
 
     def announce(self, event: str, *, line: bool = True, **facts: Any) -> None:
-        """Write a line of the audit log about an act that begins now; it is on disk then.
+        """Write to the audit log that an act begins; the line is on disk when this returns.
 
-        Without ``line``, only make sure that its result gets a line, also after a kill.
+        With ``line`` false, only save the act, so that its result gets a line even after a kill.
 
         Raises:
-            QuarantineError: it cannot be written, so the act must not happen (``no-audit-log``, or
-                as the kernel says).
+            QuarantineError: the line cannot be written, so the act must not happen (reason
+                ``no-audit-log``, or the kernel's).
         """
         if self.recorder is None:
             return
@@ -162,44 +161,44 @@ class Store(Closable):
                 self.recorder.write(event, **facts)
         except StateError as error:
             raise QuarantineError(
-                f"nothing was changed, because it could not be put on record: {error}",
+                f"nothing was changed, because the audit log could not be written: {error}",
                 reason="no-audit-log",
             ) from error
 
     def conclude(self, event: str, *, sync: bool = False, **facts: Any) -> None:
-        """Write a line of the audit log about the end of an act, if that is possible."""
+        """Write the result of an act to the audit log, if the log can be written."""
         if self.recorder is not None:
-            # The act has happened, and its begin is on record: the next start writes the line.
+            # The act has happened, and its begin is saved: the next start writes the result.
             with suppress(StateError):
                 self.recorder.write(event, sync=sync, **facts)
                 self.forget_act()
 
     def begun_act(self) -> unfinished_act.Begun | None:
-        """The act that was announced and has no result; ``None``: there is none."""
+        """The act that was announced and has no result yet; ``None``: every act has a result."""
         raw = self._read_own(unfinished_act.FILE, unfinished_act.MOST)
         return unfinished_act.Begun.parse(raw) if raw else None
 
     def forget_act(self) -> None:
-        """Note that the announced act has its result, if that is possible."""
-        with suppress(OSError):  # the log has the last word
+        """Remove the file of the announced act, because the audit log has its result."""
+        with suppress(OSError):  # a file that remains is checked against the audit log later
             _unlink(self.fd, unfinished_act.FILE)
 
     def close(self) -> None:
-        """Release the descriptor."""
+        """Close the store's descriptor."""
         os.close(self.fd)
 
     @contextmanager
     def lock(self, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
-        """Hold the store's lock: no other process and no other thread changes anything.
+        """Hold the store's lock: no other process and no other thread changes the store.
 
         Args:
             timeout: seconds to wait.
 
         Raises:
-            LockedError: another hashscan held it all the time.
+            LockedError: another hashscan held the lock for all these seconds.
         """
-        # A new descriptor each time: workers forked in between inherit no lock, and two threads
-        # exclude each other as two processes do.
+        # A new descriptor for each lock: workers that are forked later inherit no lock, and two
+        # threads exclude each other as two processes do.
         with self._explained():
             fd = os.open(
                 _LOCK,
@@ -218,13 +217,13 @@ class Store(Closable):
                     self._sign(fd)
                 self.privates = Privates()
                 yield
-            finally:  # said aloud: a worker that was forked meanwhile has the descriptor too
+            finally:  # closing is not enough: a worker forked meanwhile has the descriptor too
                 fcntl.flock(fd, fcntl.LOCK_UN)
         finally:
             os.close(fd)
 
     def _sign(self, lock: int) -> None:
-        """Leave word in the lock's file who holds it; drop the index if it was somebody else."""
+        """Write this process into the lock's file; reset the index if another held the lock."""
         mine = f"{os.getpid():>10} {self._token}\n".encode("ascii")
         if os.pread(lock, 64, 0) == mine:
             return
@@ -232,15 +231,15 @@ class Store(Closable):
         try:
             os.pwrite(lock, mine, 0)
         except OSError:
-            os.ftruncate(lock, 0)  # needs no space; the one before must not find its own word
+            os.ftruncate(lock, 0)  # needs no space; else the previous holder keeps its old index
 
     def timeline(self) -> Timeline:
-        """The timeline as of now; nothing is written."""
+        """The store's timeline at this moment; nothing is written."""
         before = self._kept_timeline()
         return Timeline.begin(instant()) if before is None else before.at(instant())
 
     def keep_timeline(self) -> Timeline:
-        """The timeline as of now, saved in the store. The caller holds the lock.
+        """Save the store's timeline at this moment, and return it. The caller holds the lock.
 
         Raises:
             QuarantineError: the store cannot be written.
@@ -275,10 +274,10 @@ class Store(Closable):
         return Identity(status.st_dev, status.st_ino)
 
     def ids(self) -> list[str]:
-        """Ids of all records, oldest first; damaged ones too."""
+        """Ids of all records, oldest first; damaged records are included."""
         return sorted(name for name in self._names() if ID_PATTERN.fullmatch(name))
 
-    def unknown(self) -> list[str]:
+    def unknown_names(self) -> list[str]:
         """Names in the store that hashscan never makes."""
         own = {os.fsdecode(name) for name in _OWN}
         return sorted(
@@ -289,7 +288,7 @@ class Store(Closable):
         with self._explained():
             return os.listdir(self.fd)
 
-    def where(self, record_id: str) -> bytes:
+    def path_of(self, record_id: str) -> bytes:
         """Path of a record's directory, for messages."""
         return self.directory + b"/" + os.fsencode(record_id)
 
@@ -298,7 +297,7 @@ class Store(Closable):
         """Descriptor of a record's directory.
 
         Raises:
-            QuarantineError: no such record, or it cannot be opened.
+            QuarantineError: the record does not exist, or its directory cannot be opened.
         """
         try:
             fd = os.open(os.fsencode(record_id), _DIRECTORY, dir_fd=self.fd)
@@ -308,7 +307,7 @@ class Store(Closable):
                 reason="no-record",
             ) from error
         except OSError as error:
-            raise explained(error, self.where(record_id), "could not be opened") from error
+            raise explained(error, self.path_of(record_id), "could not be opened") from error
         with closing(fd):
             yield fd
 
@@ -316,7 +315,8 @@ class Store(Closable):
         """Make a record's directory and write its first state.
 
         Raises:
-            QuarantineError: it could not be written, e.g. for lack of space; nothing is left.
+            QuarantineError: the record could not be written, e.g. for lack of space; then its
+                directory is removed again.
         """
         name = os.fsencode(record.id)
         with self._explained():
@@ -331,11 +331,11 @@ class Store(Closable):
             raise
 
     def save(self, record: Record) -> None:
-        """Replace a record's state, so that either the old or the new one is on disk, whole.
+        """Replace ``record.json`` atomically: after a crash the old or the new file is there.
 
         Raises:
-            QuarantineError: it could not be written, or could not be read again (reason
-                ``unfit-record``); the old state stands.
+            QuarantineError: the file could not be written, or ``load`` would refuse it (reason
+                ``unfit-record``); the old file remains.
         """
         try:
             raw = self._fit(record)
@@ -349,7 +349,7 @@ class Store(Closable):
         self.index.note(record)
 
     def _fit(self, record: Record) -> bytes:
-        """The record's bytes, if ``load`` takes them: else its content would be out of reach."""
+        """The record's bytes. Bytes that ``load`` refuses are an error: they would hide a file."""
         raw = record.to_json()
         where = shown(record.origin.full_path)
         why = f"its record would be too large ({len(raw)} bytes)"
@@ -361,8 +361,8 @@ class Store(Closable):
             else:
                 return raw
         raise QuarantineError(
-            f"{where}: {why}; nothing was written; look at the file's path, times and extended "
-            "attributes (stat, getfattr -d) and handle it by hand",
+            f"{where}: {why}; nothing was written; check the file's path, times and extended "
+            "attributes (stat, getfattr -d) and handle the file by hand",
             reason="unfit-record",
         )
 
@@ -370,9 +370,9 @@ class Store(Closable):
         """Read a record.
 
         Raises:
-            QuarantineError: missing, damaged or of another format.
+            QuarantineError: ``record.json`` is missing, damaged or of another format.
         """
-        where = shown(self.where(record_id) + b"/" + _RECORD)
+        where = shown(self.path_of(record_id) + b"/" + _RECORD)
         with self.entry(record_id) as entry:
             try:
                 fd = os.open(_RECORD, _READ, dir_fd=entry)
@@ -382,23 +382,23 @@ class Store(Closable):
                     raw = file.read()
             except FileNotFoundError as error:
                 raise QuarantineError(
-                    f"{where}: missing; what lies beside it is left alone",
+                    f"{where}: missing; the other files in its directory are left alone",
                     reason="damaged-record",
                 ) from error
             except OSError as error:
-                raise explained(error, self.where(record_id), "could not be read") from error
+                raise explained(error, self.path_of(record_id), "could not be read") from error
         record = Record.from_json(raw, where)
         if record.id != record_id:
             raise QuarantineError(
-                f"{where}: this is the record of {record.id}; put each into its own directory",
+                f"{where}: this is the record of {record.id}; move it to the directory of its id",
                 reason="damaged-record",
             )
         return record
 
     def tidy(self, record_id: str) -> bool:
-        """Remove what a killed write left; true if that was all and the directory is gone.
+        """Remove a killed process's half-written record, and the record's directory if empty.
 
-        Content is never removed here.
+        Content is never removed here. The result is true if the directory was removed.
         """
         with self.entry(record_id) as entry:
             _unlink(entry, _NEW)
@@ -412,7 +412,7 @@ class Store(Closable):
         return True
 
     def discard(self, record_id: str) -> None:
-        """Forget a record whose file was never moved. A directory that holds content stays.
+        """Remove a record whose file was never moved. A directory with content is not removed.
 
         Raises:
             QuarantineError: the store cannot be written.
@@ -421,7 +421,7 @@ class Store(Closable):
             rest = set(os.listdir(entry)) - {_RECORD.decode(), _NEW.decode()}
             if rest:
                 raise QuarantineError(
-                    f"{shown(self.where(record_id))}: not removed, for it holds {sorted(rest)!a}",
+                    f"{shown(self.path_of(record_id))}: not removed, for it holds {sorted(rest)!a}",
                     reason="unsafe-store",
                 )
             _unlink(entry, _NEW)
@@ -431,7 +431,7 @@ class Store(Closable):
             os.fsync(self.fd)
 
     def remember_restored(self, full_path: bytes, record_id: str) -> None:
-        """Note that a record is being restored to a path, for ``restored_ids``.
+        """Save that a record is being restored to a path; ``restored_ids`` reads this.
 
         Raises:
             QuarantineError: the store cannot be written.
@@ -446,7 +446,7 @@ class Store(Closable):
                 os.fsync(directory)
 
     def restored_ids(self, full_path: bytes) -> list[str]:
-        """Ids of records that may have been restored to a path; the records have the last word."""
+        """Ids of records that may have been restored to a path; only the record can prove it."""
         try:
             fd = os.open(_RESTORED + b"/" + _key(full_path), _READ, dir_fd=self.fd)
         except OSError:
@@ -460,24 +460,24 @@ class Store(Closable):
         try:
             yield
         except OSError as error:
-            where = self.where(record_id) if record_id else self.directory
+            where = self.path_of(record_id) if record_id else self.directory
             raise explained(error, where, "the quarantine could not be written") from error
 
 
 def _refuse_unsafe(directory: bytes, above: Named) -> None:
-    """Refuse a new quarantine in a directory where somebody else can move it away.
+    """Refuse to make root's quarantine in a directory where another user could rename it.
 
     Files in an existing quarantine can still be listed and restored. An ordinary user may use any
     directory: an ordinary user has no customers.
 
     Raises:
-        QuarantineError: the reason is ``unsafe-store``.
+        QuarantineError: another user could rename the quarantine (reason ``unsafe-store``).
     """
     if above.unsafe is not None and os.geteuid() == 0:
         raise QuarantineError(
             f"{shown(directory)}: root's quarantine may not be where somebody else can move it "
-            f"away: {above.unsafe}; name another directory in quarantine.directory, or give that "
-            "one to root",
+            f"away: {above.unsafe}; name another directory in quarantine.directory, or make root "
+            "the owner of that directory",
             reason="unsafe-store",
         )
 

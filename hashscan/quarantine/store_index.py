@@ -1,7 +1,7 @@
-"""What the store holds, by inode and by path, so that no step has to look at every record.
+"""An index of the store's records by inode and by path, so that no step reads every record.
 
-Each half is built when it is first asked for and kept up to date by the store's own writes. The
-store throws both away when somebody else has held its lock meanwhile: see ``Store.lock``.
+Each part of the index is built at its first use. The store's own writes update it. The store resets
+the index if another process has held the lock in between, see ``Store.lock``.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _Key = TypeVar("_Key")
 
 
 class _Groups(Generic[_Key]):
-    """Ids by a key; an id has one key at most.
+    """Record ids by a key; each id has at most one key.
 
-    Nearly every key has one id, which is then kept without a dictionary: a process that acts for
-    months has the records of all that it ever moved here.
+    A single id of a key is kept without a dictionary, to save memory: nearly every key has one id,
+    and a daemon that runs for months indexes every record.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class _Groups(Generic[_Key]):
 
 
 class Index:
-    """Ids of records by the inode of their content, by that of the moved file, and by path."""
+    """Ids of records by the inode of their content, by the moved file's inode, and by path."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Index:
         content_of: Callable[[str], Identity | None],
         briefs: Callable[[], Iterable[Briefed]],
     ) -> None:
-        """Read the store by these three when it is needed."""
+        """Begin empty; the three functions read the store at the first use of the index."""
         self._all = ids
         self._content_of = content_of
         self._briefs = briefs
@@ -70,12 +70,12 @@ class Index:
         self._recorded: tuple[_Groups[Identity], _Groups[bytes]] | None = None
 
     def reset(self) -> None:
-        """Forget all: the store may have changed by other hands."""
+        """Empty the index, because another process may have changed the store."""
         self._contents = None
         self._recorded = None
 
     def note(self, record: Record) -> None:
-        """Take in a record that was written just now, and where its content lies."""
+        """Add or update a record that was just written, and the inode of its content."""
         if self._contents is not None:
             self._contents.put(record.id, self._content_of(record.id))
         if self._recorded is not None:
@@ -83,7 +83,7 @@ class Index:
             self._recorded[1].put(record.id, record.origin.full_path)
 
     def forget(self, record_id: str) -> None:
-        """Take out a record that was removed."""
+        """Remove a record from the index, because it was removed from the store."""
         if self._contents is not None:
             self._contents.put(record_id, None)
         if self._recorded is not None:
@@ -91,7 +91,7 @@ class Index:
                 groups.put(record_id, None)
 
     def contents(self, identity: Identity) -> frozenset[str]:
-        """Ids whose content is a name of this inode, which lies in the store."""
+        """Ids of records whose content in the store is this inode."""
         if self._contents is None:
             self._contents = _Groups()
             for record_id in self._all():
@@ -99,18 +99,18 @@ class Index:
         return frozenset(self._contents.of(identity))
 
     def names(self, identity: Identity) -> list[str]:
-        """Ids of records of files that were moved and had this identity on their volume."""
+        """Ids of records whose file had this identity when it was moved from its volume."""
         return list(self._read()[0].of(identity))
 
     def at(self, full_path: bytes) -> list[str]:
-        """Ids of records of files that had this path."""
+        """Ids of records whose file had this path."""
         return list(self._read()[1].of(full_path))
 
     def _read(self) -> tuple[_Groups[Identity], _Groups[bytes]]:
         if self._recorded is None:
             self._recorded = (_Groups(), _Groups())
             for record_id, brief, _ in self._briefs():
-                if brief is not None:  # else it is damaged: list and verify report it
+                if brief is not None:  # ``list`` and ``verify`` report damaged records
                     self._recorded[0].put(record_id, brief.identity)
                     self._recorded[1].put(record_id, brief.path)
         return self._recorded

@@ -103,7 +103,7 @@ def test_an_id_that_names_no_record_is_a_usage_error(run, state, tmp_path, comma
     more = ["-o", str(tmp_path / "e.tar")] if command == "export" else []
     first, second = ids(run, state)
     common = first[:3]
-    for given, words in (("nope", "no such record"), (common, "stands for 2 records")):
+    for given, words in (("nope", "no such record"), (common, "matches 2 records")):
         result = run(command, "--state", state, given, *more)
         assert isinstance(result.exception, UsageError), result.exception
         assert result.exception.exit_code == 2

@@ -80,10 +80,10 @@ def test_a_hold_has_a_line_of_its_own(state):
     log = HoldLog(Settings.of(state=state.directory), state, "scan")
     before = log.newest()
     log.decided("hold-released", HOLD, [], "seen")
-    assert not log.is_told(HOLD, before), "a decision is another line"
-    log.tell(HOLD, [Digest("sha1", "ab" * 20)])
-    assert log.is_told(HOLD, before)
-    assert not log.is_told(HOLD, log.newest())
+    assert not log.has_line(HOLD, before), "a decision is another line"
+    log.write_line(HOLD, [Digest("sha1", "ab" * 20)])
+    assert log.has_line(HOLD, before)
+    assert not log.has_line(HOLD, log.newest())
     decided, told = brakes.read(state.directory, before)
     assert (told.event, told.who.by) == ("held", "scan")
     assert told.facts == {

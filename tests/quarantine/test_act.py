@@ -248,7 +248,7 @@ def test_content_that_cannot_be_read_is_not_restored(volume, quarantine, store_p
     def fails(*_):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(module, "look", fails)
+    monkeypatch.setattr(module, "read_file_at", fails)
     with Store.open(os.fsencode(store_path)) as store:
         with pytest.raises(QuarantineError, match="Input/output error"):
             restore(store, acted.quarantine_id)

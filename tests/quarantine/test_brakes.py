@@ -242,7 +242,7 @@ def test_one_digest_of_a_hold_is_released_by_itself(holds):
 
 def test_a_decision_about_no_hold_is_refused(holds):
     for identifier in ("", "H", "x", "7x", "\u0663", "H" + "9" * 30):
-        with pytest.raises(UsageError, match="is no id of a hold"):
+        with pytest.raises(UsageError, match="is not an id of a hold"):
             number_of(identifier)
     with pytest.raises(UsageError, match="there is no hold H7"):
         holds.release(number_of("H7"), who="root")

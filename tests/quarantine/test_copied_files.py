@@ -24,7 +24,7 @@ def copied(own_quarantine, store, volume, monkeypatch):
             with monkeypatch.context() as patch:
                 patch.setattr(act, "take", raising(errno.EXDEV, act.take, calls=1))
                 own_quarantine.act(match)
-        return [Path(os.fsdecode(store.where(one))) for one in store.ids()]
+        return [Path(os.fsdecode(store.path_of(one))) for one in store.ids()]
 
     return copied
 
@@ -62,7 +62,9 @@ def test_a_file_that_cannot_be_copied_is_back_before_the_record_says_so(
     save, saved = Store.save, []
 
     def saving(self, record):
-        saved.append((record.state, sorted(os.listdir(volume)), os.listdir(self.where(record.id))))
+        saved.append(
+            (record.state, sorted(os.listdir(volume)), os.listdir(self.path_of(record.id)))
+        )
         save(self, record)
 
     monkeypatch.setattr(Store, "save", saving)

@@ -18,8 +18,8 @@ from hashscan.quarantine import explain
         (errno.ENOSPC, "no-space", "free some space"),
         (errno.EDQUOT, "no-space", "raise the quota"),
         (errno.ENOENT, "vanished", "removed or renamed"),
-        (errno.ELOOP, "swapped", "a link stands"),
-        (errno.ENOTDIR, "swapped", "something else stands"),
+        (errno.ELOOP, "swapped", "a link has replaced"),
+        (errno.ENOTDIR, "swapped", "a file has replaced"),
         (errno.EXDEV, "other-filesystem", "one_file_system: false"),
         (errno.ESTALE, "stale", "network file system"),
         (errno.EIO, "io-error", "disk may be failing"),
@@ -39,7 +39,7 @@ def test_a_mount_on_the_way_and_errors_without_a_number():
     found = explain.explained(CrossesMountError(errno.EXDEV, ""), b"/v", "x")
     assert found.reason == "other-filesystem"
     found = explain.explained(OSError("strange"), b"/v", "x")
-    assert (found.reason, str(found)) == ("other", "/v: x: strange; look at the kernel's log")
+    assert (found.reason, str(found)) == ("other", "/v: x: strange; check the kernel's log")
 
 
 def test_a_limit_of_this_process_is_named():

@@ -60,18 +60,18 @@ def test_a_parent_that_is_gone_is_no_error_but_one_of_the_disk_is(
 def test_a_look_at_something_else_reads_nothing(place, volume, monkeypatch):
     with closing(os.open(volume / "d", os.O_RDONLY)) as fd:
         spot = Spot(fd, b"f")
-        seen = file_place.look(spot, 5)
+        seen = file_place.read_file_at(spot, 5)
         assert seen.digests is not None
         assert seen.metadata.size == 5
         monkeypatch.setattr(file_place, "digests_of", lambda *_: pytest.fail("it was read"))
         for size in (4, 6):
-            seen = file_place.look(spot, size)
+            seen = file_place.read_file_at(spot, size)
             assert (seen.digests, seen.open_for_writing) == (None, None)
             assert seen.metadata.size == 5
             assert seen.identity.inode == os.stat(volume / "d" / "f").st_ino
         os.mkfifo(volume / "d" / "fifo")
         monkeypatch.setattr(file_place, "open_file", lambda *_: pytest.fail("it was opened"))
-        assert file_place.look(Spot(fd, b"fifo"), 0).metadata is None
+        assert file_place.read_file_at(Spot(fd, b"fifo"), 0).metadata is None
 
 
 def test_a_fifo_that_takes_the_place_between_two_calls_is_not_read(place, volume, monkeypatch):
@@ -82,7 +82,7 @@ def test_a_fifo_that_takes_the_place_between_two_calls_is_not_read(place, volume
             return os.open(b"fifo", os.O_RDONLY | os.O_NONBLOCK, dir_fd=directory)
 
         monkeypatch.setattr(file_place, "open_file", fifo)
-        seen = file_place.look(Spot(fd, b"f"), 5)
+        seen = file_place.read_file_at(Spot(fd, b"f"), 5)
         assert (seen.metadata, seen.digests) == (None, None)
 
 

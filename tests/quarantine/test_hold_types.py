@@ -8,7 +8,7 @@ from hashscan.quarantine.hold_types import number_of
 
 @pytest.mark.parametrize("identifier", ["H", "", "H1234567890", "X7", "H7a", "H\u0667"])
 def test_what_is_no_id_of_a_hold(identifier):
-    with pytest.raises(UsageError, match="is no id of a hold"):
+    with pytest.raises(UsageError, match="is not an id of a hold"):
         number_of(identifier)
 
 

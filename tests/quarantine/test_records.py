@@ -133,11 +133,11 @@ def test_ids_sort_by_time_and_are_harmless():
         ({"state": RecordState.COPIED, "digests": None}, "copied, and no digests of the content"),
         ({"state": RecordState.PURGING, "digests": None}, "purging, and no digests of the content"),
         ({"metadata": None}, "quarantined, and no digests of the content"),
-        ({"state": RecordState.COPIED, "staging": None}, "copied, and not from where"),
-        ({"state": RecordState.RESTORING, "resume": RecordState.QUARANTINED}, "not whither"),
+        ({"state": RecordState.COPIED, "staging": None}, "copied, and no staging directory"),
+        ({"state": RecordState.RESTORING, "resume": RecordState.QUARANTINED}, "no state before it"),
         (
             {"state": RecordState.RESTORING, "resume": RecordState.INTENT, "target": True},
-            "on its way back, and not from where",
+            "restoring, and no target",
         ),
         (
             {

@@ -77,7 +77,7 @@ def test_a_restored_copy_is_finished_or_removed(store, moved, volume, monkeypatc
     record = recovered(store)
     assert record.staging is None
     assert record.state is (RecordState.RESTORED if arrived else RecordState.QUARANTINED)
-    content = os.path.join(os.fsdecode(store.where(moved)), "content")
+    content = os.path.join(os.fsdecode(store.path_of(moved)), "content")
     assert os.path.exists(content) is not arrived
     assert steps == ([True, False, ["f"]] if arrived else [[]])
 

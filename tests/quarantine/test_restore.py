@@ -164,7 +164,7 @@ def test_altered_content_is_restored_only_if_that_is_forced(store, moved, volume
 
 
 def test_content_that_cannot_be_read_is_not_restored(store, moved, volume, monkeypatch):
-    monkeypatch.setattr(restore, "look", raising(errno.EIO))
+    monkeypatch.setattr(restore, "read_file_at", raising(errno.EIO))
     with store.lock(), pytest.raises(QuarantineError) as caught:
         restore.restore(store, moved)
     assert caught.value.reason == "io-error"
@@ -320,7 +320,7 @@ def test_what_each_state_is_verified_for(store, moved, monkeypatch, state):
         assert (finding, hashed) == (None, False)
     elif state in {RecordState.QUARANTINED, RecordState.DISPLACED}:
         assert (finding, hashed) == (None, True)
-        os.unlink(os.fsdecode(store.where(moved)) + "/content")
+        os.unlink(os.fsdecode(store.path_of(moved)) + "/content")
         finding, hashed = manage._verify(store, record)
         assert (finding.kind, hashed) == ("missing", False)
         monkeypatch.setattr(manage, "Spot", raising(errno.EIO))
@@ -333,7 +333,7 @@ def test_what_each_state_is_verified_for(store, moved, monkeypatch, state):
 
 @pytest.mark.parametrize("writing", [True, False])
 def test_altered_content_names_the_process_that_had_the_file_open(store, moved, writing):
-    with open(os.fsdecode(store.where(moved)) + "/content", "r+b") as file:
+    with open(os.fsdecode(store.path_of(moved)) + "/content", "r+b") as file:
         file.write(b"K")
     record = replace(store.load(moved), open_for_writing=writing)
     finding, hashed = manage._verify(store, record)
@@ -342,7 +342,7 @@ def test_altered_content_names_the_process_that_had_the_file_open(store, moved, 
 
 
 def test_a_record_that_is_forgotten_meanwhile_is_no_finding(store, moved, monkeypatch):
-    os.unlink(os.fsdecode(store.where(moved)) + "/content")
+    os.unlink(os.fsdecode(store.path_of(moved)) + "/content")
     assert [one.kind for one in manage.verify(store).findings] == ["missing"]
     gone = QuarantineError("no record", reason="no-record")
     real = store.load

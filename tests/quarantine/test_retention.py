@@ -200,7 +200,7 @@ def test_what_nobody_is_asked_about_is_counted(store, moved):
 
     assert contents() == (1, 0, 0)
     assert contents("another service") == (0, 1, 0)
-    Path(os.fsdecode(store.where(moved)), "record.json").write_text("damaged")
+    Path(os.fsdecode(store.path_of(moved)), "record.json").write_text("damaged")
     assert contents() == (0, 0, 1)
 
 

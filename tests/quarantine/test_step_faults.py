@@ -72,7 +72,7 @@ def test_a_damaged_record_holds_nothing_and_proves_nothing(own_quarantine, store
     assert own_quarantine.held(match.candidate) is None, "it is not restored"
     (volume / "f").unlink()
     own_quarantine.act(match)  # the index has read all records
-    with open(os.fsdecode(store.where(moved)) + "/record.json", "wb"):
+    with open(os.fsdecode(store.path_of(moved)) + "/record.json", "wb"):
         pass
     assert own_quarantine.held(match.candidate) is None
     assert own_quarantine._moved_before(match) is None
@@ -190,11 +190,11 @@ def test_a_private_directory_that_another_agent_removes_is_made_again(
 def test_all_that_is_to_be_said_of_a_move_is_in_the_result(store, moved, volume):
     record = replace(store.load(moved), note="it is odd", open_for_writing=True)
     path = f"{volume}/f"
-    said = act._told(record).message
+    said = act._result_of(record).message
     assert said.startswith(f"{path}: it is odd; {path}: a process has it open for writing")
-    said = act._told(replace(record, note="")).message
+    said = act._result_of(replace(record, note="")).message
     assert said.startswith(f"{path}: a process has it open for writing")
-    said = act._told(replace(record, open_for_writing=False)).message
+    said = act._result_of(replace(record, open_for_writing=False)).message
     assert said == f"{path}: it is odd"
 
 
@@ -257,7 +257,7 @@ def test_a_copied_file_of_a_killed_run_is_finished_or_copied_again(
     monkeypatch.undo()
     (left,) = store.ids()
     assert store.load(left).state is RecordState.COPIED
-    content = os.fsdecode(store.where(left)) + "/content"
+    content = os.fsdecode(store.path_of(left)) + "/content"
     if copy == "damaged":
         with open(content, "r+b") as file:
             file.write(b"K")
@@ -296,14 +296,14 @@ def test_a_copy_without_its_staged_file_is_never_deleted(
     (left,) = store.ids()
     assert store.load(left).state is RecordState.INTENT
     part = conclude.PART.decode() if name != "content" else name
-    with open(f"{os.fsdecode(store.where(left))}/{part}", "wb") as file:
+    with open(f"{os.fsdecode(store.path_of(left))}/{part}", "wb") as file:
         file.write(b"known")
     (volume / ".hashscan" / left).rename(volume / "away")
     with store.lock():
         (found,) = recover.recover(store)
     assert not found.resolved
     assert "its staged file is not in .hashscan" in found.message
-    assert os.path.exists(f"{os.fsdecode(store.where(left))}/{part}")
+    assert os.path.exists(f"{os.fsdecode(store.path_of(left))}/{part}")
     assert store.load(left).state is RecordState.INTENT
 
 

@@ -71,7 +71,7 @@ def test_an_unchanged_record_is_read_once(store, filled, loaded):
     facts(store)
     recover(store)
     assert loaded == []
-    assert store.unknown() == []
+    assert store.unknown_names() == []
 
 
 def test_a_record_that_changed_is_read_again(store, filled, loaded):
@@ -89,7 +89,7 @@ def test_a_record_that_changed_is_read_again(store, filled, loaded):
 
 def test_a_removed_and_a_new_record_change_the_file(store, own_quarantine, volume, filled, loaded):
     facts(store)
-    os.unlink(f"{os.fsdecode(store.where(filled[0]))}/content")
+    os.unlink(f"{os.fsdecode(store.path_of(filled[0]))}/content")
     store.discard(filled[0])
     (volume / "new").write_bytes(b"known")
     own_quarantine.act(confirmed(volume, "new"))
@@ -101,7 +101,7 @@ def test_a_removed_and_a_new_record_change_the_file(store, own_quarantine, volum
 
 def test_what_a_kill_left_beside_a_settled_record_is_removed(store, filled, loaded):
     facts(store)
-    left = os.path.join(store.where(filled[0]), b"record.json.new")
+    left = os.path.join(store.path_of(filled[0]), b"record.json.new")
     with open(left, "wb"):
         pass
     recover(store)
@@ -163,7 +163,7 @@ def test_a_line_of_another_version_is_written_again(store, filled, loaded, monke
 
 def test_a_damaged_record_is_reported_each_time(store, filled, loaded):
     facts(store)
-    with open(os.path.join(store.where(filled[1]), b"record.json"), "wb"):
+    with open(os.path.join(store.path_of(filled[1]), b"record.json"), "wb"):
         pass
     for _ in range(2):
         damaged = [one for one in briefs(store) if one.brief is None]

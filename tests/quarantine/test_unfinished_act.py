@@ -116,7 +116,7 @@ class Place:
         assert acts == {}
         with self.store() as store:
             assert store.begun_act() is None
-            assert store.unknown() == []
+            assert store.unknown_names() == []
 
 
 JOBS = {

@@ -111,10 +111,10 @@ class Events:
     def newest(self):
         return len(self.lines)
 
-    def is_told(self, hold, after):
+    def has_line(self, hold, after):
         return hold.id in self.lines[after:]
 
-    def tell(self, hold, digests):
+    def write_line(self, hold, digests):
         self.digests = list(digests)
         if self.fault == "before":
             raise StateError("no space")
