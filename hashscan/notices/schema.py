@@ -100,24 +100,12 @@ CREATE TABLE mail (
 ) WITHOUT ROWID
 """
 
-#: The statements that turn version N of the tables into version N + 1.
-_MIGRATIONS = {
-    1: """
-ALTER TABLE notice ADD COLUMN unproven TEXT NOT NULL DEFAULT '';
-ALTER TABLE item ADD COLUMN deadline REAL NOT NULL DEFAULT 0;
-UPDATE item SET deadline = (SELECT deadline FROM notice WHERE id = item.notice);
-ALTER TABLE item ADD COLUMN late INTEGER NOT NULL DEFAULT 0;
-UPDATE item SET late = removed IS NOT NULL AND removed > deadline;
-CREATE INDEX item_due ON item (notice, deadline) WHERE state IN ('received', 'located')
-""",
-}
-
 FORMAT = Format(
     name="the file of notices",
     application_id=0x68736E74,  # "hsnt"
-    version=2,
+    version=1,
     schema=_SCHEMA,
-    migrations=_MIGRATIONS,
+    migrations={},
     if_damaged="restore it from a copy; until then hashscan takes no notice",
     synchronous="FULL",
 )

@@ -65,25 +65,12 @@ CREATE TABLE message (
 CREATE INDEX message_receiver ON message (receiver, recipient, number)
 """
 
-_TO_2 = """
-ALTER TABLE receiver RENAME COLUMN given_up_why TO refused_why;
-ALTER TABLE message ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;
-DROP TABLE made;
-CREATE TABLE made (
-    receiver TEXT NOT NULL,
-    recipient TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    at REAL NOT NULL,
-    PRIMARY KEY (receiver, recipient, kind)
-) WITHOUT ROWID
-"""
-
 FORMAT = Format(
     name="the outbox of notifications",
     application_id=0x68736E6F,  # "hsno"
-    version=2,
+    version=1,
     schema=_SCHEMA,
-    migrations={1: _TO_2},
+    migrations={},
     if_damaged="move it away; messages that were not sent are lost then, and 'hashscan history' has"
     " their events",
     synchronous="FULL",

@@ -154,9 +154,7 @@ def test_interrupted(volume, tmp_path, how, whom):
         until(lambda: len(members(process.pid)) > 3, 60, "workers are there")
         time.sleep(0.9)
         (os.kill if whom == "engine" else os.killpg)(process.pid, how)
-        begin = time.monotonic()
         out, err = process.communicate(timeout=60)
-        assert time.monotonic() - begin < 8  # the machine may be busy
         assert not members(process.pid)
     assert process.returncode == 130, err
     assert b"Traceback" not in err

@@ -70,8 +70,8 @@ def test_twenty_dead_addresses_take_as_long_as_one(resolve_to):
         resolve_to(hosts)
         start = time.monotonic()
         with pytest.raises(TimeoutError):
-            connect("many.test", port, deadline_in(0.6))
-        assert 0.5 < time.monotonic() - start < 6  # one by one, they take 12
+            connect("many.test", port, deadline_in(1.5))
+        assert 1.4 < time.monotonic() - start < 20  # one by one, they take 30
 
 
 def test_one_that_lives_is_found_behind_twenty_dead_ones(resolve_to):
@@ -85,10 +85,10 @@ def test_one_that_lives_is_found_behind_twenty_dead_ones(resolve_to):
 def test_addresses_that_refuse_cost_no_time(resolve_to):
     with socket.create_server(("127.2.0.1", 0)) as living:
         port = living.getsockname()[1]
-        resolve_to([*(f"127.3.0.{n}" for n in range(1, 41)), "127.2.0.1"])
+        resolve_to([*(f"127.3.0.{n}" for n in range(1, 61)), "127.2.0.1"])
         start = time.monotonic()
         connect("many.test", port, deadline_in(60)).close()
-        assert time.monotonic() - start < 8  # a pause after each is 10
+        assert time.monotonic() - start < 12  # a pause after each is 15
 
 
 def test_the_error_is_the_first_addresss(resolve_to):
@@ -122,13 +122,13 @@ def test_a_question_to_many_dead_addresses_keeps_its_time_limit(resolve_to):
     with dead_addresses(20) as (hosts, port):
         resolve_to(hosts)
         client = HashCheckService(
-            url=f"https://many.test:{port}", username="u", password="p" * 8, timeout=0.5,
+            url=f"https://many.test:{port}", username="u", password="p" * 8, timeout=1,
             backoff=0.01,
         )  # fmt: skip
         start = time.monotonic()
         with pytest.raises(ServiceUnavailableError, match="no whole answer within"):
             client.confirm(KNOWN)
-        assert time.monotonic() - start < 8  # one by one, they take 10 and more
+        assert time.monotonic() - start < 15  # one by one, they take 20 and more
         client.close()
 
 

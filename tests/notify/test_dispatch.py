@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import sqlite3
 import time
 import tracemalloc
 
@@ -13,7 +12,6 @@ from receivers import PLACES, CommandPlace, HookPlace, MailPlace
 
 from hashscan.config.notify import ReceiverSettings
 from hashscan.notify.dispatch import attempt
-from hashscan.notify.outbox import Outbox
 from hashscan.notify.receiver_state import receiver_states
 
 
@@ -394,28 +392,6 @@ def test_a_secret_that_cannot_be_read_keeps_the_message(tmp_path):
     state = desk.state("hook")
     assert state.messages == 1
     assert "secret_file" in state.trouble
-
-
-def test_an_outbox_of_the_first_version_is_brought_up_to_date(tmp_path):
-    with HookPlace(tmp_path) as place:
-        desk = Desk(tmp_path / "state", place.settings)
-        place.behave("later")
-        desk.audit.match()
-        desk.after(20)
-        desk.outbox.close()
-        old = sqlite3.connect(f"{desk.directory}/notifications.sqlite3")
-        old.executescript(
-            "ALTER TABLE receiver RENAME COLUMN refused_why TO given_up_why;"
-            "ALTER TABLE message DROP COLUMN refused; DROP TABLE made;"
-            "CREATE TABLE made (receiver TEXT NOT NULL, recipient TEXT NOT NULL, at REAL NOT NULL,"
-            " PRIMARY KEY (receiver, recipient)) WITHOUT ROWID; PRAGMA user_version = 1"
-        )
-        old.close()
-        desk.outbox = Outbox(desk.directory)
-        desk.open()
-        place.behave("accept")
-        desk.after(3600)
-        assert [json.loads(one.raw)["counts"] for one in place.received] == [{"match": 1}]
 
 
 def test_long_names_make_no_message_that_a_receiver_refuses_for_its_size(tmp_path):
