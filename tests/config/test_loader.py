@@ -5,13 +5,12 @@ import re
 import socket
 
 import pytest
-import yaml
 
 from hashscan.config import (
     loader,
 )
 from hashscan.config.settings import Settings
-from hashscan.config.show import to_plain, to_yaml
+from hashscan.config.show import to_plain
 from hashscan.errors import ConfigError, ExitCode
 
 
@@ -454,35 +453,6 @@ def test_root_refuses_a_file_that_everybody_may_write_to(write, whole):
     path = write(whole)
     os.chmod(path, 0o666)
     assert f"chmod o-w {path}" in errors_of(path)[""][1]
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        ('exclude: ["*/cache/*"]', 'exclude: ["yes", "12", "a: b", "\\udc80", "*.ümlaut", "#"]'),
-        ("username: example", "username: 08"),
-        ("timeout: 10s", "timeout: 1500ms"),
-        ("timeout: 10s", "timeout: 0.37"),
-        ("max_rate: none", "max_rate: 1.5GiB"),
-        ("max_rate: none", "max_rate: 50MB"),
-        ("20%", "33.33%"),
-        ("20%", "none"),
-        ("retention: none", "retention: 90d"),
-        ("listen: none", 'listen: "[::1]:9464"'),
-    ],
-)
-def test_what_show_prints_is_read_back_the_same(write, whole, change):
-    assert change[0] in whole
-    settings = loader.load(write(whole.replace(*change)))
-    printed = to_yaml(settings)
-    assert loader.load(write(printed)) == settings
-    assert yaml.safe_load(printed)["service"]["timeout"].endswith("s")
-
-
-def test_what_show_prints_names_the_quarantine_and_begins_with_the_state():
-    printed = to_yaml(Settings.of(state="/s"))
-    assert printed.startswith("state: /s\nvolumes: []\n")
-    assert yaml.safe_load(printed)["quarantine"]["directory"] == "/s/quarantine"
 
 
 def test_a_password_never_travels_readable_to_a_repository(write, whole, files):

@@ -1,4 +1,4 @@
-"""``notify``, ``audit``, ``brakes`` and ``metrics`` in the configuration: what is taken or refused."""
+"""``notify`` in the configuration: what is taken or refused."""
 
 import re
 
@@ -178,57 +178,6 @@ def test_a_secret_is_a_file_that_only_its_owner_can_read(tmp_path, monkeypatch):
 def test_a_name_that_is_none(name):
     with pytest.raises(Exception, match="must be a name"):
         receiver_name(name)
-
-
-# Other sections
-
-
-@pytest.mark.parametrize(
-    ("section", "given", "words"),
-    [
-        ("audit", {"file_size": "1023KiB"}, "must be from 1MiB to 1GiB"),
-        ("audit", {"file_size": (1 << 30) + 1}, "must be from 1MiB to 1GiB"),
-        ("audit", {"files": 3}, "must be from 4 to 100,000"),
-        ("audit", {"files": 100_001}, "must be from 4 to 100,000"),
-        ("audit", {"files": True}, "must be a number of files or none"),
-        ("audit", {"files": "5"}, "must be a number of files or none"),
-        ("brakes", {"owners": 0}, "must be a whole number, at least 1"),
-        ("brakes", {"owners": True}, "must be a whole number, at least 1"),
-        ("brakes", {"files": "5"}, "must be a whole number, at least 1"),
-        ("brakes", {"per_hour": 1_000_000_001}, "must be a whole number, at least 1"),
-        ("brakes", {"share_from": "none"}, "must be a whole number, at least 1"),
-        ("metrics", {"listen": "192.0.2.1:9464"}, "must be an address of this machine"),
-        ("metrics", {"textfile": "/x/hashscan.txt"}, "must end in .prom"),
-    ],
-)
-def test_a_value_that_is_refused(section, given, words):
-    with pytest.raises(ValidationError, match=re.escape(words)):
-        Settings.of(**{section: given})
-
-
-@pytest.mark.parametrize(
-    ("section", "name", "given", "taken"),
-    [
-        ("audit", "file_size", "1MiB", 1 << 20), ("audit", "file_size", "1GiB", 1 << 30),
-        ("audit", "files", 4, 4), ("audit", "files", 100_000, 100_000),
-        ("audit", "files", "none", None), ("brakes", "owners", 1, 1),
-        ("brakes", "new_candidates", "none", None), ("brakes", "files", 10**9, 10**9),
-        ("metrics", "listen", "127.0.0.1:9464", "127.0.0.1:9464"),
-        ("metrics", "textfile", "/x/h.prom", "/x/h.prom"), ("metrics", "listen", "none", None),
-    ],
-)  # fmt: skip
-def test_a_value_that_is_taken(section, name, given, taken):
-    assert getattr(getattr(Settings.of(**{section: {name: given}}), section), name) == taken
-
-
-def test_what_the_sections_are_without_values():
-    settings = Settings.of()
-    assert (settings.audit.file_size, settings.audit.files) == (16 << 20, 64)
-    brakes = settings.brakes
-    assert (brakes.owners, brakes.files, brakes.window, brakes.per_hour) == (5, 100, 604800.0, 500)
-    assert (brakes.share, brakes.share_from, brakes.new_candidates) == (0.05, 200, 100)
-    metrics = settings.metrics
-    assert (metrics.listen, metrics.token_file, metrics.textfile) == (None, None, None)
 
 
 @pytest.mark.parametrize(

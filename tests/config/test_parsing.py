@@ -4,7 +4,7 @@ import pytest
 
 from hashscan.config import parsing
 from hashscan.config.parsing import parse
-from hashscan.config.yaml_lines import TextError, short
+from hashscan.config.yaml_lines import TextError
 
 
 @pytest.mark.parametrize(
@@ -34,15 +34,6 @@ def test_only_plain_words_are_more_than_text(text, value):
     data = parse(f"key: {text}\n".encode()).data
     assert data == {"key": value}
     assert type(data["key"]) is type(value)
-
-
-def test_lines_are_those_of_keys_and_items():
-    document = parse(b"\xef\xbb\xbf# first\na:\n  - b: 1\n\n    c: 2\n  - 3\n")
-    assert document.data == {"a": [{"b": 1, "c": 2}, 3]}
-    assert document.line(("a",)) == 2
-    assert document.line(("a", 0, "c")) == 5
-    assert document.line(("a", 1)) == 6
-    assert document.line(("a", 0, "not there")) == 3
 
 
 @pytest.mark.parametrize(
@@ -169,15 +160,3 @@ def test_what_yaml_would_take_for_its_own_is_to_be_quoted(text):
     assert line == 1
     assert "is not allowed here" in what
     assert "in quotes" in fix
-
-
-def test_what_is_not_written_down_has_the_line_around_it():
-    document = parse(b"\na:\n  b: 1\n")
-    lines = [document.line(loc) for loc in (("a", "b"), ("a", "c"), ("x",), ())]
-    assert lines[:2] == [3, 2]
-    assert parse(b"").line(("x",)) == 1
-
-
-def test_a_key_in_a_message_has_at_most_sixty_characters():
-    assert short("k" * 60) == "k" * 60
-    assert short("k" * 61) == "k" * 59 + "…"
