@@ -9,10 +9,8 @@ import tarfile
 import zipfile
 
 import pytest
-from click.testing import CliRunner
 from isolating import confirmed, needs_root
 
-from hashscan.cli.allow import command
 from hashscan.errors import DigestListError, UsageError
 from hashscan.jobs.allow_build import build_allow_list
 from hashscan.jobs.allowed_matches import Allowing
@@ -130,22 +128,6 @@ def test_a_missing_input_and_an_output_that_exists(stock):
     with pytest.raises(UsageError, match="--force"):
         build_allow_list([str(stock / "wordpress")], str(stock / "allow.csv"))
     assert (stock / "allow.csv").read_text() == "precious"
-
-
-def test_the_commands(stock):
-    output = str(stock / "allow.csv")
-    done = CliRunner().invoke(command, ["build", str(stock / "wordpress"), "-o", output])
-    assert done.exception is None, done.exception
-    assert "1 content of 1 file; left out: " in done.stdout
-    assert "1 small" in done.stdout
-    assert f"add {output} to 'allow' in the configuration" in done.stdout
-    sha1 = hashlib.sha1(LOGO).hexdigest()
-    done = CliRunner().invoke(command, ["show", sha1, "--list", output], standalone_mode=False)
-    assert done.return_value == 0
-    assert done.stdout.endswith("wordpress: images/logo.png\n")
-    done = CliRunner().invoke(command, ["show", "0" * 40, "--list", output], standalone_mode=False)
-    assert done.return_value == 1
-    assert "in no list" in done.stderr
 
 
 def test_the_message_about_an_allowed_match_names_the_origin(stock, tmp_path):

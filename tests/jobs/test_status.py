@@ -1,6 +1,5 @@
 """Every state in which nothing is found is a complaint of status, with its exit code."""
 
-import json
 import os
 import subprocess
 import time
@@ -244,84 +243,6 @@ def test_what_the_daemon_wrote_cannot_be_read(place):
     with open(os.path.join(place.state.directory, "daemon.json"), "w") as file:
         file.write('{"pid": 12')
     place.only(70, "daemon.json cannot be read", "state")
-
-
-# How it is shown
-
-
-def test_the_first_line_says_what_is_wrong(place):
-    place.scanned(30 * DAY).candidate(3600.0)
-    ran = place.run()
-    assert ran.returncode == 6
-    first = ran.stdout.splitlines()[0]
-    assert first.startswith("needs somebody: 1 candidate without a verdict")
-    assert first.endswith("(and 1 more, see below)")
-
-
-def test_times_are_local(place, monkeypatch):
-    place.scanned().daemon(next_scan=1_700_000_000.0)
-    environment = {**os.environ, "TZ": "Asia/Kathmandu"}
-    ran = ready.in_words(ready.hashscan("--config", str(place.config), "status", env=environment))
-    assert "next        scan 2023-11-15 03:58 +0545" in ran.stdout
-    told = json.loads(place.run("--json").stdout)
-    assert told["daemon"]["next_scan"] == "2023-11-14T22:13:20.000Z"
-
-
-def many(place, count):
-    paths = [place.directory / str(number) for number in range(count)]
-    volume = {"backend": "fanotify", "directories": 0, "unwatched": 0, "message": "", "blind": ""}
-    away = {"away": "not mounted"}
-    volumes = [{**volume, "path": str(one), "away": None, "starting": None} for one in paths]
-    for one in volumes[: count // 2]:
-        one.update(away)
-    place.volumes = paths
-    place.write()
-    place.scanned(volumes=paths)
-    place.daemon(volumes=volumes)
-
-
-def test_one_screen_and_linear_json_however_many_volumes_there_are(place):
-    sizes = []
-    for count in (100, 400):
-        many(place, count)
-        lines = place.run().stdout.splitlines()
-        assert len(lines) <= 40
-        assert max(map(len, lines)) < 1000
-        assert any(f"volumes     {count}: {count // 2} not there" in one for one in lines)
-        sizes.append(len(place.run("--json").stdout))
-    assert sizes[0] < 100_000
-    assert sizes[1] < 4.5 * sizes[0]
-
-
-def test_the_output_of_a_monitoring_plug_in(place):
-    def told(code):
-        ran = place.run("--nagios")
-        assert ran.returncode == code, ran.stdout
-        first = ran.stdout.splitlines()[0]
-        text, _, figures = first.partition(" | ")
-        values = dict(one.split("=") for one in figures.split())
-        assert all(set(one) <= set("0123456789.;s") for one in values.values())
-        return text, values
-
-    place.scanned(3600)
-    text, values = told(0)
-    assert text == "HASHSCAN OK - no daemon"
-    assert values["pending"] == "0;;;0"
-    assert not {"volumes", "volumes_away"} & set(values), "only a daemon knows"
-    assert float(values["scan_age"].partition("s")[0]) == pytest.approx(3600, abs=60)
-    place.candidate(3600.0, "a | b")
-    text, values = told(1)
-    assert text.startswith("HASHSCAN WARNING - 1 candidate without a verdict")
-    assert values["pending"] == "1;;;0"
-    place.daemon(alive=False, stopped=False)
-    text, _ = told(2)
-    assert text.startswith("HASHSCAN CRITICAL - the daemon (process 1) has died")
-    assert text.endswith("(and 1 more)")
-    assert len(place.run("--nagios").stdout.splitlines()) == 2
-    place.config.write_text("nonsense: 1\n")
-    ran = place.run("--nagios")
-    assert ran.returncode == 3
-    assert ran.stdout.startswith("HASHSCAN UNKNOWN - ")
 
 
 def test_a_catalog_that_cannot_be_read_is_not_called_empty(place):

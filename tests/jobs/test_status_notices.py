@@ -5,17 +5,15 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import replace
 
 import pytest
 from left_state import Place
 
 from hashscan.cli.status import _as_text
 from hashscan.cli.status_json import status_json
-from hashscan.config.loader import load
 from hashscan.config.settings import Settings
 from hashscan.jobs.doctor import _notices
-from hashscan.jobs.status import moves_named, reports_only, status_of
+from hashscan.jobs.status import moves_named, status_of
 from hashscan.notices import unread_inputs
 from hashscan.notices.notice import Channel, ItemKind, ItemState, ParsedItem, ParsedNotice
 from hashscan.notices.store import NoticeStore
@@ -117,41 +115,6 @@ def test_a_file_of_notices_that_cannot_be_read_is_not_called_empty(place):
     with open(place.state.notices, "wb") as file:
         file.write(b"no database" * 999)
     place.only(70, "the file of notices")
-
-
-def test_a_list_of_one_digest_is_counted_in_words(place):
-    place.write()
-    place.daemon(filters=[{"digests": 1, "version": "v1"}])
-    text = _as_text(replace(status_of(place.settings), filters=()), [])
-    assert "              1 digest in force, version v1" in text.splitlines()
-
-
-def test_reported_matches_name_the_commands_that_show_them(place, monkeypatch):
-    found = replace(status_of(place.settings), reports_only="service.test is true")
-    monkeypatch.setattr(type(found), "reported", 2)
-    assert "'hashscan history' names some of them, 'hashscan scan' all" in _as_text(found, [])
-
-
-@pytest.mark.parametrize("alive", [False, True])
-@pytest.mark.parametrize("action", ["report", "quarantine"])
-def test_what_moves_if_matches_are_only_reported(place, action, alive):
-    place.extra = f"notices: {{action: {action}}}\n"
-    place.write()
-    place.config.write_text(
-        place.config.read_text().replace(
-            "quarantine: {action: quarantine", "quarantine: {action: report"
-        )
-    )
-    place.settings = load(str(place.config))
-    if alive:
-        place.daemon(
-            reports_only=reports_only(place.settings), moves_named=moves_named(place.settings)
-        )
-    named = "; files that notices name are moved (notices.action)" if action == "quarantine" else ""
-    line = (
-        f"  reported    none; matches are not moved, because quarantine.action is 'report'{named}"
-    )
-    assert line in _as_text(status_of(place.settings), []).splitlines()
 
 
 def test_nothing_moves_while_the_service_is_in_test():

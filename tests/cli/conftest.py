@@ -1,0 +1,14 @@
+"""A volume for commands."""
+
+import pytest
+from scanning import sha1
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A volume with one known file, its list, and a state directory."""
+    (tmp_path / "v").mkdir()
+    (tmp_path / "v" / "bad").write_bytes(b"bad content")
+    (tmp_path / "v" / "good").write_bytes(b"good content")
+    (tmp_path / "list").write_text(sha1(b"bad content") + "\n")
+    return tmp_path
