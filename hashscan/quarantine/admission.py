@@ -1,4 +1,4 @@
-"""Decides whether a file may move, and counts it; see ``holds``."""
+"""Decides whether a match may move or is held, and counts the files that move; see ``holds``."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from hashscan.timeline import Instant
 
 
-#: Files of one owner that a hold lists; its rule holds further ones, too. An owner who makes and
-#: removes copies all day must not fill the disk of the state: then no file of anybody moves.
+#: Most files of one owner that a hold lists; the hold's rule also holds files that are not listed.
+#: An owner who makes and removes copies all day must not fill the disk of the state directory: on
+#: a full disk, no customer's file could be moved.
 _MOST_LISTED = 100_000
 
 
 class Admission(HoldReader):
-    """Counts files before they move, and holds them."""
+    """Counts a file before it moves; or holds the file, if a brake trips."""
 
     def __init__(
         self,
@@ -38,9 +39,9 @@ class Admission(HoldReader):
         now: Callable[[], Instant] = instant,
         connection: sqlite3.Connection | None = None,
     ) -> None:
-        """Open the file; see ``HoldReader``."""
+        """Open the file of holds; see ``HoldReader``."""
         super().__init__(path, now, connection)
-        #: By hold and owner, how many files were listed; never less than there are.
+        #: Number of listed files by hold and owner; never less than the true number.
         self._listed: dict[tuple[int, int], int] = {}
 
     def admit(
@@ -49,9 +50,15 @@ class Admission(HoldReader):
         limits: BrakeLimits,
         volume_files: Callable[[], int | None] = lambda: None,
     ) -> Hold | None:
-        """Count a file that is about to move; or hold it, and return its hold without counts.
+        """Count a file that moves next and return ``None``; or hold the file, and return its hold.
 
-        ``volume_files``: the number of files of the file's volume, if it is known.
+        Args:
+            match: the match.
+            limits: limits of the brakes.
+            volume_files: returns the number of files on the match's volume; ``None``: unknown.
+
+        Returns:
+            The hold, without the numbers of its files and owners; ``None``: the file may move.
 
         Raises:
             StateError: the file of holds cannot be used.
@@ -60,7 +67,7 @@ class Admission(HoldReader):
             hold = self._holding(match)
         if hold is not None:
             with self._change(durably=False):
-                # Another process may have decided about the hold meanwhile.
+                # Another process may have saved a decision about the hold meanwhile.
                 if self._holding(match) == hold:
                     self._put_held(hold, match)
                     return self._without_counts(hold)
@@ -71,13 +78,18 @@ class Admission(HoldReader):
             if hold is not None:
                 self._put_held(hold, match)
                 return self._without_counts(hold)
-            # The administrator's decision must not trip a brake for other files.
+            # A released file is not counted: a release must not trip a brake for other files.
             if not self._is_released_file(match.candidate):
                 self._count(match.candidate, limits)
         return None
 
     def moved(self, candidate: Candidate, digests: FileDigests | None = None) -> None:
-        """Note that a counted file has moved; ``digests``: all of its content, if known."""
+        """Save that a counted file was moved.
+
+        Args:
+            candidate: the file.
+            digests: all digests of the file; ``None``: only the candidate's are known.
+        """
         md5, sha1, sha256 = digests or candidate.digests
         with self._change(durably=False):
             self._connection.execute(
@@ -91,7 +103,7 @@ class Admission(HoldReader):
             )
 
     def not_moved(self, candidate: Candidate) -> None:
-        """Note that a counted file could not be moved: it counts no longer."""
+        """Remove a counted file from the counts, because its move failed."""
         with self._change(durably=False):
             self._connection.execute(
                 "DELETE FROM moved WHERE done = 0 AND (volume, path, device, inode, uid)"
@@ -100,7 +112,7 @@ class Admission(HoldReader):
             )
 
     def _goes_on(self, candidate: Candidate) -> bool:
-        """Whether the file is one that was counted, before a kill ended its move."""
+        """Whether the file was already counted, but a kill ended its move."""
         return (
             self._connection.execute(
                 "SELECT 1 FROM moved WHERE done = 0 AND (volume, path, device, inode, uid)"
@@ -121,7 +133,7 @@ class Admission(HoldReader):
         )
 
     def _holding(self, match: Confirmed) -> int | None:
-        """The number of the hold that has a file already, or a rule that holds it."""
+        """The number of the hold that lists the file or has a rule for it; ``None``: no hold."""
         candidate = match.candidate
         if self._goes_on(candidate):
             return None
@@ -148,7 +160,7 @@ class Admission(HoldReader):
                     return int(found[0])
         found = self._connection.execute(
             "SELECT number FROM hold WHERE state = 'held' AND (uid IS NULL OR uid = ?1)"
-            # A list with too many digests to note: its later versions have them, too.
+            # A list with more than MOST_DIGESTS: the hold applies to later versions, too.
             " AND (kind = 'rate' OR (kind = 'share' AND volume = ?2) OR (kind = 'list' AND ?3"
             " AND category = ?4 AND volume = x''))"
             " ORDER BY number LIMIT 1",
@@ -164,7 +176,7 @@ class Admission(HoldReader):
     def _trip(
         self, match: Confirmed, limits: BrakeLimits, volume_files: Callable[[], int | None]
     ) -> int | None:
-        """Open a hold if a brake trips at this file; return its number."""
+        """Open a hold if a brake trips at this file; return the hold's number, or ``None``."""
         candidate, now = match.candidate, self._tick()
         if self._is_released_file(candidate):
             return None
@@ -197,7 +209,7 @@ class Admission(HoldReader):
         now: float,
         volume_files: Callable[[], int | None],
     ) -> int | None:
-        """Open a hold if too many files move, whatever their digests."""
+        """Open a hold if too many files move, of any digests; return its number, or ``None``."""
         counts = self._counts("at > ?", now - HOUR)
         scope = tripped(counts, candidate.uid, limits.per_hour)
         if scope is not None and not self._is_released(HoldKind.RATE, candidate, now - HOUR):
@@ -208,7 +220,7 @@ class Admission(HoldReader):
             return self._open(HoldKind.RATE, reason, uid=uid)
         since = now - limits.window
         counts = self._counts("at > ? AND volume = ?", since, candidate.volume)
-        # The number of files of a volume is read only if it can matter.
+        # The number of files on the volume is read only if the limit can be reached.
         if limits.share is None or counts.total() < limits.share_from:
             return None
         scope = tripped(counts, candidate.uid, limits.of_volume(volume_files()))
@@ -225,9 +237,10 @@ class Admission(HoldReader):
         return self._open(HoldKind.SHARE, reason, uid=uid, volume=candidate.volume)
 
     def _by_owner(self, candidate: Candidate, since: float) -> tuple[Counter[int], bool]:
-        """By owner, how many files with a digest of the candidate moved; and whether it did.
+        """Numbers of moved files with a digest of the candidate, by owner; is the candidate one?
 
-        Names of one inode are one file.
+        Hard links of one inode count as one file. The second value is whether the candidate's own
+        inode is among the counted files.
         """
         inodes: set[tuple[int, int, str]] = set()
         for name, raw in zip(ALGORITHMS, candidate.digests, strict=True):
@@ -243,7 +256,7 @@ class Admission(HoldReader):
         return counts, (uid, device, inode) in inodes
 
     def _counts(self, condition: str, *values: object) -> Counter[int]:
-        """By owner, how many files moved that fit a condition."""
+        """Numbers of moved files that match a condition, by owner."""
         rows = self._connection.execute(
             f"SELECT uid, count(*) FROM moved WHERE {condition} GROUP BY uid",  # noqa: S608
             values,
@@ -263,9 +276,9 @@ class Admission(HoldReader):
             self._connection.execute(
                 "SELECT 1 FROM hold_digest JOIN hold ON number = hold WHERE algorithm = ?"
                 " AND digest = ? AND state = 'released' AND decided_at > ?",
-                (one.algorithm, bytes.fromhex(one.hex), since),
+                (digest.algorithm, bytes.fromhex(digest.hex), since),
             ).fetchone()
-            for one in digests.each()
+            for digest in digests.each()
         )
 
     def _is_released(self, kind: HoldKind, candidate: Candidate, since: float) -> bool:
@@ -306,7 +319,7 @@ class Admission(HoldReader):
     def _put_digests(self, number: int, digests: Iterable[Digest]) -> None:
         self._connection.executemany(
             "INSERT OR IGNORE INTO hold_digest VALUES (?, ?, ?)",
-            [(one.algorithm, bytes.fromhex(one.hex), number) for one in digests],
+            [(digest.algorithm, bytes.fromhex(digest.hex), number) for digest in digests],
         )
 
     def _put_held(self, number: int, match: Confirmed) -> None:
@@ -329,7 +342,7 @@ class Admission(HoldReader):
         )
 
     def _list(self, number: int, uid: int) -> bool:
-        """Count one more file of an owner; return whether the hold may list it."""
+        """Count one more file of an owner; return whether the hold may list the file."""
         listed = self._listed.get((number, uid))
         if listed is None:
             (listed,) = self._connection.execute(
@@ -360,13 +373,13 @@ class Admission(HoldReader):
 
 def _key(candidate: Candidate) -> tuple[bytes, bytes, int, str, int]:
     identity = candidate.identity
-    # SQLite has no unsigned numbers of 64 bits.
+    # The inode number is saved as text, because SQLite has no unsigned 64-bit numbers.
     return (
         candidate.volume, candidate.path, identity.device, str(identity.inode), candidate.uid
     )  # fmt: skip
 
 
 def is_same(one: FileDigests, other: FileDigests) -> bool:
-    """Whether two files have the same content, as far as both have digests."""
+    """Whether two files have the same content: all digests that both files have are equal."""
     pairs = [(a, b) for a, b in zip(one, other, strict=True) if a is not None and b is not None]
     return bool(pairs) and all(a == b for a, b in pairs)

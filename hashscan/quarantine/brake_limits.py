@@ -1,8 +1,8 @@
 """Decides whether one more file may move: pure functions on counts.
 
-An owner's files count in full for this owner. For all other owners they make up at most a tenth of
-a limit. So a customer who copies a known file a thousand times, or uploads thousands of
-them, trips the brake only for his own files.
+For a file of an owner, all earlier files of the same owner count, and the files of each other owner
+count up to a tenth of the limit. So a customer who copies a known file a thousand times, or uploads
+thousands of known files, trips the brake only for the customer's own files.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _SHARES = 10
 class Scope(StrEnum):
     """The owners whose files a brake holds."""
 
-    OWNER = "owner"  #: those of one owner
-    ALL = "all"  #: those of all owners
+    OWNER = "owner"  #: one owner
+    ALL = "all"  #: all owners
 
 
 @dataclass(frozen=True, slots=True)
 class BrakeLimits:
-    """The settings of the section ``brakes``; ``None``: no limit. ``window`` in seconds."""
+    """The settings of the section ``brakes``; ``None``: no limit; ``window`` is in seconds."""
 
     owners: int | None = None
     files: int | None = None
@@ -52,16 +52,16 @@ class BrakeLimits:
         )
 
     def of_volume(self, files: int | None) -> int | None:
-        """How many files of a volume with so many files can move; ``None``: no limit."""
+        """Most files that can move from a volume that has ``files`` files; ``None``: no limit."""
         if self.share is None or files is None:
             return None
         return max(self.share_from, int(files * self.share))
 
 
 def tripped(counts: Mapping[int, int], uid: int, limit: int | None) -> Scope | None:
-    """The owners whose files are held if a file of ``uid`` comes next; ``None``: it may move.
+    """The owners whose files are held from a file of ``uid`` on; ``None``: the file may move.
 
-    ``counts``: by uid, how many files have moved.
+    ``counts`` has the number of moved files by user id.
     """
     if limit is None:
         return None
@@ -74,5 +74,5 @@ def tripped(counts: Mapping[int, int], uid: int, limit: int | None) -> Scope | N
 
 
 def too_many_owners(counts: Mapping[int, int], uid: int, limit: int | None) -> bool:
-    """Whether a file of ``uid`` would exceed the limit of owners."""
+    """Whether moving a file of ``uid`` would exceed the limit of owners."""
     return limit is not None and uid not in counts and len(counts) >= limit

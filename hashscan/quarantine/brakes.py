@@ -1,4 +1,4 @@
-"""Decides whether a match moves to quarantine, or is held; then has it moved."""
+"""Decides whether a match may move to quarantine or is held; moves the match if it may move."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Brakes:
-    """Moves matches by a quarantine, as long as the limits allow."""
+    """Moves matches to quarantine, as long as the limits allow that."""
 
     def __init__(
         self,
@@ -34,15 +34,15 @@ class Brakes:
         files_of: Callable[[bytes], int | None],
         accounts: Accounts | None = None,
     ) -> None:
-        """Open nothing yet: a daemon forks the process that acts after this.
+        """Do not open the file of holds yet, because the daemon forks before it acts.
 
         Args:
             quarantine: moves the files.
-            path: of the file of holds.
-            limits: of the configuration.
-            events: gets each new hold once, before ``act`` returns its first file.
-            files_of: the number of files of a volume; ``None``: unknown.
-            accounts: finds the owner of a user id; default: by /etc/subuid.
+            path: path of the file of holds.
+            limits: limits of the configuration.
+            events: writes one line about each new hold, before ``act`` returns the first held file.
+            files_of: returns the number of files on a volume; ``None``: unknown.
+            accounts: finds the account of a user id; default: from /etc/subuid.
         """
         self._quarantine = quarantine
         self._path = path
@@ -55,11 +55,11 @@ class Brakes:
     def act(self, match: Confirmed) -> Acted:
         """Move a match, or hold it."""
         candidate = match.candidate
-        # A file that an administrator restored does not move, so it does not count.
+        # A file that an administrator restored is not moved again, so it is not counted.
         restored = self._quarantine.held(candidate)
         if restored is not None:
             return restored
-        # One customer must not look like many owners.
+        # All user ids of one customer's account count as one owner.
         candidate = replace(candidate, uid=self._accounts.of(candidate.uid))
         as_counted = replace(match, candidate=candidate)
         try:

@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 
 class DismissedContent(NamedTuple):
-    """A content that is allowed.
+    """An allowed content: an entry of the local allow-list.
 
     Attributes:
-        digests: of the content.
+        digests: digests of the content.
         hold: id of the dismissed hold.
-        who: the administrator.
-        time: RFC 3339 UTC.
-        reason: the administrator's.
+        who: the administrator who dismissed the hold.
+        time: time of the dismissal (RFC 3339, UTC).
+        reason: the administrator's reason.
     """
 
     digests: tuple[Digest, ...]
@@ -44,7 +44,7 @@ class DismissedContent(NamedTuple):
 
     @property
     def origin(self) -> str:
-        """The hold, who dismissed it, when and why."""
+        """A text that says which hold was dismissed, by whom, when and why."""
         return f"{self.hold}, {self.who} on {self.time}: {self.reason}"
 
     def as_json(self) -> str:
@@ -61,10 +61,10 @@ class DismissedContent(NamedTuple):
 
 
 class Dismissed:
-    """The local allow-list, as the file is now."""
+    """The local allow-list; each question reads the file again if it has changed."""
 
     def __init__(self, path: str) -> None:
-        """Read the file at the first question."""
+        """Begin without reading the file; the first question reads it."""
         self.path = path
         self._stamp: tuple[int, ...] | None = None
         self._entries: dict[Digest, DismissedContent] = {}
@@ -72,18 +72,18 @@ class Dismissed:
         self._algorithms: set[frozenset[Algorithm]] = set()
 
     def find(self, digests: FileDigests) -> str | None:
-        """The path of the file, if it has one of a file's digests; else ``None``.
+        """The path of the allow-list, if it has one of these digests; else ``None``.
 
         Raises:
-            ServiceError: the file cannot be read, so nothing can be said.
+            ServiceError: the allow-list cannot be read.
         """
         return None if self._find(digests) is None else self.path
 
     def origin(self, digests: FileDigests) -> str:
-        """The hold, who dismissed it, when and why, of the content that ``find`` finds.
+        """The origin of the entry that ``find`` finds, see ``DismissedContent.origin``.
 
         Raises:
-            ServiceError: as ``find``.
+            ServiceError: the allow-list cannot be read.
         """
         entry = self._find(digests)
         return "" if entry is None else entry.origin
@@ -97,7 +97,7 @@ class Dismissed:
         return None
 
     def missing(self, digests: FileDigests) -> list[Algorithm]:
-        """Algorithms that ``digests`` lack, and without which no one can say "not on it"."""
+        """Algorithms that ``digests`` lack and that are needed to exclude every entry."""
         there = {one.algorithm for one in digests.each()}
         return sorted({min(names) for names in self._algorithms if not names & there})
 
@@ -118,10 +118,10 @@ class Dismissed:
 
 
 def entries_of(path: str) -> list[DismissedContent]:
-    """The entries of the file; none if there is no file.
+    """The entries of the allow-list; empty if the file does not exist.
 
     Raises:
-        ServiceError: it cannot be read, or a line is damaged.
+        ServiceError: the file cannot be read, or a line is damaged.
     """
     try:
         with open(path, "rb") as file:
@@ -159,11 +159,11 @@ def _entry(found: Any) -> DismissedContent:
 
 
 def add(path: str, new: Iterable[DismissedContent]) -> None:
-    """Add entries; those of the same hold that are there already are replaced.
+    """Add entries to the allow-list; they replace earlier entries of the same hold.
 
     Raises:
         ServiceError: the file is damaged.
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     new = list(new)
     holds = {one.hold for one in new}
@@ -172,11 +172,11 @@ def add(path: str, new: Iterable[DismissedContent]) -> None:
 
 
 def remove(path: str, hold: str) -> None:
-    """Remove the entries of a hold.
+    """Remove the entries of a hold from the allow-list.
 
     Raises:
         ServiceError: the file is damaged.
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     with _locked(path):
         entries = entries_of(path)
@@ -187,7 +187,7 @@ def remove(path: str, hold: str) -> None:
 
 @contextmanager
 def _locked(path: str) -> Iterator[None]:
-    """Have other processes wait that change the file: it is read and replaced as a whole."""
+    """Hold a lock while the allow-list is read and replaced, so that other writers wait."""
     directory = os.path.dirname(path)
     make_directories(directory)
     with closing(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as fd:

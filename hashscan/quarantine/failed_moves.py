@@ -1,7 +1,7 @@
-"""Limits the lines of the audit log about failed moves of an owner.
+"""Limits the number of lines in the audit log about an owner's failed moves.
 
-A customer who renames a file all the time makes every move of it fail. Each try would have two
-lines in the audit log, and push everything else out of it.
+A customer who keeps renaming a file makes every move of the file fail. Without a limit, each try
+would write two lines, and the audit log would soon have no room for other events.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from hashscan.fs.accounts import Accounts
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Failed moves of an owner that have lines of their own within an hour. A path counts as one more
-#: for each ``_LONG`` bytes.
+#: Most failed moves of an owner that get lines of their own within an hour. A long path counts as
+#: one more failed move for each ``_LONG`` bytes.
 _MOST, _HOUR = 100, 3600.0
 _LONG = 1000
-#: Seconds for which one line covers all further tries.
+#: Seconds in which one line covers all further tries.
 _MINUTE = 60.0
 
 
@@ -36,7 +36,12 @@ class Attempts:
     def __init__(
         self, clock: Callable[[], float] = time.monotonic, accounts: Accounts | None = None
     ) -> None:
-        """``clock``: seconds of a clock that nobody can set. ``accounts``: default: /etc/subuid."""
+        """Begin without failed moves.
+
+        Args:
+            clock: returns seconds; nobody can set this clock.
+            accounts: finds the account of a user id; default: from /etc/subuid.
+        """
         self._clock = clock
         self._accounts = accounts or Accounts()
         self._owners: dict[int, _Owner] = {}
@@ -46,7 +51,7 @@ class Attempts:
         return self._accounts.of(uid)
 
     def is_quiet(self, owner: int) -> bool:
-        """Whether the next tries of an owner's files have no lines of their own."""
+        """Whether the next tries to move an owner's files get no lines of their own."""
         found = self._owners.get(owner)
         if found is not None and self._clock() - found.began >= _HOUR:
             del self._owners[owner]
@@ -54,19 +59,19 @@ class Attempts:
         return found is not None and found.failed >= _MOST
 
     def due(self, owner: int) -> int | None:
-        """The number of tries since the last line ``moves-left-out``; ``None``: no line is due."""
+        """Number of tries since the last line ``moves-left-out``; ``None``: no line is due."""
         found = self._owners[owner]
         if found.line_at is not None and self._clock() - found.line_at < _MINUTE:
             return None
         return found.left_out
 
     def line_written(self, owner: int) -> None:
-        """Note that a line ``moves-left-out`` was written, for all tries of the next minute."""
+        """Note that a line ``moves-left-out`` was written; the next line is due in a minute."""
         found = self._owners[owner]
         found.line_at, found.left_out = self._clock(), 0
 
     def failed(self, owner: int, path: bytes) -> None:
-        """Count a move that failed."""
+        """Count a failed move of a file at ``path``."""
         found = self._owners.setdefault(owner, _Owner(self._clock()))
         if found.failed >= _MOST:
             found.left_out += 1

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class HoldReader(Closable):
-    """Reads holds and their files."""
+    """Reads holds and the files that they hold."""
 
     def __init__(
         self,
@@ -38,29 +38,29 @@ class HoldReader(Closable):
         now: Callable[[], Instant] = instant,
         connection: sqlite3.Connection | None = None,
     ) -> None:
-        """Open the file at ``path``, or make it.
+        """Open the file of holds at ``path``, or make it.
 
         Args:
-            path: of the file.
+            path: path of the file of holds.
             now: reads the clocks.
-            connection: to the file, if it is open already.
+            connection: the connection, if the file is open already.
 
         Raises:
-            StateError: it is damaged, or cannot be written.
+            StateError: the file is damaged, or cannot be written.
         """
         self.path = path
         self._now = now
         self._connection = connection or FORMAT.connect(path)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file of holds."""
         self._connection.close()
 
     def get(self, number: int) -> Hold:
         """The hold with this number.
 
         Raises:
-            UsageError: there is no such hold.
+            UsageError: no hold has this number.
         """
         found = self._holds("number = ?", (number,))
         if not found:
@@ -68,11 +68,11 @@ class HoldReader(Closable):
         return found[0]
 
     def holds(self, *, every: bool = False) -> list[Hold]:
-        """The holds that wait for a decision, or ``every`` hold, the oldest first."""
+        """The holds that wait for a decision, oldest first; with ``every``, all holds."""
         return self._holds("1" if every else "state = 'held'", ())
 
     def with_digest(self, digest: Digest) -> list[Hold]:
-        """The holds that have a digest in their files, or in their rule."""
+        """The holds with a digest: a held file or the hold's rule has it."""
         condition = (
             "number IN (SELECT hold FROM hold_digest WHERE algorithm = ?1 AND digest = ?2"  # noqa: S608
             f" UNION SELECT hold FROM held WHERE {digest.algorithm} = ?2)"
@@ -80,7 +80,7 @@ class HoldReader(Closable):
         return self._holds(condition, (digest.algorithm, bytes.fromhex(digest.hex)))
 
     def decided(self, numbers: Iterable[int]) -> list[int]:
-        """Those of ``numbers`` whose hold is decided, or does not exist."""
+        """The numbers of holds that are decided or do not exist."""
         with FORMAT.translated(self.path):
             rows = self._connection.execute("SELECT number FROM hold WHERE state = 'held'")
             waiting = {number for (number,) in rows}
@@ -98,14 +98,14 @@ class HoldReader(Closable):
                 yield HeldFile(volume, path, uid, size, digests, since, json.loads(match))
 
     def digests(self, number: int) -> list[Digest]:
-        """The digests of a hold's rule, and those of its files."""
+        """The digests of a hold's rule, and the digests of its files."""
         found = dict.fromkeys(self.own_digests(number))
         for file in self.files(number):
             found |= dict.fromkeys(file.digests.each())
         return list(found)
 
     def own_digests(self, number: int) -> list[Digest]:
-        """The digests of a hold's rule: further files with them are held, too."""
+        """The digests of a hold's rule: every file with one of these digests is held."""
         with FORMAT.translated(self.path):
             rows = self._connection.execute(
                 "SELECT algorithm, digest FROM hold_digest WHERE hold = ?", (number,)
@@ -121,7 +121,7 @@ class HoldReader(Closable):
             return [self._counted(row) for row in rows]
 
     def _without_counts(self, number: int) -> Hold:
-        """A hold, without the numbers of its files and owners: counting them takes a while."""
+        """A hold without the numbers of its files and owners, because counting them is slow."""
         (row,) = self._connection.execute(
             f"SELECT {HOLD_COLUMNS} FROM hold WHERE number = ?",  # noqa: S608
             (number,),
@@ -139,7 +139,7 @@ class HoldReader(Closable):
         return replace(hold, files=files, owners=owners)
 
     def _tick(self) -> float:
-        """The present moment in counted seconds of the ``Timeline``; notes it in the file."""
+        """The current time in counted seconds of the ``Timeline``, which is saved in the file."""
         row = self._connection.execute("SELECT timeline FROM clock").fetchone()
         timeline = None if row is None else Timeline.parse(row[0])
         now = self._now()
@@ -153,8 +153,8 @@ class HoldReader(Closable):
     def _change(self, *, durably: bool = True) -> Iterator[None]:
         """Run the block in one transaction, which is undone if the block raises.
 
-        ``durably``: the change is on the disk when the block ends. Otherwise a power
-        cut can undo the change, but a kill cannot.
+        With ``durably``, the change is on the disk when the block ends. Otherwise a power cut can
+        undo the change, but a kill cannot.
         """
         with FORMAT.translated(self.path):
             if not durably:

@@ -1,9 +1,10 @@
 """The service's answers about digests in quarantine, in one SQLite file beside the catalog.
 
-A *subject* is a confirmed digest with the content that has it: two contents with one MD5 are two
-subjects. ``answer`` has the last answer about each subject, and since when the answer is
-``unknown``. Times are kept with their span of the quarantine's timeline (``timeline``): no day
-passes because a clock jumps. ``source`` has the size of the known set of each service.
+A *subject* is a confirmed digest together with the content: two contents with the same MD5 are two
+subjects. The table ``answer`` has the last answer about each subject, and the time of the first
+such answer in a row. Each time is saved with its span of the quarantine's timeline (``timeline``),
+so that a clock that jumps adds no day. The table ``source`` has the size of each service's known
+set.
 """
 
 from __future__ import annotations
@@ -47,9 +48,10 @@ FORMAT = Format(
     if_damaged="move it away: the daemon asks for each digest in quarantine again",
     synchronous="FULL",
 )
-#: States of an answer. ``unknown``: once, or for less than a day; ``ripe``: twice, a day apart;
-#: ``accepted``: ripe, and an administrator agrees; ``withdrawn``: the records are marked;
-#: ``checked``: the same, and an administrator knows.
+#: States of a subject. ``unknown``: the service answered so once, or for less than a day.
+#: ``ripe``: the service answered ``unknown`` twice, a day apart. ``accepted``: an administrator
+#: accepts the withdrawal. ``withdrawn``: the records are marked. ``checked``: the records are
+#: marked, and an administrator has checked the withdrawal.
 KNOWN, UNKNOWN, RIPE, ACCEPTED = "known", "unknown", "ripe", "accepted"
 WITHDRAWN, CHECKED = "withdrawn", "checked"
 
@@ -69,18 +71,18 @@ class Subject(NamedTuple):
 
 
 class When(NamedTuple):
-    """A time of the wall clock, and the span of the timeline that it belongs to."""
+    """A time of the wall clock, and the span of the timeline to which the time belongs."""
 
     wall: float
     span: str
 
     @classmethod
     def now(cls, timeline: Timeline) -> Self:
-        """The last moment of a timeline, whose spans must be on the disk."""
+        """The last moment of a timeline; the caller has saved the timeline."""
         return cls(timeline.last.wall, timeline.span)
 
     def age(self, timeline: Timeline) -> float:
-        """Seconds that have certainly passed since."""
+        """Seconds that have certainly passed since this time."""
         return timeline.age(self.wall, self.span)
 
 
@@ -88,11 +90,13 @@ class Answered(NamedTuple):
     """The last answer about a subject.
 
     Attributes:
-        filters: name of the known set at that time.
+        subject: the subject.
+        known: whether the service has the digest.
+        filters: name of the known set at the time of the answer.
         asked: time of the answer.
-        since: time of the first answer of this kind in a row.
-        state: see the constants of this module.
-        held: why the withdrawal waits for an administrator; empty: it does not.
+        since: time of the first answer in a row with the same ``known``.
+        state: one of the constants of this module.
+        held: why the withdrawal waits for an administrator; empty: it is not held.
     """
 
     subject: Subject
@@ -105,38 +109,38 @@ class Answered(NamedTuple):
 
 
 class AskedStore(Closable):
-    """Reads and changes the file; each change is one transaction, on the disk when it returns."""
+    """Reads and changes the file of answers; each change is on the disk when its method returns."""
 
     def __init__(self, path: str, connection: sqlite3.Connection) -> None:
-        """Use ``open`` or ``to_read``."""
+        """Use an open connection; callers use ``open`` or ``to_read`` instead."""
         self.path = path
         self._connection = connection
 
     @classmethod
     def open(cls, path: str) -> Self:
-        """Open or make the file.
+        """Open the file of answers, or make it.
 
         Raises:
-            StateError: it cannot be used.
+            StateError: the file cannot be used.
         """
         return cls(path, FORMAT.connect(path))
 
     @classmethod
     def to_read(cls, path: str) -> Self | None:
-        """Open the file without changing it; ``None``: nothing was asked yet.
+        """Open the file of answers to read it; ``None``: the file does not exist yet.
 
         Raises:
-            StateError: it cannot be used.
+            StateError: the file cannot be used.
         """
         connection = FORMAT.connect_to_read(path)
         return None if connection is None else cls(path, connection)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file of answers."""
         self._connection.close()
 
     def answers(self, service: str | None = None) -> dict[Subject, Answered]:
-        """The last answers of a service, or of all."""
+        """The last answers of one service; without ``service``, of all services."""
         with FORMAT.translated(self.path):
             rows = self._connection.execute(
                 "SELECT algorithm, digest, content, known, filters, asked, asked_span, since,"
@@ -163,15 +167,15 @@ class AskedStore(Closable):
         return found
 
     def services(self) -> list[str]:
-        """The services that answered."""
+        """Names of the services that have answers in the file."""
         with FORMAT.translated(self.path):
             rows = self._connection.execute("SELECT DISTINCT service FROM answer ORDER BY 1")
             return [service for (service,) in rows.fetchall()]
 
     def put(self, service: str, answers: Iterable[Answered]) -> None:
-        """Store answers, and replace earlier answers about the same subjects.
+        """Save answers; they replace earlier answers about the same subjects.
 
-        What an administrator accepted meanwhile, in another process, is kept.
+        If an administrator accepted a withdrawal meanwhile, in another process, that state is kept.
         """
         with FORMAT.change(self._connection, self.path):
             self._connection.executemany(
@@ -179,16 +183,16 @@ class AskedStore(Closable):
                 [
                     (
                         service,
-                        *one.subject.digest,
-                        one.subject.content,
-                        one.known,
-                        one.filters,
-                        *one.asked,
-                        *one.since,
-                        one.state,
-                        one.held,
+                        *answer.subject.digest,
+                        answer.subject.content,
+                        answer.known,
+                        answer.filters,
+                        *answer.asked,
+                        *answer.since,
+                        answer.state,
+                        answer.held,
                     )
-                    for one in answers
+                    for answer in answers
                 ],
             )
 
@@ -210,7 +214,7 @@ class AskedStore(Closable):
         return None if row is None else int(row[0])
 
     def put_size(self, service: str, digests: int | None) -> None:
-        """Note the number of digests in the known set; ``None``: the next round counts them."""
+        """Save the number of digests in the known set; ``None``: the next round counts them."""
         with FORMAT.change(self._connection, self.path):
             self._connection.execute("DELETE FROM source WHERE service = ?", (service,))
             if digests is not None:
@@ -218,7 +222,7 @@ class AskedStore(Closable):
 
 
 def held_withdrawals(path: str) -> tuple[int, str]:
-    """Number of digests whose withdrawal waits for an administrator, and the reason of one.
+    """Number of digests whose withdrawal waits for an administrator, and the first one's reason.
 
     Raises:
         StateError: the file cannot be read.
@@ -227,6 +231,8 @@ def held_withdrawals(path: str) -> tuple[int, str]:
     if asked is None:
         return 0, ""
     with asked:
-        held = [one for service in asked.services() for one in asked.answers(service).values()]
-    why = [one.held for one in held if one.held]
-    return len(why), why[0] if why else ""
+        answers = [
+            answer for service in asked.services() for answer in asked.answers(service).values()
+        ]
+    reasons = [answer.held for answer in answers if answer.held]
+    return len(reasons), reasons[0] if reasons else ""

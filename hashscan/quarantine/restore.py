@@ -1,4 +1,4 @@
-"""Restores files: content, owner, mode, times, attributes, ACLs, flags; overwrites nothing."""
+"""Restores a file with content, owner, mode, times, attributes, ACLs, flags; never overwrites."""
 
 from __future__ import annotations
 
@@ -45,8 +45,10 @@ class Restored:
     """A restored file.
 
     Attributes:
-        notes: sentences on directories that were made, and on what could not be restored, e.g. an
-            attribute that the target does not take.
+        record: the file's record after the restore.
+        path: full path of the restored file.
+        notes: messages about directories that were made, and about attributes that could not be
+            restored, e.g. because the target's file system does not support them.
     """
 
     record: Record
@@ -62,20 +64,20 @@ def restore(
     force: bool = False,
     mkdir: bool = False,
 ) -> Restored:
-    """Put one file back under its name; the caller holds the lock and has recovered.
+    """Restore one file under its name. The caller holds the lock and has called ``recover``.
 
     Args:
         store: the quarantine.
-        record_id: which one.
-        to: another directory, instead of the original one.
+        record_id: id of the file's record.
+        to: directory to restore to; ``None``: the original directory.
         force: restore the content even if its digests differ from the record.
-        mkdir: make missing directories, as ``fs.folders`` does.
+        mkdir: make missing directories, see ``fs.folders``.
 
     Raises:
-        UnsafePathError: a customer's link is in ``to``; nothing was restored.
-        QuarantineError: it was not restored and is still in quarantine. Reasons: ``taken``,
-            ``no-directory``, ``other-root``, ``altered``, ``missing``, ``not-quarantined``, or as
-            the kernel says.
+        UnsafePathError: a customer's symbolic link is in ``to``; nothing was restored.
+        QuarantineError: the file was not restored and is still in quarantine. Reasons: ``taken``,
+            ``no-directory``, ``other-root``, ``altered``, ``missing``, ``not-quarantined``, or the
+            kernel's.
     """
     record = store.load(record_id)
     if record.state not in {RecordState.QUARANTINED, RecordState.DISPLACED}:
@@ -147,7 +149,7 @@ def _content(stack: ExitStack, store: Store, record: Record) -> Spot:
     if spot.status() is None:
         raise QuarantineError(
             f"{shown(store.path_of(record.id))}: not restored: the content is missing; someone "
-            "removed it by hand, look for a backup",
+            "removed it by hand, so search for a backup",
             reason="missing",
         )
     return spot
@@ -179,13 +181,13 @@ def _check_free(record: Record, target: Opened, content: Spot) -> None:
 def _taken(record: Record, place: Place) -> QuarantineError:
     return QuarantineError(
         f"{shown(place.full_path)}: not restored: another file has the name, and nothing is "
-        f"overwritten; move that one away, or `hashscan quarantine restore {record.id} --to DIR`",
+        f"overwritten; move that file away, or `hashscan quarantine restore {record.id} --to DIR`",
         reason="taken",
     )
 
 
 def _give_up(store: Store, record: Record, content: Spot) -> None:
-    """Back to the state before, if the content is still there; else recovery has the word."""
+    """Save the record's earlier state if the content is still there; else recovery decides."""
     store.index.reset()
     with suppress(OSError, QuarantineError):
         if content.status() is not None:
@@ -200,7 +202,7 @@ def _give_up(store: Store, record: Record, content: Spot) -> None:
 
 
 def _restore(store: Store, record: Record, content: Spot, target: Opened) -> Restored:
-    if record.is_copy:  # on whatever file system the target lies
+    if record.is_copy:  # a copy lacks the owner and attributes, so it is never moved to the target
         return _restore_copy(store, record, content, target)
     try:
         put(content.directory, content.name, target.parent, target.spot.name)
@@ -209,8 +211,8 @@ def _restore(store: Store, record: Record, content: Spot, target: Opened) -> Res
             raise
         if record.resume is RecordState.DISPLACED:
             raise QuarantineError(
-                f"{record.id}: not restored: this was not the file that was looked for, and it "
-                "goes back by renaming only; name a directory on its own file system",
+                f"{record.id}: not restored: this is not the file that was confirmed, so it is "
+                "only renamed, never copied; name a directory on its own file system",
                 reason="other-filesystem",
             ) from error
         return _restore_copy(store, record, content, target)
@@ -229,7 +231,7 @@ def _identity(status: os.stat_result) -> Identity:
 
 
 def _restore_copy(store: Store, record: Record, content: Spot, target: Opened) -> Restored:
-    """The content cannot go itself: a whole copy first, then the name, then the store."""
+    """Restore by a copy: make a whole copy, give it the name, then remove the store's content."""
     with private_for(target, record) as (copy, staging):
         record = replace(record, staging=staging)
         store.save(record)
@@ -265,7 +267,7 @@ def _make_copy(record: Record, content: Spot, copy: Spot) -> list[str]:
         copy_content(source, fd, size)
         if digests_of(fd, size) != digests_of(source, size):
             raise QuarantineError(
-                f"{record.id}: not restored: the copy is not what was read; look at the "
+                f"{record.id}: not restored: the copy differs from the content; check the "
                 "kernel's log: the disk may be failing",
                 reason="io-error",
             )
@@ -277,10 +279,13 @@ def _make_copy(record: Record, content: Spot, copy: Spot) -> list[str]:
 
 
 def _link_sibling(store: Store, record: Record, copy: Spot) -> bool:
-    """Make ``copy`` a link to another name of the same inode that was restored already.
+    """Make ``copy`` a hard link to another link of the same file that was restored already.
 
-    Two names of one inode that went to another file system are two copies there. Back on the
-    volume they shall be one inode again, if the first one is still what was restored.
+    If two hard links of one file were copied to the store, they are two copies there. On the
+    volume they become one file again, if the file restored first still has its content.
+
+    Returns:
+        False if no such file exists.
     """
     if record.links < 2 or record.identity is None or record.digests is None:
         return False
@@ -321,5 +326,5 @@ def _link(record: Record, other: Record, copy: Spot) -> bool:
         status = copy.status()
         if status is not None and _identity(status) == identity:
             return True
-        copy.remove()  # the name changed hands in between
+        copy.remove()  # another file got the name before the link was made
         return False

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """What a selection found.
+    """The records that a selection matched.
 
     Attributes:
-        ids: of the records that fit, oldest first.
-        unread: the errors of unreadable records.
-        withdrawn: digests of the withdrawn files among them, as keys.
+        ids: ids of the matching records, oldest first.
+        unread: errors of the records that could not be read.
+        withdrawn: digests of the matching files whose digest was withdrawn, as keys.
     """
 
     ids: list[str] = field(default_factory=list)
@@ -42,13 +42,13 @@ class Selection:
     """Files that fit all given conditions; without conditions, all files in quarantine.
 
     Attributes:
-        paths: the file had one of these paths, was below one of them, or one is a glob that its
-            path matches (``*`` matches ``/`` too).
-        since: seconds since the epoch; the file was quarantined then or later.
+        paths: the file's path is one of these, or below one of these directories, or matches one
+            of these globs (``*`` matches ``/`` too).
+        since: seconds since the epoch; the file was quarantined at this time or later.
         owners: the file belongs to one of these users: names or numbers.
-        digests: the content has one of these, in lower-case hex.
-        categories: the file has one of these.
-        withdrawn: the file's digest was withdrawn.
+        digests: the content has one of these digests, in lower-case hex.
+        categories: the file's category is one of these.
+        withdrawn: if true, the file's digest was withdrawn.
     """
 
     paths: tuple[str, ...] = ()
@@ -59,11 +59,11 @@ class Selection:
     withdrawn: bool = False
 
     def selected(self, store: Store) -> Selected:
-        """The records that fit.
+        """The records that match all conditions.
 
         Raises:
             QuarantineError: the store cannot be listed.
-            UnsafePathError: a path leads through a link that somebody else made or can replace.
+            UnsafePathError: a path has a symbolic link that another user made or can replace.
         """
         tests: list[Callable[[Brief], bool]] = [_is_there]
         if self.paths:
@@ -103,7 +103,7 @@ def _by_digest(wanted: frozenset[str]) -> Callable[[Brief], bool]:
 
 
 def _by_path(paths: tuple[str, ...]) -> Callable[[Brief], bool]:
-    # A record has the path without links. The wildcards of a glob are in no name on the disk.
+    # Records have paths without symbolic links, so each given path is resolved, too.
     full = [os.path.abspath(one) for one in paths]
     full += [resolve(one) for one in full]
     above = tuple(one.rstrip("/") + "/" for one in full)
@@ -128,12 +128,12 @@ def _by_owner(owners: tuple[str, ...]) -> Callable[[Brief], bool]:
             try:
                 numbers[one] = pwd.getpwnam(one).pw_uid
             except KeyError:
-                continue  # the record may have its name all the same
+                continue  # a record may have this name, even if the machine lacks the user now
 
     def fits(record: Brief) -> bool:
         if record.uid is None:
             return False
-        # The number may be another user's by now: if the record has a name, the name counts.
+        # A user id may belong to another user now: if the record has a user name, the name counts.
         names = {one for one in owners if not one.isdecimal()}
         if record.owner is not None and record.owner in names:
             return True

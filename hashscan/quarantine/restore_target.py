@@ -1,4 +1,4 @@
-"""Opens the place of a file to restore; makes its directory if the administrator wants that."""
+"""Opens the place to which a file is restored; makes its directory if ``--mkdir`` is given."""
 
 from __future__ import annotations
 
@@ -33,14 +33,15 @@ def open_target(
 
     Args:
         stack: closes the place.
-        record: of the file.
-        made: gets each directory that is made, also before a failure.
-        to: the directory that the administrator names; ``None``: the original one.
+        record: record of the file.
+        made: list to which each new directory is added, even if a later step fails.
+        to: directory that the administrator names; ``None``: the original directory.
         mkdir: make missing directories.
 
     Raises:
-        UnsafePathError: a customer's link is in ``to``.
-        QuarantineError: there is no such place (reason ``no-directory``), or as the kernel says.
+        UnsafePathError: a customer's symbolic link is in ``to``.
+        QuarantineError: the directory does not exist (reason ``no-directory``), or cannot be
+            opened (the kernel's reason).
     """
     place = record.origin if to is None else _named_place(stack, record, to, made, mkdir=mkdir)
     try:
@@ -58,7 +59,7 @@ def open_target(
 def _named_place(
     stack: ExitStack, record: Record, to: bytes, made: list[Made], *, mkdir: bool
 ) -> Place:
-    """The file's place in the directory ``to``, which is kept open so that nobody can swap it."""
+    """The file's place in ``to``, which remains open, so that no other file gets its inode."""
     name = record.origin.path.rpartition(b"/")[2]
     try:
         try:
@@ -89,11 +90,14 @@ def _make_named(to: bytes, made: list[Made]) -> None:
 
 
 def _nearest(stack: ExitStack, place: Place) -> tuple[int, bytes, list[bytes]]:
-    """The deepest existing directory on the way to a place, its path, and the missing names.
+    """Open the deepest existing directory of a place's path.
+
+    Returns:
+        The directory's descriptor and path, and the names of the missing directories below it.
 
     Raises:
         QuarantineError: the volume's root is another directory (reason ``other-root``).
-        OSError: the volume is not there, or a directory cannot be opened.
+        OSError: the volume's root does not exist, or a directory cannot be opened.
     """
     root, _ = opened_root(place)
     stack.enter_context(closing(root))
@@ -119,7 +123,7 @@ def _make(record: Record, place: Place, made: list[Made]) -> None:
 
 
 def _no_directory(error: OSError, record: Record, place: Place) -> QuarantineError:
-    """The error for a place below a volume that cannot be opened, with the fix."""
+    """The error for a place on a volume that cannot be opened; its message names a fix."""
     if error.errno not in _NOT_THERE:
         return failed(error, place, _DOING)
     elsewhere = f"`hashscan quarantine restore {record.id} --to DIR`"

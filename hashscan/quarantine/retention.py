@@ -1,4 +1,4 @@
-"""What is done in a quarantine from time to time, without anybody asking."""
+"""Removes old contents from the quarantine, after the configured retention."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ class Purged:
 
     Attributes:
         done: number of removed contents.
-        doubtful: number of contents that are too old by the wall clock only, and were kept.
+        doubtful: number of contents that were kept, because only the wall clock says that they
+            are too old.
     """
 
     done: int = 0
@@ -31,7 +32,7 @@ class Purged:
 def purge_older(directory: bytes, seconds: float, recorder: Recorder | None = None) -> Purged:
     """Remove contents that have been in the quarantine for longer than ``seconds``.
 
-    Records stay. What cannot be removed (e.g. a displaced file of a customer) is left alone.
+    Records are kept. A content that cannot be removed (e.g. of a displaced file) is skipped.
 
     Raises:
         QuarantineError, LockedError: the quarantine cannot be used.
@@ -48,12 +49,12 @@ def purge_older(directory: bytes, seconds: float, recorder: Recorder | None = No
             store.keep_timeline()
         found = aged(store, seconds)
         if found.old:
-            # Once: it reads every record. A job that is left unfinished from now on is no matter to
-            # the others, and its own record is not purged.
+            # Recover only once, because ``recover`` reads every record. A job that becomes
+            # unfinished later does not affect other records, and ``purge`` refuses its record.
             with store.lock():
                 recover(store)
         for record_id in found.old:
-            # The lock is given back in between: a match must not wait for a thousand removals.
+            # Release the lock after each removal: a match must not wait for a thousand removals.
             with store.lock():
                 try:
                     purge(store, record_id, because=f"quarantine.retention, {human_age(seconds)}")

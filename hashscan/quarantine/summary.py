@@ -1,9 +1,9 @@
-"""The facts of each record that lists, counts and selections need, kept in one file of the store.
+"""A file of the store with the facts of each record that lists, counts and selections need.
 
-To read every record takes minutes with 100,000 of them, so ``STORE/summary`` keeps a line for each
-record that is not unfinished: a CRC-32, the stamps of the record and of its directory, its facts. A
-record whose stamps differ from its line is read again, so the file is never wrong, only incomplete;
-it may be removed at any time. It is written again if the lines of many records are missing.
+Reading 100,000 records takes minutes. So ``STORE/summary`` has a line for each finished record: a
+CRC-32, the time stamps of the record and of its directory, and the record's facts. If the time
+stamps have changed, the record is read instead of its line. So the summary is never wrong, only
+incomplete, and it may be removed at any time. If many lines are missing, the file is written again.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ if TYPE_CHECKING:
     from hashscan.quarantine.records import Record
 
 FILE, NEW = b"summary", b"summary.new"
-#: Missing lines for which the file is written again: so many, and one in so many records.
+#: The file is written again if at least ``_MISSING`` lines are missing, and at least one line for
+#: each ``_SHARE`` records.
 _MISSING, _SHARE = 100, 50
-#: Lines in memory at most.
+#: Most new lines in memory.
 _MOST_IN_MEMORY = 10_000
-#: Nanoseconds: a record that changed so lately may change again without another stamp.
+#: Nanoseconds after a change in which a record can change again without a new time stamp.
 _RACY = 2_000_000_000
-#: Seconds after which the file of a writer that was killed is removed.
+#: Seconds after which the temporary file of a killed writer is removed.
 _KILLED = 600.0
 _CRC: Final = 9
 
@@ -42,11 +43,11 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Records(Protocol):
-    """A store, as far as its records are read here."""
+    """The methods of ``Store`` that this file uses."""
 
     @property
     def fd(self) -> int:
-        """Descriptor of its directory."""
+        """Descriptor of the store's directory."""
         ...
 
     def ids(self) -> list[str]:
@@ -54,18 +55,19 @@ class Records(Protocol):
         ...
 
     def load(self, record_id: str) -> Record:
-        """Read a record."""
+        """The record with this id."""
         ...
 
 
 class _Fields(NamedTuple):
-    """Some fields of a record; see ``Record``.
+    """Fields of a record, see ``Record``.
 
     Attributes:
-        path: the full path of the file.
-        size: in bytes.
-        others: digests in hex that only the scan found, before the file was moved.
-        uid, owner: of the file; ``None``: unknown.
+        path: full path of the file.
+        size: size of the file in bytes.
+        others: digests that the scan found and the moved file does not have, in hex.
+        uid: user id of the file's owner; ``None``: unknown.
+        owner: user name of the file's owner; ``None``: unknown.
     """
 
     id: str
@@ -111,7 +113,7 @@ class Brief(RecordFacts, _Fields):
             record.algorithm,
             record.digest,
             digests,
-            tuple(one for one in record.expected.values() if one not in own),
+            tuple(text for text in record.expected.values() if text not in own),
             record.identity,
             metadata.uid if metadata else None,
             metadata.owner if metadata else None,
@@ -120,7 +122,7 @@ class Brief(RecordFacts, _Fields):
     @property
     def all_hex(self) -> tuple[str, ...]:
         """All digests that the record has, in lower-case hex."""
-        return (*(one.hex for one in self.each_digest), *self.others)
+        return (*(digest.hex for digest in self.each_digest), *self.others)
 
 
 _STATE, _PATH, _DIGESTS, _OTHERS, _IDENTITY = (
@@ -129,7 +131,7 @@ _STATE, _PATH, _DIGESTS, _OTHERS, _IDENTITY = (
 
 
 class Briefed(NamedTuple):
-    """The facts of a record, or why it cannot be read."""
+    """The facts of a record, or the reason (``trouble``) why the record cannot be read."""
 
     record_id: str
     brief: Brief | None
@@ -137,10 +139,10 @@ class Briefed(NamedTuple):
 
 
 def loaded(store: Records, record_id: str) -> tuple[Record | None, str]:
-    """A record, or ``None`` and why it cannot be read.
+    """A record and an empty text; or ``None`` and the reason why the record cannot be read.
 
     Raises:
-        QuarantineError: this process cannot read any record now, e.g. at its limit of open files.
+        QuarantineError: this process can read no record, e.g. at its limit of open files.
     """
     try:
         return store.load(record_id), ""
@@ -151,10 +153,10 @@ def loaded(store: Records, record_id: str) -> tuple[Record | None, str]:
 
 
 def briefs(store: Records) -> Iterator[Briefed]:
-    """The facts of all records, oldest first; a damaged record never hides the others.
+    """The facts of all records, oldest first; after a damaged record the others follow.
 
     Raises:
-        QuarantineError: this process cannot read any record now, e.g. at its limit of open files.
+        QuarantineError: this process can read no record, e.g. at its limit of open files.
     """
     ids = store.ids()
     missing: dict[str, bytes] = {}
@@ -181,7 +183,7 @@ def briefs(store: Records) -> Iterator[Briefed]:
 
 
 def settled(store: Records) -> Iterator[tuple[str, bool]]:
-    """Each id, and whether its record is certainly not unfinished; false: the record says so."""
+    """Each record's id, and true if the record is certainly finished; false: read the record."""
     for record_id, _, raw in _lines(store, store.ids()):
         yield record_id, raw is not None
 
@@ -189,10 +191,13 @@ def settled(store: Records) -> Iterator[tuple[str, bool]]:
 def _lines(
     store: Records, ids: Collection[str]
 ) -> Iterator[tuple[str, list[int], list[Any] | None]]:
-    """For each id: the stamps as they are now (empty: not to be kept), and its line if it fits."""
+    """Each id with the record's current time stamps, and its line if the stamps are unchanged.
+
+    The list of stamps is empty if no line may be written for the record yet.
+    """
     kept = _kept(store)
     there = next(kept, None)
-    # After this time stamps are too new.
+    # A record with a time stamp after this may change again without a new time stamp.
     newest = time.time_ns() - _RACY
     for record_id in ids:
         stamps = _stamps(store, record_id)
@@ -206,7 +211,7 @@ def _lines(
 
 
 def _stamps(store: Records, record_id: str) -> list[int]:
-    """Numbers that change if the record, or a name beside it, changes; empty: there is none."""
+    """Numbers that change if the record or its directory changes; empty: it has no record."""
     name = os.fsencode(record_id)
     try:
         above = os.stat(name, dir_fd=store.fd, follow_symlinks=False)
@@ -217,7 +222,7 @@ def _stamps(store: Records, record_id: str) -> list[int]:
 
 
 def _kept(store: Records) -> Iterator[list[Any]]:
-    """The whole lines of the file, ascending by id: id, stamps, facts."""
+    """The undamaged lines of the file, ascending by id: id, time stamps, facts."""
     try:
         fd = os.open(FILE, _READ, dir_fd=store.fd)
     except OSError:
@@ -262,11 +267,11 @@ def _facts(line: list[Any]) -> Brief | None:
 
 
 def _write(store: Records, ids: Collection[str], missing: Mapping[str, bytes]) -> None:
-    """Write the file again with some lines more; nothing is said if that is not possible."""
+    """Write the file again with the missing lines; if that fails, keep the old file."""
     with suppress(OSError):
         try:
             fd = os.open(NEW, _CREATE, 0o600, dir_fd=store.fd)
-        except FileExistsError:  # another process writes it
+        except FileExistsError:  # another process is writing the file
             status = os.stat(NEW, dir_fd=store.fd, follow_symlinks=False)
             if abs(time.time() - status.st_mtime) > _KILLED:
                 os.unlink(NEW, dir_fd=store.fd)

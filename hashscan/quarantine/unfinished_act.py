@@ -1,9 +1,9 @@
-"""The act that the audit log announces, and whose result it does not have yet.
+"""The act whose begin is in the audit log, but whose result is not in the log yet.
 
-All acts hold the store's lock, so there is at most one. ``STORE/act.json`` names it, and is missing
-otherwise. The next start after a kill, or the next act if the log could not be written, reads the
-log after the line that was the newest before the act, and writes a line ``recovered`` if the result
-is missing.
+Every act holds the store's lock, so at most one act is unfinished. ``STORE/act.json`` names that
+act; without an unfinished act the file does not exist. After a kill, the next start reads the lines
+of the log that are newer than the act's begin, and writes a line ``recovered`` if the result is
+missing. If the log could not be written when the act ended, the next act does the same.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from hashscan.quarantine.records import Record
 
 FILE: Final = b"act.json"
-#: Bytes of the file; a longer one is damaged. A path beyond PATH_MAX may have 1 MiB, escaped.
+#: Most bytes of the file; a longer file is damaged. An escaped path can have 1 MiB.
 MOST: Final = 8 << 20
-#: Events that announce an act with a result.
+#: Events that say that an act begins.
 _ACTS = frozenset({events.MOVING, events.RESTORING, events.PURGING})
-#: Events that report the result of such an act.
+#: Events that report the result of an act.
 _RESULTS = frozenset(
     {
         events.MOVED,
@@ -46,12 +46,12 @@ _RESULTS = frozenset(
 
 
 class Begun(NamedTuple):
-    """An act that was announced.
+    """An act that has begun.
 
     Attributes:
-        state: the state directory whose audit log has the line.
-        after: number of the newest line before that line.
-        has_line: false: the log has no line about the act, only one about its result.
+        state: the state directory of the audit log.
+        after: number of the log's newest line before the act began.
+        has_line: false: the log has no line about the begin of the act, only about its result.
     """
 
     event: str
@@ -63,7 +63,7 @@ class Begun(NamedTuple):
 
     @classmethod
     def of(cls, event: str, facts: Mapping[str, Any], recorder: Recorder) -> Self | None:
-        """The act that a line is about to announce; ``None``: the event is no act with a result.
+        """The act that begins with this event; ``None``: the event does not begin an act.
 
         Raises:
             StateError: the audit log cannot be read.
@@ -76,7 +76,7 @@ class Begun(NamedTuple):
 
     @classmethod
     def parse(cls, raw: bytes) -> Self | None:
-        """The act from ``to_json``; ``None``: there is no act, or a kill cut the file short."""
+        """The act from the bytes of ``to_json``; ``None``: the bytes are not whole."""
         with suppress(ValueError, TypeError, KeyError):
             event, record_id, path, state, after, has_line = json.loads(raw)
             return cls(event, record_id, os.fsencode(path), state, int(after), bool(has_line))
@@ -87,7 +87,7 @@ class Begun(NamedTuple):
         return json.dumps([*self[:2], os.fsdecode(self.path), *self[3:]]).encode("ascii")
 
     def lacks_its_result(self) -> bool:
-        """Whether the log has the line about the act, if it gets one, but none about its result.
+        """Whether the act has begun but the audit log has no line about its result.
 
         Raises:
             StateError: the log cannot be read.
@@ -102,7 +102,7 @@ class Begun(NamedTuple):
 
 
 def conclude_earlier(act: Begun | None, load: Callable[[str], Record], recorder: Recorder) -> None:
-    """Write the line about the end of an act, if that was not possible when it ended.
+    """Write the line about the result of an act, if that was not possible when the act ended.
 
     Raises:
         StateError: the log cannot be read or written.
@@ -112,7 +112,7 @@ def conclude_earlier(act: Begun | None, load: Callable[[str], Record], recorder:
     state = None
     with suppress(QuarantineError):
         state = load(act.record_id).state
-    if state not in UNFINISHED:  # else the recovery will write the line
+    if state not in UNFINISHED:  # for an unfinished record, ``recover`` writes the line
         now = f"now it is {state}" if state else "it was not moved"
         message = f"{shown(act.path)}: its result had no line ({act.event}); {now}"
         recorder.write(events.RECOVERED, quarantine_id=act.record_id, message=message)

@@ -1,9 +1,9 @@
 """Decides which digests in quarantine are withdrawn, and marks their records.
 
-Pure decisions on the answers of the service; ``mark`` alone writes. A digest is withdrawn if the
-service answers ``unknown`` twice, at least a day apart and with no ``known`` in between. A service
-or a list that is wrong as a whole must not release the quarantine: ``brake`` holds the withdrawals
-then, until an administrator accepts them.
+All functions are pure decisions on the service's answers, except ``mark``, which writes records. A
+digest is withdrawn if the service answers ``unknown`` twice, at least a day apart and with no
+``known`` in between. A faulty service or list must not release the whole quarantine: then ``brake``
+holds the withdrawals until an administrator accepts them.
 """
 
 from __future__ import annotations
@@ -37,19 +37,20 @@ if TYPE_CHECKING:
     from hashscan.quarantine.summary import Brief
     from hashscan.timeline import Timeline
 
-#: Seconds between the first and the second ``unknown``, at least.
+#: Least seconds between the first and the second answer ``unknown``.
 APART = 86400.0
-#: Seconds; only answers of so long count for a brake.
+#: Most age of an answer that counts for the brake, in seconds.
 WINDOW = 2 * APART
-#: Seconds for which a withdrawal counts that no administrator has checked, also after its files are
-#: restored. Otherwise a wrong service could empty the quarantine a few digests at a time.
+#: Seconds for which an unchecked withdrawal counts for the brake, even after its files were
+#: restored. Otherwise a faulty service could empty the quarantine a few digests at a time.
 LONG = 90 * APART
-#: So many digests may turn unknown without a brake by their share ...
+#: Most digests that may become unknown without the brake, whatever their share is.
 FEW = 3
-#: ... and this share of the digests that were asked for; also the share that a list may lose.
+#: Most share of the checked digests that may become unknown without the brake; also the most share
+#: of its digests that a list may lose.
 SHARE = 0.1
 _RIGHT = "is it the right service, with the right account and its whole list?"
-#: Share of the interval by which questions about different digests are spread.
+#: Share of the interval over which the questions about different digests are spread.
 _SPREAD = 0.1
 
 
@@ -58,12 +59,13 @@ class WithdrawnGroup:
     """The files in quarantine with one subject.
 
     Attributes:
+        subject: the confirmed digest and the content.
         files: number of records.
-        marked: number of these that are marked as withdrawn.
-        age: seconds that have certainly passed since the last of them was quarantined.
-        questions: digests to ask for: the confirmed one, then others of the content that a filter
-            holds now.
-        dropped: no filter holds any of them.
+        marked: number of records that are marked as withdrawn.
+        age: seconds that have certainly passed since the last of the files was quarantined.
+        questions: digests to ask the service about: the confirmed digest, then other digests of
+            the content that a filter has now.
+        dropped: no filter has any of the content's digests.
     """
 
     subject: Subject
@@ -77,11 +79,11 @@ class WithdrawnGroup:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What is in quarantine by the word of one service.
+    """The files in quarantine that one service confirmed.
 
     Attributes:
         groups: the files by subject.
-        others: number of files that another service confirmed: nobody is asked about them.
+        others: number of files that another service confirmed; these files are not rechecked.
         unread: number of damaged records.
     """
 
@@ -91,9 +93,9 @@ class Contents:
 
 
 def subject_of(record: Record | Brief, service: str) -> Subject | None:
-    """The subject of a file in quarantine, if ``service`` confirmed it; else ``None``.
+    """The subject of a file in quarantine, if ``service`` confirmed the file; else ``None``.
 
-    A file that moved because of a notice is there by the notice's authority, not by a list's.
+    A file that was moved because of a notice has no subject: no service confirmed it.
     """
     if (
         record.state is not RecordState.QUARANTINED
@@ -107,7 +109,7 @@ def subject_of(record: Record | Brief, service: str) -> Subject | None:
 
 
 def collect(store: Store, service: str, filters: Sequence[Filter], timeline: Timeline) -> Contents:
-    """The files in quarantine by subject; reads the facts of each record once.
+    """The files in quarantine, grouped by subject; each record's facts are read once.
 
     Raises:
         QuarantineError: the store cannot be listed.
@@ -144,18 +146,23 @@ def _age(record: Brief, timeline: Timeline) -> float:
 def due(
     group: WithdrawnGroup, last: Answered | None, interval: float, filters: str, timeline: Timeline
 ) -> bool:
-    """Whether a subject is to be asked for now.
+    """Whether the service must be asked about a subject now.
 
-    ``interval``: seconds between two questions. ``filters``: name of the known set in use.
+    Args:
+        group: the files with the subject.
+        last: the last answer about the subject; ``None``: the service was never asked.
+        interval: seconds between two questions.
+        filters: name of the known set in use.
+        timeline: timeline of the quarantine.
     """
     if group.dropped and (last is None or last.filters != filters):
         return True
-    # The digests of one night are not all asked for in one hour of each following night.
+    # Spread the questions: one night's digests must not all be asked in one hour of later nights.
     share = int(group.subject.content[:8], 16) / 0xFFFF_FFFF
     wait = interval * (1 - _SPREAD * share)
     if last is None:
         return group.age >= wait
-    # After a day, the second answer decides.
+    # A second answer ``unknown`` after a day decides that the digest is withdrawn.
     decides = last.state == UNKNOWN and last.since.age(timeline) >= APART
     return decides or last.asked.age(timeline) >= wait
 
@@ -169,11 +176,11 @@ def after(
     now: When,
     timeline: Timeline,
 ) -> Answered:
-    """The state of a subject after an answer at ``now``, the last moment of ``timeline``."""
+    """The subject's new entry after the service's answer at ``now``, the end of ``timeline``."""
     subject = group.subject
     if known:
         return Answered(subject, True, filters, now, now, KNOWN, "")
-    # A file of this content that came to quarantine since was known then.
+    # If a file of this content was quarantined after the first ``unknown``, it was known then.
     if last is None or last.known or group.age < last.since.age(timeline):
         return Answered(subject, False, filters, now, now, UNKNOWN, "")
     state = last.state
@@ -182,15 +189,15 @@ def after(
     return last._replace(filters=filters, asked=now, state=state)
 
 
-def is_counted(one: Answered, timeline: Timeline) -> bool:
-    """Whether a withdrawal counts for the brake."""
-    return one.state == WITHDRAWN and one.since.age(timeline) <= LONG
+def is_counted(answer: Answered, timeline: Timeline) -> bool:
+    """Whether an answer is a withdrawal that counts for the brake."""
+    return answer.state == WITHDRAWN and answer.since.age(timeline) <= LONG
 
 
 def is_cut(size: int, size_before: int | None) -> bool:
     """Whether a known set has lost so many digests that it may be wrong.
 
-    ``size_before``: when it was last right; ``None``: unknown.
+    ``size_before`` is its size when the set was last right; ``None``: unknown.
     """
     return size_before is not None and size_before - size > max(FEW, SHARE * size_before)
 
@@ -203,19 +210,21 @@ def brake(
     size_before: int | None,
     timeline: Timeline,
 ) -> str:
-    """Why nothing may be withdrawn without an administrator; empty: it may.
+    """The reason why an administrator must accept withdrawals; empty: no reason.
 
     Args:
         answers: the last answers about all subjects in quarantine.
-        restored: the last answers about withdrawn subjects that have left it.
+        restored: the last answers about withdrawn subjects that are no longer in quarantine.
         size: number of digests in the known set.
-        size_before: the same when it was last right; ``None``: unknown.
-        timeline: of the quarantine.
+        size_before: number of digests when the known set was last right; ``None``: unknown.
+        timeline: timeline of the quarantine.
     """
-    recent = [one for one in answers.values() if one.asked.age(timeline) <= WINDOW]
-    unknown = sum(one.state in {UNKNOWN, RIPE} for one in recent)
-    withdrawn = [one for one in (*answers.values(), *restored) if is_counted(one, timeline)]
-    all_of_them = len({one.subject for one in (*recent, *withdrawn)})
+    recent = [answer for answer in answers.values() if answer.asked.age(timeline) <= WINDOW]
+    unknown = sum(answer.state in {UNKNOWN, RIPE} for answer in recent)
+    withdrawn = [
+        answer for answer in (*answers.values(), *restored) if is_counted(answer, timeline)
+    ]
+    subjects = len({answer.subject for answer in (*recent, *withdrawn)})
     if size_before is not None and is_cut(size, size_before):
         return (
             f"the known set had {counted(size_before, 'digest')} before and has {size:,} now: is a "
@@ -226,14 +235,14 @@ def brake(
             f"{unknown:,} of the {counted(len(recent), 'digest')} in quarantine that were asked "
             f"for are unknown now: {_RIGHT}"
         )
-    if unknown + len(withdrawn) > max(FEW, SHARE * all_of_them):
+    if unknown + len(withdrawn) > max(FEW, SHARE * subjects):
         verb = "was" if len(withdrawn) == 1 else "were"
         return (
             f"{counted(len(withdrawn), 'digest')} {verb} withdrawn within {LONG / APART:.0f} days, "
-            f"and no administrator has checked that; {unknown:,} more of {all_of_them:,} "
+            f"and no administrator has checked that; {unknown:,} more of {subjects:,} "
             f"{'is' if unknown == 1 else 'are'} unknown now: {_RIGHT}"
         )
-    if not any(one.known for one in recent):
+    if not any(answer.known for answer in recent):
         return (
             "the service knows none of the digests in quarantine, so nothing shows that it knows "
             f"any: {_RIGHT}"
@@ -244,15 +253,15 @@ def brake(
 def sentenced(
     answers: Mapping[Subject, Answered], why: str
 ) -> tuple[list[Answered], list[Answered]]:
-    """The answers whose digests are withdrawn now, and those that are held from now on.
+    """The answers whose digests are withdrawn now, and the answers that are held from now on.
 
-    ``why``: the brake's reason; empty: it does not hold. A held withdrawal stays held until the
-    service knows the digest again or an administrator accepts.
+    ``why`` is the brake's reason; empty: the brake holds nothing. A withdrawal is held until the
+    service knows the digest again or an administrator accepts the withdrawal.
     """
-    ripe = [one for one in answers.values() if one.state == RIPE and not one.held]
-    accepted = [one for one in answers.values() if one.state == ACCEPTED]
+    ripe = [answer for answer in answers.values() if answer.state == RIPE and not answer.held]
+    accepted = [answer for answer in answers.values() if answer.state == ACCEPTED]
     if why:
-        return accepted, [one._replace(held=why) for one in ripe]
+        return accepted, [answer._replace(held=why) for answer in ripe]
     return accepted + ripe, []
 
 
@@ -264,12 +273,13 @@ def mark(
     *,
     patience: float,
 ) -> int:
-    """Mark the records of withdrawn subjects, and take the mark from those that are known again.
+    """Mark the records of withdrawn subjects; remove the mark if a subject is known again.
 
-    The lock is released between two records. A killed call is simply made again.
+    The store's lock is released after each record. After a kill, call this again: it marks the
+    remaining records.
 
     Returns:
-        How many records changed.
+        Number of records that changed.
 
     Raises:
         QuarantineError, LockedError: the store cannot be used, or a record cannot be written.
@@ -280,7 +290,7 @@ def mark(
             continue
         with store.lock(patience):
             try:
-                record = store.load(brief.id)  # it may have been restored meanwhile
+                record = store.load(brief.id)  # the file may have been restored meanwhile
             except QuarantineError:
                 continue
             if _differs(record, service, withdrawn, known):

@@ -20,7 +20,7 @@ def test_a_staged_file_that_cannot_be_removed_stays_on_record(store, moved):
     record = replace(record, state=RecordState.COPIED, staging=staging)
     store.save(record)
     staged = SimpleNamespace(remove=raising(errno.EIO))
-    with pytest.raises(QuarantineError, match="is copied, but its staged file stays") as caught:
+    with pytest.raises(QuarantineError, match="is copied, but its staged file remains") as caught:
         conclude.finish_copied(store, record, staged, None)
     assert caught.value.reason == "io-error"
     assert store.load(moved).state is RecordState.COPIED
@@ -46,7 +46,7 @@ def test_what_can_neither_be_kept_nor_put_back_says_both(
 ):
     (volume / "f").write_bytes(b"known")
     match = confirmed(volume, "f")
-    monkeypatch.setattr(conclude, "look", raising(errno.EIO))
+    monkeypatch.setattr(conclude, "read_file_at", raising(errno.EIO))
     monkeypatch.setattr(conclude, "put", raising(errno.EEXIST))
     found = own_quarantine.act(match)
     assert (found.action, found.problem) == ("reported", "io-error")

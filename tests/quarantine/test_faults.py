@@ -456,7 +456,7 @@ def test_interrupt_in_the_middle_is_not_swallowed_and_ends_at_the_next_start(
     def interrupted(*_):
         raise InterruptError
 
-    monkeypatch.setattr(conclude, "look", interrupted)
+    monkeypatch.setattr(conclude, "read_file_at", interrupted)
     with pytest.raises(InterruptError):
         quarantine.act(match)
     monkeypatch.undo()

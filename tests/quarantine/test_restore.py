@@ -29,7 +29,7 @@ def test_a_restored_copy_that_is_not_what_was_read_is_refused(store, moved, volu
     ):
         restore._make_copy(record, Spot(entry, b"content"), Spot(directory, b"copy"))
     assert caught.value.reason == "io-error"
-    assert "the copy is not what was read" in str(caught.value)
+    assert "the copy differs from the content" in str(caught.value)
 
 
 def test_a_restore_to_a_taken_name_is_refused_before_anything_changes(
@@ -104,7 +104,7 @@ def test_a_displaced_file_goes_back_by_renaming_only(store, moved, monkeypatch):
     with pytest.raises(QuarantineError) as caught:
         restore._restore(store, record, spot, to)
     assert caught.value.reason == "other-filesystem"
-    assert "goes back by renaming only" in str(caught.value)
+    assert "only renamed, never copied" in str(caught.value)
 
 
 @pytest.mark.parametrize("state", [RecordState.QUARANTINED, RecordState.DISPLACED])
