@@ -1,46 +1,22 @@
-"""``hashscan notice token`` and ``notice serve`` as an administrator calls them."""
+"""``hashscan notice serve`` as an administrator calls them."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
 
 import pytest
 import requests
-from click.testing import CliRunner
+from notice_commands import runner
 
 from hashscan.audit.reader import read
-from hashscan.cli.notice import command
-from hashscan.errors import UsageError
 from hashscan.notices.reader import open_existing
 from hashscan.output.history import sentence
 
 
 @pytest.fixture
 def run(tmp_path):
-    class Options:
-        config_path = str(tmp_path / "config.yaml")
-        verbosity = 0
-
-    (tmp_path / "config.yaml").write_text(f"state: {tmp_path}/state\n")
-
-    def call(*args):
-        return CliRunner().invoke(command, args, obj=Options())
-
-    return call
-
-
-def test_tokens(run, tmp_path):
-    token = run("token", "add", "hotline").stdout
-    assert re.fullmatch(r"[\w-]{43}\n", token)
-    assert re.fullmatch(r"hotline  20\d\d-\d\d-\d\d \d\d:\d\d \S+\n", run("token", "list").stdout)
-    assert isinstance(run("token", "add", "hotline").exception, UsageError)
-    assert isinstance(run("token", "add", "a b").exception, UsageError)
-    assert run("token", "remove", "hotline").exception is None
-    none = run("token", "list")
-    assert (none.stdout, none.stderr[:21]) == ("", "no sender has a token")
-    assert "notice token list" in str(run("token", "remove", "hotline").exception)
+    return runner(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -214,14 +214,6 @@ def test_a_damaged_record_hides_no_other(run, volume, state):
     assert len(there(volume)) == 3
 
 
-def test_ids_and_a_selection_exclude_each_other(run, volume):
-    for words in ((), ("x", "--all"), ("x", "--owner", "root")):
-        done = run(*words)
-        assert isinstance(done.exception, UsageError)
-        assert "either by IDs, or by --all" in str(done.exception)
-    assert there(volume) == set()
-
-
 def test_the_lock_is_free_in_between_and_a_held_one_ends_it(run, volume, state, monkeypatch):
     monkeypatch.setattr(quarantine_restore_many, "LOCK_SECONDS", 0.1)
     with Store.open(os.fsencode(state / "quarantine")) as other, other.lock(1):
@@ -285,15 +277,6 @@ def test_digest_and_category(run, volume, state):
     assert there(volume) == {"ab/three", "a/one", "a/two"}
     assert run("--digest", f"md5:{hashlib.md5(b'[x]/four').hexdigest()}").exception is None
     assert there(volume) == set(NAMES)
-
-
-@pytest.mark.parametrize(
-    "words", [("--digest", "abc"), ("--digest", f"md5:{'0' * 40}"), ("--category", "!!")]
-)
-def test_what_is_no_digest_or_category(run, words):
-    done = run(*words)
-    assert isinstance(done.exception, UsageError)
-    assert words[0] in str(done.exception)
 
 
 def test_failures_are_counted_by_reason(run, volume, state):
