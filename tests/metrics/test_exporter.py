@@ -3,7 +3,6 @@
 import os
 import socket
 import stat
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -16,7 +15,6 @@ from promtool import samples
 from hashscan.config.loader import load
 from hashscan.errors import ConfigError, MachineError
 from hashscan.metrics import exporter as module
-from hashscan.metrics.collect import write_textfile
 from hashscan.metrics.exporter import bound, export
 from hashscan.metrics.processes import usage_of
 from hashscan.processes import Child
@@ -141,27 +139,6 @@ def test_a_textfile_that_cannot_be_written_is_reported(exporter):
     exporter.until(lambda: exporter.read().get("healthy") == 1)
 
 
-def test_a_reader_never_sees_half_a_textfile(tmp_path):
-    path = str(tmp_path / "h.prom")
-    texts = [b"a" * 100_000, b"b" * 100_000]
-    write_textfile(path, texts[0])
-    over = threading.Event()
-    seen = set()
-
-    def read():
-        while not over.is_set():
-            with open(path, "rb") as file:
-                seen.add(file.read())
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    for number in range(60):
-        write_textfile(path, texts[number % 2])
-    over.set()
-    reader.join()
-    assert seen <= set(texts)
-
-
 def test_a_token_file(exporter):
     token = exporter.place.directory / "token"
     token.write_text("sesame\n")
@@ -190,33 +167,6 @@ def test_a_port_that_is_taken():
 def test_ipv6():
     with bound(f"[::1]:{free_port()}") as one:
         assert one.family == socket.AF_INET6
-
-
-def test_what_processes_use():
-    def burn(theirs):
-        until = time.process_time() + 0.3
-        while time.process_time() < until:
-            pass
-        theirs.send(0)
-        theirs.recv()
-
-    before, children = usage_of(os.getpid())
-    child = Child(burn)
-    child.connection.recv()
-    own, running = usage_of(os.getpid())
-    assert running.processes == children.processes + 1
-    assert running.memory > children.memory
-    assert running.cpu >= children.cpu + 0.25
-    assert own.processes == 1
-    assert own.memory > 1 << 20
-    assert own.cpu >= before.cpu
-    child.connection.send(0)
-    child.wait(60)
-    child.end()
-    after = usage_of(os.getpid())[1]
-    assert after.processes == children.processes
-    assert after.cpu >= running.cpu, "the time of a process that has ended counts"
-    assert usage_of(2**22 - 1)[0].cpu == 0
 
 
 def test_the_first_textfile_waits_for_the_status_of_a_daemon_that_has_just_started(

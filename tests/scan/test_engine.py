@@ -21,13 +21,11 @@ from scanning import (
     sha1,
 )
 
-from hashscan.errors import ServiceUnavailableError, UsageError
+from hashscan.errors import ServiceUnavailableError
 from hashscan.fs import racy
 from hashscan.scan import directory_task as directory_module
 from hashscan.scan.file_hasher import FileHasher
-from hashscan.scan.options import identity_of_root
 from hashscan.scan.worker import Worker
-from hashscan.text import shown
 
 
 def test_finds_what_is_known_and_nothing_else(volume, state):
@@ -434,17 +432,6 @@ def test_a_volume_inside_of_another_is_left_alone_though_it_is_not_scanned_now(v
     summary = scanner.scan(volume, others=(inner,))
     assert (summary.files, summary.matches) == (2, 1)
     assert summary.skipped == {"other-volume": 1}
-
-
-def test_a_volume_that_cannot_be_opened_is_named_with_the_reason(tmp_path):
-    (tmp_path / "f").touch()
-    for name, why in (("none\n", "No such file"), ("f", "Not a directory")):
-        with pytest.raises(UsageError) as error:
-            identity_of_root(os.fsencode(tmp_path / name))
-        assert f"the volume {shown(os.fsencode(tmp_path / name))} cannot be opened: {why}" in str(
-            error.value
-        )
-    assert identity_of_root(os.fsencode(tmp_path)).inode == tmp_path.stat().st_ino
 
 
 def test_a_service_that_is_back_at_the_end_is_asked_again(volume, state):
