@@ -370,7 +370,7 @@ def measure(place: Path, arguments: argparse.Namespace) -> list[str]:
     ratios = [one / other for one, other in zip(agains, finds, strict=True)]
     name = len(os.fsencode(f"directory-{0:05}/file-{0:08}.jpg"))
     return [
-        "| what | measured | asked |",
+        "| what | measured | goal |",
         "|---|---|---|",
         *memory_rows("first scan", first, "at most 250 MB"),
         row("- the filter", shared(first.held, scans.length), "shared, once"),
