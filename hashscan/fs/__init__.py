@@ -1,7 +1,7 @@
-"""The only code that touches customers' files: by descriptor, never by a joined path.
+"""The only code that opens, reads or moves customers' files; always by descriptor.
 
-``beneath`` opens directories and files below a volume's root, ``listing`` reads directories,
-``reading`` reads content without disturbing the page cache, ``rename`` moves names without
-overwriting, ``metadata`` keeps and gives back owners, modes, times and attributes, and
-``private`` keeps the directory in which a file is held while it is judged once more.
+``beneath`` opens directories and files below a volume's root. ``listing`` lists directories.
+``reading`` reads content without changing the page cache. ``rename`` moves files without
+overwriting. ``metadata`` saves and restores owners, modes, times and attributes. ``private`` makes
+the directory in which a moved file is staged and checked again.
 """

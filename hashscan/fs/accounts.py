@@ -1,7 +1,8 @@
 """Finds the account that owns a user id of a range in /etc/subuid.
 
-A user with such a range can give files away to any of its ids, by `unshare` or a container, without
-root. So the ids of the range are one owner for all limits by owner: the user.
+A user with a range in /etc/subuid can change the owner of files to any id of the range, by
+`unshare` or a container, without root. So all limits by owner count the ids of a range as the user
+who has the range.
 """
 
 from __future__ import annotations
@@ -13,25 +14,25 @@ from contextlib import suppress
 from hashscan.fs.metadata import user_name
 
 PATH = "/etc/subuid"
-#: Ids below this one are of the system (login.defs(5), UID_MIN). Ranges of root or of a container
-#: manager are not one customer's.
+#: User ids below this number belong to the system (login.defs(5), UID_MIN). A range of root or of a
+#: container manager is not the range of one customer.
 _FIRST_USER = 1000
-#: Bytes of the file that are read: each line has some 25.
+#: Most bytes of the file that are read; a line has about 25 bytes.
 _LARGEST = 16 << 20
 
 
 class Accounts:
-    """The ranges in /etc/subuid, as the file is now."""
+    """The ranges in /etc/subuid; the file is read again after each change."""
 
     def __init__(self, path: str | None = None) -> None:
-        """Read the file at the first question; ``path``: default /etc/subuid."""
+        """Begin without reading the file, by default /etc/subuid; the first ``of`` reads it."""
         self._path = PATH if path is None else path
         self._stamp: tuple[int, ...] | None = None
         self._ranges: list[tuple[int, int, str]] = []
         self._found: dict[int, int] = {}
 
     def of(self, uid: int) -> int:
-        """The user whose range has ``uid``; ``uid`` itself if no user has it."""
+        """The user whose range contains ``uid``; ``uid`` itself if no range contains it."""
         self._refresh()
         found = self._found.get(uid)
         if found is None:
@@ -42,7 +43,7 @@ class Accounts:
         for first, count, name in self._ranges:
             if first <= uid < first + count:
                 user = _id_of(name)
-                # A range that is wrong may have the ids of other customers.
+                # A faulty range could contain the ids of other customers.
                 if user is not None and user >= _FIRST_USER and user_name(uid) is None:
                     return user
         return uid

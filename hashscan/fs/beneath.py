@@ -1,12 +1,12 @@
-"""Opening directories and files below a volume's root, whatever their owners do meanwhile.
+"""Opens directories and files below a volume's root; safe while owners rename and replace them.
 
-No component of a path below the root may be a symbolic link, ``.`` or ``..``, and unless asked
-no mount is crossed. Two ways lead there: openat2(2), which resolves many components in one call
-inside the kernel, and, where the kernel lacks it or mounts may be crossed, one openat(2) a
-component. Both take paths of any length: nothing here is limited by PATH_MAX.
+No component of a path below the root may be a symbolic link, ``.`` or ``..``. Mounts are crossed
+only with ``cross_mounts``. openat2(2) opens many components in one call inside the kernel. If the
+kernel lacks openat2, or mounts may be crossed, each component is opened by its own openat(2).
+Paths may be longer than PATH_MAX.
 
-All errors are ``OSError`` with the kernel's number; ``CrossesMountError`` and ``LoopError`` are the
-two that a caller treats as an outcome of their own.
+All errors are ``OSError`` with the kernel's number. A caller can handle ``CrossesMountError`` and
+``LoopError`` separately.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from hashscan.model import Identity
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Longest path below a volume's root that is entered, in bytes: sixteen times PATH_MAX. The cost
-#: of a directory grows with its depth, so without a bound a chain of directories stalls a scan.
+#: Longest path below a volume's root that a scan enters, in bytes: sixteen times PATH_MAX. The cost
+#: of a directory grows with its depth: without a limit, very deep directories would stall a scan.
 MAX_PATH = 65536
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _STEP = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-#: How a file is opened for reading: without following a link, without waiting.
+#: Flags to open a file for reading, without following a link and without waiting.
 FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 _PATH_MAX = 4096
@@ -39,7 +39,7 @@ _BENEATH = _NO_LINKS | 0x01 | 0x08  # and RESOLVE_NO_XDEV, RESOLVE_BENEATH
 
 
 class CrossesMountError(OSError):
-    """Another file system is mounted on the way, and the caller does not cross mounts."""
+    """The path crosses a mount, and ``cross_mounts`` is false."""
 
 
 class LoopError(OSError):
@@ -77,7 +77,7 @@ def _openat2(parent: int, path: bytes, flags: int, resolve: int = _BENEATH) -> i
 
 
 def has_openat2() -> bool:
-    """Whether this kernel resolves paths with openat2(2); asked once."""
+    """Whether this kernel has openat2(2); tested once for each process."""
     global _known  # noqa: PLW0603
     if _known is None:
         root = os.open("/", _STEP)
@@ -85,7 +85,7 @@ def has_openat2() -> bool:
             os.close(_openat2(root, b".", _STEP))
             _known = True
         except OSError as error:
-            # Container runtimes answer EPERM or ENOSYS to calls that their filter does not know.
+            # Container runtimes answer EPERM or ENOSYS if their filter forbids a system call.
             _known = error.errno not in {errno.ENOSYS, errno.EPERM}
         finally:
             os.close(root)
@@ -96,16 +96,16 @@ _known: bool | None = None
 
 
 def identity_of(fd: int) -> Identity:
-    """Device and inode of an open descriptor."""
+    """Device and inode number of an open file or directory."""
     status = os.fstat(fd)
     return Identity(status.st_dev, status.st_ino)
 
 
 def components(path: bytes) -> list[bytes]:
-    """The names in ``path``; an empty path is the root itself.
+    """The names in ``path``; empty for the path of the root.
 
     Raises:
-        ValueError: a component is empty, ``.`` or ``..``, or holds a NUL.
+        ValueError: a component is empty, ``.`` or ``..``, or contains a NUL.
     """
     if not path:
         return []
@@ -116,18 +116,18 @@ def components(path: bytes) -> list[bytes]:
 
 
 def open_root(path: bytes) -> int:
-    """Open a volume's root by its resolved path, in which no component may be a link.
+    """Open a volume's root; the caller closes the descriptor.
 
-    A customer may own the directory that the root stands in and put a link in the root's place at
-    any instant. So the path is resolved once, by ``named.resolve``, when the administrator names
-    it. Mounts on the way are crossed.
+    No component of the path may be a symbolic link, because a customer may own the directory above
+    the root, and can replace the root by a link at any instant. So ``named.resolve`` resolves the
+    path once, when the administrator names it. Mounts in the path are crossed.
 
     Args:
-        path: absolute and resolved; the caller closes the descriptor.
+        path: absolute path without symbolic links.
 
     Raises:
         ValueError: ``path`` is not absolute.
-        OSError: as the kernel says: ENOENT, ENOTDIR or ELOOP (a link stands there), EACCES...
+        OSError: the kernel's error: ENOENT, ENOTDIR or ELOOP (a component is a link), EACCES...
     """
     if not path.startswith(b"/"):
         raise ValueError(f"not an absolute path: {path!r}")
@@ -147,12 +147,12 @@ def open_root(path: bytes) -> int:
 
 
 def open_step(parent: int, name: bytes, *, cross_mounts: bool = False) -> int:
-    """A descriptor (``O_PATH``) of the directory ``name`` in an open one.
+    """Open the directory ``name`` in an open directory; the descriptor is ``O_PATH``.
 
     Raises:
-        CrossesMountError: another file system is mounted there and ``cross_mounts`` is false. It is
-            not waited for, whatever it is.
-        OSError: as the kernel says: ENOENT, ENOTDIR or ELOOP (a link stands there)...
+        CrossesMountError: another file system is mounted at ``name`` and ``cross_mounts`` is false.
+            A file system that does not answer is not waited for.
+        OSError: the kernel's error: ENOENT, ENOTDIR or ELOOP (``name`` is a link)...
     """
     if cross_mounts:
         return os.open(name, _STEP, dir_fd=parent)
@@ -175,13 +175,13 @@ def open_directory(root: int, path: bytes, *, cross_mounts: bool = False) -> int
 
     Args:
         root: descriptor of the volume's root.
-        path: path below it; empty for the root itself.
+        path: path below the root; empty for the root itself.
         cross_mounts: enter other file systems too.
 
     Raises:
-        CrossesMountError: a mount is on the way and ``cross_mounts`` is false.
-        LoopError: a directory is on the way a second time.
-        OSError: as the kernel says: ENOENT, ENOTDIR or ELOOP (a link stands there), EACCES...
+        CrossesMountError: the path crosses a mount and ``cross_mounts`` is false.
+        LoopError: the path enters one directory twice: it is mounted below itself.
+        OSError: the kernel's error: ENOENT, ENOTDIR or ELOOP (a component is a link), EACCES...
     """
     names = components(path)
     if not names:
@@ -223,7 +223,7 @@ def _without_atime(parent: int, path: bytes) -> int:
     try:
         return _openat2(parent, path, _DIRECTORY | os.O_NOATIME)
     except PermissionError as error:
-        if error.errno != errno.EPERM:  # EPERM: not the owner, so no O_NOATIME; EACCES is final
+        if error.errno != errno.EPERM:  # EPERM: only root and the owner may use O_NOATIME
             raise
         return _openat2(parent, path, _DIRECTORY)
 
@@ -255,10 +255,10 @@ def _open_by_steps(root: int, names: list[bytes], *, cross_mounts: bool) -> int:
 def each_on_the_way(root: int, path: bytes) -> Iterator[tuple[bytes, int]]:
     """The name and a descriptor (``O_PATH``) of each directory from below ``root`` to ``path``.
 
-    Mounts are crossed. A descriptor is closed when the next one is asked for.
+    Mounts are crossed. Each descriptor is closed before the next directory is yielded.
 
     Raises:
-        OSError: as ``open_directory``.
+        OSError: the kernel's error, see ``open_directory``.
     """
     fd = root
     try:
@@ -276,12 +276,12 @@ def each_on_the_way(root: int, path: bytes) -> Iterator[tuple[bytes, int]]:
 def open_file(directory: int, name: bytes) -> int:
     """Open the file ``name`` for reading, without following a link and without waiting.
 
-    Access time is left alone where the agent may say so (owner or root). The caller must fstat
-    the descriptor: it can be a FIFO or a device by now, and is harmless as long as nobody reads.
+    The access time is not changed if the agent is root or owns the file. The caller must fstat the
+    descriptor before reading: the file may be a FIFO or a device by now.
 
     Raises:
-        OSError: ELOOP for a link, ENXIO for a socket, EAGAIN where another process holds a
-            lease, else as the kernel says.
+        OSError: ELOOP for a link, ENXIO for a socket, EAGAIN if another process holds a lease,
+            else the kernel's error.
     """
     try:
         return os.open(name, FILE_FLAGS | os.O_NOATIME, dir_fd=directory)
@@ -292,11 +292,11 @@ def open_file(directory: int, name: bytes) -> int:
 
 
 def open_parent(root: int, path: bytes, *, cross_mounts: bool = False) -> tuple[int, bytes]:
-    """Open the directory that holds ``path``; returns its descriptor and the last name.
+    """Open the directory of the file ``path``; return its descriptor and the file's name.
 
     Raises:
-        ValueError: ``path`` is empty.
-        OSError: as ``open_directory``.
+        ValueError: ``path`` is not the path of a file below the root.
+        OSError: the kernel's error, see ``open_directory``.
     """
     head, _, name = path.rpartition(b"/")
     if name in {b"", b".", b".."}:
@@ -314,5 +314,5 @@ def closing(fd: int) -> Iterator[int]:
 
 
 def is_regular(status: os.stat_result) -> bool:
-    """Whether a status is that of a regular file."""
+    """Whether the ``stat`` result is of a regular file."""
     return stat.S_ISREG(status.st_mode)

@@ -1,7 +1,7 @@
-"""Reading a file's bytes for digests or for a copy, leaving the page cache as it was.
+"""Reads a file's bytes for digests or for a copy, without changing the page cache.
 
-All reads are positional and end at a size that the caller gives, so a file that grows while it is
-read costs no more than it did when it was found.
+All reads are positional and end at a size that the caller gives. So a file that grows while it is
+read does not take longer.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ def _blocks(fd: int, start: int, end: int) -> Iterator[memoryview]:
 
 
 class HashedStream:
-    """The first ``size`` bytes of an open file as a stream that hashes what is read from it."""
+    """The first ``size`` bytes of an open file as a stream; it hashes the bytes that are read."""
 
     def __init__(self, fd: int, size: int) -> None:
-        """The caller closes ``fd``."""
+        """Read from the open file ``fd``; the caller closes it."""
         self._hashes = [hashlib.new(name, usedforsecurity=False) for name in ALGORITHMS]
         self._blocks = _blocks(fd, 0, size)
         self._rest = memoryview(b"")
 
     def read(self, size: int = 1 << 16, /) -> bytes:
-        """Up to ``size`` bytes; empty at the end.
+        """Read up to ``size`` bytes; empty at the end of the stream.
 
         Raises:
             OSError: the file cannot be read.
@@ -73,14 +73,14 @@ def digests_of(fd: int, size: int) -> FileDigests:
 
 
 def _extents(fd: int, size: int) -> Iterator[tuple[int, int]]:
-    """Start and end of each stretch of data; holes are left out where the file system tells."""
+    """Start and end of each part with data; holes are skipped if the file system reports them."""
     offset = 0
     while offset < size:
         try:
             start = os.lseek(fd, offset, os.SEEK_DATA)
             end = min(size, os.lseek(fd, start, os.SEEK_HOLE))
         except OSError as error:
-            if error.errno == errno.ENXIO:  # only a hole follows
+            if error.errno == errno.ENXIO:  # the rest of the file is a hole
                 return
             start, end = offset, size
         if start >= size or end <= start:

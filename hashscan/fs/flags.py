@@ -14,9 +14,9 @@ _SET = 0x40086602
 
 APPEND = 0x20
 IMMUTABLE = 0x10
-#: A file with one of these can be neither renamed nor removed: they are set last.
+#: Flags that forbid to rename or remove a file; so they are set last.
 SEALS = APPEND | IMMUTABLE
-_NO_COW = 0x800000  # btrfs takes it for an empty file only
+_NO_COW = 0x800000  # btrfs allows this flag only for an empty file
 _ENCRYPTED = 0x800
 _VERITY = 0x100000
 
@@ -37,7 +37,7 @@ _LETTERS = {
     0x2000000: "x",
 }
 _SETTABLE = sum(_LETTERS)
-# No program can set these for a copy, and its owner may miss them.
+# Flags that no program can set for a copy, although the file's owner may need them.
 _OTHERS = {_ENCRYPTED: "encrypted (E)", _VERITY: "protected by fs-verity (V)"}
 
 
@@ -52,25 +52,25 @@ def inode_flags(fd: int) -> int | None:
 
 
 def prepare_flags(fd: int, flags: int | None) -> None:
-    """Give a new file the flags that only an empty file can get, as far as that works."""
+    """Set the flags that only an empty file can get, as far as its file system allows that."""
     if flags is not None and flags & _NO_COW:
         _change(fd, _NO_COW, flags)
 
 
 def apply_flags(fd: int, flags: int | None) -> None:
-    """Give a copy the recorded flags except ``SEALS``, as far as its file system takes them."""
+    """Set a copy's recorded flags except ``SEALS``, as far as its file system allows that."""
     if flags is not None:
         _change(fd, _SETTABLE & ~SEALS, flags)
 
 
 def apply_seals(fd: int, flags: int | None) -> None:
-    """Make a copy immutable or append-only if the recorded flags say so, as far as that works."""
+    """Make a copy immutable or append-only if the recorded flags say so, as far as possible."""
     if flags is not None:
         _change(fd, SEALS, flags)
 
 
 def _change(fd: int, among: int, flags: int) -> None:
-    """Change the flags ``among`` to ``flags``: all together, or else each that can be changed."""
+    """Change the flags ``among`` to ``flags`` in one call; if that fails, flag by flag."""
     now = inode_flags(fd)
     if now is None or not (now ^ flags) & among:
         return

@@ -1,8 +1,9 @@
 """Makes directories in a customer's directory, with the customer's owner and mode.
 
-A new directory is root's at first. If root made it under its name, in a directory that the customer
-owns, the customer could put another one in its place before root hands it over, and get that one.
-So root makes it in a private directory, hands it over there, and gives it its name last.
+A new directory belongs to root at first. If root made the directory under its final name, the
+customer could replace it by another directory before root changes the owner, and root would give
+the other directory to the customer. So root makes the new directory in a private directory, changes
+the owner there, and moves it to its final name last.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-#: Mode bits copied from the directory above: without write for everybody, and the sticky bit.
+#: Mode bits that are copied from the directory above: all but write for others and sticky.
 _INHERITED = 0o7775 & ~stat.S_ISVTX
 
 
@@ -51,17 +52,17 @@ def make_below(
     Existing directories are entered and not changed; links are not followed.
 
     Args:
-        directory: descriptor of the directory in which the first one is made.
-        names: of the directories.
+        directory: descriptor of the directory in which the first new directory is made.
+        names: names of the new directories, the outermost first.
         where: path of ``directory``, for messages.
-        made: gets each directory that is made, also if the next one fails.
+        made: list to which each new directory is added, even if a later step fails.
 
     Returns:
         ``made``.
 
     Raises:
         QuarantineError: the private directory cannot be used.
-        OSError: as the kernel says; those made before stay.
+        OSError: the kernel's error; the directories made before are kept.
     """
     made = [] if made is None else made
     here = os.open(b".", _OPEN, dir_fd=directory)
@@ -83,7 +84,7 @@ def make_below(
 
 
 def _make(directory: int, name: bytes, where: bytes) -> int | None:
-    """Make one directory; its descriptor, or ``None`` if something has the name."""
+    """Make one directory and return its descriptor; ``None``: the name exists already."""
     with suppress(FileNotFoundError):
         os.stat(name, dir_fd=directory, follow_symlinks=False)
         return None
@@ -114,7 +115,7 @@ def _hand_over(fd: int, above: os.stat_result) -> None:
     try:
         os.fchown(fd, above.st_uid, above.st_gid)
     except PermissionError as error:
-        # An ordinary user's directory stays their own below one of somebody else.
+        # An ordinary user cannot give the new directory to the owner of the directory above.
         if error.errno != errno.EPERM or os.geteuid() == 0:
             raise
     os.fchmod(fd, above.st_mode & _INHERITED)

@@ -1,7 +1,7 @@
-"""Reading a directory in flat memory, one entry at a time, by descriptor.
+"""Lists an open directory one entry at a time; the memory does not grow with the directory.
 
-The kind of an entry comes from the directory itself where the file system gives it there, so that
-only regular files cost a stat. Names are bytes.
+Most file systems store the kind of an entry in the directory. Then only regular files need a
+``stat``. Names are bytes.
 """
 
 from __future__ import annotations
@@ -17,37 +17,37 @@ from hashscan.model import Identity, Skipped
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator
 
-#: Entries between two pauses.
+#: Number of entries between two pauses.
 _PAUSE = 64
 
 
 class ListedFile(NamedTuple):
-    """A regular file, as the directory and lstat show it."""
+    """A regular file with its ``lstat``."""
 
     name: bytes
     status: os.stat_result
 
 
 class ListedName(NamedTuple):
-    """A regular file, as the directory alone shows it."""
+    """A regular file with its inode number in the directory, without ``lstat``."""
 
     name: bytes
     inode: int
 
 
-#: Device, inode (signed, as SQLite keeps it), size, mtime, ctime (in nanoseconds), and a kind from
-#: 0 to 3.
+#: State of a file in the catalog: device, inode (signed, because SQLite has only signed numbers),
+#: size, mtime, ctime (in nanoseconds), and a kind from 0 to 3.
 LastSeen = tuple[int, int, int, int, int, int]
 
 
 class Unchanged:
-    """The files of a directory as the catalog has them; unchanged ones are counted, not listed.
+    """The files of a directory in the catalog; ``listing`` counts unchanged files only.
 
     Attributes:
-        files: how files were seen last, by their names; a file that is listed is taken out.
-        device: device number of the volume's root; ``number``: the number that ``files`` have for
-            it.
-        met: how many unchanged files of each kind were listed.
+        files: states of files in the catalog, by name; ``listing`` removes each file that it finds.
+        device: device number of the volume's root.
+        number: device number that ``files`` have for the volume's root.
+        met: number of unchanged files of each kind.
     """
 
     __slots__ = ("device", "files", "met", "number")
@@ -58,7 +58,7 @@ class Unchanged:
         device: int,
         number: int,
     ) -> None:
-        """Of one directory."""
+        """Begin with the catalog's files of one directory."""
         self.files = files
         self.device = device
         self.number = number
@@ -73,21 +73,21 @@ class ListedDirectory(NamedTuple):
 
 
 class ListedGone(NamedTuple):
-    """A name that was there when the directory was read, and a moment later was not."""
+    """A name that was removed after the directory was read, before its ``stat``."""
 
     name: bytes
     inode: int
 
 
 class ListedOther(NamedTuple):
-    """An entry that is not read, and why."""
+    """An entry that is not read, and the reason."""
 
     name: bytes
     reason: Skipped
 
 
 class ListedError(NamedTuple):
-    """An entry whose kind or status could not be found out."""
+    """An entry whose ``stat`` failed, and the error."""
 
     name: bytes
     error: OSError
@@ -97,7 +97,7 @@ Listed = ListedFile | ListedName | ListedDirectory | ListedGone | ListedOther | 
 
 
 def reason_not_read(mode: int) -> Skipped:
-    """Why something with this ``st_mode``, which is neither file nor directory, is not read."""
+    """Why an entry is not read that is neither file nor directory; ``mode`` is its ``st_mode``."""
     if stat.S_ISLNK(mode):
         return Skipped.SYMLINK
     if stat.S_ISFIFO(mode):
@@ -114,13 +114,16 @@ def listing(
     unchanged: Unchanged | None = None,
     pause: Callable[[], None] = lambda: None,
 ) -> Iterator[Listed]:
-    """What the directory open at descriptor ``directory`` holds, without ``.`` and ``..``.
+    """The entries of an open directory, without ``.`` and ``..``.
 
-    With ``names_only`` files are told without their status: a call less for each. ``pause`` is
-    called now and then.
+    Args:
+        directory: descriptor of the directory.
+        names_only: list files without their ``lstat``, which saves a system call for each file.
+        unchanged: states of the files in the catalog; unchanged files are counted, not listed.
+        pause: called after every few entries.
 
     Raises:
-        OSError: the directory itself could not be read, or not to its end.
+        OSError: the directory could not be read, or not to its end.
     """
     files = None if unchanged is None else unchanged.files
     encoding, errors = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
@@ -128,7 +131,7 @@ def listing(
         for number, entry in enumerate(entries):
             if not number % _PAUSE:
                 pause()
-            name = entry.name.encode(encoding, errors)  # as os.fsencode, at half its price
+            name = entry.name.encode(encoding, errors)  # twice as fast as os.fsencode
             try:
                 if entry.is_file(follow_symlinks=False):
                     if names_only:
@@ -157,7 +160,7 @@ def listing(
                     if stat.S_ISREG(status.st_mode):
                         yield ListedFile(name, status)
                         continue
-                    mode = status.st_mode  # replaced between the listing and the stat
+                    mode = status.st_mode  # another entry replaced the file before the stat
                 elif entry.is_dir(follow_symlinks=False):
                     yield ListedDirectory(name, entry.inode())
                     continue
@@ -179,7 +182,7 @@ def listing(
 
 
 def listed(directory: int, name: bytes) -> Listed:
-    """What one entry of a directory is now."""
+    """The current state of one entry of a directory."""
     try:
         status = os.lstat(name, dir_fd=directory)
     except FileNotFoundError:
@@ -196,10 +199,10 @@ def listed(directory: int, name: bytes) -> Listed:
 def names_of(
     directory: int, inodes: Container[int], *, only_directories: bool = False
 ) -> dict[int, bytes]:
-    """The present names of inodes in a directory, by the inode numbers of its listing.
+    """The current names of inodes in a directory, by inode number.
 
-    This lists all of the directory: ask once for many inodes. ``only_directories``: leave files
-    out, which may have the number of a removed directory by now.
+    One call lists the whole directory, so pass many inodes at once. With ``only_directories``,
+    files are left out, because a file may have the inode number of a removed directory.
 
     Raises:
         OSError: the directory cannot be read.
@@ -214,12 +217,12 @@ def names_of(
 
 
 class Follower:
-    """Finds files again that were renamed in their directory, by their inode numbers.
+    """Finds a file that was renamed within its directory, by its inode number.
 
     A directory's owner decides how many entries it has and how often they are renamed. So one
-    listing serves all files of a directory, and the cost of listings is bounded: ``FREE`` entries
-    at first, ``EARNED`` more for each file that is acted on. When that is spent, a renamed file is
-    not found, as if it had left the directory.
+    listing serves all files of a directory, and the number of listed entries is limited: ``FREE``
+    entries at first, and ``EARNED`` more for each match. When the limit is reached, a renamed file
+    is not found, as if it had been moved to another directory.
     """
 
     FREE = 1_000_000
@@ -228,17 +231,17 @@ class Follower:
     KEPT = 200_000
 
     def __init__(self) -> None:
-        """Nothing was listed yet."""
+        """Begin without any listing."""
         self._credit = self.FREE
         self._directory: Identity | None = None
         self._names: dict[int, bytes] = {}
 
     def earn(self) -> None:
-        """Count a file that is acted on."""
+        """Raise the limit of listed entries for one more match."""
         self._credit = min(self.FREE, self._credit + self.EARNED)
 
     def name_of(self, directory: int, inode: int) -> bytes | None:
-        """The present name of an inode in an open directory; ``None``: none, or too expensive.
+        """The current name of an inode in an open directory; ``None``: not found, or the limit.
 
         Raises:
             OSError: the directory cannot be read.

@@ -1,4 +1,4 @@
-"""What a file is besides its content: owner, mode, times, extended attributes, inode flags."""
+"""The metadata of a file: owner, mode, times, extended attributes, inode flags."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from hashscan.fs.flags import inode_flags
 
 _CAPABILITY = "security.capability"
-#: What is asked for by name where the kernel cannot list them all (more than 64 KiB of names).
+#: Attributes that are read by name if the kernel cannot list all names (more than 64 KiB of names).
 _ALWAYS = (
     "system.posix_acl_access",
     _CAPABILITY,
@@ -22,8 +22,8 @@ _ALWAYS = (
     "security.evm",
     "security.SMACK64",
 )
-# Bytes of values that are kept. The owner of a file makes as many of ``user.`` as the file system
-# takes, hundreds of megabytes on some; the others are the kernel's and the administrator's.
+# Most bytes of values that are saved. A file's owner can make hundreds of megabytes of ``user.``
+# attributes on some file systems; only the kernel and the administrator make other attributes.
 _MAX_USER = 1 << 20
 _MAX_OTHER = 8 << 20
 _UNREADABLE = frozenset(
@@ -34,11 +34,11 @@ _UNSETTABLE = frozenset({errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.EINV
 
 @dataclass(frozen=True, slots=True)
 class LeftOutAttributes:
-    """Extended attributes that were too many to be kept.
+    """Extended attributes that were not saved, because there were too many.
 
     Attributes:
-        names: how many; ``None`` where they are so many that the kernel cannot list them.
-        size: bytes of their values, as far as they could be read.
+        names: number of attributes; ``None``: so many that the kernel cannot list them.
+        size: bytes of the values that could be read.
     """
 
     names: int | None
@@ -52,17 +52,17 @@ class LeftOutAttributes:
 
 @dataclass(frozen=True, slots=True)
 class InodeMetadata:
-    """Everything about a file that a restore must bring back, and its names for people.
+    """The metadata that a restore sets again, and the names of the owner and group.
 
     Attributes:
         mode: ``st_mode``, with the type bits.
-        owner: name of ``uid`` on this host when it was read, or ``None``.
-        group: name of ``gid``, likewise.
-        links: ``st_nlink`` when it was read.
+        owner: name of ``uid`` on this host when the metadata was read, or ``None``.
+        group: name of ``gid`` on this host when the metadata was read, or ``None``.
+        links: ``st_nlink`` when the metadata was read.
         xattrs: the extended attributes that could be read; POSIX ACLs are among them
-            (``system.posix_acl_access``). Of ``user.`` at most 1 MiB, of all others 8 MiB.
-        flags: inode flags as of ``lsattr``, or ``None`` where the file system has none.
-        left_out: what ``xattrs`` has no room for; the inode has it still.
+            (``system.posix_acl_access``). At most 1 MiB of ``user.`` and 8 MiB of all others.
+        flags: inode flags, see lsattr(1), or ``None`` if the file system has none.
+        left_out: the attributes that exceed the limits of ``xattrs``; they are still in the inode.
     """
 
     size: int
@@ -80,7 +80,7 @@ class InodeMetadata:
     left_out: LeftOutAttributes | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Ready for JSON: the mode as octal text, attributes as base64."""
+        """The metadata for JSON: the mode as octal text, attributes as base64."""
         return {
             "size": self.size,
             "mode": f"{self.mode:07o}",
@@ -103,10 +103,11 @@ class InodeMetadata:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> InodeMetadata:
-        """The reverse of ``as_dict``.
+        """The metadata from the result of ``as_dict``.
 
         Raises:
-            KeyError, TypeError, ValueError, AttributeError: not what ``as_dict`` made.
+            KeyError, TypeError, ValueError, AttributeError: ``data`` is not a result of
+                ``as_dict``.
         """
         xattrs = data["xattrs"]
         if not isinstance(xattrs, dict):
@@ -129,10 +130,10 @@ class InodeMetadata:
 
 
 def whole(value: Any, *, low: int = 0, high: int = 2**63 - 1) -> int:
-    """A number from JSON that must be whole and within bounds.
+    """A number from JSON, if it is a whole number within the bounds.
 
     Raises:
-        TypeError, ValueError: it is not.
+        TypeError, ValueError: the value is not a whole number, or not within the bounds.
     """
     if type(value) is not int:
         raise TypeError(f"not a whole number: {value!a:.40}")
@@ -160,7 +161,7 @@ def _name(value: Any) -> str | None:
 
 
 def read_metadata(fd: int) -> InodeMetadata:
-    """Read it from an open file, before anything reads the content.
+    """Read the metadata of an open file; call this before reading, which changes the atime.
 
     Raises:
         OSError: fstat or the list of attributes failed with an I/O error.
@@ -217,7 +218,7 @@ def _read_xattrs(fd: int) -> tuple[dict[str, bytes], LeftOutAttributes | None]:
     count = size = 0
     for name in names:
         try:
-            value = os.getxattr(fd, name)  # the kernel's limit for one is 64 KiB
+            value = os.getxattr(fd, name)  # the kernel limits each value to 64 KiB
         except OSError as error:
             if error.errno not in _UNREADABLE:
                 raise
@@ -235,19 +236,19 @@ def _read_xattrs(fd: int) -> tuple[dict[str, bytes], LeftOutAttributes | None]:
 
 
 def apply_ownership(fd: int, metadata: InodeMetadata) -> list[str]:
-    """Give a fresh copy its owner, group, extended attributes and mode.
+    """Set the owner, group, extended attributes and mode of a new copy.
 
-    Times are set apart and last (``apply_times``): reading and writing change them.
+    Call ``apply_times`` last, because reading and writing change the times.
 
     Returns:
-        What this file system or the agent's rights would not take, and what was left out when
-        it was read, one sentence each.
+        A sentence for each attribute that could not be set, and for attributes that were not saved
+        when the file was read.
 
     Raises:
         OSError: owner, group or mode cannot be set.
     """
     notes = [f"{metadata.left_out} were left out of the record"] if metadata.left_out else []
-    # chown clears the set-user-ID bits and the capability attribute: so it comes first.
+    # chown must come first: it clears the set-user-ID bits and the capability attribute.
     os.fchown(fd, metadata.uid, metadata.gid)
     late = [name for name in metadata.xattrs if name == _CAPABILITY]
     early = [name for name in metadata.xattrs if name != _CAPABILITY]
@@ -266,7 +267,7 @@ def _set_xattr(fd: int, name: str, value: bytes) -> list[str]:
         if error.errno not in _UNSETTABLE:
             raise
         try:
-            if os.getxattr(fd, name) == value:  # e.g. a label that a new file gets by itself
+            if os.getxattr(fd, name) == value:  # e.g. the kernel gives each new file this label
                 return []
         except OSError:
             pass
@@ -278,6 +279,6 @@ def apply_times(fd: int, metadata: InodeMetadata) -> None:
     """Set access and modification time, to the nanosecond.
 
     Raises:
-        OSError: not the owner.
+        OSError: the times cannot be set, e.g. the agent is neither root nor the file's owner.
     """
     os.utime(fd, ns=(metadata.atime_ns, metadata.mtime_ns))

@@ -1,11 +1,11 @@
-"""Paths that the administrator names: opened so that no customer decides where they lead.
+"""Opens paths that the administrator names; no customer can redirect such a path.
 
-A path such as that of ``--to``, ``--state`` or a volume may lead through directories of customers,
-and a customer can put a link into his directory at any instant. So each component is opened by
-descriptor, and a link is followed only if nobody but root and the running user can have made it
-and can replace it. All other links are refused with their path and owner.
+The path of ``--to``, ``--state`` or a volume may go through directories of customers, and a
+customer can make a symbolic link in the customer's directory at any instant. So each component is
+opened by descriptor. A link is followed only if nobody but root and the running user can have made
+the link and can replace it. All other links are refused; the message has their path and owner.
 
-Also here: whether a directory can be replaced by somebody else (``Named.unsafe``).
+``Named.unsafe`` says whether another user can replace a directory.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Unsafe:
     """Why others than root and the running user can change or replace a file or directory.
 
     Attributes:
-        what: e.g. ``/srv/www/a belongs to user 1001 (a)``.
-        fix: a command, or advice, that mends it.
+        what: the reason, e.g. ``/srv/www/a belongs to user 1001 (a)``.
+        fix: a command or advice that removes the reason.
     """
 
     what: str
@@ -55,7 +55,7 @@ class Named:
 
     Attributes:
         fd: a descriptor (``O_PATH``); the caller closes it.
-        path: absolute, and without links.
+        path: absolute path without symbolic links.
         unsafe: why others than root and the running user can replace this directory or its
             entries; ``None``: they cannot.
     """
@@ -66,7 +66,7 @@ class Named:
 
 
 def user_shown(uid: int) -> str:
-    """A user for a message: the number, and the name if this host has one."""
+    """A user for a message: the user id, and the user name if this host has the name."""
     name = user_name(uid)
     return f"user {uid}" if name is None else f"user {uid} ({shown(name)})"
 
@@ -74,13 +74,13 @@ def user_shown(uid: int) -> str:
 def why_unsafe(status: os.stat_result, path: bytes, fd: int | None = None) -> Unsafe | None:
     """Why others than root and the running user can change a file or a directory's entries.
 
-    A directory with the sticky bit, as ``/tmp``, is safe: only its owner can replace an entry.
+    A directory with the sticky bit, e.g. ``/tmp``, is safe: only an entry's owner can replace it.
 
     Args:
-        status: of the file or directory.
-        path: for the message.
-        fd: of the file or directory, to see whether its group is its owner's alone; without it, a
-            group that can write counts as others.
+        status: ``stat`` result of the file or directory.
+        path: path of the file or directory, for the message.
+        fd: descriptor of the file or directory, to find out whether its group has only the owner
+            as member; ``None``: a group that can write is unsafe.
     """
     mode = stat.S_IMODE(status.st_mode)
     if status.st_uid not in _trusted_users():
@@ -121,9 +121,9 @@ def _group_shown(gid: int) -> str:
 
 
 def _is_private_group(status: os.stat_result, fd: int) -> bool:
-    """Whether a file's group has only its owner as member, as useradd(8) makes one for each user.
+    """Whether a file's group has only the owner as member: useradd(8) makes such groups.
 
-    With an ACL the group's bits are its mask, which is for other users too.
+    If the file has an ACL, the result is false: the group's bits then apply to other users, too.
     """
     uid = status.st_uid
     if uid == 0 or uid != status.st_gid:
@@ -131,7 +131,7 @@ def _is_private_group(status: os.stat_result, fd: int) -> bool:
     try:
         name = pwd.getpwuid(uid).pw_name
         group = grp.getgrgid(status.st_gid)
-        if stat.S_ISDIR(status.st_mode):  # fd is O_PATH, which listxattr(2) does not take
+        if stat.S_ISDIR(status.st_mode):  # listxattr(2) refuses O_PATH
             readable = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)
         else:
             readable = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -145,7 +145,7 @@ def _is_private_group(status: os.stat_result, fd: int) -> bool:
 
 
 class _Walk:
-    """The way to a directory: the directory reached so far, and the names still to enter."""
+    """A path that is being resolved: the directory reached, and the names that remain."""
 
     def __init__(self, path: bytes, make: int | None, *, to_file: bool = False) -> None:
         self._given = path
@@ -174,7 +174,7 @@ class _Walk:
         os.close(self.here.fd)
 
     def _restart(self, names: list[bytes]) -> None:
-        """Start again at ``/``, with names that were no links a moment ago."""
+        """Start again at ``/``, and enter ``names`` before the remaining names."""
         top = self._top()
         self.close()
         self.here = top
@@ -253,13 +253,14 @@ def open_named(path: bytes, *, make: int | None = None) -> Named:
     """Open a directory that the administrator names; the caller closes its descriptor.
 
     Args:
-        path: absolute, or relative to the working directory.
-        make: mode with which it is made if it is missing; directories above it get 0755.
+        path: absolute path, or path relative to the working directory.
+        make: mode of the directory if it is missing and must be made; missing directories above
+            it get mode 0755. ``None``: make no directory.
 
     Raises:
-        UnsafePathError: a link is on the way that somebody else made or can replace.
-        OSError: as the kernel says; ``filename`` is the component.
-        ValueError: a NUL in ``path``.
+        UnsafePathError: the path has a symbolic link that another user made or can replace.
+        OSError: the kernel's error; ``filename`` is the component.
+        ValueError: ``path`` contains a NUL.
     """
     walk = _Walk(path, make)
     try:
@@ -273,7 +274,7 @@ def open_named(path: bytes, *, make: int | None = None) -> Named:
 
 @contextmanager
 def opened_named(path: bytes, *, make: int | None = None) -> Iterator[Named]:
-    """As ``open_named``; closed when the block ends."""
+    """Open a directory as ``open_named`` does, and close it when the block ends."""
     named = open_named(path, make=make)
     try:
         yield named
@@ -284,18 +285,19 @@ def opened_named(path: bytes, *, make: int | None = None) -> Iterator[Named]:
 def why_replaceable(path: str, *, optional: bool = False) -> Unsafe | None:
     """Why others than root and the running user can change a file; ``None``: they cannot.
 
-    As sshd(8) checks files that it believes: the file, each directory above it and each link on the
-    way must belong to root or the running user, and nobody else may write to them. Then nobody else
-    can replace the file between this check and its opening. The first directory that somebody else
-    controls decides, even if the file is not there now, or if ``..`` leads out of the directory.
+    sshd(8) has the same rule for its files: the file, each directory above it and each symbolic
+    link in its path must belong to root or the running user, and nobody else may write to them.
+    Then nobody else can replace the file between this check and its opening. The first directory
+    that another user controls decides, even if the file is missing, or if a later ``..`` leaves the
+    directory.
 
     Args:
-        path: of the file.
-        optional: it need not be there; then nobody else may be able to make it, as in ``/tmp``.
+        path: path of the file.
+        optional: the file may be missing; then the result also says whether others can make it.
 
     Raises:
-        OSError: it is not there, or cannot be reached, and nobody else can change that.
-        ValueError: a NUL in ``path``.
+        OSError: the file is missing or cannot be reached, and nobody else can change that.
+        ValueError: ``path`` contains a NUL.
     """
     try:
         walk = _Walk(os.fsencode(path), None, to_file=True)
@@ -305,7 +307,7 @@ def why_replaceable(path: str, *, optional: bool = False) -> Unsafe | None:
             return walk.here.unsafe
         except FileNotFoundError:
             mode = os.fstat(walk.here.fd).st_mode
-            # Without the sticky bit a directory that others can write to is unsafe anyway.
+            # A directory that others can write to and that lacks the sticky bit is unsafe already.
             if optional and mode & stat.S_ISVTX and mode & 0o022:
                 return Unsafe(f"anybody can make {shown(path)}", _elsewhere())
             raise
@@ -320,11 +322,11 @@ def why_replaceable(path: str, *, optional: bool = False) -> Unsafe | None:
 
 @contextmanager
 def opened_above(path: bytes) -> Iterator[tuple[Named, bytes]]:
-    """Open the directory of a file that the administrator names; also yields the file's name.
+    """Open the directory of a file that the administrator names; also yield the file's name.
 
     Raises:
         IsADirectoryError: ``path`` ends in a slash, ``.`` or ``..``.
-        UnsafePathError, OSError, ValueError: as ``open_named``.
+        UnsafePathError, OSError, ValueError: an error of ``open_named``.
     """
     above, name = os.path.split(path)
     if name in {b"", b".", b".."}:
@@ -334,13 +336,13 @@ def opened_above(path: bytes) -> Iterator[tuple[Named, bytes]]:
 
 
 def sync_names(directory: int) -> None:
-    """Make the names in an open directory survive a power cut, if its file system can do that.
+    """Write an open directory's names to disk (fsync), if its file system supports that.
 
     Args:
         directory: a descriptor, which may be ``O_PATH``.
 
     Raises:
-        OSError: EIO and the like.
+        OSError: the names could not be written, e.g. EIO.
     """
     try:
         fd = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
@@ -356,12 +358,12 @@ def sync_names(directory: int) -> None:
 
 
 def resolve(path: str) -> str:
-    """A path without links, as ``os.path.realpath`` gives it, but links of others are refused.
+    """A path without symbolic links, see ``os.path.realpath``; links of other users are refused.
 
-    The rest of the path is not changed after a component that is missing or cannot be entered.
+    If a component is missing or cannot be entered, the rest of the path is returned unchanged.
 
     Raises:
-        UnsafePathError: a link is on the way that somebody else made or can replace.
+        UnsafePathError: the path has a symbolic link that another user made or can replace.
     """
     walk = _Walk(os.fsencode(path), None)
     try:

@@ -1,7 +1,7 @@
-"""Racy stamps: whether a file can change from now on and keep the stamp that it has.
+"""Racy stamps: whether a file's content can still change without a change of its stamp.
 
-The rule of git and borg (racy timestamps), by ctime, which an owner cannot set; and beyond it a
-mapping that was written before and still is.
+git and borg have the same rule (racy timestamps); hashscan applies the rule to the ctime, which an
+owner cannot set. In addition, a file that a process has open or mapped for writing is racy.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from hashscan.fs.reading import CacheNeutralReader
 
-#: Nanoseconds: a stamp younger than this, when the read began, may hide a later change. File
-#: systems that keep whole seconds, or two, are recognised by their stamps.
+#: Nanoseconds: if a file changed less than this before it was read, its stamp may stay the same
+#: after another change. ``_COARSE`` is for file systems with stamps of one or two whole seconds.
 _FINE = 100_000_000
 _COARSE = 2_000_000_000
-#: Nanoseconds since the last change after which a writer is not searched for: the kernel writes
-#: dirty pages back within about half a minute, and a page written back gets a new stamp when it
-#: changes. (File systems in memory write nothing back: there a writer is always searched for.)
+#: Nanoseconds after the last change from which on writers do not matter. The kernel writes changed
+#: pages to the disk within about half a minute. When a page changes after that, the file gets a new
+#: stamp. (File systems in memory write nothing to a disk: there writers always matter.)
 _WRITTEN_BACK = 3_600_000_000_000
 
 
 def is_racy(fd: int, changed: int, device: int, started: int, reader: CacheNeutralReader) -> bool:
-    """Whether an open file can change from now on and keep its stamp.
+    """Whether the content of an open file can still change without a change of its stamp.
 
     Args:
-        fd: of the file.
-        changed: its ctime in nanoseconds.
-        device: its device.
-        started: when its read began, in nanoseconds.
-        reader: knows whether the device's files are in memory.
+        fd: descriptor of the file.
+        changed: ctime of the file, in nanoseconds.
+        device: device number of the file.
+        started: time at which reading the file began, in nanoseconds since the epoch.
+        reader: says whether the device's files are in memory.
     """
     age = started - changed
     is_coarse = changed % 1_000_000_000 == 0
@@ -42,35 +42,35 @@ def is_racy(fd: int, changed: int, device: int, started: int, reader: CacheNeutr
 
 
 class _Process:
-    """What holds for the whole of this process."""
+    """A setting of this process."""
 
     ignores_lease_breaks = False
 
 
 def ignore_lease_breaks() -> None:
-    """Let this process ignore the signal that would otherwise kill it when a lease is broken.
+    """Let this process ignore SIGIO, which would kill the process when a lease is broken.
 
-    Saves ``has_writer`` a call for each file. Only from the main thread, and for processes that
-    do nothing else with SIGIO; a fork inherits it.
+    This saves a system call in each ``has_writer``. Call this only from the main thread, in a
+    process that does not use SIGIO. Forked processes inherit the setting.
     """
     signal.signal(signal.SIGIO, signal.SIG_IGN)
     _Process.ignores_lease_breaks = True
 
 
 def has_writer(fd: int) -> bool | None:
-    """Whether somebody has the file open, or mapped, for writing at this moment.
+    """Whether a process has the file open or mapped for writing at this moment.
 
-    A shared mapping can change a page that is already dirty without a new time stamp, so a file
-    with a writer may change under its stamp. Asked by trying for a read lease (fcntl(2),
-    F_SETLEASE), which the kernel grants only without writers and which is given back at once.
+    A process can change a mapped page that was already changed without a new time stamp. The check
+    takes a read lease (fcntl(2), F_SETLEASE) and gives it back immediately: the kernel grants a
+    read lease only if no process has the file open for writing.
 
     Returns:
-        ``None`` where leases are not to be had (another owner's file, some network file systems):
-        nobody can tell, and the stamp is all there is.
+        ``None`` if the kernel grants no lease for this file (another owner's file, some network
+        file systems): then it is unknown.
     """
     try:
-        # A process that opens the file in this instant makes the kernel signal the lease's holder:
-        # by SIGURG, which is ignored unless someone asks for it, instead of SIGIO, which kills.
+        # If a process opens the file while the lease is held, the kernel sends this process a
+        # signal. SIGURG is ignored by default; the usual SIGIO would kill this process.
         if not _Process.ignores_lease_breaks:
             fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)

@@ -1,13 +1,14 @@
-"""Reading content without disturbing the page cache; stamps, and what is nearly all holes.
+"""Reads content without changing the page cache; also stamps of files, and sparse files.
 
-Three ways to read, the first that the file system takes is kept for its device:
+There are three ways to read. The first way that a device's file system supports is used for the
+device:
 
-``DONTCACHE``  preadv2 with RWF_DONTCACHE (Linux 6.14 and later): pages that this read brought in
-               are dropped again, pages that were there stay.
-``MINCORE``    mincore(2) tells which pages are there; the others are read without read-ahead and
-               dropped afterwards. As exact, at a few calls more. (RWF_NOWAIT is no way to ask:
-               newer kernels answer it and start reading.)
-``PLAIN``      file systems in memory, and those whose files cannot be mapped.
+``DONTCACHE``  preadv2 with RWF_DONTCACHE (Linux 6.14 and later): the kernel drops the pages that
+               this read loaded, and keeps the pages that were cached before.
+``MINCORE``    mincore(2) says which pages are cached; the other pages are read without read-ahead
+               and dropped afterwards. The result is the same, with a few more system calls.
+               (RWF_NOWAIT cannot be used instead: newer kernels start to read.)
+``PLAIN``      an ordinary read, for file systems in memory and files that cannot be mapped.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from enum import Enum
 
 from hashscan.model import Identity, Stamp
 
-#: Nanoseconds since the epoch that a signed integer of 64 bits holds, at the most.
+#: Latest time that fits into a signed 64-bit integer, in nanoseconds since the epoch.
 LATEST = (1 << 63) - 1
 BUFFER_SIZE = 1 << 20  # bytes; larger gains nothing, smaller costs calls
 
@@ -40,13 +41,13 @@ _libc.mmap.argtypes = [
 ]
 _libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 _libc.mincore.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p]
-# The first field of struct statfs, by statfs(2): TMPFS_MAGIC, RAMFS_MAGIC.
+# Values of the first field of struct statfs, see statfs(2): TMPFS_MAGIC, RAMFS_MAGIC.
 _MEMORY = {0x01021994, 0x858458F6}
 _MAP_FAILED = ctypes.c_void_p(-1).value
 
 
 class Way(Enum):
-    """How a device's files are read; see the module."""
+    """A way to read a device's files; see the module's docstring."""
 
     DONTCACHE = 1
     MINCORE = 2
@@ -54,30 +55,30 @@ class Way(Enum):
 
 
 class CacheNeutralReader:
-    """One buffer and, for each device, the way of reading that it takes. Not thread-safe.
+    """Reads files into one buffer, in the best way for each device. Not thread-safe.
 
     Attributes:
         view: the buffer; ``read`` fills it from its start.
     """
 
     def __init__(self, first: Way = Way.DONTCACHE) -> None:
-        """Start with way ``first`` on every device; a test of the later ways names them."""
+        """Try the way ``first`` first on every device; tests choose a later way."""
         self._buffer = bytearray(BUFFER_SIZE)
         self.view = memoryview(self._buffer)
         self._first = first
         self._ways: dict[int, Way] = {}
 
     def read_head(self, fd: int, device: int, length: int) -> int:
-        """Read the first ``length`` bytes of ``fd`` into the buffer, or all; returns how many.
+        """Read the first ``length`` bytes of ``fd``, or all; return the number of bytes read.
 
-        Nothing behind them is read ahead.
+        The kernel reads nothing ahead.
 
         Raises:
-            OSError: as ``read``.
+            OSError: the file cannot be read, see ``read``.
         """
         if self._ways.get(device, self._first) is not Way.DONTCACHE:
             return self.read(fd, 0, device, length)
-        # What is read ahead would stay: only what a read takes is dropped again after it.
+        # The kernel would not drop pages that it read ahead: it drops only the pages of the read.
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
         try:
             return self.read(fd, 0, device, length)
@@ -85,12 +86,12 @@ class CacheNeutralReader:
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_NORMAL)
 
     def read(self, fd: int, offset: int, device: int, most: int = BUFFER_SIZE) -> int:
-        """Fill the buffer from ``offset`` of ``fd`` on; returns the number of bytes, 0 at the end.
+        """Read from ``offset`` of ``fd`` into the buffer; return the number of bytes, 0 at the end.
 
-        ``most``: of the buffer, so many bytes.
+        ``most`` is the largest number of bytes to read.
 
         Raises:
-            OSError: EIO, ESTALE and what else the file system has to say.
+            OSError: the file system's error: EIO, ESTALE...
         """
         place = self._buffer if most == BUFFER_SIZE else self.view[:most]
         way = self._ways.get(device, self._first)
@@ -112,7 +113,7 @@ class CacheNeutralReader:
         return os.preadv(fd, [place], offset)
 
     def is_plain(self, device: int) -> bool:
-        """Whether a device's files are read without regard to the page cache: in memory, mostly."""
+        """Whether a device's files are read the ``PLAIN`` way: mostly file systems in memory."""
         return self._ways.get(device, self._first) is Way.PLAIN
 
     def _read_and_drop(self, fd: int, offset: int, most: int) -> int:
@@ -120,12 +121,13 @@ class CacheNeutralReader:
         length = min(most, size - offset)
         if length <= 0:
             return os.preadv(fd, [self._buffer], offset)
-        # Read-ahead would bring in pages behind this range, to be taken for the customers' next.
+        # Read-ahead would load pages behind this range, which the next read would take for pages
+        # that customers had cached.
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
         start = offset - offset % mmap.PAGESIZE
         was_cached = _cached_pages(fd, start, offset + length - start)
         count = os.preadv(fd, [self.view[:length]], offset)
-        cold = 0  # pages in a row that this read brought in
+        cold = 0  # number of pages in a row that this read loaded
         for page, cached in enumerate([*was_cached, 1]):
             if cached & 1:
                 if cold:
@@ -138,7 +140,7 @@ class CacheNeutralReader:
 
 
 def _lies_in_memory(fd: int) -> bool:
-    """Whether the page cache is all the storage that the file has, as on tmpfs."""
+    """Whether the file's only storage is the page cache, as on tmpfs."""
     status = ctypes.create_string_buffer(256)
     if _libc.fstatfs(fd, status):
         return False
@@ -146,7 +148,7 @@ def _lies_in_memory(fd: int) -> bool:
 
 
 def _cached_pages(fd: int, start: int, length: int) -> bytes:
-    """One byte a page, its lowest bit set where the page is in the page cache: mincore(2)."""
+    """A byte for each page; its lowest bit is set if the page is in the page cache: mincore(2)."""
     address = _libc.mmap(None, length, mmap.PROT_READ, mmap.MAP_SHARED, fd, start)
     if address == _MAP_FAILED:
         number = ctypes.get_errno()
@@ -162,7 +164,7 @@ def _cached_pages(fd: int, start: int, length: int) -> bytes:
 
 
 def is_same_stamp(one: os.stat_result, other: os.stat_result) -> bool:
-    """Whether two statuses have the same stamp."""
+    """Whether two ``stat`` results have the same stamp."""
     return (
         one.st_size == other.st_size
         and one.st_mtime_ns == other.st_mtime_ns
@@ -171,33 +173,34 @@ def is_same_stamp(one: os.stat_result, other: os.stat_result) -> bool:
 
 
 def cut(nanoseconds: int) -> int:
-    """A time as 64 bits hold it: some file systems take any, and an owner may set mtime to any."""
+    """A time limited to 64 bits: an owner can set an mtime that is larger on some file systems."""
     if -LATEST <= nanoseconds <= LATEST:
         return nanoseconds
     return LATEST if nanoseconds > 0 else -LATEST
 
 
 def stamp_of(status: os.stat_result) -> Stamp:
-    """The stamp in a status, its times ``cut``."""
+    """The stamp in a ``stat`` result, with times limited to 64 bits."""
     return Stamp(status.st_size, cut(status.st_mtime_ns), cut(status.st_ctime_ns))
 
 
 def identity_in(status: os.stat_result) -> Identity:
-    """The identity in a status."""
+    """The identity in a ``stat`` result."""
     return Identity(status.st_dev, status.st_ino)
 
 
-#: A file is left unread as sparse when more than this many of its bytes are holes, ...
+#: A sparse file is skipped if it has more bytes of holes than this, and its share of holes is more
+#: than ``SPARSE_SHARE``.
 SPARSE_HOLES = 1 << 20
-#: ... and holes are more than nine tenths of it. Digests of the field's material never lie there:
-#: media has no such runs of zeros, and reading exabytes of them is how a scan is made to stall.
+#: Known material has no files like this: media has no long runs of zeros. A customer could stall a
+#: scan with exabytes of holes.
 SPARSE_SHARE = 0.9
 
 
 def is_sparse_giant(fd: int, status: os.stat_result) -> bool:
-    """Whether the file is nearly all holes, by its allocation and by SEEK_DATA.
+    """Whether nearly all of a file is holes, by its allocated blocks and by SEEK_DATA.
 
-    Allocation alone would take a compressed file for a sparse one.
+    The allocated blocks alone prove nothing: a compressed file has few blocks, too.
     """
     if status.st_size - status.st_blocks * 512 <= SPARSE_HOLES:
         return False
@@ -213,7 +216,7 @@ def is_sparse_giant(fd: int, status: os.stat_result) -> bool:
                 return False
             position = end
     except OSError as error:
-        # ENXIO: no data behind this position. A file system without holes says all is data.
+        # ENXIO: the file has no data after this position.
         if error.errno != errno.ENXIO:
             return False
     return status.st_size - data > SPARSE_HOLES

@@ -1,10 +1,10 @@
-"""Moving one entry between directories, both given by descriptor, never onto something else.
+"""Moves an entry from one open directory to another, and never replaces another entry.
 
-The two directions differ in who may interfere. ``take`` moves an entry out of a customer's
-directory to a name in a private one that nobody else uses; ``put`` moves it from a private
-directory to a customer's, where another process may make the same name at any instant. Both use
-renameat2(2) with RENAME_NOREPLACE; where the file system lacks it (NFS, some FUSE) each falls back
-on what is safe in its own direction.
+``take`` moves an entry from a customer's directory to a private directory, in which only the agent
+makes names. ``put`` moves an entry from a private directory to a customer's directory, in which
+another process may make the same name at any instant. Both use renameat2(2) with RENAME_NOREPLACE.
+If the file system lacks that call (NFS, some FUSE), ``take`` uses rename(2), and ``put`` uses
+link(2) and unlink(2).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import os
 import stat
 
 _RENAME_NOREPLACE = 1
-# glibc has the wrapper since 2.28; without it the fallbacks serve.
+# An older glibc than 2.28 lacks this function; then the fallbacks are used.
 _renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
 _UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS})
 
 
 def _no_replace(old_directory: int, old: bytes, new_directory: int, new: bytes) -> bool:
-    """Rename without replacing; false where kernel or file system cannot."""
+    """Rename without replacing; false if the kernel or the file system does not support that."""
     if _renameat2 is None:
         return False
     result = _renameat2(
@@ -40,14 +40,14 @@ def _no_replace(old_directory: int, old: bytes, new_directory: int, new: bytes) 
 
 
 def take(directory: int, name: bytes, private: int, unique: bytes) -> None:
-    """Move the entry ``name``, whatever it is, to ``unique`` in a private directory.
+    """Move the entry ``name`` (of any kind) to the name ``unique`` in a private directory.
 
     Raises:
-        OSError: as the kernel says; EXDEV where the two lie on different mounts.
+        OSError: the kernel's error; EXDEV if the directories are on different mounts.
     """
     if not _no_replace(directory, name, private, unique):
-        # Nobody but the agent can make a name in `private`, so there is nothing to overwrite.
-        # link + unlink would be wrong here: by then `name` could be another file.
+        # Only the agent can make a name in `private`, so rename(2) replaces nothing. link(2) and
+        # unlink(2) would be wrong: the unlink could remove another file that got `name` meanwhile.
         os.rename(  # noqa: TID251
             name, unique, src_dir_fd=directory, dst_dir_fd=private
         )
@@ -56,12 +56,12 @@ def take(directory: int, name: bytes, private: int, unique: bytes) -> None:
 def put(private: int, unique: bytes, directory: int, name: bytes) -> None:
     """Move the entry ``unique`` of a private directory to ``name``, which must not exist.
 
-    A name that is already a link to the very same inode counts as success (an earlier ``put`` was
-    killed half way, or someone made that link).
+    If ``name`` is already a hard link to the same inode, only ``unique`` is removed: an earlier
+    ``put`` was killed between link and unlink, or another process made that link.
 
     Raises:
-        FileExistsError: something else has the name; the entry stays where it is.
-        OSError: as the kernel says; the entry stays where it is.
+        FileExistsError: another file has the name; the entry is not moved.
+        OSError: the kernel's error; the entry is not moved.
     """
     try:
         if not _no_replace(private, unique, directory, name):
@@ -75,8 +75,8 @@ def put(private: int, unique: bytes, directory: int, name: bytes) -> None:
 def _put_by_link(private: int, unique: bytes, directory: int, name: bytes) -> None:
     status = os.stat(unique, dir_fd=private, follow_symlinks=False)
     if stat.S_ISDIR(status.st_mode):
-        # A directory has one name only. The fresh, empty one is ours, and rename replaces nothing
-        # that is not empty.
+        # A directory cannot be hard-linked. So make an empty directory of this name and rename
+        # over it: rename(2) replaces only an empty directory.
         os.mkdir(name, 0o700, dir_fd=directory)
         try:
             os.rename(  # noqa: TID251

@@ -15,7 +15,7 @@ from enum import StrEnum
 
 _ENTRY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST_LINKS = 40  # as the kernel, path_resolution(7)
-_MOST_NAMES = 2048  # so that descriptors, one for each directory on the way, do not run out
+_MOST_NAMES = 2048  # each directory of the path has an open descriptor
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR})
 
 

@@ -1,4 +1,4 @@
-"""A volume: which directory tree, and what of it is left out."""
+"""A volume: a directory tree to scan, and the globs of files that are not scanned."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Volume:
     """A directory tree to scan.
 
     Attributes:
-        root: absolute path, links resolved.
-        exclude: globs against the path below the root.
+        root: absolute path without symbolic links.
+        exclude: globs of paths below the root that are not scanned.
         one_file_system: do not enter other file systems.
     """
 
@@ -29,22 +29,22 @@ class Volume:
 
 
 class Roots:
-    """The roots of many volumes, indexed: a look-up costs the depth of a path, or its answer."""
+    """An index of the roots of many volumes, for fast look-ups by path."""
 
     def __init__(self, roots: Iterable[bytes]) -> None:
-        """``roots``: absolute paths, links resolved."""
+        """Index the roots, which are absolute paths without symbolic links."""
         self._roots = frozenset(roots)
         self._places = sorted(root.rstrip(b"/") + b"/" for root in self._roots)
 
     def inside(self, root: bytes) -> list[bytes]:
-        """Paths below ``root`` of the volumes whose roots are inside it."""
+        """Paths, relative to ``root``, of the other roots that are below ``root``."""
         prefix = root.rstrip(b"/") + b"/"
         start = bisect_right(self._places, prefix)
-        end = bisect_left(self._places, prefix[:-1] + b"0", start)  # "0" follows "/"
+        end = bisect_left(self._places, prefix[:-1] + b"0", start)  # "0" is the byte after "/"
         return [place[len(prefix) : -1] for place in self._places[start:end]]
 
     def holding(self, path: bytes) -> bytes | None:
-        """The innermost root that is ``path`` or above it; ``None``: there is none."""
+        """The innermost root that contains ``path`` or is ``path``; ``None``: no root does."""
         while path not in self._roots:
             if path in {b"/", b""}:
                 return None
@@ -53,10 +53,10 @@ class Roots:
 
 
 def excluder(globs: Sequence[str]) -> Callable[[bytes], bool]:
-    """A function that says whether one of ``globs`` excludes a path below the root.
+    """A function that returns whether one of ``globs`` excludes a path below the root.
 
-    A directory ``d`` need not be entered where ``d`` or ``d/`` is excluded: a glob that ends in
-    ``/*`` means all below.
+    A directory ``d`` need not be entered if the function excludes ``d`` or ``d/``: the glob ``d/*``
+    matches ``d/`` and every path below ``d``.
     """
     if not globs:
         return lambda _path: False
