@@ -1,6 +1,7 @@
-"""The audit log: files that only grow, with each event and the person behind it.
+"""The audit log: append-only files with a line for each event and the person who caused it.
 
-``log`` writes, ``reader`` reads, ``verify`` finds changes and gaps. ``line`` is the format of a
-line, ``head`` that of the head file, ``repair`` finds the end of the log after a kill. ``events``
-has the names of all events, ``actor`` the person or process that did something.
+``log`` writes the log, ``reader`` reads it, ``verify`` finds changed and missing lines. ``line`` is
+the format of a line, ``head`` is the format of the head file, and ``repair`` finds the end of the
+log after a kill. ``events`` has the names of all events. ``actor`` is the person or process that
+caused an event.
 """

@@ -1,4 +1,4 @@
-"""The person or process that did something, for a line of the audit log."""
+"""The person or process that caused an event, for a line of the audit log."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _NO_LOGIN = 0xFFFF_FFFF
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """Who did something.
+    """The person or process that caused an event.
 
     Attributes:
-        uid: the process's user.
-        user: its name; ``None``: this host has none for it.
-        by: ``command``: somebody at a terminal or a script; ``scan``: a one-off scan; ``daemon``:
-            the daemon by itself; ``notice``: because a notice demands it.
-        login: the user who logged in, whatever sudo or su did since, as the kernel knows it;
-            ``None``: no login, as for services and for the kernel without audit.
-        sudo: the user who called sudo, as the environment says: the caller can change it.
+        uid: user id of the process.
+        user: user name of ``uid``; ``None``: this host has no name for it.
+        by: ``command``: a person or a script ran a command; ``scan``: a one-off scan; ``daemon``:
+            the daemon by itself; ``notice``: a notice demands the action.
+        login: user id of the login session, which sudo and su do not change; ``None``: no login,
+            e.g. for a service, or if the kernel has no audit.
+        sudo: user id that the environment names as the caller of sudo; the caller can change it.
     """
 
     uid: int
@@ -46,7 +46,7 @@ class Who:
 
     @classmethod
     def parse(cls, found: Any) -> Self | None:
-        """The ``who`` of a line; ``None``: it is invalid."""
+        """The actor from the field ``who`` of a line; ``None``: the field is invalid."""
         if not isinstance(found, dict):
             return None
         uid, user, by = found.get("uid"), found.get("user"), found.get("by")
@@ -58,7 +58,7 @@ class Who:
         return cls(uid, user, cast("By", by), login, sudo)
 
     def as_dict(self) -> dict[str, int | str | None]:
-        """Ready for JSON; ``login`` and ``sudo`` only if they are known."""
+        """The actor for JSON; ``login`` and ``sudo`` only if they are known."""
         found: dict[str, int | str | None] = {"uid": self.uid, "user": self.user, "by": self.by}
         if self.login is not None:
             found["login"] = self.login
@@ -67,7 +67,7 @@ class Who:
         return found
 
     def __str__(self) -> str:
-        """For people: ``the daemon``, ``root``, ``root (login alice)``."""
+        """The actor for people: ``the daemon``, ``root``, ``root (login alice)``."""
         if self.by == "daemon":
             return "daemon"
         name = str(self.uid) if self.user is None else shown(self.user)
@@ -82,7 +82,7 @@ def _is_uid(value: Any) -> TypeGuard[int]:
 
 
 def _login() -> int | None:
-    """Source: proc(5), /proc/[pid]/loginuid."""
+    """User id of the login session; source: proc(5), /proc/[pid]/loginuid."""
     try:
         with open(_LOGIN_UID, encoding="ascii") as file:
             uid = int(file.read(16))
@@ -92,7 +92,7 @@ def _login() -> int | None:
 
 
 def _sudo(environment: Mapping[str, str] | None = None) -> int | None:
-    """Source: sudo(8), SUDO_UID. Only root's processes can have been started by sudo."""
+    """User id of the caller of sudo, for a process of root; source: sudo(8), SUDO_UID."""
     text = (os.environ if environment is None else environment).get("SUDO_UID", "")
     if not (text.isascii() and text.isdigit() and len(text) <= 10):
         return None

@@ -1,9 +1,9 @@
 """The names of the audit log's events, with the facts that their lines have.
 
-Facts that many lines share: ``path`` a file's full path (``os.fsdecode``), ``volume``, ``digests``
-algorithm to lower-case hex, ``category``, ``quarantine_id``, ``notice`` its id, ``reason`` a word,
-``message`` a sentence for people. ``delayed_since``: the time of the event, if the daemon could not
-write the line then, and wrote it later.
+Facts that many lines share: ``path``, a file's full path (``os.fsdecode``); ``volume``;
+``digests``, algorithm to lower-case hex; ``category``; ``quarantine_id``; ``notice``, the notice's
+id; ``reason``, a word; ``message``, a sentence for people. ``delayed_since`` is the time of the
+event, if the daemon could write the line only later.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The directory of the audit log: its files are opened here, by descriptor and without links."""
+"""Opens the audit log's directory and files, by descriptor and without following links."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-#: A FIFO must not be waited for, and no terminal acquired.
+#: Flags for every open: do not wait for a FIFO, and do not acquire a terminal.
 _FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 def path_of(state_directory: str) -> str:
-    """The directory of the audit log of a state directory."""
+    """The path of the audit log's directory in a state directory."""
     return os.path.join(state_directory, AUDIT)
 
 
 @contextmanager
 def opened(state_directory: str, *, make: bool) -> Iterator[int]:
-    """A descriptor of the directory; with ``make`` it is made if it is missing.
+    """Open the audit log's directory and yield its descriptor; with ``make``, make a missing one.
 
     Raises:
-        FileNotFoundError: it is missing.
-        OSError: it cannot be opened or made, e.g. because it is a link.
+        FileNotFoundError: the directory is missing.
+        OSError: the directory cannot be opened or made, e.g. because it is a link.
     """
     path = path_of(state_directory)
     try:
@@ -51,11 +51,11 @@ def opened(state_directory: str, *, make: bool) -> Iterator[int]:
 
 
 def open_file(directory: int, name: str, flags: int) -> int:
-    """A descriptor of a regular file in the directory.
+    """Open a regular file in the audit log's directory; return its descriptor.
 
     Raises:
-        FileNotFoundError: there is none, and ``flags`` have no O_CREAT.
-        OSError: it cannot be opened, or it is a link, a FIFO or a directory.
+        FileNotFoundError: the file is missing, and ``flags`` lack O_CREAT.
+        OSError: the file cannot be opened, or is a link, a FIFO or a directory.
     """
     fd = os.open(name, flags | _FILE, 0o600, dir_fd=directory)
     status = os.fstat(fd)
@@ -76,10 +76,10 @@ def numbers(directory: int) -> list[int]:
 
 
 def open_number(directory: int, number: int, flags: int) -> int:
-    """A descriptor of a file of the log.
+    """Open the log's file with this number; return its descriptor.
 
     Raises:
-        OSError: as ``open_file``.
+        OSError: an error of ``open_file``.
     """
     return open_file(directory, audit_file(number), flags)
 
@@ -102,7 +102,7 @@ _FIX = {
 
 @contextmanager
 def explained(state_directory: str, doing: str) -> Iterator[None]:
-    """Turn an ``OSError`` into a ``StateError`` with a fix; ``doing``: read, or written."""
+    """Turn an ``OSError`` into a ``StateError`` with a fix; ``doing``: ``read`` or ``written``."""
     try:
         yield
     except OSError as error:

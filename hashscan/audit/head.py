@@ -1,12 +1,13 @@
-"""The head file: number, hash and place of the newest line, which show if the end is missing.
+"""The head file: number, hash and place of the log's newest line; shows if the end is missing.
 
-It is one line of JSON in ASCII, filled up with spaces to 255 bytes, and a line feed:
+The head is one line of JSON in ASCII, padded with spaces to 255 bytes, and a line feed:
 
     {"file": 3, "hash": "<64 hex>", "seq": 1207, "size": 48113}
 
-``file`` is the number of the file that has the newest line, ``size`` that file's length with it.
-The head is written in place after the line, in one write of fixed length within one sector: so it
-is either the old head or the new one. It may be behind the log after a kill, but never ahead.
+``file`` is the number of the log's file that has the newest line; ``size`` is the length of that
+file up to the end of the line. The head is overwritten after each line, in one write of fixed
+length within one sector: so a crash leaves either the old or the new head. After a kill, the head
+may name an earlier line than the newest, but never a line that is not in the log.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ _HEX = re.compile("[0-9a-f]{64}")
 
 
 class Head(NamedTuple):
-    """The newest line.
+    """The log's newest line.
 
     Attributes:
-        seq: its number; 0: there is none yet.
-        hash: its hash.
-        file: number of the file that has it.
+        seq: number of the line; 0: the log has no line yet.
+        hash: hash of the line.
+        file: number of the log's file that has the line.
         size: bytes of that file up to the end of the line.
     """
 
@@ -38,15 +39,15 @@ class Head(NamedTuple):
     size: int
 
 
-#: Of a log without any line.
+#: The head of a log without any line.
 EMPTY = Head(0, GENESIS, 1, 0)
 
 
 def read_head(fd: int) -> Head | None:
-    """The head in an open file; ``None``: it is damaged, or empty.
+    """The head in an open file; ``None``: the file is damaged or empty.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     raw = os.pread(fd, LENGTH + 1, 0)
     if len(raw) != LENGTH:
@@ -68,7 +69,7 @@ def write_head(fd: int, head: Head, *, sync: bool) -> None:
     """Write the head into an open file.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     raw = _bytes(head)
     if os.pwrite(fd, raw, 0) != len(raw):

@@ -1,23 +1,23 @@
 r"""The format of a line of the audit log.
 
-A line is one JSON object in ASCII, without spaces, with its keys in alphabetical order, except for
-the last one, and a line feed:
+A line is one JSON object in ASCII without spaces, and a line feed. The keys are in alphabetical
+order, but ``hash`` is the last key:
 
     {"event":"moved",…,"prev":"<64 hex>","seq":7,"time":"…Z","who":{…},"hash":"<64 hex>"}
 
-``hash`` is the SHA-256 of all bytes before ``,"hash":``, and ``prev`` is the hash of the line
-before it: 64 zeros for the first one. So the hash of a line covers all lines up to it, and a shell
-can check a line without a parser of JSON:
+``hash`` is the SHA-256 of all bytes before ``,"hash":``. ``prev`` is the hash of the line before;
+it is 64 zeros in the first line. So the hash of a line depends on all earlier lines, and a shell
+can check a line without a JSON parser:
 
     printf %s "${line%,\"hash\":*}" | sha256sum
 
-``seq`` counts from 1 without gaps. ``time`` is RFC 3339 in UTC by the wall clock, which can go
-back; ``seq`` is the order. Bytes of a path that are not UTF-8 are escaped lone surrogates (PEP
-383).
+``seq`` counts from 1 without gaps and gives the order of the lines. ``time`` is RFC 3339 in UTC, by
+the wall clock, which can go back. Bytes of a path that are not UTF-8 are escaped lone surrogates
+(PEP 383).
 
-The source of the format is this module. The chain is that of a linked time-stamping log (Haber and
-Stornetta, 1991), as in journald's forward secure sealing and in git, without their keys: see
-docs/history.md for what it proves.
+This module defines the format. The chain of hashes is a linked time-stamping log (Haber and
+Stornetta, 1991), as in git and in journald's forward secure sealing, but without keys. See
+docs/history.md for what the chain proves.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ Json = None | bool | int | float | str | list[Any] | dict[str, Any]
 
 #: ``prev`` of the first line.
 GENESIS = "0" * 64
-#: Bytes of a line at most, line feed included; the writer shortens longer ones.
+#: Most bytes of a line with its line feed; the writer shortens longer lines.
 LONGEST = 1 << 20
-#: Keys that every line has; the others are its facts.
+#: Keys that every line has; the other keys are the line's facts.
 OWN = frozenset({"event", "hash", "prev", "seq", "time", "who"})
 _END = re.compile(rb',"hash":"([0-9a-f]{64})"\}')
 _END_LENGTH = len(',"hash":""}') + 64
 _HEX = re.compile("[0-9a-f]{64}")
-#: Characters that are left of a text that is too long.
+#: Characters that are kept of a text that is too long.
 _SHORTENED = 4096
 
 
@@ -53,8 +53,8 @@ class AuditEvent(NamedTuple):
     Attributes:
         seq: number of the line, from 1.
         time: RFC 3339 UTC.
-        event: one of ``hashscan.audit.events``; or another one, of a newer hashscan.
-        facts: everything else, as ``hashscan.audit.events`` describes it.
+        event: a name of ``hashscan.audit.events``, or a name that only a newer hashscan has.
+        facts: the other keys and values, see ``hashscan.audit.events``.
     """
 
     seq: int
@@ -66,7 +66,7 @@ class AuditEvent(NamedTuple):
     hash: str
 
     def as_dict(self) -> dict[str, Any]:
-        """The line as JSON has it."""
+        """The keys and values of the line's JSON object."""
         return {
             "event": self.event,
             "seq": self.seq,
@@ -81,7 +81,7 @@ class AuditEvent(NamedTuple):
 def encode(
     seq: int, time: str, event: str, who: Who, facts: Mapping[str, Json], prev: str
 ) -> tuple[bytes, str]:
-    """A line with its line feed, and its hash.
+    """The bytes of a line with its line feed, and the line's hash.
 
     Raises:
         ValueError: a fact has the name of a key that every line has, or is not JSON.
@@ -125,7 +125,7 @@ def _shortened(value: Json) -> Json:
 
 
 def parse(raw: bytes) -> AuditEvent | None:
-    """The event of a line without its line feed; ``None``: it is damaged, or was changed."""
+    """The event of a line without its line feed; ``None``: the line is damaged or was changed."""
     end = _END.fullmatch(raw, max(0, len(raw) - _END_LENGTH))
     if end is None or len(raw) >= LONGEST:
         return None

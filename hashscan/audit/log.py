@@ -3,13 +3,13 @@
     log = AuditLog(state.directory)
     log.append(events.MOVING, who, path=..., quarantine_id=...)   # on disk when it returns
 
-Several processes and threads write to one log: each append holds a lock. An object keeps nothing
-open and remembers nothing, so it may be used after a fork.
+Several processes and threads may write to one log, because each append holds a lock. An
+``AuditLog`` keeps no file open and no state between two appends, so it may be used after a fork.
 
-The order of writes is: the line, fdatasync, the head. A kill in between, or a power cut that leaves
-an older head on the disk, leaves a log that verifies; the next writer continues it (``repair``).
-When a file would exceed ``file_size``, the next file begins; its first line continues the chain.
-Old files are removed only after a line says with which line the kept log begins.
+The order of writes is: the line, fdatasync, the head. After a kill in between, or a power cut that
+leaves an older head on the disk, the log still verifies, and the next writer continues it
+(``repair``). When a file would exceed ``file_size``, the next file begins; its first line continues
+the chain. Before an old file is removed, a line says with which line the remaining log begins.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from hashscan.audit.line import Json
     from hashscan.audit.repair import End
 
-#: Bytes of a file of the log, and how many files are kept.
+#: Most bytes of a file of the log, and number of files that are kept.
 FILE_SIZE = 16 << 20
 FILES = 64
-#: Seconds for which other writers are waited for. Each of them needs milliseconds.
+#: Most seconds to wait for other writers, which need milliseconds each.
 _PATIENCE = 30.0
 
 
@@ -50,8 +50,9 @@ class EventEntry(NamedTuple):
     """An event to be written.
 
     Attributes:
-        event: one of ``hashscan.audit.events``.
-        facts: ready for JSON; paths by ``os.fsdecode``.
+        event: a name of ``hashscan.audit.events``.
+        who: the person or process that caused the event.
+        facts: further keys and values for JSON; paths by ``os.fsdecode``.
     """
 
     event: str
@@ -75,12 +76,13 @@ class AuditLog:
     def __init__(
         self, state_directory: str, *, file_size: int = FILE_SIZE, files: int | None = FILES
     ) -> None:
-        """Nothing is opened or made before the first line.
+        """Do not open or make a file before the first line is written.
 
         Args:
-            state_directory: it exists, and nobody else can replace it (``hashscan.state``).
+            state_directory: an existing directory that nobody else can replace
+                (``hashscan.state``).
             file_size: bytes after which the next file begins.
-            files: how many are kept, at least 2; ``None``: all.
+            files: number of files that are kept, at least 2; ``None``: all files.
         """
         self.state = state_directory
         self.file_size = file_size
@@ -90,18 +92,19 @@ class AuditLog:
         """Write one line, and return its number when it is on disk.
 
         Raises:
-            StateError: it cannot be written, so the act that it announces must not happen.
+            StateError: the line cannot be written, so the act that it announces must not happen.
         """
         return self.append_all([EventEntry(event, who, facts)])
 
     def append_all(self, entries: Sequence[EventEntry], *, sync: bool = True) -> int:
-        """Write lines one after the other, and return the number of the last one.
+        """Write several lines, and return the number of the last line.
 
-        With ``sync`` they are on disk then, by one fsync for all. Without it they survive a kill of
-        this process, but not a power cut until something else is written with ``sync``.
+        With ``sync``, one fsync brings all lines to the disk before this returns. Without ``sync``,
+        the lines survive a kill of this process; they survive a power cut only after a later line
+        is written with ``sync``.
 
         Raises:
-            StateError: they cannot be written.
+            StateError: the lines cannot be written.
         """
         if not entries:
             return 0
@@ -114,10 +117,10 @@ class AuditLog:
 
     @contextmanager
     def _locked(self, directory: int) -> Iterator[int]:
-        """A descriptor of the head file; no other process or thread writes meanwhile.
+        """Hold the log's lock, and yield a descriptor of the head file.
 
         Raises:
-            StateError: another process held the lock all the time.
+            StateError: another process held the lock for too long.
         """
         with closing(open_file(directory, AUDIT_HEAD, os.O_RDWR | os.O_CREAT)) as fd:
             if not wait_for_lock(fd, _PATIENCE, 0.005):
@@ -133,7 +136,7 @@ class AuditLog:
     ) -> int:
         end = find_end(directory, head_fd)
         if end.head == EMPTY and read_head(head_fd) is None:
-            # From now on a missing head is noticed.
+            # From now on, a missing head file is a fault that ``verify`` reports.
             write_head(head_fd, EMPTY, sync=True)
             sync_names(directory)
         found = [*_repaired(end, entries[0].who), *entries]
@@ -156,7 +159,7 @@ class AuditLog:
                 os.fdatasync(fd)
         if is_new:
             sync_names(directory)
-        # A head on the disk must not name a file that is removed now.
+        # Sync the head first: a head on the disk must not name a file that is removed.
         write_head(head_fd, Head(last.seq, last.hash, file, size + len(lines)), sync=is_new)
         for number in old:
             os.unlink(audit_file(number), dir_fd=directory)
@@ -169,7 +172,7 @@ class AuditLog:
         old: list[int] = []
         if self._files is None:
             return lines, old
-        # One line for each: a kill in between leaves some of the files.
+        # Each removed file gets a line, because a kill may happen after some of the removals.
         for number, after in pairwise(kept[: len(kept) - self._files + 1]):
             with closing(open_number(directory, after, os.O_RDONLY)) as fd:
                 first = parse(os.pread(fd, LONGEST, 0).partition(b"\n")[0])
@@ -200,10 +203,10 @@ def _encoded(entries: Sequence[EventEntry], last: _Last) -> tuple[bytes, _Last]:
 
 
 def _write(fd: int, lines: bytes, size: int) -> None:
-    """Append all of ``lines``, or nothing: a part of them is cut off again.
+    """Append all of ``lines``; if only a part can be written, remove that part again.
 
     Raises:
-        OSError: they cannot be written.
+        OSError: the lines cannot be written.
     """
     try:
         view = memoryview(lines)

@@ -1,4 +1,4 @@
-"""Writes the lines about matches."""
+"""Writes the audit log's lines about matches."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ if TYPE_CHECKING:
     from hashscan.model import MatchEvent
 
 
-#: Seconds in which the lines about one owner's matches in place may fill one file of the log.
+#: Seconds in which lines about one owner's matches in place may fill at most one file of the log.
 _DAY = 86400.0
-#: Bytes of a line beside its facts.
+#: Bytes of a line without its facts.
 _REST = 350
 
 
 class MatchLines:
-    """Writes a line for each match; if a match stays in its place, only its first line.
+    """Writes a line for each match that was moved, and one line for each match left in its place.
 
-    Each scan finds such a match again, and there may be a million. An owner who touches, copies or
-    renames such files all day must not push everything else out of the log.
+    Each scan finds a match in its place again, and there may be a million matches. An owner who
+    keeps changing, copying or renaming matches must not fill the log, because old lines are removed
+    when the log is full.
     """
 
     def __init__(
@@ -41,31 +42,31 @@ class MatchLines:
         clock: Callable[[], float] = time.monotonic,
         accounts: Accounts | None = None,
     ) -> None:
-        """Read which matches in place have a line.
+        """Read which matches in place have a line already.
 
         Args:
             recorder: the audit log.
-            clock: gives seconds, and nobody can set it.
-            accounts: finds the owner of a user id; default: by /etc/subuid.
+            clock: returns seconds; nobody can set this clock.
+            accounts: finds the account of a user id; default: from /etc/subuid.
         """
         self._recorder = recorder
         self._clock = clock
         self._accounts = accounts or Accounts()
-        #: By owner, the time of the first line of a day, and the bytes since.
+        #: Time of the first line of a day, and bytes written since then, by owner.
         self._written: dict[int, tuple[float, int]] = {}
         self._reported = Reported(os.path.join(path_of(recorder.log.state), AUDIT_MATCHES))
 
     def write(self, event: MatchEvent) -> None:
-        """Write the line of a match, unless it needs none. A kill does not lose the line.
+        """Write the line of a match, if the match needs a line. A kill does not lose the line.
 
         Raises:
-            StateError: it cannot be written.
+            StateError: the line cannot be written.
         """
         match, acted = event.match, event.acted
         candidate = match.candidate
         stays = acted.action != "quarantined"
         owner = self._accounts.of(candidate.uid) if stays else candidate.uid
-        if stays and (self._is_full(owner) or not self._reported.is_news(event)):
+        if stays and (self._is_full(owner) or not self._reported.is_new(event)):
             return
         facts = {
             "path": os.fsdecode(candidate.full_path),
@@ -92,7 +93,7 @@ class MatchLines:
             raise
 
     def _is_full(self, owner: int) -> bool:
-        """Whether the owner's matches in place have no lines for the rest of a day."""
+        """Whether the owner's matches in place get no more lines until the day is over."""
         began, size = self._written.get(owner, (0.0, 0))
         if size < self._recorder.log.file_size:
             return False
@@ -102,7 +103,7 @@ class MatchLines:
         return False
 
     def _fill(self, owner: int, facts: dict[str, object]) -> bool:
-        """Count a line of an owner; return whether it was the last one for the rest of a day."""
+        """Count a line of an owner; return whether it is the owner's last line of the day."""
         now = self._clock()
         began, size = self._written.get(owner, (now, 0))
         if now - began >= _DAY:
@@ -112,5 +113,5 @@ class MatchLines:
         return size >= self._recorder.log.file_size
 
     def save(self) -> None:
-        """Remember the matches in place for the next scan."""
+        """Save the matches in place that have a line, for the next scan."""
         self._reported.save()

@@ -1,7 +1,7 @@
 """Problems that have a line in the audit log and have not ended.
 
-A problem that goes on has one line, also over kills and over scans without a daemon. Only the
-process that holds the lock of the state uses them.
+A problem that continues gets only one line, even if hashscan is killed or several scans run
+meanwhile. Only the process that holds the state directory's lock uses this module.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ if TYPE_CHECKING:
 
     from hashscan.audit.line import AuditEvent
 
-#: Before the path of a lost volume: no name of another problem begins like this.
+#: Prefix of the name of a lost volume's problem; no other problem's name begins with it.
 _VOLUME = "volume "
 
 
 class Problems:
-    """The problems of a state directory."""
+    """The current problems in a state directory; writes a line when a problem begins or ends."""
 
     def __init__(self, state_directory: str, write: Callable[[str, dict[str, Any]], bool]) -> None:
         """Read which problems have a line.
 
         Args:
             state_directory: the state directory.
-            write: writes a line, and returns whether it is in the log now.
+            write: writes a line, and returns whether the line is in the log now.
         """
         self._write = write
         self._file = os.path.join(state_directory, PROBLEMS)
         self._mark = Mark(state_directory, PROBLEMS_MARK)
         self._kinds = _kinds_in(self._file)
-        for one in self._mark.lines():  # of a killed process
-            self._take(one)
+        for line in self._mark.lines():  # written by a killed process
+            self._apply(line)
 
-    def _take(self, line: AuditEvent) -> None:
+    def _apply(self, line: AuditEvent) -> None:
         facts = line.facts
         if line.event == events.PROBLEM:
             self._kinds[facts["what"]] = facts["kind"]
@@ -55,22 +55,28 @@ class Problems:
             self._kinds.pop(_VOLUME + facts["volume"], None)
 
     def problem(self, what: str, kind: str, message: str) -> None:
-        """Write that something needs somebody, unless a line says so; ``kind``: of fault."""
+        """Write that a problem has begun, unless the log says so already.
+
+        Args:
+            what: name of the problem.
+            kind: kind of fault; another kind gets a new line.
+            message: the problem, for the administrator.
+        """
         facts = {"what": what, "kind": kind, "message": message}
         self._begins(what, kind, events.PROBLEM, facts)
 
-    def well(self, what: str) -> None:
-        """Write that a problem has ended, if there was one."""
+    def problem_ended(self, what: str) -> None:
+        """Write that the problem ``what`` has ended, if it had begun."""
         self._ends(what, events.PROBLEM_ENDED, {"what": what})
 
     def volume_lost(self, root: bytes, why: str) -> None:
-        """Write that a volume is not there, or does not answer, unless a line says so."""
+        """Write that a volume is missing or does not answer, unless the log says so already."""
         volume = os.fsdecode(root)
         facts = {"volume": volume, "message": why}
         self._begins(_VOLUME + volume, why, events.VOLUME_LOST, facts)
 
     def volume_back(self, root: bytes) -> None:
-        """Write that a volume is there again, if it was lost."""
+        """Write that a lost volume has come back; nothing is written if it was not lost."""
         volume = os.fsdecode(root)
         self._ends(_VOLUME + volume, events.VOLUME_BACK, {"volume": volume})
 
@@ -87,13 +93,13 @@ class Problems:
             self._keep(written=self._write(event, facts))
 
     def forget(self) -> None:
-        """Have the next process report again what is wrong."""
+        """Forget all problems, so that the next process reports them again."""
         if self._kinds:
             self._kinds.clear()
             self._keep(written=True)
 
     def _keep(self, *, written: bool) -> None:
-        """Keep them for the next process."""
+        """Save the problems for the next process, if their line was written."""
         if written:
             with suppress(OSError, HashscanError):
                 replace_file(self._file, json.dumps(self._kinds).encode("ascii"))

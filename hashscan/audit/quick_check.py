@@ -1,4 +1,4 @@
-"""Whether the audit log can be read and has its newest line: the quick check of ``status``."""
+"""The quick check of ``status``: can the audit log be read, and does it have its newest line?"""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ from hashscan.text import shown
 
 
 def fault_of(state_directory: str) -> str:
-    """What is wrong with the head and the newest line, and what to do; empty: nothing.
+    """The fault of the log's head or newest line, with a fix; empty: the log has no such fault.
 
-    Other lines are not read: ``verify`` checks them all.
+    Other lines are not read; ``verify`` checks all lines.
     """
     try:
         with explained(state_directory, "read"):
             try:
                 with opened(state_directory, make=False) as directory:
-                    what = _fault(directory) and _fault(directory)  # again: it may be rotated now
+                    # The rotation may remove a file between two reads: check a fault twice.
+                    fault = _fault(directory) and _fault(directory)
             except FileNotFoundError:
                 return ""
     except StateError as error:
         return str(error)
-    if not what:
+    if not fault:
         return ""
     return (
-        f"the audit log {shown(path_of(state_directory))} was changed: {what}; keep a copy of it,"
+        f"the audit log {shown(path_of(state_directory))} was changed: {fault}; keep a copy of it,"
         " and see 'hashscan history verify'"
     )
 
@@ -42,7 +43,7 @@ def _fault(directory: int) -> str:
     except FileNotFoundError:
         return f"the file {AUDIT_HEAD} is missing" if numbers(directory) else ""
     if head is None:
-        # A writer that was killed before its first line leaves an empty one.
+        # An empty head without files is no fault: a writer was killed before its first line.
         return f"the file {AUDIT_HEAD} is damaged" if numbers(directory) else ""
     return _fault_of_line(directory, head) if head.seq else ""
 

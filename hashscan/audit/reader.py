@@ -1,4 +1,4 @@
-"""Reads the audit log, while others write to it."""
+"""Reads the audit log, even while other processes write to it."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 __all__ = ["AuditEvent", "newest", "read", "read_last", "seconds_of"]
 
-#: Bytes within which lines are read one by one.
+#: Bytes of the last range of a binary search, whose lines are read one by one.
 _NEAR = 64 << 10
-#: Seconds for which a file counts as younger than it is, because the clock may have been set back.
+#: Seconds that are added to the time of a file's change, because the clock may have been set back.
 _MARGIN = 86400.0
 
 
 def newest(state_directory: str) -> int:
-    """The number of the newest line; 0: there is none. It costs one small read.
+    """The number of the log's newest line, by one small read; 0: the log has no line.
 
     Raises:
-        StateError: it cannot be read.
+        StateError: the log cannot be read.
     """
     with explained(state_directory, "read"):
         try:
@@ -49,16 +49,16 @@ def read(
     *,
     on_damaged: Callable[[str, int], None] = lambda _file, _line: None,
 ) -> Iterator[AuditEvent]:
-    """The events of the log, oldest first, with numbers above ``after_seq``.
+    """The events of the log with numbers above ``after_seq``, oldest first.
 
-    Lines that are being written are left out, and so are damaged lines.
+    Damaged lines and lines that are being written are skipped.
 
     Args:
         state_directory: the state directory; without an audit log there are no events.
-        after_seq: the number of the last event that the caller has.
-        since: seconds since the epoch; older events are left out.
-        on_damaged: gets the name of the file and the number of a damaged line in it; 0: unknown,
-            because lines before it were not read.
+        after_seq: number of the last event that the caller has.
+        since: seconds since the epoch; older events are skipped.
+        on_damaged: called with the name of the file and the number of a damaged line in the file;
+            0: the number is unknown, because earlier lines were not read.
 
     Raises:
         StateError: the log cannot be read.
@@ -82,14 +82,14 @@ def read_last(
     since: float | None = None,
     on_damaged: Callable[[str, int], None] = lambda _file, _line: None,
 ) -> list[AuditEvent]:
-    """The newest ``count`` events that ``wanted`` takes, oldest first; older files are not read.
+    """The newest ``count`` events that ``wanted`` accepts, oldest first; older files are not read.
 
     Args:
-        state_directory: as for ``read``.
-        count: at least 1.
-        wanted: says whether an event counts.
-        since: seconds since the epoch; files without an event since then need not be read.
-        on_damaged: as for ``read``.
+        state_directory: the state directory.
+        count: number of events, at least 1.
+        wanted: returns whether an event is accepted.
+        since: seconds since the epoch; files without a later event need not be read.
+        on_damaged: called for each damaged line, see ``read``.
 
     Raises:
         StateError: the log cannot be read.
@@ -109,14 +109,14 @@ def read_last(
 
 
 def _younger(directory: int, found: list[int], since: float | None) -> list[int]:
-    """Those of the files ``found`` that may have an event since a time."""
+    """The files of ``found`` that may have an event since a time."""
     if since is None:
         return found
     return [one for one in found if _changed(directory, one) >= since - _MARGIN]
 
 
 def _changed(directory: int, number: int) -> float:
-    """The time of the last change of a file; 0: it was removed by a rotation."""
+    """The time of the last change of a file; 0: the rotation removed the file."""
     try:
         return os.stat(audit_file(number), dir_fd=directory, follow_symlinks=False).st_mtime
     except FileNotFoundError:
@@ -144,11 +144,11 @@ def _from(directory: int, after_seq: int) -> list[int]:
 
 
 def _first_after(directory: int, number: int, offset: int) -> AuditEvent | None:
-    """The first whole line that begins at ``offset``; ``None``: there is none, or it is damaged."""
+    """The event of the line at ``offset`` of a file; ``None``: the line is missing or damaged."""
     try:
         with closing(open_number(directory, number, os.O_RDONLY)) as fd:
             return parse(os.pread(fd, LONGEST, offset).partition(b"\n")[0])
-    except FileNotFoundError:  # removed by a rotation
+    except FileNotFoundError:  # the rotation removed the file
         return None
 
 
@@ -166,7 +166,7 @@ def _events(
         while raw := file.readline(LONGEST + 1):
             line += 1
             if not raw.endswith(b"\n") and len(raw) <= LONGEST:
-                return  # it is being written
+                return  # the line is being written
             event = parse(raw[:-1]) if raw.endswith(b"\n") else None
             if event is None:
                 on_damaged(audit_file(number), 0 if start else line)
@@ -175,7 +175,7 @@ def _events(
 
 
 def _near(fd: int, seq: int) -> int:
-    """The offset of a line at, or shortly before, line ``seq``."""
+    """The offset of line ``seq``, or of a line shortly before it."""
     low, high = 0, os.fstat(fd).st_size
     while high - low > _NEAR:
         middle = (low + high) // 2

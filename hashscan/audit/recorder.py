@@ -17,13 +17,13 @@ class Recorder:
     """Writes lines for one person or process."""
 
     def __init__(self, log: AuditLog, who: Who) -> None:
-        """Nothing is opened or made before the first line."""
+        """Do not open or make a file before the first line is written."""
         self.log = log
         self.who = who
 
     @classmethod
     def of(cls, settings: Settings, by: By, state: State | None = None) -> Self:
-        """Of this process's user, for the state of ``settings``, or for ``state``.
+        """A recorder for this process's user and the state of ``settings``, or ``state``.
 
         Raises:
             UsageError, StateError: the state directory cannot be used.
@@ -34,13 +34,13 @@ class Recorder:
         return cls(log, Who.current(by))
 
     def write(self, event: str, *, sync: bool = True, **facts: Any) -> None:
-        """Write a line; with ``sync`` it is on disk when this returns.
+        """Write a line; with ``sync``, the line is on disk when this returns.
 
-        Write a line with ``sync`` before the act that it announces. The line about the result
-        needs no ``sync``: a kill does not lose it, and the next line with ``sync`` brings it to the
-        disk.
+        A line that announces an act must be written with ``sync``, before the act. The line about
+        the result needs no ``sync``: a kill does not lose that line, and the next line with
+        ``sync`` brings it to the disk.
 
         Raises:
-            StateError: it cannot be written, so the act must not happen.
+            StateError: the line cannot be written, so the act must not happen.
         """
         self.log.append_all([EventEntry(event, self.who, facts)], sync=sync)

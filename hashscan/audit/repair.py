@@ -1,9 +1,9 @@
-"""Finds the end of the log, and mends what a kill or a full disk left there.
+"""Finds the end of the log, and repairs the end after a kill or a full disk.
 
-The head names the newest line. Lines after it that continue the chain were written by a process
-that was killed before it wrote the head: they count. Bytes after the last line feed are half a
-line: they are removed. Nothing else is ever changed: if the end of the log is missing, or does not
-continue the chain, the next line goes to a new file and continues the chain of the head, so that
+The head names the newest line. A process that was killed before it wrote the head may have written
+later lines; if they continue the chain, they are kept. Bytes after the last line feed are half a
+line, which is removed. Nothing else is changed: if the end of the log is missing, or does not
+continue the chain, the next line goes to a new file and continues the chain from the head. So
 ``verify`` finds the gap for as long as the log is kept.
 """
 
@@ -18,16 +18,17 @@ from hashscan.audit.line import LONGEST, parse
 from hashscan.files import audit_file
 from hashscan.fs.beneath import closing
 
-#: Bytes that are read at a time.
+#: Bytes that are read in one call.
 _PIECE = 1 << 20
 
 
 class Repair(NamedTuple):
-    """What was wrong with the end of the log.
+    """A fault at the end of the log.
 
     Attributes:
         reason: ``torn``: half a line; ``cut``: lines are missing; ``head``: the head file is
             missing or damaged; ``foreign``: lines that do not continue the chain.
+        message: the fault, for people.
     """
 
     reason: str
@@ -38,10 +39,10 @@ class End(NamedTuple):
     """The end of the log.
 
     Attributes:
-        head: of the newest line.
-        file: number of the file for the next line; a file with another number than the head's is
-            new, or has nothing yet.
-        repairs: what was found; the writer notes it in the log.
+        head: the head of the newest line.
+        file: number of the file for the next line. If it is not the head's file, the file is new
+            or empty.
+        repairs: the faults that were found; the writer writes a line about each.
     """
 
     head: Head
@@ -50,12 +51,12 @@ class End(NamedTuple):
 
 
 def find_end(directory: int, head_fd: int) -> End:
-    """Find the end of the log, and cut off half a line.
+    """Find the end of the log, and remove half a line after it.
 
-    The caller has the lock.
+    The caller holds the log's lock.
 
     Raises:
-        OSError: a file cannot be read, or not be cut.
+        OSError: a file cannot be read or shortened.
     """
     head = read_head(head_fd)
     repairs: list[Repair] = []
@@ -82,7 +83,7 @@ def find_end(directory: int, head_fd: int) -> End:
         if not _exists(directory, head.file + 1):
             return End(head, head.file, repairs)
         following = _follow(directory, Head(head.seq, head.hash, head.file + 1, 0), repairs)
-        if following[0].size == 0:  # nothing is in it yet, or nothing that continues the chain
+        if following[0].size == 0:  # the next file has no line that continues the chain
             after = head.file + 1 if following[1] else max(numbers(directory)) + 1
             return End(head, after, repairs)
         head = following[0]
@@ -118,8 +119,8 @@ def _follow(directory: int, head: Head, repairs: list[Repair]) -> tuple[Head, bo
                     repairs.append(
                         Repair(
                             "foreign",
-                            f"what followed line {head.seq} did not continue the chain: it is left"
-                            f" in file {head.file}",
+                            f"the lines after line {head.seq} did not continue the chain: they are"
+                            f" left in file {head.file}",
                         )
                     )
                     return head, False
@@ -133,7 +134,7 @@ def _follow(directory: int, head: Head, repairs: list[Repair]) -> tuple[Head, bo
 
 
 def _without_head(directory: int) -> Head | None:
-    """The head of the newest whole line; ``None``: there is no line at all."""
+    """The head of the newest whole line; ``None``: the log has no whole line."""
     for number in reversed(numbers(directory)):
         newest: Head | None = None
         at = 0

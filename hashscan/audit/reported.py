@@ -1,4 +1,4 @@
-"""Remembers which matches in place were logged before, by this process or an earlier one."""
+"""Remembers which matches in place have a line already, written by this or an earlier process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 _KEY = 8
-#: Matches that are remembered; the oldest are forgotten and logged again.
+#: Most matches that are remembered; older matches are forgotten and logged again.
 _MOST = 200_000
 
 
@@ -30,7 +30,7 @@ def _key_of(event: MatchEvent) -> bytes:
 
 
 class Reported:
-    """Keys of matches, kept in a file.
+    """Keys of the matches that were logged, saved in a file.
 
     Attributes:
         again: number of matches since ``save`` that were logged before.
@@ -52,8 +52,8 @@ class Reported:
                 keys = (data[at : at + _KEY] for at in range(0, len(data), _KEY))
                 self._keys = dict.fromkeys(keys)
 
-    def is_news(self, event: MatchEvent) -> bool:
-        """Whether a match was not logged yet in its present form; if so, remember it."""
+    def is_new(self, event: MatchEvent) -> bool:
+        """Whether the log lacks a line about a match in its current state; remember the match."""
         key = _key_of(event)
         if key in self._keys:
             self.again += 1
@@ -65,7 +65,7 @@ class Reported:
         return True
 
     def forget(self, event: MatchEvent) -> None:
-        """Forget a match that could not be logged."""
+        """Forget a match whose line could not be written."""
         self._keys.pop(_key_of(event), None)
 
     def save(self) -> None:

@@ -1,6 +1,7 @@
-"""Finds the lines that a killed job wrote, so that the job does not write them a second time.
+"""Finds the lines that a killed job wrote, so that the next job does not write them again.
 
-A line and the note that it is written are in two files, so a kill can come in between.
+A line is in the audit log, and the job's note that the line is written is in another file. A kill
+may happen between the two writes.
 
     mark.set()              # before the first line: keeps the number of the log's newest line
     ...                     # write lines, and note that they are written
@@ -24,30 +25,30 @@ if TYPE_CHECKING:
 
 
 class Mark:
-    """A place in the audit log of a state directory, in a file of it.
+    """A position in the audit log of a state directory, saved in a file of the state directory.
 
-    If the file cannot be written, a kill can double lines, but none is lost.
+    If the file cannot be written, a kill can cause duplicate lines, but no line is lost.
     """
 
     def __init__(self, state_directory: str, name: str) -> None:
-        """``name``: of the file, one of ``hashscan.files``."""
+        """Use the file ``name``, a constant of ``hashscan.files``."""
         self._state = state_directory
         self._path = os.path.join(state_directory, name)
 
     def set(self) -> None:
-        """Note the number of the newest line, unless a killed job has left such a note."""
+        """Save the number of the newest line, unless a killed job has left a saved number."""
         if not os.path.lexists(self._path):
             with suppress(OSError, HashscanError):
                 replace_file(self._path, b"%d" % newest(self._state))
 
     def clear(self) -> None:
-        """Forget the place: all lines are noted as written."""
+        """Remove the saved number, because the job has noted all its lines."""
         if os.path.lexists(self._path):
             with suppress(OSError, HashscanError):
                 remove(self._path)
 
     def lines(self) -> list[AuditEvent]:
-        """The lines since ``set``, of all writers; empty: no job was killed."""
+        """The lines of all writers since ``set``; empty: no job was killed."""
         try:
             with open(self._path, "rb") as file:
                 after = int(file.read(20))

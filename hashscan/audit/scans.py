@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hashscan.audit.recorder import Recorder
     from hashscan.model import Summary
 
-#: Volumes that a line names.
+#: Most volumes that a line names.
 _NAMED = 100
 
 
@@ -35,7 +35,7 @@ class ScanLines:
             action: ``report`` or ``quarantine``.
 
         Raises:
-            StateError: it cannot be written.
+            StateError: the line cannot be written.
         """
         self._recorder = recorder
         named = [os.fsdecode(one) for one in volumes]
@@ -48,14 +48,14 @@ class ScanLines:
         """Write that the scan has ended.
 
         Raises:
-            StateError: it cannot be written.
+            StateError: the line cannot be written.
         """
         counts = {**asdict(summary), "files": summary.files}
         counts["seconds"] = round(summary.seconds, 3)
         self._recorder.write(events.SCAN_ENDED, **self._facts, **counts)
 
     def failed(self, error: BaseException) -> None:
-        """Write that the scan ended with an error, if that is possible."""
+        """Write that the scan ended with an error, if the log can be written."""
         why = str(error) or type(error).__name__
         with suppress(StateError):
             self._recorder.write(events.SCAN_ENDED, **self._facts, interrupted=True, error=why)

@@ -1,6 +1,7 @@
-"""Checks the whole audit log: each line, the chain, its begin, its end, and the head.
+"""Checks the whole audit log: each line, the chain of hashes, its begin and end, and the head.
 
-A writer may work meanwhile. The head is read first: all lines up to it must be in the files.
+Other processes may write to the log meanwhile. The head is read first; all lines up to the line
+that it names must be in the files.
 """
 
 from __future__ import annotations
@@ -22,25 +23,26 @@ if TYPE_CHECKING:
 
     from hashscan.audit.line import AuditEvent
 
-#: The most findings that are kept; further ones are only counted.
+#: Most findings that are kept; further findings are only counted.
 _MOST = 200
-#: How often the check begins again, because the rotation has removed a file meanwhile.
+#: How often the check begins again if the rotation has removed a file meanwhile.
 _AGAIN = 5
 
 
 @dataclass(frozen=True, slots=True)
 class LogFinding:
-    """Something that is wrong with the log.
+    """A fault of the log.
 
     Attributes:
         kind: ``changed``: a line was changed or damaged; ``missing``: lines are missing inside the
             log; ``reordered``: lines are in another place; ``cut``: the begin or the end is
-            missing; ``foreign``: a line of another log, or one that replaces another; ``head``: the
-            head was changed or missing; ``unreadable``: a file cannot be read.
-        file: its name.
+            missing; ``foreign``: a line of another log, or a line that replaces another line;
+            ``head``: the head was changed or is missing; ``unreadable``: a file cannot be read.
+        file: name of the file.
         line: number of the line in the file; 0: the whole file.
-        message: for people.
-        first, last: numbers of missing lines.
+        message: the fault, for people.
+        first: number of the first missing line.
+        last: number of the last missing line.
     """
 
     kind: str
@@ -57,14 +59,16 @@ class LogFinding:
 
 @dataclass(slots=True)
 class LogVerified:
-    """The result.
+    """The result of ``verify``.
 
     Attributes:
-        lines, files: how many were read.
-        first: number of the first line; above 1 if older files were removed by the rotation.
-        last, hash: number and hash of the last line.
-        findings: at most 200 of them.
-        more: number of the other findings.
+        lines: number of lines that were read.
+        files: number of files that were read.
+        first: number of the first line; above 1 if the rotation has removed older files.
+        last: number of the last line.
+        hash: hash of the last line.
+        findings: the faults, at most 200.
+        more: number of further faults.
     """
 
     lines: int = 0
@@ -84,10 +88,14 @@ class _Begin(NamedTuple):
 
 
 def verify(state_directory: str, known: Mapping[int, str] | None = None) -> LogVerified:
-    """Check the log. ``known``: hashes of lines, by their numbers, as somebody noted them.
+    """Check the whole log.
+
+    Args:
+        state_directory: the state directory.
+        known: hashes of lines by line number, which the administrator saved earlier.
 
     Raises:
-        StateError: the directory cannot be read.
+        StateError: the log's directory cannot be read.
     """
     with explained(state_directory, "read"):
         try:
@@ -117,7 +125,7 @@ class _Check:
         self._begin: _Begin | None = None
         self._begins: set[_Begin] = {_Begin(1, GENESIS)}
         self._runs: list[list[int]] = []
-        #: Numbers of the lines whose hashes are compared, and the hashes that they have.
+        #: Numbers of the lines whose hashes are compared; ``_hashes`` has their hashes in the log.
         self._compared = set(known)
         self._hashes: dict[int, str] = {}
 
@@ -170,7 +178,7 @@ class _Check:
                 if not raw.endswith(b"\n") and is_last and len(raw) <= LONGEST:
                     expected = 1 if self._before is None else self._before.seq + 1 + self._damaged
                     if expected > newest:
-                        return  # it is being written, or its writer was killed
+                        return  # the line is being written, or its writer was killed
                 self._line(parse(raw[:-1]) if raw.endswith(b"\n") else None, name, count)
 
     def _line(self, event: AuditEvent | None, name: str, line: int) -> None:

@@ -137,7 +137,7 @@ class DaemonRecord:
     def well(self, what: str) -> None:
         """Write that a problem has ended, if there was one."""
         if self._problems is not None:
-            self._problems.well(what)
+            self._problems.problem_ended(what)
 
     def volume_lost(self, root: bytes, why: str) -> None:
         """Write that a volume is missing or does not answer, unless a line says so already."""

@@ -178,7 +178,7 @@ class Log:
         stays = acted.action != "quarantined"
         kind = f"match {acted.action} {acted.problem or ''}".strip()
         meant = stays and acted.problem is None
-        if meant and self.reported is not None and not self.reported.is_news(event):
+        if meant and self.reported is not None and not self.reported.is_new(event):
             return
         if stays and not self._guard.admits(kind):
             return

@@ -49,7 +49,7 @@ class ScanProblems:
         except STOPS as error:
             self._problems.problem("scanning", type(error).__name__, str(error))
             raise
-        self._problems.well("scanning")
+        self._problems.problem_ended("scanning")
 
     def service(self, failure: NoAnswer | None, *, answered: bool) -> None:
         """Note how the service answered.
@@ -63,7 +63,7 @@ class ScanProblems:
             self._problems.problem(what, str(failure.fault), failure.message)
         elif answered:
             for what in ("service", "password"):
-                self._problems.well(what)
+                self._problems.problem_ended(what)
 
     def volume(self, root: bytes, why: str | None) -> None:
         """Note that a configured volume is there (``None``), or why it is not."""

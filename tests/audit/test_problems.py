@@ -48,8 +48,8 @@ def machine(tmp_path):
 def test_a_problem_has_a_line_when_it_begins_changes_and_ends(machine):
     for kind in ("unreachable", "unreachable", "credentials"):
         machine.problems.problem("service", kind, f"it is {kind}")
-    machine.problems.well("service")
-    machine.problems.well("service")
+    machine.problems.problem_ended("service")
+    machine.problems.problem_ended("service")
     assert machine.names == [events.PROBLEM, events.PROBLEM, events.PROBLEM_ENDED]
     first, second, ended = read(machine.state)
     assert first.facts == {"what": "service", "kind": "unreachable", "message": "it is unreachable"}
@@ -71,7 +71,7 @@ def test_a_volume_has_a_line_when_it_is_lost_and_when_it_is_back(machine):
 def test_a_problem_and_a_volume_of_one_name_are_two(machine):
     machine.problems.problem("/srv", "bad", "bad")
     machine.problems.volume_lost(b"/srv", "bad")
-    machine.problems.well("/srv")
+    machine.problems.problem_ended("/srv")
     assert machine.kept == {"volume /srv": "bad"}
 
 
@@ -80,10 +80,10 @@ def test_a_problem_that_goes_on_after_a_kill_has_no_second_line(machine):
     machine.problems.problem("sync", "bad", "bad")
     machine.start()
     machine.problems.problem("service", "unreachable", "down")
-    machine.problems.well("sync")
+    machine.problems.problem_ended("sync")
     machine.start()
-    machine.problems.well("sync")
-    machine.problems.well("service")
+    machine.problems.problem_ended("sync")
+    machine.problems.problem_ended("service")
     assert machine.names == ["problem", "problem", "problem-ended", "problem-ended"]
 
 
@@ -93,7 +93,7 @@ def test_a_kill_between_the_line_of_a_problem_and_its_note(machine, monkeypatch,
         if change == "begins":
             machine.problems.problem("service", "unreachable", "down")
         elif change == "ends":
-            machine.problems.well("service")
+            machine.problems.problem_ended("service")
         elif change == "lost":
             machine.problems.volume_lost(b"/srv", "gone")
         else:

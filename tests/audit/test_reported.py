@@ -67,10 +67,10 @@ def test_nothing_is_written_without_news(tmp_path):
     reported = Reported(str(path))
     reported.save()
     assert not path.exists()
-    assert reported.is_news(event())
+    assert reported.is_new(event())
     reported.save()
     path.unlink()
-    assert not reported.is_news(event())
+    assert not reported.is_new(event())
     reported.save()
     assert not path.exists()
 

@@ -307,7 +307,7 @@ def test_a_match_that_stays_and_was_logged_before_has_no_line():
     log, _, err, _ = made()
     match = Confirmed(candidate(b"x"), HIT, category="c", service="s", detected="now")
     asked = []
-    log.reported = SimpleNamespace(is_news=asked.append)
+    log.reported = SimpleNamespace(is_new=asked.append)
     for acted in (Acted("reported"), Acted("held"), Acted("allowed")):
         log.match(MatchEvent(match, acted))
     assert len(asked) == 3
