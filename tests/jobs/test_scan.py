@@ -190,9 +190,10 @@ def test_a_scan_that_fails_has_its_line_and_leaves_nothing_open(tmp_path, monkey
     monkeypatch.setattr(scan, "Engine", Fails)
     monkeypatch.setattr(scan, "Asker", type("Asker", (Fails,), {}))
     monkeypatch.setattr(scan, "Probes", type("Probes", (Fails,), {}))
+    monkeypatch.setattr(scan, "open_allow", type("Allow", (Fails,), {}))
     with pytest.raises(KeyboardInterrupt):
         machine.scan()
     machine.close()
-    assert closed == ["Asker", "Probes"]
+    assert sorted(closed) == ["Allow", "Asker", "Probes"]
     ended = [one for one in read(machine.state.directory) if one.event == events.SCAN_ENDED]
     assert [one.facts["error"] for one in ended] == ["KeyboardInterrupt"]

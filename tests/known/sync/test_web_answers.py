@@ -8,7 +8,7 @@ from file_server import status
 from publishing import random_digests
 
 from hashscan.errors import ExitCode, Fault
-from hashscan.known.sync.web_answers import FetchError, decoded
+from hashscan.known.sync.web_answers import FetchError, check_beginning, decoded
 
 PAGE = b"\n<!doctype html><title>Welcome</title><p>index"
 
@@ -245,3 +245,25 @@ def test_damaged_metadata_is_still_refused(agent, server):
     server.fault("timestamp.json", sends(200, b'{"signed": '))
     report = agent.sync()
     assert report.exit_code == ExitCode.FILTER
+
+
+@pytest.mark.parametrize(
+    ("beginning", "name", "what"),
+    [
+        (b"<html>", "1.json", "a web page"),
+        (b" \r\n<!doctype html>", "a.filter", "a web page"),
+        (b"<\0\1\2", "a.filter", "a web page"),
+        (b"Moved", "1.json", "something else"),
+        (b"Moved", "a.filter", "text"),
+    ],
+)
+def test_an_answer_that_is_no_file_is_named(beginning, name, what):
+    with pytest.raises(FetchError, match=f"{name}: .* HTTP 200 with {what} instead of the file"):
+        check_beginning(beginning, f"http://x.example/{name}")
+
+
+@pytest.mark.parametrize(
+    ("beginning", "name"), [(b' {"a": 1}', "1.json"), (b"[", "1.json"), (b"\x28\xb5\x2f\xfd", "a.filter")]
+)  # fmt: skip
+def test_a_beginning_that_fits_the_name_is_taken(beginning, name):
+    check_beginning(beginning, f"http://x.example/{name}")
