@@ -39,14 +39,14 @@ COMMANDS = {
     "hold": ("hold", "Show the matches that the brakes hold, and release or dismiss them."),
     "notice": ("notice", "Take notices of hotlines and authorities, work on them, and answer."),
     "notify": ("notify", "Test whether notifications reach their receivers."),
-    "report": ("report", "Report how fast reported files were removed, and what was found."),
+    "report": ("report", "Report how fast reported files were removed, and all matches."),
     "allow": ("allow", "Build an allow-list of stock files, and explain its digests."),
     "history": ("history", "Show what hashscan did and who caused it; verify the audit log."),
-    "filter": ("filter", "Build a filter from digest lists, and check one."),
+    "filter": ("filter", "Build a filter from digest lists, or check a filter."),
     "repository": ("repository", "Publish signed filters as static files."),
     "service": ("service", "Run the reference central service, for pilots and tests."),
     "config": ("config", "Write, check and show the configuration."),
-    "doctor": ("doctor", "Find faults that keep hashscan from working here, with each fix."),
+    "doctor": ("doctor", "Find faults that keep hashscan from working, and their fixes."),
     "demo": ("demo", "Run the whole job on a sample volume, without root."),
 }
 
@@ -132,7 +132,7 @@ class LazyGroup(click.Group):
     "config_path",
     metavar="FILE",
     help="Configuration file; default: /etc/hashscan/config.yaml. For users other than root, "
-    "~/.config/hashscan/config.yaml goes first.",
+    "~/.config/hashscan/config.yaml if this file exists.",
 )
 @click.option(
     "-v",

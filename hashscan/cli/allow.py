@@ -45,9 +45,9 @@ def build_command(
     """Make an allow-list of stock files: WordPress, Joomla, themes, plugins.
 
     INPUT: a directory (/usr/share/wordpress), an archive (.zip, .tar, .tar.gz, .tar.bz2, .tar.xz,
-    .tar.zst; nothing is extracted) or a digest list. The list has MD5, SHA-1 and SHA-256 of each
-    file and its origin; name the list in `allow` in the configuration. Links, empty and small files
-    are left out. If an input cannot be read to its end, nothing is written.
+    .tar.zst; nothing is extracted) or a digest list. The allow-list has MD5, SHA-1 and SHA-256 of
+    each file and its origin; name the allow-list in `allow` in the configuration. Links, empty and
+    small files are left out. If an input cannot be read to its end, nothing is written.
     """
     from hashscan.jobs.allow_build import build_allow_list  # noqa: PLC0415 - heavy
 

@@ -97,7 +97,8 @@ known_option = click.option(
     metavar="FILE",
     multiple=True,
     type=click.Path(),
-    help="A digest list as the known set: no service and no network; may be given several times.",
+    help="A digest list to use as the known set, without service and network; may be given several"
+    " times.",
 )
 only_category_option = click.option(
     "--only-category",

@@ -143,7 +143,7 @@ def _load(path: str | None) -> tuple[str, Settings]:
 def check(context: click.Context, file: str | None) -> None:
     """List all errors of the configuration, each with its line and its fix.
 
-    FILE: default is the configuration that the other commands use.
+    The default FILE is the configuration that the other commands use.
 
     The command reads lists, filters and password files as the daemon does when it starts, and
     stores nothing. Large lists may take minutes, unless hashscan has already made a filter from the

@@ -22,10 +22,11 @@ _SIGNS = {"ok": "ok   ", "note": "note ", "fail": "FAIL "}
 def command(options: Options, state: str | None, as_json: bool) -> ExitCode:
     """Find out what keeps hashscan from working on this machine, and how to fix each fault.
 
-    The command checks the volumes and how each will be watched, the filters, the connection to the
-    service, the quarantine, the Maildir of notices, the kernel, and whether other users can change
-    the files that hashscan trusts. The command changes nothing. As a test, it asks the service for
-    a random digest, with the password; no digest of a file is sent.
+    The command checks the volumes and the way in which each volume will be watched, the filters,
+    the connection to the service, the quarantine, the Maildir of notices, the kernel, and whether
+    other users can change the files that hashscan trusts. The command changes nothing. As a test,
+    the command asks the service for a random digest, with the password; it sends no digest of a
+    file.
 
     Exit code 0: no check fails. Otherwise the first failure of this list decides: 2 the
     configuration cannot be used, 3 a volume cannot be watched whole, 5 a filter cannot be used, 6

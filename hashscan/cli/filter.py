@@ -31,7 +31,7 @@ _DAY = 86400.0
 
 @click.group("filter")
 def command() -> None:
-    """Make a filter file from digest lists, or check one."""
+    """Make a filter file from digest lists, or check a filter file."""
 
 
 @command.command("build")
@@ -81,11 +81,11 @@ def build_command(
     JSON.
 
     Lists may name a category for each digest. The filter gets all digests without a category. From
-    a VICS list (Project VIC), it gets category 1, 'vics-1': child abuse material. The other
-    categories of VICS hold files that are innocent, or not illegal everywhere (0 non-pertinent, 2
-    exploitive but no abuse material, 3 computer-generated, 4 for comparison, 5 uncategorised), and
-    countries number them differently. To choose others, name all categories that count as known,
-    e.g. --only-category vics-1 --only-category vics-2.
+    a VICS list (Project VIC), the filter gets only category 1, 'vics-1': child abuse material. The
+    other categories of VICS hold files that are innocent, or not illegal everywhere (0
+    non-pertinent, 2 exploitive but no abuse material, 3 computer-generated, 4 for comparison, 5
+    uncategorised), and countries number these categories differently. To choose other categories,
+    name all categories that count as known, e.g. --only-category vics-1 --only-category vics-2.
 
     FILE.json, with the metadata, is written beside FILE; keep the two files together. The command
     also writes tiers, each with its .json: FILE.sizes if every digest has a size in bytes (VICS,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @click.option(
     "--since",
     metavar="TIME",
-    help="Show only events since this time: 2026-11-27, 2026-11-27T10:00, or how long ago: 2h, 3d.",
+    help="Show only events since this time: 2026-11-27, 2026-11-27T10:00, or an age: 2h, 3d.",
 )
 @click.option("--until", metavar="TIME", help="Show only events before this time.")
 @click.option(

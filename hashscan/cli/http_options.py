@@ -22,12 +22,13 @@ def listening_options(default: str, *, unix: bool) -> Callable[[Command], Comman
             metavar=place,
             default=default,
             show_default=True,
-            help=f"Address and port to listen on{socket}; port 0: take a free port, and print it.",
+            help=f"Address and port to listen on{socket};"
+            " with port 0, take a free port and print it.",
         ),
         click.option(
             "--tls-certificate", metavar="FILE", help="PEM file with the certificate chain."
         ),
-        click.option("--tls-key", metavar="FILE", help="PEM file with its key."),
+        click.option("--tls-key", metavar="FILE", help="PEM file with the key of the certificate."),
         click.option(
             "--behind-proxy",
             is_flag=True,

@@ -69,7 +69,7 @@ _EXAMPLES = "write e.g. 24h, 12h, 1h, 2026-11-27T10:00 or 2026-11-27T09:00Z"
     "--deadline",
     metavar="24h|12h|1h|TIME",
     help="The time by which all items must be settled, or a duration from the time of sending; if"
-    " the notice gives none, from the arrival. Default: 24h.",
+    " the notice has no such time, from the arrival. Default: 24h.",
 )
 @click.option(
     "--by-mail",
@@ -107,11 +107,11 @@ def command(
     stored only once.
 
     Then hashscan finds the files of all open items, and reports or moves each file: the setting
-    `notices.action` and the digest lists decide. This also works while a scan runs. If a daemon
-    runs, the daemon does this work, within seconds.
+    `notices.action` and the digest lists decide. The command works on items even while a scan runs.
+    If a daemon runs, the daemon works on the items within seconds.
 
-    Exit code 2: a notice was not understood. Then FILE is unchanged. The text of standard input is
-    kept in the state directory, in a file that the message names.
+    Exit code 2: hashscan did not understand a notice, and does not change its FILE. The text of
+    standard input is kept in the state directory, in a file that the message names.
     """
     arrived, until, within = _times(received, deadline)
     texts = {

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     type=Number(0.01, 1e6),
     default=50.0,
     show_default=True,
-    help="Most requests a second with one token; further requests get 429 and Retry-After.",
+    help="Largest number of requests a second with one token; further requests get 429 and"
+    " Retry-After.",
 )
 @click.option(
     "--link-path",
@@ -87,7 +88,8 @@ def command(
 ) -> None:
     """Take notices over HTTP, and run the link checker.
 
-    POST /api/v1/reports takes a notice, as SCART's add-on for providers sends it.
+    POST /api/v1/reports takes a notice in the form in which SCART's add-on for providers sends
+    notices.
 
     GET /api/v1/online?url=URL, the link checker, says whether a file is still in its place.
 

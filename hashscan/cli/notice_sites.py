@@ -24,8 +24,8 @@ def command(options: Options, urls: tuple[str, ...], as_json: bool) -> int:
     """Show the file of this machine that a URL leads to.
 
     The command finds the file by the setting `sites`, and shows each step from the URL to the file.
-    The command fetches nothing. It reads configurations of web servers, .htaccess files included,
-    and no other file. Exit code 3: for a URL, the file cannot be decided.
+    The command fetches nothing. The command reads configurations of web servers, .htaccess files
+    included, and no other file. Exit code 3: for a URL, the file cannot be decided.
     """
     from hashscan.notices.sites.location import LocationKind  # noqa: PLC0415
     from hashscan.notices.sites.sites import Sites  # noqa: PLC0415

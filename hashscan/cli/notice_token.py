@@ -58,7 +58,7 @@ def remove_command(options: Options, name: str, state: str | None) -> None:
 @state_option
 @click.pass_obj
 def list_command(options: Options, state: str | None) -> None:
-    """List the senders who have a token, with the time at which it was made."""
+    """List the senders who have a token, with the time at which the token was made."""
     data, _ = _intake_data(options, state)
     from hashscan.service.intake.tokens import TOKENS  # noqa: PLC0415
 

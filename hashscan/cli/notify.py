@@ -32,8 +32,8 @@ def test(options: Options, names: tuple[str, ...], state: str | None, as_json: b
 
     For each receiver, the command says whether the receiver accepted the message, or names the
     fault and its fix. If a receiver accepts the test, hashscan soon sends it all waiting messages,
-    and again all messages that it refused. The test of a receiver with contacts goes to its own
-    `sender`, and to no customer. Exit code 2: a receiver did not accept the test.
+    and again all messages that the receiver refused. The test of a receiver with contacts goes to
+    its own `sender`, and to no customer. Exit code 2: a receiver did not accept the test.
     """
     from hashscan.jobs.notifications import note_success, note_test, try_receiver  # noqa: PLC0415 - heavy
 

@@ -76,21 +76,23 @@ def _forget(settings: Settings, digests: Iterable[Digest]) -> None:
     is_flag=True,
     help="Make missing directories, with owner and mode of the directory above.",
 )
-@click.option("--force", is_flag=True, help="Restore the content even if it was altered.")
+@click.option(
+    "--force", is_flag=True, help="Restore the content even if it was altered in quarantine."
+)
 @click.option("--all", "every", is_flag=True, help="Restore all files in quarantine.")
 @click.option(
     "--path",
     "paths",
     metavar="PATH",
     multiple=True,
-    help="Restore files that had this path, were below it or fit this glob; may be given several"
-    " times.",
+    help="Restore files that had this path, were below this path or fit this glob; may be given"
+    " several times.",
 )
 @click.option(
     "--since",
     metavar="TIME",
     help="Restore files that were quarantined since this time: 2026-11-27, 2026-11-27T10:00, or"
-    " how long ago: 2h, 3d.",
+    " an age: 2h, 3d.",
 )
 @click.option(
     "--owner",

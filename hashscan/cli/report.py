@@ -30,12 +30,12 @@ since_option = click.option(
     metavar="TIME",
     default="30d",
     show_default=True,
-    help="Beginning of the period: a date or time, in UTC unless it names a zone, or an age.",
+    help="Beginning of the period: a date or time, in UTC unless the time names a zone, or an age.",
 )
 until_option = click.option(
     "--until",
     metavar="TIME",
-    help="End of the period; if it is a date, that day is not part of the period. Default: now.",
+    help="End of the period; if it is a date, that day is not in the period. Default: now.",
 )
 FORMATS = ("text", "json", "csv", "html")
 

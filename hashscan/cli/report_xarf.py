@@ -53,10 +53,10 @@ def command(
     """Report matches and removed items in XARF v4.
 
     The reports have XARF's type content/csam, and never contain a file. With the ID of a notice,
-    the command reports only the items of this notice. Without an ID, it reports matches that were
-    found in the period, and items that were located or removed in the period. Exit code 3: the URL
-    or the classification of a match or an item is not known; a message names the match or item. The
-    same match has the same report id each time, until the file is removed.
+    the command reports only the items of this notice. Without an ID, the command reports matches
+    that were found in the period, and items that were located or removed in the period. Exit code
+    3: the URL or the classification of a match or an item is not known; a message names the match
+    or item. The same match has the same report id each time, until the file is removed.
     """
     from hashscan.jobs.report_xarf import WantedReports, abuses  # noqa: PLC0415 - heavy
     from hashscan.report.xarf import NotReported, report_of  # noqa: PLC0415

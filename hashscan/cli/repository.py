@@ -33,14 +33,14 @@ keys_option = click.option(
     metavar="DIR",
     multiple=True,
     required=True,
-    help="A directory with keys; may be given several times, e.g. for one on another medium.",
+    help="A directory with keys; may be given several times, e.g. for keys on another medium.",
 )
 expires_option = click.option(
     "--expires",
     metavar="ROLE=DURATION",
     multiple=True,
-    help="How long the metadata signed now are valid.  [default: root=365d targets=90d snapshot=7d"
-    " timestamp=2d]",
+    help="Time for which the signed metadata are valid.  [default: root=365d targets=90d"
+    " snapshot=7d timestamp=2d]",
 )
 clock_option = click.option(
     "--clock-is-right",
@@ -69,7 +69,7 @@ def command() -> None:
     type=click.IntRange(1, 64),
     default=1,
     show_default=True,
-    help="How many root keys to make.",
+    help="Number of root keys to make.",
 )
 @click.option(
     "--root-threshold",
@@ -77,7 +77,7 @@ def command() -> None:
     type=click.IntRange(1, 64),
     default=1,
     show_default=True,
-    help="How many root keys must sign.",
+    help="Number of root keys that must sign.",
 )
 @click.option(
     "--targets-keys",
@@ -85,7 +85,7 @@ def command() -> None:
     type=click.IntRange(1, 64),
     default=1,
     show_default=True,
-    help="How many targets keys to make.",
+    help="Number of targets keys to make.",
 )
 @click.option(
     "--targets-threshold",
@@ -93,7 +93,7 @@ def command() -> None:
     type=click.IntRange(1, 64),
     default=1,
     show_default=True,
-    help="How many targets keys must sign.",
+    help="Number of targets keys that must sign.",
 )
 @expires_option
 @json_option
@@ -166,7 +166,8 @@ def init_command(
 @click.option(
     "--allow-large-change",
     is_flag=True,
-    help="Publish even if a tenth of the digests is withdrawn, or more are added than there were.",
+    help="Publish even if a tenth of the digests is withdrawn, or if the lists have more new"
+    " digests than the last version had digests.",
 )
 @click.option("--skip-invalid", is_flag=True, help="Leave invalid lines out, and count them.")
 @only_category_option
@@ -243,7 +244,7 @@ def add_command(
 @click.option(
     "--continue-older",
     is_flag=True,
-    help="Go on from this older state, e.g. of a backup, because the newest state is lost.",
+    help="Continue the older state in DIR, e.g. from a backup, if the newest state is lost.",
 )
 @expires_option
 @clock_option
@@ -256,11 +257,12 @@ def refresh_command(
     clock_is_right: bool,
     as_json: bool,
 ) -> ExitCode:
-    """Renew metadata before it expires; run it by a timer, twice a day.
+    """Renew metadata before they expire; run this command by a timer, twice a day.
 
-    The command always renews the metadata of snapshot and timestamp. It renews the metadata of
-    targets and root in the last third of their terms if you give the keys of these roles; without
-    the keys it warns. Exit code 5: metadata have expired, and agents refuse every update.
+    The command always renews the metadata of snapshot and timestamp. The command renews the
+    metadata of targets and root in the last third of their terms if you give the keys of these
+    roles; without these keys, the command prints a warning. Exit code 5: metadata have expired, and
+    agents refuse every update.
     """
     from hashscan.publisher.publish import refresh  # noqa: PLC0415 - heavy: cryptography
 
@@ -287,8 +289,8 @@ def refresh_command(
 def keys_command(directory: str, keys: tuple[str, ...], as_json: bool) -> None:
     """List the keys that agents trust for each role, with their ids and their files.
 
-    'rotate --remove' needs the id of a key. If a key is listed without a file, it is in no
-    directory of --keys: name its directory with a further --keys.
+    'rotate --remove' needs the id of a key. If a key is listed without a file, the key is in no
+    directory of --keys: name the directory of the key with another --keys.
     """
     from hashscan.publisher.publish import role_keys  # noqa: PLC0415 - heavy: cryptography
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 @click.option(
     "--no-tiers",
     is_flag=True,
-    help="Hash every file, even if its size or first block shows that it cannot be known.",
+    help="Hash every file, even if its size or first block shows that the file is not known.",
 )
 @click.option(
     "--jobs",
@@ -70,8 +70,8 @@ def command(
     """Scan volumes once: walk, hash, ask the filter, confirm, act.
 
     PATH is a directory; without PATH, the command scans the configured volumes. Files that did not
-    change since the last scan are not read again. Ctrl-C ends a scan, and the next scan goes on
-    from there.
+    change since the last scan are not read again. Ctrl-C ends a scan, and the next scan continues
+    the interrupted scan.
 
     \b
     hashscan scan /srv/www --known digests.txt

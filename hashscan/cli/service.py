@@ -45,13 +45,14 @@ def command() -> None:
     type=Number(0.01, 1e6),
     default=2000.0,
     show_default=True,
-    help="Most questions a second of one user; further questions get 429 and Retry-After.",
+    help="Largest number of questions a second of one user; further questions get 429 and"
+    " Retry-After.",
 )
 @click.option(
     "--audit-days",
     metavar="N",
     type=Number(0.01),
-    help="Remove older questions from the audit.  [default: nothing is removed]",
+    help="Remove questions older than N days from the audit.  [default: nothing is removed]",
 )
 def run_command(
     data: str,
@@ -105,8 +106,8 @@ def load_command(
 ) -> None:
     """Replace the known set with the digest lists LIST.
 
-    A running service uses the new set within two seconds; until then it answers from the old set.
-    'hashscan filter build --help' describes the kinds of lists.
+    A running service uses the new set within two seconds; until then the service answers from the
+    old set. 'hashscan filter build --help' describes the kinds of lists.
     """
     from hashscan.output.bar import build_bar  # noqa: PLC0415
     from hashscan.service.data import load_set  # noqa: PLC0415
@@ -137,10 +138,10 @@ def user_group() -> None:
 )
 @click.option("--generate", is_flag=True, help="Make a password, and print it once.")
 def add_command(name: str, data: str, password_file: str | None, generate: bool) -> None:
-    """Add a user, or give a user a new password; without an option, the command asks for it.
+    """Add a user of the service, or give a user a new password.
 
-    Only a salted hash of the password is stored. A running service accepts the password within a
-    second.
+    Without an option, the command asks for the password. Only a salted hash of the password is
+    stored. A running service accepts the password within a second.
     """
     from hashscan.service.users import add_user  # noqa: PLC0415
 

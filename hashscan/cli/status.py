@@ -44,8 +44,8 @@ _MOST = 5
     "--textfile",
     metavar="FILE",
     type=click.Path(),
-    help="Print nothing, and write metrics to FILE for node_exporter's textfile collector; its name"
-    " ends in .prom. Not with --json or --nagios.",
+    help="Print nothing, and write metrics to FILE for node_exporter's textfile collector; the name"
+    " of FILE ends in .prom. Not with --json or --nagios.",
 )
 @click.pass_obj
 def command(
@@ -57,7 +57,7 @@ def command(
     wait, and the times of the next scan and sync.
 
     The first line names the most urgent fault. The command changes and fetches nothing. The exit
-    code is for a monitoring system; if several fit, the first of this list counts:
+    code is for a monitoring system; if several codes fit, the first code of this list counts:
 
     \b
     5   a scan would not run:
@@ -76,7 +76,7 @@ def command(
         - a match could not be moved
         - a brake holds matches
         - matches are only reported (quarantine.action, service.test)
-    6   verdicts or filters do not come:
+    6   verdicts or new filters are missing:
         - the service refuses the password
         - candidates have waited for a verdict for more than 15 minutes
         - syncs have failed for an hour
@@ -89,29 +89,29 @@ def command(
         - notifications are not sent, or were refused
         - files in quarantine are withdrawn, or a withdrawal is held
         - a volume is not watched, or not all of it
-        - there was no whole scan for too long, or never
+        - the last whole scan is too old, or there was no whole scan
         - the last scan was killed
         - many files cannot be read
         - the running daemon has an older configuration
-        - the daemon was stopped, or nobody reads its --json
-        - the clock was set
+        - the daemon was stopped, or no program reads the output of daemon --json
+        - contents are kept because the clock was set
     0   all is well
 
     With --nagios:
 
     \b
     0   OK
-    1   WARNING for what would be 6 or 3
-    2   CRITICAL for what would be 5, 70 or 1
+    1   WARNING: without --nagios the exit code would be 6 or 3
+    2   CRITICAL: without --nagios the exit code would be 5, 70 or 1
     3   UNKNOWN: the configuration or the state cannot be read, or the
         command line is wrong
 
     With --textfile:
 
     \b
-    0   the file was written, whatever is in it
-    2   it could not be written, or the configuration cannot be read,
-        which is then in the file
+    0   the file was written, even if its metrics report faults
+    2   the file could not be written, or the configuration cannot be read;
+        if the file was written, its metrics report the configuration
     """  # noqa: D301 - click knows the character that \b stands for
     from hashscan.jobs.status import status_of  # noqa: PLC0415
     from hashscan.jobs.status_complaints import complaints  # noqa: PLC0415 - heavy
