@@ -1,18 +1,18 @@
 # make demo   runs the whole job on a sample volume
-# make test   runs every gate: ruff, mypy, the import contract, the tests
-# make bench  runs scans beside other programs: a table of ratios; make bench-large: many files
-# make cases  runs the reproducers of faults in CASES=DIR; make mutants: finds code that no test guards
-# make soak   runs the daemon for an hour; make bench-daemon takes its figures
+# make test   runs every check: ruff, mypy, the import contract, the tests
+# make bench  compares scans with other programs; make bench-large measures scans of many files
+# make cases  runs the scripts that reproduce faults in CASES=DIR; make mutants finds code without a test
+# make soak   runs the daemon for an hour; make bench-daemon measures the daemon
 .DELETE_ON_ERROR:
 SHELL := /bin/bash
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-# Tests run side by side. Many wait most of their time, for a daemon's clock or a lease, so there
-# are more of them than cores.
+# Number of tests that run at the same time. Many tests mostly wait, for a daemon's clock or a lease,
+# so there are more tests than cores.
 JOBS   ?= $(shell echo $$(( $$(nproc) + 4 )))
-# A thousand processes of hashscan would each compile all of it.
+# Without compiled modules, a thousand processes of hashscan would each compile the whole program.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install demo test lint types imports tests format clean
@@ -20,8 +20,8 @@ help:
 	@sed -n '/^\.DELETE/q; s/^# //p' $(firstword $(MAKEFILE_LIST))
 
 # The pip of Python 3.11 takes a minute of processor time: it compares each file of each release with
-# each of 900 tags, and compiles thousands of modules of which few are used. A newer pip comes first,
-# and then hashscan and what it imports are compiled.
+# each of 900 tags, and compiles thousands of modules, although hashscan uses few of them. Therefore
+# make upgrades pip first, and then compiles only hashscan and the modules that hashscan imports.
 PIP     := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 COMPILE := import importlib, pkgutil, hashscan; \
   [importlib.import_module(one.name) for one in pkgutil.walk_packages(hashscan.__path__, "hashscan.") \
@@ -37,13 +37,14 @@ $(VENV)/.ready: pyproject.toml
 	@$(BIN)/python -c '$(COMPILE)'
 	@touch $@
 
-# As root on Debian, make installs the system packages that it needs: python3-venv, and for the tests
-# SYSTEM_TOOLS. SYSTEM=no installs none of them; tests that need them are skipped, with the reason.
+# As root on Debian, make installs missing system packages: python3-venv, and SYSTEM_TOOLS for the
+# tests. With SYSTEM=no, make installs no system package, and tests that need a missing package are
+# skipped, with the reason.
 SYSTEM ?= yes
 SYSTEM_TOOLS := strace btrfs-progs systemd procps nginx-light apache2-bin prometheus
 APT := [ "$(SYSTEM)" = yes ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
 
-# Debian splits venv off.
+# Debian has Python's venv in a separate package.
 .PHONY: system-venv
 system-venv:
 	@if $(APT); then \
@@ -65,7 +66,7 @@ types: install
 imports: install
 	$(BIN)/lint-imports
 
-# While it is there, no package starts its service: the tests start their own web servers.
+# While this file exists, no new package starts its service; the tests start their own web servers.
 POLICY := /usr/sbin/policy-rc.d
 
 .PHONY: system-tools
@@ -84,17 +85,17 @@ system-tools:
 tests: install system-tools
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup
 
-# Compiled once, before each of the processes that run tests would do it, and beside the checks.
+# Compiles hashscan once, at the same time as the checks, so that the processes of the tests need not.
 .PHONY: compiled
 compiled: install
 	@$(BIN)/python -m compileall -q hashscan
-	@$(BIN)/pytest --collect-only -qq >/dev/null || true  # the tests themselves will tell
+	@$(BIN)/pytest --collect-only -qq >/dev/null || true  # a fault fails the tests themselves
 
 test: install
 	@$(MAKE) --no-print-directory -j3 system-tools types compiled lint imports
 	@$(MAKE) --no-print-directory tests
 
-# Small scripts outside of the checkout; each tries one fault (tests/support/cases.py).
+# Runs small scripts outside of the checkout; each script reproduces one fault (tests/support/cases.py).
 CASES ?= ../shared/cases
 .PHONY: cases
 cases:
@@ -102,14 +103,16 @@ cases:
 	@$(MAKE) --no-print-directory install
 	@$(BIN)/python tests/support/cases.py $(CASES) --command $(BIN)/hashscan
 
-# Random changes of the program, one at a time: does a test fail? (tests/support/mutants.py)
+# Makes random changes of the program, one at a time, and lists changes with which no test fails
+# (tests/support/mutants.py).
 COUNT ?= 200
 SEED  ?= 1
 .PHONY: mutants
 mutants: install
 	$(BIN)/python tests/support/mutants.py --count $(COUNT) --seed $(SEED) $(ONLY:%=--only %) $(if $(NEAR),--near)
 
-# The long form of tests that the gate runs in part: a hundred random lives of a repository and an agent.
+# Runs the long form of tests, e.g. a hundred random sequences of a repository and an agent; make test
+# runs a short form of these tests.
 .PHONY: test-long
 test-long: install
 	HASHSCAN_SEQUENCES=100 $(BIN)/pytest tests/known/sync/test_sync_stateful.py
@@ -129,14 +132,16 @@ test-long: install
 	  tests/quarantine/test_manage.py tests/report tests/scan/test_copies.py tests/scan/test_trees.py \
 	  tests/service/intake/test_form_fuzz.py tests/service/test_app.py tests/demo/test_story.py
 
-# Whichever of openssl, hashdeep, clamscan, hashlookup-analyser.py and rclone are installed. On a file system in memory, so
-# that the page cache is warm for all of them; --where says where else.
+# Compares hashscan with each installed program of openssl, hashdeep, clamscan, hashlookup-analyser.py
+# and rclone, on a file system in memory, so that the page cache is warm for every program; the option
+# --where chooses another directory.
 .PHONY: bench
 bench: install
 	$(BIN)/python benchmarks/side_by_side.py --where /dev/shm
 
-# A million files: memory of all processes, the catalog's size, nothing changed beside find; a new
-# filter over a catalog of ten million digests; and things of which an adversary makes many.
+# Measures a scan of a million files (memory of all processes, size of the catalog, a scan of unchanged
+# files compared with find), a new filter for a catalog of ten million digests, and work that an
+# adversary can multiply.
 .PHONY: bench-large
 bench-large: install
 	$(BIN)/python benchmarks/million.py --where /dev/shm
@@ -144,11 +149,12 @@ bench-large: install
 	$(BIN)/python benchmarks/linear.py
 
 .PHONY: soak bench-daemon
-# An hour of files that come, change and go: is memory flat, is anything missed?
+# Makes, changes and removes files for an hour, and checks that the daemon's memory does not grow and
+# that the daemon misses no known file.
 soak: install
 	$(BIN)/python benchmarks/soak.py --minutes 60 --files 40000
 
-# The daemon's figures; as root, for fanotify and for the limit of watches. About half an hour.
+# Measures the daemon in about half an hour; fanotify and the limit of watches need root.
 bench-daemon: install
 	for watch in inotify fanotify; do \
 	  for more in "" "--kill 2" "--service-down 60"; do \
