@@ -1,4 +1,5 @@
-"""The SQLite store of outcomes, candidates and verdicts: all that must survive a crash.
+"""The SQLite store of outcomes, candidates and verdicts, which must survive a crash.
 
-One process writes (``store``), the worker processes read (``reader``). ``schema`` holds the tables.
+One process writes (``store``), and the worker processes read (``reader``). ``schema`` has the
+tables.
 """

@@ -12,25 +12,25 @@ class CandidateState(StrEnum):
     match was not moved (``UNMOVED``, ``REPORTED``), or the id of the hold (``HELD``).
     """
 
-    #: It has no verdict.
+    #: The candidate has no verdict.
     WAITING = "waiting"
-    #: Its verdict is ``known``, and it is to be acted on.
+    #: The verdict is ``known``, and the match must be acted on.
     MATCH = "match"
-    #: It is being acted on. After a kill, its file may be in quarantine already.
+    #: The match is being acted on. After a kill, its file may be in quarantine already.
     ACTING = "acting"
-    #: A match that is still in its place although it should have been moved; it is tried again.
+    #: The match could not be moved; the move is tried again.
     UNMOVED = "unmoved"
-    #: It is not in the queue any more; the row stays to the end of the scan.
+    #: The candidate left the queue; the row is kept until the end of the scan.
     DONE = "done"
-    #: A match that stays in its place. It is counted until a scan does not find it.
+    #: The match was only reported. It is counted until a scan does not find its file.
     REPORTED = "reported"
-    #: A match that a brake holds. Each scan that finds it acts on it again, and a scan that does
-    #: not find it forgets it.
+    #: A brake holds the match. A scan that finds its file acts on the match again; a scan that
+    #: does not find the file removes the row.
     HELD = "held"
 
 
 def is_in(*states: CandidateState) -> str:
-    """A condition in SQL: the candidate is in one of these states."""
+    """The SQL condition that a candidate is in one of these states."""
     return f"state IN ({', '.join(repr(one.value) for one in states)})"
 
 
@@ -38,17 +38,17 @@ _STATE = CandidateState
 IS_WAITING = is_in(_STATE.WAITING)
 UNMOVED = is_in(_STATE.UNMOVED)
 REPORTED = is_in(_STATE.REPORTED)
-#: Reported matches that a scan by hand should have moved and could not.
+#: Reported matches that a one-off scan could not move.
 NOT_MOVED = f"{REPORTED} AND error IS NOT NULL"
 #: Candidates that leave the queue if no scan finds them again.
 UNTIL_MISSED = is_in(_STATE.REPORTED, _STATE.HELD)
-#: Candidates that wait for a verdict, or for the action that it asks for.
+#: Candidates that wait for a verdict, and matches that wait for an action.
 PENDING = is_in(_STATE.WAITING, _STATE.MATCH, _STATE.ACTING)
 #: All candidates in the queue.
 QUEUED = is_in(_STATE.WAITING, _STATE.MATCH, _STATE.ACTING, _STATE.UNMOVED)
-#: Matches whose verdict nobody acts on now.
+#: Matches on which no process is acting.
 NOT_BEGUN = is_in(_STATE.MATCH, _STATE.UNMOVED)
-#: Candidates that have a verdict ``known`` and are in the queue.
+#: Candidates in the queue with the verdict ``known``.
 KNOWN = is_in(_STATE.MATCH, _STATE.ACTING, _STATE.UNMOVED)
 #: Matches that are still in their place.
 IN_PLACE = is_in(_STATE.MATCH, _STATE.ACTING, _STATE.UNMOVED, _STATE.REPORTED)

@@ -1,4 +1,4 @@
-"""The queue of candidates, and the verdicts that a remote service gave."""
+"""The queue of candidates and matches, and the saved verdicts of a remote service."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ if TYPE_CHECKING:
 
     from hashscan.catalog.rows import FoundCandidate, QueuedDirectory
 
-#: A verdict of a remote service is asked for anew after this many seconds, or with other filters.
+#: Most age of a saved verdict in seconds; an older verdict is not used, and the service is asked.
 VERDICT_AGE = 86400.0
 
-#: Matches that are to be moved, for a service.
+#: SQL condition: matches of a service that must be acted on.
 _TO_ACT = f"(({is_in(CandidateState.MATCH)} AND service = ?) OR {is_in(CandidateState.ACTING)})"
-#: Condition on an update: the candidate is the file that is queued already, and did not change.
+#: SQL condition of an update: the queued candidate is the same file, and it did not change.
 _SAME_FILE = (
     "(device = excluded.device AND inode = excluded.inode AND size = excluded.size"
     " AND mtime_ns = excluded.mtime_ns AND ctime_ns = excluded.ctime_ns)"
 )
-#: Condition on a scan number: it is the watch's. Only the watch's last number has a row; scans keep
-#: theirs for long.
+#: SQL condition: a scan number belongs to the watch. Only the latest number of the watch has a row
+#: in ``scan``; the rows of scans are kept for long.
 OF_WATCH = "{} NOT IN (SELECT id FROM scan WHERE kind <> 'watch')"
 
 _CANDIDATE = (
@@ -66,10 +66,12 @@ class QueuedCandidate(NamedTuple):
     """A candidate in the queue.
 
     Attributes:
-        number: its id in the catalog.
-        known: category and hit of a verdict ``known`` that is still to be acted on.
-        service: whose verdict it waits for.
-        seen: the scan that met it last.
+        number: id of the candidate in the catalog.
+        candidate: the file.
+        found: time at which the candidate was queued, in seconds since the epoch.
+        known: category and hit number of a verdict ``known``; ``None``: no verdict yet.
+        service: name of the service whose verdict the candidate waits for.
+        seen: number of the last scan that found the file.
     """
 
     number: int
@@ -81,15 +83,15 @@ class QueuedCandidate(NamedTuple):
 
 
 class CandidateQueue(CatalogWriter):
-    """Candidates wait here for a verdict, and matches for an action."""
+    """The queue in which candidates wait for a verdict, and matches for an action."""
 
     def put_candidate(
         self, scan: int, volume: bytes, directory: QueuedDirectory, found: FoundCandidate
     ) -> bool:
-        """Queue a candidate for ``self.service``; False where this scan queued it as it is now.
+        """Queue a candidate for ``self.service``; false if this scan has queued it unchanged.
 
-        One that waits for another service's verdict is replaced: with that service's filters the
-        file is judged again by its kept digests.
+        A candidate that waits for another service's verdict is replaced. A later scan with that
+        service's filters finds the candidate again by its saved digests.
         """
         prefix = directory.path + b"/" if directory.path else b""
         hits = json.dumps([(*hit.digest, hit.category, hit.filter_version) for hit in found.hits])
@@ -141,7 +143,7 @@ class CandidateQueue(CatalogWriter):
     def put_other_name(
         self, queued: QueuedCandidate, *, scan: int, volume: bytes, path: bytes, directory: int
     ) -> None:
-        """Queue another name of a match's inode, as known as the match itself."""
+        """Queue another hard link of a match's inode, with the verdict of the match."""
         self._write()
         with translated(self.path):
             self._connection.execute(
@@ -176,21 +178,22 @@ class CandidateQueue(CatalogWriter):
     def candidates_to_ask(
         self, scan: int, service: str, limit: int, *, met: bool
     ) -> list[QueuedCandidate]:
-        """Candidates that wait for ``service`` and were not asked for in this scan, oldest first.
+        """Candidates for ``service`` that were not asked in this scan yet, oldest first.
 
-        With ``met`` only those that this scan has met: others it may still meet, changed.
+        With ``met``, only candidates that this scan has found: the scan may still find the others,
+        with a changed content.
         """
         condition = f"{IS_WAITING} AND asked <> ?1 AND (seen = ?1 OR NOT ?2)"
         condition += " AND service = ?4 ORDER BY id LIMIT ?3"
         return self._candidates(condition, (scan, met, limit, service))
 
     def reconsider(self, scan: int, service: str) -> None:
-        """Ask anew for matches that an earlier scan left: the known set may have changed.
+        """Remove the verdicts of matches of earlier scans, because the known set may have changed.
 
-        One that was being acted on when the agent was killed keeps its verdict: its file may be in
-        quarantine already. Candidates that wait for other local lists are forgotten: a scan with
-        those finds them again by their kept digests. Those that wait for another remote service
-        stay.
+        A match that was being acted on when the agent was killed keeps its verdict: its file may be
+        in quarantine already. Candidates that wait for other local lists are removed; a scan with
+        these lists finds them again by their saved digests. Candidates that wait for another remote
+        service are kept.
         """
         self._write()
         with translated(self.path):
@@ -207,7 +210,7 @@ class CandidateQueue(CatalogWriter):
             )
 
     def take_for_met(self, scan: int, numbers: Iterable[int]) -> None:
-        """Let candidates that this scan cannot meet be asked for at once."""
+        """Mark candidates as found by this scan, which cannot find them: they may be asked now."""
         self._write()
         with translated(self.path):
             self._connection.executemany(
@@ -215,20 +218,20 @@ class CandidateQueue(CatalogWriter):
             )
 
     def candidates_to_act(self, service: str, limit: int) -> list[QueuedCandidate]:
-        """Candidates with verdict ``known`` that were not acted on, names of an inode together.
+        """Matches that must be acted on, sorted so that hard links of an inode are adjacent.
 
-        Those that could not be moved are not among them: see ``unmoved``.
+        Matches that could not be moved are not included, see ``unmoved``.
         """
         return self._candidates(f"{_TO_ACT} ORDER BY device, inode, id LIMIT ?", (service, limit))
 
     def linked_to_act(self, service: str) -> list[QueuedCandidate]:
-        """Of those one for each inode that has several names."""
+        """A match that must be acted on for each inode with several hard links."""
         each = f"SELECT min(id) FROM candidate WHERE {_TO_ACT} GROUP BY device, inode"  # noqa: S608
         condition = f"links > 1 AND id IN ({each})"
         return self._candidates(condition, (service,))
 
     def identities_to_act(self, service: str) -> list[Identity]:
-        """Which inodes they are, one for each."""
+        """The identity of each match that must be acted on."""
         with translated(self.path):
             rows = self._connection.execute(
                 f"SELECT device, inode FROM candidate WHERE {_TO_ACT}",  # noqa: S608
@@ -237,7 +240,7 @@ class CandidateQueue(CatalogWriter):
         return [Identity(device, unsigned(inode)) for device, inode in rows]
 
     def places_to_act(self, service: str) -> list[tuple[bytes, bytes]]:
-        """Volume and path of each of them."""
+        """The volume and path of each match that must be acted on."""
         with translated(self.path):
             return self._connection.execute(
                 f"SELECT volume, path FROM candidate WHERE {_TO_ACT}",  # noqa: S608
@@ -245,7 +248,7 @@ class CandidateQueue(CatalogWriter):
             ).fetchall()
 
     def mark_unmoved(self, number: int, why: str) -> None:
-        """Note that a match could not be moved: it is tried again."""
+        """Save that a match could not be moved, and why; the move is tried again."""
         self._write()
         with translated(self.path):
             self._connection.execute(
@@ -254,12 +257,12 @@ class CandidateQueue(CatalogWriter):
             )
 
     def unmoved(self, after: int, limit: int) -> list[QueuedCandidate]:
-        """The next matches that could not be moved, by their ids."""
+        """The next matches that could not be moved: at most ``limit``, with ids above ``after``."""
         condition = f"{UNMOVED} AND id > ? ORDER BY id LIMIT ?"
         return self._candidates(condition, (after, limit))
 
     def is_of_watch(self, scan: int) -> bool:
-        """Whether a scan number is one of the watch's (``begin_watch``)."""
+        """Whether a scan number belongs to the watch (``begin_watch``)."""
         with translated(self.path):
             (kept,) = self._connection.execute(
                 f"SELECT {OF_WATCH.format('?1')}",
@@ -268,7 +271,7 @@ class CandidateQueue(CatalogWriter):
         return bool(kept)
 
     def mark_acting(self, number: int) -> None:
-        """Note that a match is being acted on; a kill from now on leaves it to the next scan."""
+        """Save that a match is being acted on; after a kill, the next scan acts on it again."""
         self._write()
         with translated(self.path):
             self._connection.execute(
@@ -277,7 +280,7 @@ class CandidateQueue(CatalogWriter):
             )
 
     def candidate(self, number: int) -> QueuedCandidate | None:
-        """One candidate of the queue."""
+        """The candidate with this id; ``None``: the queue has no such candidate."""
         found = self._candidates("id = ?", (number,))
         return found[0] if found else None
 
@@ -312,7 +315,7 @@ class CandidateQueue(CatalogWriter):
         ]
 
     def mark_asked(self, scan: int, numbers: Iterable[int]) -> None:
-        """Note that candidates are being asked for in this scan."""
+        """Save that the service is asked about these candidates in this scan."""
         self._write()
         with translated(self.path):
             self._connection.executemany(
@@ -320,13 +323,13 @@ class CandidateQueue(CatalogWriter):
             )
 
     def mark_pending(self, number: int, error: str) -> None:
-        """Note why a candidate has no verdict."""
+        """Save why a candidate has no verdict."""
         self._write()
         with translated(self.path):
             self._connection.execute("UPDATE candidate SET error = ? WHERE id = ?", (error, number))
 
     def mark_known(self, number: int, category: str, hit: int) -> None:
-        """Note that a candidate is a match, by its hit number ``hit``, and is to be acted on."""
+        """Save that a candidate is a match (by its hit number ``hit``) and must be acted on."""
         self._write()
         with translated(self.path):
             self._connection.execute(
@@ -345,12 +348,16 @@ class CandidateQueue(CatalogWriter):
         not_moved: str | None = None,
         hold: str | None = None,
     ) -> None:
-        """Take a candidate from the queue; with ``file_too`` its file left the volume.
+        """Take a candidate from the queue.
 
-        ``status`` counts a match that is only ``reported``, and a match that could not be moved:
-        ``not_moved`` says why. ``hold``: the id of the hold that has a match. If this scan finds
-        the unchanged file again, it is queued only with ``until_met``: a directory that was renamed
-        and renamed back has its files back, with their stamps.
+        Args:
+            number: id of the candidate.
+            file_too: also remove the file's row, because the file left the volume.
+            until_met: queue the unchanged file again if this scan finds it again. A directory that
+                was renamed twice has its files back, with their stamps.
+            reported: keep the row of a match that was only reported, for ``status``.
+            not_moved: keep the row of a match that could not be moved, with this reason.
+            hold: keep the row of a held match, with the id of its hold.
         """
         self._write()
         state = CandidateState.DONE
@@ -371,7 +378,7 @@ class CandidateQueue(CatalogWriter):
             )
 
     def forget_reported(self, scan: int, volumes: Iterable[bytes]) -> None:
-        """After ``scan`` of ``volumes``: forget what was reported or held there, and not by it."""
+        """Remove reported and held matches in ``volumes`` that the ended ``scan`` did not find."""
         self._write()
         with translated(self.path):
             before = self._connection.execute(
@@ -383,7 +390,7 @@ class CandidateQueue(CatalogWriter):
             self._connection.executemany("DELETE FROM candidate WHERE id = ?", gone)
 
     def forget_done(self) -> None:
-        """Forget candidates that were taken from the queue; between scans."""
+        """Remove candidates that were taken from the queue; call this between scans."""
         self._write()
         with translated(self.path):
             self._connection.execute(
@@ -391,21 +398,21 @@ class CandidateQueue(CatalogWriter):
             )
 
     def pending(self) -> Iterator[tuple[QueuedCandidate, str]]:
-        """Candidates that wait for a verdict, and why."""
+        """Candidates that wait for a verdict, and the reason why they have none."""
         last = 0
         while queued := self._candidates(f"{IS_WAITING} AND id > ? ORDER BY id LIMIT 256", (last,)):
-            for one in queued:
-                last = one.number
+            for candidate in queued:
+                last = candidate.number
                 with translated(self.path):
                     (error,) = self._connection.execute(
                         "SELECT coalesce(error, 'it was not asked for yet') FROM candidate"
                         " WHERE id = ?",
                         (last,),
                     ).fetchone()
-                yield one, error
+                yield candidate, error
 
     def pending_of(self, scan: int) -> int:
-        """How many candidates that ``scan`` met wait for a verdict, or to be acted on."""
+        """Number of candidates found by ``scan`` that wait for a verdict or for an action."""
         with translated(self.path):
             (count,) = self._connection.execute(
                 f"SELECT count(*) FROM candidate WHERE {QUEUED} AND seen = ?",  # noqa: S608
@@ -414,9 +421,9 @@ class CandidateQueue(CatalogWriter):
         return int(count)
 
     def waiting(self) -> tuple[int, float | None, str | None]:
-        """How many candidates wait, since when the oldest does, and why, if that is known.
+        """Number of waiting candidates, time of the oldest, and a reason if it is known.
 
-        Matches that could not be moved are not among them: see ``unmoved``.
+        Matches that could not be moved are not counted, see ``unmoved``.
         """
         with translated(self.path):
             count, oldest = self._connection.execute(
@@ -429,7 +436,7 @@ class CandidateQueue(CatalogWriter):
         return int(count), oldest, None if why is None else why[0]
 
     def ask_again(self, scan: int) -> int:
-        """Let candidates that got no answer in this scan be asked for once more; how many."""
+        """Let this scan ask again about candidates without an answer; return their number."""
         self._write()
         with translated(self.path):
             return self._connection.execute(
@@ -438,7 +445,7 @@ class CandidateQueue(CatalogWriter):
             ).rowcount
 
     def put_verdict(self, service: str, digest: Digest, answer: Answer, filterset: int) -> None:
-        """Remember a verdict."""
+        """Save a service's verdict about a digest."""
         self._write()
         with translated(self.path):
             self._connection.execute(
@@ -460,7 +467,7 @@ class CandidateQueue(CatalogWriter):
             )
 
     def verdict(self, service: str, digest: Digest, filterset: int) -> Answer | None:
-        """A remembered verdict that still holds: under the same filters and not old."""
+        """A saved verdict of the same filter set that is not too old; ``None``: ask the service."""
         with translated(self.path):
             row = self._connection.execute(
                 "SELECT known, category FROM verdict WHERE service = ? AND algorithm = ?"  # noqa: S608

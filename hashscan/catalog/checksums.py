@@ -1,10 +1,10 @@
-"""Checksums of the catalog's rows: a bit that flips on the disk must not make a known file clean.
+"""Checksums of the catalog's rows: a flipped bit on the disk must not make a known file clean.
 
-The last value of a row of ``file`` is the CRC-32 of its other values as ``marshal`` writes them
-(format 2, which does not change), as a signed number of 32 bits. So the CRC-32 of a complete row is
+The last value of a row of ``file`` is a CRC-32 of the other values, as a signed 32-bit number. The
+values are encoded by ``marshal`` (format 2, which does not change). So the CRC-32 of a whole row is
 always ``_RESIDUE``, and a thousand rows are checked without a loop in Python. The other tables have
-fewer rows: SQL checks them, with the function ``checksum``. Texts are passed to it as BLOB: a text
-that is not UTF-8 any more is damage, not an error.
+fewer rows, and SQL checks them with the function ``checksum``. SQL passes texts as BLOB, because a
+damaged text may not be UTF-8.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-#: CRC-32 of anything that ends in its own CRC-32, least significant byte first.
+#: CRC-32 of all byte strings that end with their own CRC-32, least significant byte first.
 _RESIDUE = 0x2144DF1C
 _FORMAT = 2
 
-#: SQL for the checksum that a row must have, by table; for ``file`` see its columns.
+#: SQL expressions of the checksum that a row of each table must have, except ``file``.
 SCAN = (
     "checksum(id, started, ended, volumes, complete, files, interrupted,"
     " CAST(kind AS BLOB), CAST(summary AS BLOB))"
@@ -41,7 +41,7 @@ CANDIDATE = (
 
 
 def checksum(*values: float | bytes | None) -> int:
-    """The checksum of a row of ``values``: its last value."""
+    """The checksum of a row with these values; it is saved as the row's last value."""
     found = crc32(dumps((*values, 0), _FORMAT)[:-4])
     return found - (1 << 32) if found >= 1 << 31 else found
 
@@ -52,7 +52,7 @@ def are_whole(rows: Iterable[tuple[Any, ...]]) -> bool:
 
 
 def add_function(connection: sqlite3.Connection) -> None:
-    """Add ``checksum`` to SQL, and let texts be read that are not UTF-8."""
+    """Add the function ``checksum`` to SQL, and allow to read texts that are not UTF-8."""
     connection.create_function("checksum", -1, checksum, deterministic=True)
     connection.text_factory = _text
 

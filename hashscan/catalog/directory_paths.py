@@ -1,4 +1,4 @@
-"""Where a directory of the catalog is: its path, and its volume."""
+"""Finds the path and the volume of a directory in the catalog."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from hashscan.catalog.schema import damaged, translated
 if TYPE_CHECKING:
     import sqlite3
 
-#: Levels above a directory that are followed; a volume has at most 4096.
+#: Most parents of a directory that are followed; a volume has at most 4096 levels.
 _LEVELS = 5000
 
 
 def directory_path(connection: sqlite3.Connection, where: str, number: int) -> bytes:
-    """The path below its volume of the directory with this id.
+    """The path, below its volume, of the directory with this id.
 
-    ``where``: path of the catalog, for messages.
+    ``where`` is the path of the catalog, for messages.
 
     Raises:
-        StateError: a row on the way is damaged, or the catalog cannot be read.
+        StateError: the row of a parent is damaged, or the catalog cannot be read.
     """
     with translated(where):
         names = connection.execute(
@@ -40,7 +40,7 @@ def directory_path(connection: sqlite3.Connection, where: str, number: int) -> b
 
 
 def volume_of(connection: sqlite3.Connection, where: str, number: int) -> bytes | None:
-    """The root of the volume that the directory with this id is in.
+    """The root of the volume of the directory with this id.
 
     Raises:
         StateError: the catalog cannot be read.

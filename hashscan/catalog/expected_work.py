@@ -27,7 +27,7 @@ _TO_HASH = (
 
 
 class ExpectedWork(CatalogWriter):
-    """Totals of earlier scans."""
+    """Estimates the work of a scan from the totals of earlier scans."""
 
     def expected(
         self, volumes: Sequence[bytes], *, hash_before: int | None = None
@@ -35,9 +35,9 @@ class ExpectedWork(CatalogWriter):
         """Return the work of a scan of these volumes; ``None`` before the first whole scan.
 
         Args:
-            volumes: their roots.
-            hash_before: for a full scan: it hashes the files again that scans before this number
-                hashed; the table of files is read once to count them.
+            volumes: roots of the volumes.
+            hash_before: for a full scan, which hashes again the files that scans before this
+                number hashed. These files are counted by reading the table of files once.
         """
         with translated(self.path):
             scans = self._connection.execute(
@@ -50,7 +50,7 @@ class ExpectedWork(CatalogWriter):
             if hash_before is not None:
                 hashed, size = self._to_hash(volumes, hash_before)
                 return Expected(scans[0][0], hashed, size, costs)
-        # The scan that read most bytes is the best estimate of the size of all files.
+        # The largest number of bytes that a scan has read is the best estimate for all files.
         sizes = [one.get("bytes_hashed", 0) for one in summaries]
         return Expected(scans[0][0], None, max(sizes, default=0), costs)
 

@@ -1,4 +1,4 @@
-"""Finds files in the catalog by their digests or their paths, beside the process that writes it."""
+"""Finds files in the catalog by digest or by path, even while another process writes to it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class FoundFile(NamedTuple):
-    """A file in the catalog; it may have changed or gone since."""
+    """A file in the catalog; the file may have changed or been removed since."""
 
     volume: bytes
     path: bytes
@@ -28,14 +28,14 @@ class FoundFile(NamedTuple):
 
 
 class Finder(Closable):
-    """Searches the whole catalog. Close it soon: until then SQLite keeps old pages for it.
+    """Searches the catalog. Close a finder soon: SQLite keeps old pages while it is open.
 
     Attributes:
         damaged: number of damaged rows that were skipped; the next scan repairs them.
     """
 
     def __init__(self, path: str, connection: sqlite3.Connection) -> None:
-        """Use ``open_finder``."""
+        """Use an open connection; callers use ``open_finder`` instead."""
         self._path = path
         self._connection = connection
         self.damaged = 0
@@ -47,7 +47,7 @@ class Finder(Closable):
         self._connection.close()
 
     def with_digests(self, digests: Iterable[Digest], most: int) -> list[FoundFile]:
-        """Up to ``most`` files that have one of ``digests``: one pass over the whole catalog.
+        """Up to ``most`` files with one of ``digests``; this reads the whole catalog once.
 
         Raises:
             StateError: the catalog cannot be read.
@@ -95,7 +95,7 @@ class Finder(Closable):
         return FoundFile(volume, path, file.digests)
 
     def at(self, volume: bytes, path: bytes) -> FoundFile | None:
-        """The file with this path below a volume's root; ``None``: the catalog has none.
+        """The file with this path below a volume's root; ``None``: it is not in the catalog.
 
         Raises:
             StateError: the catalog cannot be read.
@@ -118,7 +118,7 @@ class Finder(Closable):
         return None if found is None else FoundFile(volume, path, found.digests)
 
     def algorithms(self) -> frozenset[Algorithm]:
-        """The algorithms of which the catalog has a digest; this may read all of it.
+        """The algorithms of the digests in the catalog; this may read the whole catalog.
 
         Raises:
             StateError: the catalog cannot be read.
@@ -146,10 +146,10 @@ class Finder(Closable):
 
 
 def open_finder(path: str) -> Finder | None:
-    """Open the catalog without changing it; ``None``: nothing was ever scanned.
+    """Open the catalog for reading only; ``None``: there is no catalog, as nothing was scanned.
 
     Raises:
-        StateError: it cannot be read, or is of another version.
+        StateError: the catalog cannot be read, or has another version.
     """
     connection = FORMAT.connect_to_read(path)
     return None if connection is None else Finder(path, connection)

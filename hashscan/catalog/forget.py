@@ -1,4 +1,4 @@
-"""Forgets the verdicts about digests, so that the service is asked again."""
+"""Removes the verdicts about digests, so that the service is asked again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def forget(connection: sqlite3.Connection, digests: Iterable[Digest]) -> None:
-    """Forget remembered verdicts, and those of matches that wait in the queue.
+    """Remove saved verdicts about digests, and the verdicts of matches that wait in the queue.
 
     A match that is being acted on keeps its verdict: its file may be in quarantine already.
     """
@@ -34,10 +34,10 @@ def forget(connection: sqlite3.Connection, digests: Iterable[Digest]) -> None:
 
 
 def forget_verdicts(path: str, digests: Iterable[Digest]) -> None:
-    """Forget verdicts in the catalog ``path``, if there is one; another process may use it.
+    """Remove verdicts in the catalog ``path``, if the file exists; other processes may use it.
 
     Raises:
-        StateError: it cannot be changed.
+        StateError: the catalog cannot be changed.
     """
     if not os.path.lexists(path):
         return

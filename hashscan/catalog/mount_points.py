@@ -1,6 +1,6 @@
-"""Which volumes were mount points: one that is not mounted now must not count as empty.
+"""The volumes that were mount points: if such a volume is not mounted now, it is not empty.
 
-Each path is written twice: if a bit of one flips, the other is still right.
+Each path is saved twice: if a bit of one copy flips, the other copy is still right.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from hashscan.catalog.writer import CatalogWriter
 
 
 class MountedVolumes(CatalogWriter):
-    """Volumes on which a file system was mounted when they were scanned last."""
+    """Saves which volumes had a file system mounted at their root when they were scanned last."""
 
     def was_mounted(self, volume: bytes) -> bool:
         """Whether the root of this volume was a mount point."""
@@ -21,13 +21,13 @@ class MountedVolumes(CatalogWriter):
         return row is not None
 
     def set_mounted(self, volume: bytes) -> None:
-        """Note that the root of this volume is a mount point."""
+        """Save that the root of this volume is a mount point."""
         self._write()
         with translated(self.path):
             self._connection.execute("INSERT OR REPLACE INTO mounted VALUES (?1, ?1)", (volume,))
 
     def forget_mounted(self, volume: bytes) -> None:
-        """Take the word of whoever says that this volume is to be scanned as it is."""
+        """Forget that this volume was a mount point, because the administrator says so."""
         self._write()
         with translated(self.path):
             self._connection.execute("DELETE FROM mounted WHERE ? IN (volume, again)", (volume,))

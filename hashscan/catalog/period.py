@@ -19,12 +19,12 @@ from hashscan.model import FileDigests
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-#: Counts of a scan that are added up.
+#: Counts of which the sum over all scans is reported.
 ADDED = ("hashed", "bytes_hashed", "candidates", "false_positives", "problems")
 
 
 class InPlace(NamedTuple):
-    """Matches that are still in their place, with what they have in common."""
+    """A group of matches that are still in their place, and the facts that they share."""
 
     volume: bytes
     category: str
@@ -38,11 +38,12 @@ class Period:
     """The scans that ended in a period.
 
     Attributes:
-        scans: number of scans; ``whole``: of these, scans that saw every file of their volumes.
-        files: number of files, each counted in every scan.
-        added: ``hashed``, ``bytes_hashed``, ``candidates``, ``false_positives`` and ``problems``
-            of all scans; a file counts in each scan.
-        last: counts of the last scan of them, by the names of ``Summary``; empty: there is none.
+        scans: number of scans.
+        whole: number of scans that saw every file of their volumes.
+        files: sum of the scans' numbers of files.
+        added: sums of ``hashed``, ``bytes_hashed``, ``candidates``, ``false_positives`` and
+            ``problems`` over all scans.
+        last: counts of the last scan, by the names of ``Summary``; empty: no scan has counts.
         problems: number of files and directories that cannot be read now, by reason.
     """
 
@@ -55,7 +56,7 @@ class Period:
 
 
 class MatchInPlace(NamedTuple):
-    """A match that is still in its place. ``found``: in seconds since the epoch."""
+    """A match that is still in its place; ``found`` is in seconds since the epoch."""
 
     path: bytes
     category: str
@@ -66,10 +67,10 @@ class MatchInPlace(NamedTuple):
 def matches_in_place(path: str, since: float, until: float) -> Iterator[MatchInPlace]:
     """Matches in the catalog ``path`` that were found from ``since`` to before ``until``.
 
-    Matches that an administrator restored or allowed are not among them.
+    Matches that an administrator restored or allowed are not included.
 
     Raises:
-        StateError: it cannot be read, or is of another version.
+        StateError: the catalog cannot be read, or has another version.
     """
     if not os.path.lexists(path):
         return
@@ -87,7 +88,7 @@ def period_of(path: str, since: float, until: float) -> Period:
     """The scans in the catalog ``path`` that ended from ``since`` to before ``until``.
 
     Raises:
-        StateError: it cannot be read, or is of another version.
+        StateError: the catalog cannot be read, or has another version.
     """
     if not os.path.lexists(path):
         return Period()
@@ -95,7 +96,7 @@ def period_of(path: str, since: float, until: float) -> Period:
         scans = whole = files = 0
         added: Counter[str] = Counter()
         last: dict[str, Any] = {}
-        # A scan that is whole for some of its volumes only has two rows: see Scans._part_whole.
+        # A scan that is whole for only some of its volumes has two rows, see Scans._part_whole.
         rows = connection.execute(
             "SELECT files, min(interrupted), max(interrupted), summary FROM scan"  # noqa: S608
             f" WHERE kind <> 'watch' AND ended >= ? AND ended < ? AND checksum IS {checksums.SCAN}"
@@ -126,13 +127,17 @@ def period_of(path: str, since: float, until: float) -> Period:
 def in_place_of(
     path: str, since: float, until: float, moved: Mapping[bytes, float]
 ) -> Iterator[InPlace]:
-    """Matches in the catalog ``path`` that were found before ``until`` and are in their place.
+    """Groups of matches in the catalog ``path`` that are in their place.
 
-    ``moved``: when a file was moved away from a path last, in seconds since the epoch. If no scan
-    looked there since then, the catalog still has the match.
+    Args:
+        path: path of the catalog.
+        since: each group says whether its matches were detected before this time.
+        until: only matches that were detected before this time are counted.
+        moved: time at which a file was last moved to quarantine, by its path. A match in the
+            catalog that was found before that time is not counted.
 
     Raises:
-        StateError: it cannot be read, or is of another version.
+        StateError: the catalog cannot be read, or has another version.
     """
     if not os.path.lexists(path):
         return

@@ -1,4 +1,4 @@
-"""What the worker processes ask the catalog, each over a read-only connection of its own."""
+"""The queries of the worker processes; each worker has a read-only connection to the catalog."""
 
 from __future__ import annotations
 
@@ -26,25 +26,26 @@ if TYPE_CHECKING:
     from hashscan.model import Algorithm, Stamp
 
 _last_seen = values_of("device", "inode", "size", "mtime_ns", "ctime_ns", "added")
-#: Directories with more files than this are looked up a few names at a time, to stay flat.
+#: Most files of a directory that are read at once; larger directories are read in parts, to save
+#: memory.
 WHOLE_DIRECTORY = 8192
 
 
 class CatalogReader:
-    """Look-ups by directory and by inode."""
+    """Reads rows of files by directory and by inode."""
 
     def __init__(self, path: str) -> None:
         """Open the catalog at ``path``, which the writer has made.
 
         Raises:
-            StateError: it cannot be opened.
+            StateError: the catalog cannot be opened.
         """
         self.path = path
         with translated(path):
             self._connection = connect_read_only(path, timeout=30)
             self._connection.execute("PRAGMA cache_size = -1024")
         add_function(self._connection)
-        #: Damaged rows that were read since this was set to 0.
+        #: Number of damaged rows that were read since the caller set this to 0.
         self.damaged = 0
 
     def close(self) -> None:
@@ -52,9 +53,9 @@ class CatalogReader:
         self._connection.close()
 
     def directory(self, directory: int) -> dict[bytes, FileRow | None] | None:
-        """All files of a directory by name; ``None`` if they are too many for the memory.
+        """All files of a directory by name; ``None``: the directory has too many files.
 
-        A file whose row is damaged has no row here.
+        A file whose row is damaged has the value ``None``.
         """
         with translated(self.path):
             rows = self._connection.execute(
@@ -75,15 +76,15 @@ class CatalogReader:
     def settled(
         self, directory: int, *, judged: int, until: int, algorithms: Iterable[str]
     ) -> dict[bytes, LastSeen] | None:
-        """How all files of a directory were seen last, by name.
+        """The states of all files of a directory, by name; ``None``: a file must be checked.
 
-        The kind is 1 for a file that was hashed, 2 for a file that its size ruled out, 3 for a file
-        that its first block ruled out.
+        The kind in each state is 1 for a hashed file, 2 for a file that its size ruled out, and 3
+        for a file that its first block ruled out.
 
-        ``None`` if they are too many for the memory, or if a file must be checked even if it has
-        not changed: it may have changed without a new stamp, is a candidate, was not judged by the
-        filter set ``judged`` (nor by a scan up to ``until``), lacks a digest of ``algorithms``
-        without being ruled out, or has a damaged row.
+        ``None`` also means that the directory has too many files. A file must be checked, even if
+        it did not change, if it may have changed without a new stamp, is a candidate, was not
+        judged by the filter set ``judged`` (nor by a scan up to ``until``), was hashed without all
+        ``algorithms``, or has a damaged row.
         """
         needed = " AND ".join(["1", *(f"{name} NOTNULL" for name in sorted(algorithms))])
         with translated(self.path):
@@ -101,7 +102,7 @@ class CatalogReader:
         return dict(zip(map(name_of, rows), map(_last_seen, rows), strict=True))
 
     def named(self, directory: int, name: bytes) -> FileRow | None:
-        """One file of a directory; ``None`` also if its row is damaged."""
+        """The row of a file of a directory; ``None``: no row, or the row is damaged."""
         with translated(self.path):
             row = self._connection.execute(
                 f"{SELECT} WHERE dir = ? AND name = ?",
@@ -110,7 +111,7 @@ class CatalogReader:
         return None if row is None else self._checked(row)
 
     def has(self, directory: int, name: bytes) -> bool:
-        """Whether a file of a directory has a row, damaged or not."""
+        """Whether a file of a directory has a row, even a damaged row."""
         with translated(self.path):
             row = self._connection.execute(
                 "SELECT 1 FROM file WHERE dir = ? AND name = ?", (directory, name)
@@ -118,7 +119,7 @@ class CatalogReader:
         return row is not None
 
     def names(self, directory: int) -> Iterator[bytes]:
-        """The names of a directory's files, a thousand at a time."""
+        """The names of a directory's files; a thousand names are read at a time."""
         last = b""
         while True:
             with translated(self.path):
@@ -132,7 +133,7 @@ class CatalogReader:
                 yield last
 
     def last_directory(self) -> int:
-        """The highest id of a directory, or 0."""
+        """The highest id of a directory; 0: the catalog has no directory."""
         with translated(self.path):
             (number,) = self._connection.execute("SELECT max(id) FROM dir").fetchone()
         return number or 0
@@ -147,15 +148,15 @@ class CatalogReader:
         until: int,
         step: int,
     ) -> Iterator[list[tuple[bytes | None, ...]] | None]:
-        """The digests of files, and nothing else; ``None`` if some rows are damaged.
+        """The digests of files, in lists; ``None`` instead of a list with a damaged row.
 
         Args:
-            after: of the directories after this one,
-            last: up to this one.
-            algorithms: which digests; ``None`` instead of the first, where the file is a candidate.
-            judged: not those that this set of filters has judged, ...
-            until: ... nor those of later scans.
-            step: so many at a time.
+            after: only files of directories with higher ids than this.
+            last: only files of directories with ids up to this.
+            algorithms: algorithms of the digests. The first digest is ``None`` for a candidate.
+            judged: filter set whose judged files are skipped.
+            until: last scan whose files are returned.
+            step: number of files in a list.
         """
         pick = values_of("judged", "scan", "hit", *algorithms)
         with translated(self.path):
@@ -173,12 +174,17 @@ class CatalogReader:
     def digests_after(
         self, directory: int, name: bytes, last: int, limit: int
     ) -> tuple[list[tuple[int, FileRow]], list[tuple[int, bytes]]]:
-        """The next files after one, in the order of directory ids and names.
+        """The next files after the file ``name`` of ``directory``, by directory id and name.
 
-        Up to the directory ``last``, and at most ``limit``.
+        Args:
+            directory: directory id of the file.
+            name: name of the file.
+            last: the last directory id.
+            limit: most files.
 
         Returns:
-            directory and row of each file; directory and name of each file whose row is damaged.
+            Directory id and row of each file; directory id and name of each file with a damaged
+            row.
         """
         with translated(self.path):
             rows = self._connection.execute(
@@ -196,7 +202,7 @@ class CatalogReader:
         return whole, damaged
 
     def linked(self, device: int, inode: int, stamp: Stamp) -> FileRow | None:
-        """A file that is another name of this inode, with the stamp it has now."""
+        """The row of another hard link of this inode with this stamp; ``None``: no such row."""
         with translated(self.path):
             row = self._connection.execute(
                 f"{SELECT} WHERE linked = 1 AND inode = ? AND device = ?"

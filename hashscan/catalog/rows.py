@@ -1,9 +1,9 @@
-"""The rows of the catalog's files, and the findings that the workers send to the catalog's writer.
+"""The rows of the catalog's files, and the results that workers send to the catalog's writer.
 
-A field of ``FileRow`` is a column of the table ``file``. Only this module knows the columns' order:
-it makes the table, the lists of columns, the checksums and the rows. Workers send a row as a plain
-tuple, because a ``FileRow`` costs many times as much to send; ``values_of`` takes values out of
-plain tuples by their names.
+Each field of ``FileRow`` is a column of the table ``file``. Only this module depends on the order
+of the columns: it makes the table, the lists of columns, the checksums and the rows. Workers send a
+row as a plain tuple, because sending a ``FileRow`` is many times slower; ``values_of`` reads values
+from plain tuples by name.
 """
 
 from __future__ import annotations
@@ -26,33 +26,33 @@ StoredRow = tuple[Any, ...]
 
 
 def signed(inode: int) -> int:
-    """An inode's number as SQLite keeps it: some file systems use all 64 bits, without a sign."""
+    """An inode number as a signed number for SQLite: some file systems use all 64 bits."""
     return inode - (1 << 64) if inode >= 1 << 63 else inode
 
 
 def unsigned(inode: int) -> int:
-    """An inode's number as the kernel gives it, from what SQLite kept."""
+    """The kernel's inode number from the signed number in SQLite."""
     return inode + (1 << 64) if inode < 0 else inode
 
 
 class FileRow(NamedTuple):
-    """A file as it was when it was hashed or ruled out.
+    """The state of a file when it was hashed or ruled out.
 
-    A named tuple, because a frozen dataclass takes many times as long to make.
+    This is a named tuple, because a frozen dataclass takes many times as long to make.
 
     Attributes:
-        name: in its directory.
-        device: for the device of the volume's root, whose number changes from boot to boot: minus
-            the id of the root's directory; otherwise the device's number.
-        inode: ``signed``.
-        linked: the inode has more than one name.
-        hit: a digest of it is in a filter of the set ``judged``.
-        racy: it may have changed since without a new stamp, so the stamp does not count.
-        judged: the filter set (``Catalog.filterset``) that ``hit`` belongs to.
-        scan: the scan that hashed it.
-        head: ``None``: the file was hashed. Otherwise the filter set ``judged`` ruled it out by its
-            first block (the block's key) or by its size (``b""``), and it has no digests; if
-            ``hit`` is set, the file is not ruled out any more.
+        name: name of the file in its directory.
+        device: device number of the file. If the file is on the device of the volume's root, this
+            is minus the id of the root's directory, because device numbers change at a reboot.
+        inode: inode number as a signed number, see ``signed``.
+        linked: whether the inode has more than one hard link.
+        hit: whether a filter of the set ``judged`` has a digest of the file.
+        racy: whether the file may have changed without a new stamp, so the stamp proves nothing.
+        judged: the filter set (``Catalog.filterset``) that found ``hit``.
+        scan: number of the scan that hashed the file.
+        head: ``None``: the file was hashed. Otherwise the filter set ``judged`` ruled the file out
+            by its first block (the block's key) or by its size (``b""``), and the row has no
+            digests. If ``hit`` is set, the file is no longer ruled out and must be hashed.
     """
 
     name: bytes
@@ -73,12 +73,12 @@ class FileRow(NamedTuple):
 
     @property
     def stamp(self) -> Stamp:
-        """The stamp it had."""
+        """The stamp of the file when it was hashed or ruled out."""
         return Stamp(self.size, self.mtime_ns, self.ctime_ns)
 
     @property
     def digests(self) -> FileDigests:
-        """The digests it had."""
+        """The digests of the file when it was hashed."""
         return FileDigests(self.md5, self.sha1, self.sha256)
 
 
@@ -94,7 +94,7 @@ def found_row(
     racy: bool = False,
     head: bytes | None = None,
 ) -> RawRow:
-    """The row of a file that was found with this status; ``device``: its number in rows."""
+    """The row of a file with this ``stat`` result; ``device`` is the device number for rows."""
     inode = status.st_ino
     return (
         name,
@@ -113,16 +113,17 @@ def found_row(
     )
 
 
-#: The values that a row's checksum covers, in order.
+#: The columns that a row's checksum covers, in order.
 _SEALED = (*FileRow._fields, "dir")
 _INDICES = {name: number for number, name in enumerate((*_SEALED, "checksum", "added"))}
 
 
 def values_of(*names: str) -> Callable[[tuple[Any, ...]], Any]:
-    """A function that returns values of a row, plain or stored, by their names.
+    """A function that returns the values with these names from a plain or stored row.
 
-    It returns a tuple for several names, and the value itself for one name. It is as fast as
-    indices are. ``added`` names the value that a query adds after the columns ``STORED``.
+    For several names, the function returns a tuple; for one name, it returns the value. It is as
+    fast as an access by index. The name ``added`` means the value that a query adds after the
+    columns ``STORED``.
     """
     return itemgetter(*(_INDICES[name] for name in names))
 
@@ -149,19 +150,19 @@ _ASSIGNED = ", ".join(f"{one} = excluded.{one}" for one in (*FileRow._fields[1:]
 _KEPT = ", ".join(f"kept.{one}" for one in _SEALED)
 #: SQL that stores a row: a ``StoredRow``, and the time in nanoseconds since the epoch.
 #:
-#: A row may arrive late, from a process that read the file before its last write; it must not
-#: replace the newer row. The newer row's ctime is after the start of the late row's scan. If the
-#: clock was set back, the stored ctime is before that start, or in the future; then the new row
-#: wins. A row of another inode always wins: in a renamed directory, files have their old stamps.
+#: A row may come late, from a process that read the file before its last write. The late row must
+#: not replace a newer row, whose ctime is after the start of the late row's scan. If the clock was
+#: set back, the stored ctime is before that start or in the future; then the late row is stored. A
+#: row of another inode is always stored: files in a renamed directory have their old stamps.
 UPSERT = (
     f"INSERT INTO file AS kept ({STORED}) VALUES (?{', ?' * len(_SEALED)})"  # noqa: S608
     f" ON CONFLICT (dir, name) DO UPDATE SET {_ASSIGNED} WHERE excluded.ctime_ns >= kept.ctime_ns"
     " OR excluded.inode <> kept.inode OR excluded.device <> kept.device OR kept.ctime_ns > ?"
     " OR kept.ctime_ns < (SELECT started FROM scan WHERE id = excluded.scan) * 1e9"
-    # A damaged row must not win.
+    # A damaged row is always replaced.
     f" OR kept.checksum <> checksum({_KEPT})"
 )
-#: SQL that changes what a filter set found: its number, whether it has a hit, directory, name.
+#: SQL that saves the result of a filter set for a file: number of the set, hit, directory, name.
 REJUDGE = (
     "UPDATE file SET judged = ?1, hit = ?2, checksum = checksum("  # noqa: S608
     + ", ".join({"judged": "?1", "hit": "?2"}.get(one, one) for one in _SEALED)
@@ -170,32 +171,32 @@ REJUDGE = (
 )
 
 name_of: Callable[[RawRow], bytes] = values_of("name")
-#: Returns the id of a stored row's directory.
+#: Function that returns the directory id of a stored row.
 directory_of: Callable[[StoredRow], int] = values_of("dir")
 
 
 def stored_row(row: RawRow, directory: int) -> StoredRow:
-    """A row of ``directory`` with its checksum, as SQLite keeps it."""
+    """The ``StoredRow`` of a plain row: with the directory id and the checksum."""
     plain = [*row, directory]
     for flag in _FLAGS:
-        plain[flag] = +plain[flag]  # truth values come back as numbers
+        plain[flag] = +plain[flag]  # SQLite returns truth values as numbers
     return (*plain, checksum(*plain))
 
 
 def checked(stored: StoredRow) -> FileRow | None:
-    """A stored row; ``None`` if it is damaged."""
+    """The ``FileRow`` of a stored row; ``None``: the row is damaged."""
     return FileRow._make(stored[:-2]) if are_whole((stored,)) else None
 
 
 def checked_by_name(stored: Sequence[StoredRow]) -> dict[bytes, FileRow | None]:
-    """The stored rows of one directory by their names; ``None`` for a damaged row."""
+    """The rows of one directory by name; ``None`` for a damaged row."""
     if are_whole(stored):
         return {row[0]: FileRow._make(row[:-2]) for row in stored}
     return {row[0]: checked(row) for row in stored}
 
 
 class FoundCandidate(NamedTuple):
-    """A candidate in a directory, before the writer adds where that directory is."""
+    """A candidate in a directory, before the writer adds the directory's path."""
 
     name: bytes
     identity: Identity
@@ -215,12 +216,12 @@ class FoundProblem(NamedTuple):
 
 
 class DirectoryPlace(NamedTuple):
-    """Where a directory was when it was listed last.
+    """The place of a directory when its parent was listed last.
 
     Attributes:
-        parent: id of the directory above it; 0: it is a volume's root, or unknown.
-        name: in that directory.
-        inode: as the listing of that directory has it; 0: unknown.
+        parent: id of the parent directory; 0: the directory is a volume's root or unknown.
+        name: name in the parent directory.
+        inode: inode number in the listing of the parent directory; 0: unknown.
     """
 
     parent: int
@@ -232,10 +233,10 @@ class QueuedDirectory(NamedTuple):
     """A directory to be listed.
 
     Attributes:
-        number: its id in the catalog.
-        path: below the volume's root.
-        fresh: the catalog holds nothing of it.
-        inode: as its parent gave it.
+        number: id of the directory in the catalog.
+        path: path below the volume's root.
+        fresh: whether the catalog has no files of the directory yet.
+        inode: inode number in the listing of the parent directory.
     """
 
     number: int

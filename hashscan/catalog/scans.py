@@ -1,4 +1,4 @@
-"""The scans in the catalog: their begin, their end, and the rows that the end of a scan removes."""
+"""Saves the begin and end of scans; a scan's end removes the rows of files that are gone."""
 
 from __future__ import annotations
 
@@ -16,24 +16,26 @@ if TYPE_CHECKING:
 
     from hashscan.model import Summary
 
-#: ``owner`` of directories that are spilled only while a scan ends; other owners count from 0.
+#: ``owner`` of directories that are spilled only during the end of a scan; other owners are 0 or
+#: more.
 _HELD = -1
-#: ``interrupted`` of a scan that saw every file of its volumes, and of a scan that did not.
+#: Values of ``interrupted``: ``WHOLE`` for a scan that saw every file of its volumes, ``NOT_WHOLE``
+#: for a scan that ended without a signal but did not see every file.
 WHOLE = -1
 NOT_WHOLE = -2
 
 
 class Scans(CandidateQueue):
-    """Scans, and the directories that they spill."""
+    """Saves scans, and the directories that scans spill to the disk."""
 
     def begin_scan(
         self, volumes: Iterable[bytes], *, complete: bool, kind: str = "scan"
     ) -> tuple[int, int | None]:
-        """Note that a scan starts. ``kind`` says why, for the reader of ``status``.
+        """Save that a scan starts; ``kind`` is the reason that ``status`` shows.
 
         Returns:
-            Its number; and the number of the interrupted complete (``--full``) scan of the same
-            volumes that this complete scan resumes, else ``None``.
+            The scan's number. The second value is the number of the interrupted full scan that
+            this full scan of the same volumes resumes, or ``None``.
         """
         key = b"\0".join(sorted(volumes))
         self.forget_done()
@@ -64,7 +66,7 @@ class Scans(CandidateQueue):
         )
 
     def _first_of(self, number: int) -> int:
-        """The first of consecutive interrupted complete scans of the same volumes."""
+        """The number of the first of consecutive interrupted full scans of the same volumes."""
         (first,) = self._connection.execute(
             "SELECT coalesce(min(id), :n) FROM scan WHERE complete AND interrupted >= 0"
             " AND volumes = (SELECT volumes FROM scan WHERE id = :n) AND id > coalesce("
@@ -75,9 +77,9 @@ class Scans(CandidateQueue):
         return int(first)
 
     def begin_watch(self) -> int:
-        """A scan number for files that the watch reports from now on, after all scans so far."""
+        """A new scan number for files that the watch reports; it is above all earlier numbers."""
         number, _ = self.begin_scan((), complete=False, kind="watch")
-        # Only now: if the last row was deleted before, SQLite would give its number again.
+        # Delete the earlier rows last: otherwise SQLite could use the highest number again.
         with translated(self.path):
             self._connection.execute("DELETE FROM scan WHERE kind = 'watch' AND id < ?", (number,))
         return number
@@ -93,15 +95,15 @@ class Scans(CandidateQueue):
         costs: Sequence[float] | None = None,
         held: Iterable[int] = (),
     ) -> None:
-        """Note that a scan ended. If it was not interrupted, remove the rows of files now gone.
+        """Save that a scan ended. If it was not interrupted, remove the rows of files now gone.
 
-        ``unseen``: roots of volumes of which it did not see every file. Their rows are kept, and it
-        is not a whole scan for them; for its other volumes it is.
+        ``unseen`` has the roots of volumes of which the scan did not see every file. The rows of
+        these volumes are kept, and the scan is whole only for its other volumes.
 
-        ``costs``: those of ``Expected``, for the estimate of the next scan.
+        ``costs`` are the costs of ``Expected``, for the estimate of the next scan.
 
-        ``held``: ids of directories of which results are still to be stored. These, the directories
-        above them, and spilled directories are kept until the end of the next scan.
+        ``held`` has the ids of directories whose results are not saved yet. These directories, the
+        directories above them, and spilled directories are kept until the end of the next scan.
         """
         self.forget_done()
         with translated(self.path):
@@ -124,7 +126,7 @@ class Scans(CandidateQueue):
             self._seal_scan(scan)
             if unseen and not interrupted:
                 self._part_whole(scan, volumes.split(b"\0"), unseen)
-            # A volume that is scanned every few seconds must not push out the scans of others.
+            # If one volume is scanned every few seconds, the last scans of other volumes are kept.
             self._connection.execute(
                 "DELETE FROM scan WHERE id < ? - 1000 AND id NOT IN"
                 " (SELECT max(id) FROM scan WHERE interrupted = -1 GROUP BY volumes)",
@@ -133,7 +135,7 @@ class Scans(CandidateQueue):
         self.commit()
 
     def _part_whole(self, scan: int, volumes: list[bytes], unseen: Collection[bytes]) -> None:
-        """Split a scan in two rows: a whole scan without ``unseen``, then one of all volumes."""
+        """Split a scan into a row of a whole scan without ``unseen`` and a row of all volumes."""
         whole = [volume for volume in volumes if volume not in unseen]
         if not whole:
             return
@@ -185,7 +187,7 @@ class Scans(CandidateQueue):
         execute("DELETE FROM dir WHERE id IN (SELECT id FROM gone)")
 
     def spill(self, owner: int, directories: Iterable[tuple[int, int, bool, float]]) -> None:
-        """Spill directories that ``owner`` queued to the disk: volume, id, fresh, weight."""
+        """Save queued directories of ``owner`` on the disk: volume, id, fresh, weight."""
         with translated(self.path):
             self._connection.execute(
                 "CREATE TEMP TABLE IF NOT EXISTS frontier"
@@ -197,7 +199,7 @@ class Scans(CandidateQueue):
             )
 
     def unspill(self, owner: int, limit: int) -> list[tuple[int, int, bool, float]]:
-        """Take spilled directories back, the latest first."""
+        """Remove up to ``limit`` spilled directories of ``owner`` and return them, latest first."""
         with translated(self.path):
             return self._connection.execute(
                 "DELETE FROM frontier WHERE number IN"
@@ -207,7 +209,7 @@ class Scans(CandidateQueue):
             ).fetchall()
 
     def forget_spilled(self, owner: int, volume: int) -> int:
-        """Forget the spilled directories of a volume; return their number."""
+        """Remove the spilled directories of a volume; return their number."""
         with translated(self.path):
             return self._connection.execute(
                 "DELETE FROM frontier WHERE owner = ? AND volume = ?", (owner, volume)

@@ -1,14 +1,14 @@
-"""Tables of the catalog, and how they are opened.
+"""The tables of the catalog; opens the catalog for its writer.
 
-``dir`` is the tree of directories: a path is stored once a component, so that depth costs an
-adversary as much as us. ``file`` holds what was found in a file when it was last hashed, or why it
-need not be; its key is the directory and the name, so that one range read brings a whole directory.
-``candidate`` is the queue of files without a verdict, or with one that was not acted on. Candidates
-that are done stay to the end of the scan, so that a directory that is listed twice brings none
-twice; reported matches stay for as long as scans find them (``candidate_state``). ``found`` is when
-a file entered the queue, ``detected`` when it was first found with its present stamp. ``verdict``
-remembers the answers of a remote service. ``mounted`` names the volumes that were mount points.
-Rows have checksums: see ``checksums``.
+``dir`` is the tree of directories. A row has only one name, so that very deep directories do not
+fill the catalog. ``file`` has the digests of each hashed file, or why the file was ruled out. Its
+key is the directory and the name, so that one query reads the files of a directory. ``candidate``
+is the queue of candidates without a verdict, and of matches that were not acted on. Finished
+candidates are kept until the end of the scan, so that a directory that is listed twice queues no
+file twice. Reported matches are kept for as long as scans find them (``candidate_state``). In
+``candidate``, ``found`` is the time at which a file was queued, and ``detected`` is the time at
+which it was first found with its current stamp. ``verdict`` has the answers of a remote service.
+``mounted`` has the volumes that were mount points. Rows have checksums, see ``checksums``.
 """
 
 from __future__ import annotations
@@ -122,6 +122,7 @@ def connect(path: str) -> sqlite3.Connection:
     """Open the catalog for writing; make it if necessary.
 
     Raises:
-        StateError: it is damaged, foreign, of another version, or cannot be written.
+        StateError: the file is damaged, is not a catalog, has another version, or cannot be
+            written.
     """
     return FORMAT.connect(path, checksums.add_function)

@@ -1,4 +1,4 @@
-"""A look at the catalog from outside, for ``status``: nothing is changed, nobody is held up."""
+"""Reads the catalog for ``status``, without changing it and without delaying its writer."""
 
 from __future__ import annotations
 
@@ -26,16 +26,18 @@ _SCAN = "started, ended, files, interrupted, volumes, kind, summary"
 
 @dataclass(frozen=True, slots=True)
 class LastScan:
-    """The scan that was begun last. Times in seconds since the epoch.
+    """A scan in the catalog. Times are in seconds since the epoch.
 
     Attributes:
-        ended: ``None`` while it runs, or if it was killed.
-        files: number of files; ``None`` until it ended.
-        interrupted: it was asked to stop.
-        is_whole: it saw every file of its volumes.
-        volumes: their roots.
-        kind: ``scan``; of the daemon ``start``, ``schedule``, ``unwatched``...
-        summary: its counts, by the names of ``Summary``, and ``costs``; empty until it ended.
+        started: time of the scan's start.
+        ended: time of the scan's end; ``None`` while the scan runs, or if it was killed.
+        files: number of files; ``None`` until the scan ended.
+        interrupted: whether a signal ended the scan.
+        volumes: roots of the scanned volumes.
+        kind: ``scan`` for a command; ``start``, ``schedule``, ``unwatched``... for the daemon.
+        summary: counts of the scan, by the names of ``Summary``, and ``costs``; empty until the
+            scan ended.
+        is_whole: whether the scan saw every file of its volumes.
     """
 
     started: float
@@ -50,20 +52,20 @@ class LastScan:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What the catalog holds.
+    """The facts of the catalog that ``status`` shows.
 
     Attributes:
-        scan: the last one; ``None`` where there was none.
-        pending: candidates without a verdict, or with one that was not acted on yet.
-        oldest: when the oldest of them was found, in seconds since the epoch.
-        problems: files and directories that the last look at them could not judge.
-        unmoved: matches that could not be moved, path of one of them, and why; ``None``: none.
-        whole: the last scan that came to its end.
-        by_volume: the last one of each volume.
-        refused: the service's answer for a pending candidate, if it refused the password.
+        scan: the last scan; ``None``: nothing was scanned yet.
+        pending: number of candidates without a verdict, and of matches that were not acted on yet.
+        oldest: time at which the oldest pending candidate was found, in seconds since the epoch.
+        problems: number of files and directories that could not be read.
+        whole: the last scan that saw every file of its volumes.
+        unmoved: number of matches that could not be moved, and the path and reason of one of these
+            matches; ``None``: no match.
+        by_volume: the last whole scan of each volume.
+        reported: number of matches that were only reported and not moved, by scanned volume.
+        refused: the service's answer for a pending candidate, if the service refused the password.
         mounted: volumes that were mount points when they were scanned last.
-        reported: matches that were reported and stay where they are, by the volume that was
-            scanned.
     """
 
     scan: LastScan | None
@@ -79,26 +81,26 @@ class Overview:
 
 
 def overview(path: str) -> Overview | None:
-    """Look at the catalog ``path``; ``None`` where there is none yet.
+    """Read the facts from the catalog at ``path``; ``None``: there is no catalog yet.
 
     Raises:
-        StateError: it cannot be read, or is of another version.
+        StateError: the catalog cannot be read, or has another version.
     """
     if not os.path.lexists(path):
         return None
     with opened(path) as connection:
-        # A damaged row of a scan must not count: it may say that everything was scanned.
+        # Skip a damaged row: it may say that a scan was whole.
         row = connection.execute(
             f"SELECT {_SCAN} FROM scan WHERE kind <> 'watch' AND {_WHOLE}"  # noqa: S608
             " ORDER BY id DESC LIMIT 1"
         ).fetchone()
         whole: LastScan | None = None
         by_volume: dict[bytes, LastScan] = {}
-        for one in connection.execute(
+        for found in connection.execute(
             f"SELECT {_SCAN} FROM scan WHERE kind <> 'watch' AND interrupted = -1"  # noqa: S608
             f" AND {_WHOLE} ORDER BY id"
         ):
-            whole = _scan(one)
+            whole = _scan(found)
             by_volume.update(dict.fromkeys(whole.volumes, whole))
         pending, oldest = connection.execute(
             f"SELECT count(*), min(found) FROM candidate WHERE {PENDING}"  # noqa: S608
@@ -112,7 +114,7 @@ def overview(path: str) -> Overview | None:
             " AND instr(error, ?) ORDER BY id DESC LIMIT 1",
             (CredentialsError.SAYS,),
         ).fetchone()
-        mounted = frozenset(one for (one,) in connection.execute("SELECT volume FROM mounted"))
+        mounted = frozenset(root for (root,) in connection.execute("SELECT volume FROM mounted"))
         reported = dict(
             connection.execute(
                 f"SELECT volume, count(*) FROM candidate WHERE {REPORTED} AND error IS NULL"  # noqa: S608
@@ -137,24 +139,25 @@ def overview(path: str) -> Overview | None:
 
 @contextlib.contextmanager
 def opened(path: str) -> Iterator[sqlite3.Connection]:
-    """The catalog, only to be read.
+    """Open the catalog for reading only; the connection is closed when the block ends.
 
     Raises:
-        StateError: it cannot be read, or is of another version.
+        StateError: the catalog cannot be read, or has another version.
     """
     with translated(path), contextlib.closing(_connect(path)) as connection:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if application != FORMAT.application_id or version != VERSION:
             raise StateError(
-                f"the catalog {shown(path)} is none of this hashscan's (version {version}, not "
-                f"{VERSION}); run a scan with this hashscan, which brings it up to date or says why"
+                f"the catalog {shown(path)} is not a catalog of this hashscan (version {version}, "
+                f"not {VERSION}); run a scan with this hashscan, which updates the catalog or says "
+                "why"
             )
         yield connection
 
 
 def _scan(row: tuple[Any, ...]) -> LastScan:
-    # ``interrupted``: see Scans.begin_scan
+    # row[3] is the column ``interrupted``, see Scans.begin_scan
     return LastScan(
         row[0],
         row[1],
@@ -168,10 +171,10 @@ def _scan(row: tuple[Any, ...]) -> LastScan:
 
 
 def directories_known(path: str) -> int | None:
-    """How many directories the catalog holds; ``None`` where there is none yet.
+    """Number of directories in the catalog; ``None``: there is no catalog yet.
 
     Raises:
-        StateError: it cannot be read.
+        StateError: the catalog cannot be read.
     """
     if not os.path.lexists(path):
         return None

@@ -1,4 +1,4 @@
-"""The catalog as its one writer sees it: scans, directories and files, and the candidates."""
+"""The catalog's writer: saves scans, directories, files and candidates."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ _name_and_hit = values_of("name", "hit")
 
 
 class Catalog(Scans, ExpectedWork, MountedVolumes):
-    """Everything that is written to the catalog, and what its writer reads from it."""
+    """Writes to the catalog, and reads the rows that its writer needs."""
 
     def filterset(self, name: str) -> int:
-        """The number of the set of filters called ``name`` (their versions, joined), used from now.
+        """Begin to use the filter set ``name`` (the filters' versions, joined); return its number.
 
-        What others had judged does not count any more: rows are judged by this one.
+        Rows that only other filter sets have judged count as not judged from now on.
         """
         self._write()
         with translated(self.path):
@@ -60,7 +60,7 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
         return int(number)
 
     def has_filterset(self, name: str) -> bool:
-        """Whether the set of filters called ``name`` was used before; or no file was hashed yet."""
+        """Whether the filter set ``name`` was used before; also true if no file was hashed yet."""
         with translated(self.path):
             return bool(
                 self._connection.execute(
@@ -71,7 +71,7 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
             )
 
     def judged_until(self, filterset: int) -> int:
-        """The last scan before all that was in the catalog was judged by a set of filters; or 0."""
+        """Rows of scans up to this number were already judged by a filter set; 0: no such rows."""
         with translated(self.path):
             (number,) = self._connection.execute(
                 "SELECT judged_until FROM filterset WHERE id = ?", (filterset,)
@@ -79,7 +79,7 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
         return int(number)
 
     def set_judged_until(self, filterset: int, scan: int) -> None:
-        """Note that all rows of scans up to ``scan`` were judged by a set of filters."""
+        """Save that a filter set has judged all rows of scans up to ``scan``."""
         self._write()
         with translated(self.path):
             self._connection.execute(
@@ -94,7 +94,7 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
         )
 
     def forget_verdicts(self, digests: Iterable[Digest]) -> None:
-        """See ``forgetting.forget``."""
+        """Remove the verdicts about digests, see ``forget.forget``."""
         self._write()
         with translated(self.path):
             forget(self._connection, digests)
@@ -110,16 +110,21 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
         *,
         again: bool = False,
     ) -> list[QueuedDirectory]:
-        """Note subdirectories (name, inode) to be listed; those noted in this scan before are not.
+        """Save subdirectories, and return the subdirectories that this scan must list.
 
-        With ``again`` they all are, and to which scan one that was known belongs stays as it is: a
-        scan under way beside this one must meet it once, and forget what it did not meet. A
-        volume's root has the parent 0 and its absolute path as name.
+        Args:
+            scan: number of the scan.
+            parent: id of the parent directory; 0: the subdirectory is a volume's root.
+            parent_path: path of the parent below its volume.
+            names: name and inode number of each subdirectory; a root's name is its absolute path.
+            again: return all subdirectories, even if this scan has saved them before. The scan of a
+                known row is not changed then: another running scan must still list the directory
+                once.
         """
         self._write()
         prefix = parent_path + b"/" if parent_path else b""
         queued = []
-        # A damaged row must not get a right checksum by this.
+        # An update of a damaged row must not give the row a valid checksum.
         update = (
             f"inode = ?4, checksum = iif(checksum = {checksums.DIRECTORY},"
             " checksum(parent, name, ?4, scan), checksum)"
@@ -153,10 +158,11 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
     def _damaged_directory(
         self, scan: int, parent: int, name: bytes, inode: int
     ) -> tuple[int, bool, bool] | None:
-        """Mend a directory's row if it claims, by damage, that this scan has listed the directory.
+        """Repair a directory's row if damage made it say that this scan has listed the directory.
 
         Returns:
-            its id, whether it is new, whether it is at its place; ``None``: the row is not damaged.
+            The directory's id, whether it is new, and whether the row has its parent and name;
+            ``None``: the row is not damaged.
         """
         execute = self._connection.execute
         (number,) = execute(
@@ -179,8 +185,8 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
     def find_directory(self, scan: int, root: int, path: bytes) -> QueuedDirectory:
         """The directory ``path`` below the volume whose root has the id ``root``.
 
-        Those of its components that the catalog did not know are noted as met by ``scan``, with an
-        inode of 0: not known.
+        Directories of the path that are not in the catalog are added with the number ``scan`` and
+        the inode 0 (unknown).
         """
         self._write()
         number = root
@@ -203,7 +209,7 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
         return directory_paths.directory_path(self._connection, self.path, number)
 
     def place_of(self, number: int) -> DirectoryPlace:
-        """Where the directory with this id was."""
+        """The parent, name and inode of the directory with this id; zeros if it is unknown."""
         with translated(self.path):
             row = self._connection.execute(
                 "SELECT parent, name, inode FROM dir WHERE id = ?", (number,)
@@ -213,20 +219,20 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
         return DirectoryPlace(row[0], row[1], unsigned(row[2]))
 
     def volume_of(self, number: int) -> bytes | None:
-        """The root of the volume that the directory with this id is in."""
+        """The root of the volume of the directory with this id."""
         return directory_paths.volume_of(self._connection, self.path, number)
 
     # Files
 
     def put_files(self, directory: int, rows: Sequence[RawRow]) -> None:
-        """Store what was found in files of one directory.
+        """Save rows of files of one directory; a row that is older than the saved row is dropped.
 
-        A file whose new content hits no filter is a candidate no longer, and one that could not be
-        judged before is no problem any more. What is older than the row that is there is dropped.
+        If a new row hits no filter, its file is removed from the candidates. Each file is removed
+        from the problems.
         """
         self._write()
-        # In the order of the key, or the table's pages stay half empty: some file systems list the
-        # newest file first.
+        # Insert in the order of the key: some file systems list the newest file first, and in that
+        # order the table's pages would remain half empty.
         rows = sorted(rows, key=name_of)
         with translated(self.path):
             now = time.time_ns()
@@ -247,7 +253,7 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
                 )
 
     def rejudge(self, directory: int, judged: int, names: list[tuple[bytes, bool]]) -> None:
-        """Note that files, by their kept digests, were judged by another set of filters."""
+        """Save the result of another filter set for files, whose saved digests it has judged."""
         self._write()
         with translated(self.path):
             self._connection.executemany(
@@ -256,7 +262,7 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
             self._forget_reported_files(directory, [name for name, hit in names if not hit])
 
     def forget_files(self, directory: int, names: Iterable[bytes]) -> None:
-        """Forget files that are not there any more."""
+        """Remove the rows of files that no longer exist."""
         self._write()
         with translated(self.path):
             for table in ("file", "problem"):
@@ -276,7 +282,7 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
     def put_problems(
         self, scan: int, directory: int, problems: Iterable[FoundProblem]
     ) -> list[FoundProblem]:
-        """Store problems; returns those that were not yet noted in this scan."""
+        """Save problems; return the problems that this scan had not saved yet."""
         self._write()
         self._has_problems = True
         with translated(self.path):
@@ -293,9 +299,9 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
             ]
 
     def other_names(self, identity: Identity, devices: list[int]) -> list[tuple[int, FileRow]]:
-        """Directory id and row of every name of an inode that the catalog knows.
+        """Directory id and row of every hard link of an inode in the catalog.
 
-        ``devices`` are the numbers that rows may have for its device (see ``FileRow``).
+        ``devices`` are the numbers that rows may have for the inode's device (see ``FileRow``).
         """
         marks = ", ".join("?" for _ in devices)
         with translated(self.path):
@@ -303,6 +309,6 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
                 f"{SELECT} WHERE linked = 1 AND inode = ? AND device IN ({marks})",
                 (signed(identity.inode), *devices),
             ).fetchall()
-        # A link whose row is damaged is reported as a name that remains.
+        # A hard link whose row is damaged is later reported as a remaining name of the inode.
         found = [(directory_of(row), checked(row)) for row in rows]
         return [(number, row) for number, row in found if row is not None]

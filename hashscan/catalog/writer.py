@@ -1,7 +1,7 @@
-"""The one connection that writes to the catalog, and its transactions.
+"""The only connection that writes to the catalog, and its transactions.
 
-Changes of a scan are gathered into transactions of about a second; a candidate and the row that
-calls its file hashed are always in the same one, so that no kill can part them (promise 2).
+A transaction has the changes of about a second. A candidate and the row of its hashed file are
+always in the same transaction, so that a kill keeps both or neither (promise 2).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _CHECKS = (
     f"""UPDATE filterset SET name = 'damaged ' || id, judged_until = 0
     WHERE checksum <> {checksums.FILTERSET}""",  # noqa: S608
     f"""DELETE FROM verdict WHERE checksum <> {checksums.VERDICT}""",  # noqa: S608
-    # The row of its file still says that it is a candidate: the next scan finds it again.
+    # The damaged candidate's row in ``file`` still has ``hit``: the next scan queues the file.
     f"""DELETE FROM candidate
     WHERE checksum <> {checksums.CANDIDATE} OR NOT {is_in(*CandidateState)}""",  # noqa: S608
     # ``known`` must name a category and one of the hits; otherwise the service is asked again.
@@ -31,18 +31,18 @@ _CHECKS = (
 
 
 class CatalogWriter:
-    """A connection with at most one transaction under way."""
+    """A connection to the catalog with at most one open transaction."""
 
     def __init__(self, path: str) -> None:
         """Open or make the catalog at ``path``.
 
         Raises:
-            StateError: it cannot be used.
+            StateError: the catalog cannot be used.
         """
         self.path = path
         self._connection = connect(path)
         self._changed = False
-        #: Damaged rows that were found; their content will be found out again.
+        #: Number of damaged rows that were found; the next scan replaces their content.
         self.damaged = 0
         #: Name of the confirmer whose verdicts candidates wait for, and whether it is remote.
         self.service: tuple[str, bool] = ("", False)
@@ -51,7 +51,7 @@ class CatalogWriter:
             candidates, problems = self._connection.execute(
                 "SELECT EXISTS (SELECT 1 FROM candidate), EXISTS (SELECT 1 FROM problem)"
             ).fetchone()
-        #: Whether rows of files have to be looked for in these tables when they are stored.
+        #: Whether these tables have rows, which must be checked when the rows of files are saved.
         self._has_candidates, self._has_problems = bool(candidates), bool(problems)
 
     def _check(self) -> None:
@@ -63,7 +63,7 @@ class CatalogWriter:
         with translated(self.path):
             execute = self._connection.execute
             for table in ("candidate", "filterset", "scan", "verdict"):
-                # If an index lacks a row, the row would be hidden.
+                # If an index lacks a row, queries would not find the row.
                 (found,) = execute(f"PRAGMA integrity_check({table})").fetchone()
                 if found != "ok":
                     execute(f"REINDEX {table}")
@@ -77,14 +77,14 @@ class CatalogWriter:
             )
 
     def close(self) -> None:
-        """Commit and close."""
+        """Commit the open transaction, and close the connection."""
         try:
             self.commit()
         finally:
             self._connection.close()
 
     def abandon(self) -> None:
-        """Close without committing: after an error of the catalog itself."""
+        """Close the connection without a commit, after an error of the catalog."""
         self._connection.close()
 
     def _write(self) -> None:
@@ -94,9 +94,9 @@ class CatalogWriter:
             self._changed = True
 
     def commit(self) -> None:
-        """Make everything so far durable against a kill of this process."""
+        """End the open transaction; a kill of this process does not undo its changes any more."""
         if self._changed:
-            # What fails now is not there: the next scan finds it again.
+            # If the commit fails, its changes are lost, and the next scan finds the files again.
             self._changed = False
             with translated(self.path):
                 try:

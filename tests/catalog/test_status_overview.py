@@ -63,7 +63,7 @@ def test_what_is_no_catalog_is_told(tmp_path):
     with sqlite3.connect(path) as other:
         other.execute("CREATE TABLE x (y)")
     other.close()
-    with pytest.raises(StateError, match="none of this hashscan's"):
+    with pytest.raises(StateError, match="not a catalog of this hashscan"):
         overview(path)
     (tmp_path / "catalog.sqlite3").write_bytes(os.urandom(5000))
     with pytest.raises(StateError, match="cannot be used"):

@@ -156,7 +156,7 @@ def test_a_whole_scan_its_counts_and_the_version(catalog):
         other = sqlite3.connect(catalog.path)
         (before,) = other.execute(f"PRAGMA {pragma}").fetchone()
         other.execute(f"PRAGMA {pragma} = {before + 1}")
-        with pytest.raises(StateError, match="none of this hashscan's"):
+        with pytest.raises(StateError, match="not a catalog of this hashscan"):
             overview(catalog.path)
         other.execute(f"PRAGMA {pragma} = {before}")
         other.close()
