@@ -1,4 +1,4 @@
-"""The authority for moving a file: a list, or a notice."""
+"""Describes the authority for moving a file: a list, or a notice."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """The notice that names a file, and whether the file moves because of it.
+    """Describes the notice that names a file, and whether the file moves because of the notice.
 
     Attributes:
-        kind: ``list``: the known set decides, and the notice is only named; ``notice``: no list
-            knows the file, and it moves because the notice names it.
+        kind: ``list``: the file moves because of the known set, and the notice is only mentioned;
+            ``notice``: no list knows the file, and it moves because the notice names it.
         notice: id of the notice.
-        reference: the sender's own number.
-        sender: the authority that orders the removal, else the sender; ``None``: anonymous.
+        reference: the sender's own number of the notice.
+        sender: the authority that orders the removal, else the sender of the notice; ``None``: the
+            sender is anonymous.
     """
 
     kind: Literal["list", "notice"]
@@ -24,7 +25,7 @@ class Authority:
     sender: str | None = None
 
     def as_dict(self) -> dict[str, str | None]:
-        """Ready for JSON."""
+        """Return the authority as a JSON object."""
         return {
             "kind": self.kind,
             "notice": self.notice,

@@ -1,7 +1,8 @@
 """Opens and migrates hashscan's own SQLite files, and explains their errors.
 
-Each kind of file is a ``Format``: its application id distinguishes it from any other SQLite file,
-and its version is in ``PRAGMA user_version``. Older versions are migrated, newer ones refused.
+Each kind of file is a ``Format``: its application id distinguishes the file from any other SQLite
+file, and ``PRAGMA user_version`` holds the version of its schema. A file with an older schema is
+migrated, a file with a newer schema is refused.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A kind of SQLite file.
+    """Describes a kind of SQLite file that hashscan writes.
 
     Attributes:
-        name: with its article, as messages name the file.
-        application_id: 32 bits that distinguish it from other SQLite files.
-        version: of the schema that this program writes.
-        schema: SQL statements that make an empty file one of ``version``.
-        migrations: SQL statements that bring version N to N + 1, by N.
-        if_damaged: the end of a message: what to do about a damaged file.
+        name: name of the kind of file with its article, for messages.
+        application_id: 32 bits that distinguish these files from other SQLite files.
+        version: version of the schema that this program writes.
+        schema: SQL statements that create the schema of ``version`` in an empty file.
+        migrations: SQL statements that migrate a file from version N to N + 1, by N.
+        if_damaged: end of the message about a damaged file: what the sysadmin can do.
         synchronous: SQLite's pragma. NORMAL: a power cut may undo the last transactions; FULL: a
             committed transaction is on the disk.
     """
@@ -45,7 +46,7 @@ class Format:
     synchronous: str = "NORMAL"
 
     def damaged(self, path: str, what: str) -> StateError:
-        """The error for a file that contradicts itself."""
+        """Return the error for a file that contradicts itself."""
         return StateError(
             f"{self.name} {shown(path)} is damaged: {what}; see the kernel's log for errors of the "
             f"disk, then {self.if_damaged}"
@@ -53,10 +54,11 @@ class Format:
 
     @contextlib.contextmanager
     def translated(self, path: str) -> Iterator[None]:
-        """Turn SQLite's errors into ``StateError`` with what to do about them."""
+        """Turn SQLite's errors into ``StateError``, with advice in the message."""
         try:
             yield
-        except UnicodeError as error:  # also in SQLite's own messages, which quote damaged names
+        # Messages of SQLite quote damaged names, so they are escaped, too.
+        except UnicodeError as error:
             raise self.damaged(path, "a text is not UTF-8") from error
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorname", "") or ""
@@ -87,13 +89,13 @@ class Format:
         path: str,
         prepare: Callable[[sqlite3.Connection], None] = lambda _connection: None,
     ) -> sqlite3.Connection:
-        """Open a file for writing; make it, or migrate it, if necessary.
+        """Open a file for writing; create or migrate the file if necessary.
 
-        ``prepare`` gets the connection first, e.g. to add functions that the schema uses.
+        ``prepare`` receives the connection first, e.g. to add functions that the schema uses.
 
         Raises:
-            StateError: it is damaged, foreign, newer than this program, or no file; or it cannot be
-                written.
+            StateError: the file is damaged, foreign, newer than this program or not a regular file,
+                or cannot be written.
         """
         self._require_file(path)
         with self.translated(path):
@@ -116,11 +118,13 @@ class Format:
             return connection
 
     def connect_to_read(self, path: str) -> sqlite3.Connection | None:
-        """Open a file without changing it; ``None`` if it does not exist, or is still empty.
+        """Open a file without changing it.
+
+        The result is ``None`` if the file does not exist or is still empty.
 
         Raises:
-            StateError: it is damaged, foreign, of another version than this program's, or not a
-                file.
+            StateError: the file is damaged, foreign, of another version than this program's, or not
+                a regular file.
         """
         if not os.path.lexists(path):
             return None
@@ -159,16 +163,16 @@ class Format:
     def _require_file(self, path: str) -> None:
         """Refuse a directory, a link or a special file.
 
-        SQLite waits for a FIFO without end, and calls a directory an error of the disk. No user but
+        SQLite waits for a FIFO without end, and reports a directory as a disk error. No user but
         hashscan's can write to the directory, so nobody replaces the file after this check.
 
         Raises:
-            StateError: it is no file.
+            StateError: the path is not a regular file.
         """
         try:
             mode = os.lstat(path).st_mode
         except OSError:
-            return  # there is none, or the opening says why
+            return  # If the file is missing or unreadable, opening it reports the reason.
         if stat.S_ISREG(mode):
             return
         kind = "a directory" if stat.S_ISDIR(mode) else "a special file"
@@ -186,7 +190,7 @@ class Format:
         connection.execute("PRAGMA cache_size = -4096")
         while not tables or version < self.version:
             connection.execute("BEGIN IMMEDIATE")
-            # Another process may have made or migrated it meanwhile.
+            # Another process may have created or migrated the file meanwhile.
             version, tables = self._version(connection, path)
             if not tables:
                 _run(connection, self.schema)
@@ -205,12 +209,12 @@ class Format:
             connection.execute("COMMIT")
 
     def _version(self, connection: sqlite3.Connection, path: str) -> tuple[int, int]:
-        """The version and the number of tables.
+        """Return the version of the schema and the number of tables.
 
         Raises:
-            StateError: the file is another program's, or newer than this program.
+            StateError: the file belongs to another program, or is newer than this program.
         """
-        # In one statement: another process may make the file meanwhile.
+        # Both are read in one statement, because another process may create the file meanwhile.
         application, version, tables = connection.execute(
             "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master)"
             " FROM pragma_application_id, pragma_user_version"
@@ -226,17 +230,17 @@ class Format:
 
 
 def connect_read_only(path: str, *, timeout: float) -> sqlite3.Connection:
-    """Open a SQLite file to read it, after a kill of its writer too.
+    """Open a SQLite file for reading, also after its writer was killed.
 
-    A process that is killed while it makes a file leaves a journal ("hot" in SQLite's terms). It
-    has to be rolled back before anybody can read the file, and only a writer can do that.
+    A process that is killed while it creates a file leaves a journal ("hot" in SQLite's terms). The
+    journal has to be rolled back before anybody can read the file, and only a writer can do that.
 
     Args:
-        path: of the file.
-        timeout: seconds to wait for a process that holds it.
+        path: path of the file.
+        timeout: seconds to wait for another process that has locked the file.
 
     Raises:
-        sqlite3.Error: it cannot be opened, or the journal cannot be rolled back.
+        sqlite3.Error: the file cannot be opened, or its journal cannot be rolled back.
     """
     connection = _connect_as("ro", path, timeout)
     try:
@@ -254,7 +258,7 @@ def connect_read_only(path: str, *, timeout: float) -> sqlite3.Connection:
     return connection
 
 
-#: Reads the first page, which rolls a hot journal back.
+#: Reading the first page rolls back a hot journal.
 _TOUCH = "SELECT count(*) FROM sqlite_master"
 
 
@@ -265,7 +269,7 @@ def _connect_as(mode: str, path: str, timeout: float) -> sqlite3.Connection:
 
 
 def has_room(path: str) -> bool:
-    """Whether the file system of a file has a free block and a free inode for this process."""
+    """Return whether a file's file system has a free block and inode for this process."""
     try:
         room = os.statvfs(os.path.dirname(path) or ".")
     except OSError:
@@ -277,10 +281,14 @@ def has_room(path: str) -> bool:
 
 
 def _run(connection: sqlite3.Connection, script: str) -> None:
-    """Run each statement of ``script`` within the transaction; ``executescript`` would end it."""
+    """Run each statement of the SQL text ``script`` within the transaction.
+
+    ``sqlite3.executescript`` would end the transaction.
+    """
     statement = ""
     for part in script.split(";"):
         statement += part + ";"
-        if sqlite3.complete_statement(statement):  # a trigger holds semicolons
+        # The definition of a trigger contains semicolons.
+        if sqlite3.complete_statement(statement):
             connection.execute(statement)
             statement = ""

@@ -1,9 +1,10 @@
-"""hashscan's own files (never customers'): each is whole or absent, even if its writer is killed.
+"""Writes hashscan's own files (never customers'), so that a killed writer leaves no partial file.
 
-A file is written without a name (O_TMPFILE), synced, and then gets its name by link(2), which
-never overwrites: no other process ever sees half of it, and a kill leaves nothing. If the file
-system has no unnamed files, or /proc is missing, a hidden temporary name is used instead. The next
-writer of the same file removes such a name that a kill left.
+A file is written without a name (O_TMPFILE), synced, and then gets its name by link(2), which never
+overwrites: no other process ever sees a partial file, and a killed writer leaves nothing. If the
+file system does not support unnamed files, or /proc is missing, the writer uses a hidden temporary
+name instead. If a killed writer left a file with a temporary name, the next writer of the same file
+removes it.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ _NO_UNNAMED = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENO
 
 @contextmanager
 def new_file(path: str | bytes, mode: int = 0o600) -> Iterator[BinaryIO]:
-    """A new file that gets its name when the block ends and all of it is on disk, not before.
+    """Write a new file that gets its name only at the end of the block, when all of it is on disk.
 
     Raises:
-        FileExistsError: something has the name already, before or after the block.
-        OSError: it cannot be written; nothing is left.
-        UnsafePathError: a customer's link is on the way to it.
+        FileExistsError: a file with the name exists, before or after the block.
+        OSError: the file cannot be written; nothing is left.
+        UnsafePathError: a customer's link is on the way to the file.
     """
     with opened_above(os.fsencode(path)) as (above, name):
         parent = above.fd
@@ -63,7 +64,7 @@ def new_file(path: str | bytes, mode: int = 0o600) -> Iterator[BinaryIO]:
 
 
 def _begin(parent: int, name: bytes, path: str | bytes) -> tuple[int, bytes | None]:
-    """A descriptor of a new, empty file, and its temporary name if it needs one."""
+    """Return a descriptor of a new, empty file, and its temporary name if the file has one."""
     try:
         try:
             fd = os.open(b".", _UNNAMED, 0o600, dir_fd=parent)
@@ -97,8 +98,8 @@ def replace_file(path: str, content: bytes, mode: int = 0o600) -> None:
     """Make ``content`` the whole content of the file ``path``, atomically and for good.
 
     Raises:
-        OSError: it cannot be written; the old file is unchanged.
-        UnsafePathError: a customer's link is on the way to it.
+        OSError: the file cannot be written; the old file is unchanged.
+        UnsafePathError: a customer's link is on the way to the file.
     """
     with opened_above(os.fsencode(path)) as (above, name):
         parent = above.fd
@@ -120,7 +121,7 @@ def replace_file(path: str, content: bytes, mode: int = 0o600) -> None:
 
 
 def _hidden(parent: int, name: bytes) -> tuple[int, bytes]:
-    """A new, empty file with a temporary name for ``name``; files of killed writers are removed."""
+    """Create a file with a temporary name for ``name``; remove files that killed writers left."""
     text = os.fsdecode(name)
     remove_leftovers(parent, lambda entry: is_temporary_of(entry, text))
     hidden = os.fsencode(temporary_name(text))
@@ -130,11 +131,11 @@ def _hidden(parent: int, name: bytes) -> tuple[int, bytes]:
 
 
 def rename(old: str, new: str) -> None:
-    """Give a file another name, and replace a file that has this name.
+    """Rename a file; replace an existing file of the new name.
 
     Raises:
-        OSError: it cannot be renamed.
-        UnsafePathError: a customer's link is on the way to it.
+        OSError: the file cannot be renamed.
+        UnsafePathError: a customer's link is on the way to the file.
     """
     with (
         opened_above(os.fsencode(old)) as (source, old_name),
@@ -144,12 +145,12 @@ def rename(old: str, new: str) -> None:
 
 
 def rename_new(old: str, new: str) -> None:
-    """Give a file another name; never replace another file.
+    """Rename a file; never replace another file.
 
     Raises:
-        FileExistsError: something has the name.
-        OSError: it cannot be renamed.
-        UnsafePathError: a customer's link is on the way to it.
+        FileExistsError: another file has the new name.
+        OSError: the file cannot be renamed.
+        UnsafePathError: a customer's link is on the way to the file.
     """
     with (
         opened_above(os.fsencode(old)) as (source, old_name),
@@ -162,46 +163,46 @@ def remove(path: str) -> None:
     """Remove a file.
 
     Raises:
-        OSError: it cannot be removed, e.g. because it does not exist.
-        UnsafePathError: a customer's link is on the way to it.
+        OSError: the file cannot be removed, e.g. because it does not exist.
+        UnsafePathError: a customer's link is on the way to the file.
     """
     with opened_above(os.fsencode(path)) as (above, name):
         os.unlink(name, dir_fd=above.fd)
 
 
 def temporary_name(path: str) -> str:
-    """A name beside ``path`` that nobody has: hidden, ending in ``.tmp``."""
+    """Return an unused path beside ``path``: its name is hidden and ends in ``.tmp``."""
     directory, name = os.path.split(path)
     return os.path.join(directory, temporary(name, secrets.token_hex(6)))
 
 
 def sync_directory(path: str) -> None:
-    """Make the names in a directory survive a power cut, if its file system can do that.
+    """Sync a directory, so that its names survive a power cut, if its file system can do that.
 
     Raises:
-        OSError: e.g. EIO.
+        OSError: the directory cannot be synced, e.g. EIO.
     """
     with opened_named(os.fsencode(path)) as directory:
         sync_names(directory.fd)
 
 
 def make_directories(path: str, mode: int = 0o700) -> None:
-    """Make a directory, and those above it, if they are missing; they survive a power cut.
+    """Create a directory and its missing parents, so that they survive a power cut.
 
     Raises:
-        OSError: one cannot be made.
-        UnsafePathError: a customer's link is on the way to it.
+        OSError: a directory cannot be created.
+        UnsafePathError: a customer's link is on the way to the directory.
     """
     with opened_named(os.fsencode(path), make=mode):
         pass
 
 
 def make_public_directory(path: str) -> None:
-    """Make a directory that everybody may read, whatever the umask; change an existing one.
+    """Create or change a directory so that everybody may read it, whatever the umask.
 
     Raises:
-        OSError: it cannot be made.
-        UnsafePathError: a customer's link is on the way to it.
+        OSError: the directory cannot be created.
+        UnsafePathError: a customer's link is on the way to the directory.
     """
     with opened_named(os.fsencode(path), make=0o755) as named:
         fd = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=named.fd)
@@ -210,11 +211,11 @@ def make_public_directory(path: str) -> None:
 
 
 def touch(path: str) -> None:
-    """Set a file's times to now.
+    """Set a file's times to the current time.
 
     Raises:
-        OSError: it cannot be done, e.g. because the file does not exist.
-        UnsafePathError: a customer's link is on the way to it.
+        OSError: the times cannot be set, e.g. because the file does not exist.
+        UnsafePathError: a customer's link is on the way to the file.
     """
     with opened_above(os.fsencode(path)) as (above, name):
         os.utime(name, dir_fd=above.fd, follow_symlinks=False)

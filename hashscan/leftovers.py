@@ -1,7 +1,8 @@
-"""Temporary files and directories that a killed hashscan left.
+"""Removes temporary files and directories that a killed hashscan left.
 
-Their maker holds a lock (flock(2)) on each of them. The kernel releases the lock if the maker is
-killed, and the next hashscan that makes a temporary name for the same file removes them.
+The process that creates a temporary file or directory holds a lock (flock(2)) on it. The kernel
+releases the lock if the process is killed, and the next hashscan that makes a temporary name for
+the same file removes the leftovers.
 """
 
 from __future__ import annotations
@@ -20,22 +21,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _FLAGS = os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
-#: Seconds for which an empty file or directory is left: its maker may not have locked it yet.
+#: Seconds for which an empty file or directory is kept: its maker may not have locked it yet.
 _EMPTY_FOR = 60.0
 
 
 def hold(fd: int) -> None:
-    """Lock a new temporary file or directory until all descriptors of its opening are closed."""
-    with contextlib.suppress(OSError):  # a file system without locks: nobody removes it either
+    """Lock a new temporary file or directory until all descriptors of this opening are closed."""
+    # On a file system without locks, no process removes leftovers.
+    with contextlib.suppress(OSError):
         fcntl.flock(fd, fcntl.LOCK_EX)
 
 
 def remove_leftovers(above: int, is_own: Callable[[str], bool]) -> None:
-    """Remove the entries of a directory that this user's killed processes left.
+    """Remove the files and directories in a directory that this user's killed processes left.
 
     Args:
-        above: descriptor of the directory, also of one that was opened by its path only (O_PATH).
-        is_own: whether a name has a form that only hashscan uses.
+        above: descriptor of the directory; a descriptor that was opened for its path only (O_PATH)
+            works, too.
+        is_own: returns whether only hashscan uses names of this form.
     """
     with (
         contextlib.suppress(OSError),
@@ -47,10 +50,11 @@ def remove_leftovers(above: int, is_own: Callable[[str], bool]) -> None:
 
 
 def _remove(above: int, name: str) -> None:
-    """Remove an entry, unless another user owns it, or its maker works on it.
+    """Remove a file or directory, unless another user owns it or its maker still works on it.
 
     Raises:
-        OSError: it cannot be removed; BlockingIOError: its maker works on it.
+        OSError: the file or directory cannot be removed; BlockingIOError: its maker still works on
+            it.
     """
     status = os.stat(name, dir_fd=above, follow_symlinks=False)
     is_directory = stat.S_ISDIR(status.st_mode)

@@ -1,7 +1,7 @@
-"""Faults of the machine, not of hashscan: limits, memory, disks, a missing /proc.
+"""Explains faults of the machine, not of hashscan: limits, memory, disks, a missing /proc.
 
-An ``OSError`` that reaches the top of a command names the refusal of the kernel, but not the limit,
-nor how to raise it. ``explain`` says both, for every command.
+An ``OSError`` that ends a command names the kernel's error, but neither the limit nor how to raise
+it. ``explain`` names both, for every command.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ A_PROCESS_DIED = (
     "another process of hashscan died while it was needed; see the kernel's log (dmesg: out of"
     " memory?), then run the command again"
 )
-#: Descriptors that one database needs: file, log, the log's index, directory, a temporary file.
+#: Descriptors that one open database needs: file, log, the log's index, directory, a temporary
+#: file.
 _FILES_OF_SQLITE = 5
-#: Errors that only a wrong call can cause: these are hashscan's own faults.
+#: Only a wrong system call causes these errors, so they are faults of hashscan.
 _OWN = frozenset({errno.EBADF, errno.EFAULT, errno.EINVAL, errno.ENOTSOCK, errno.EDOM})
-#: How libraries report a limit without an error number: imports, threads, OpenSSL.
+#: Texts by which libraries report a limit without an error number: imports, threads, OpenSSL.
 _WORDS = (
     ("Too many open files", errno.EMFILE),
     ("failed to map segment", errno.ENOMEM),
@@ -36,9 +37,11 @@ _WORDS = (
     ("malloc failure", errno.ENOMEM),
     ("can't start new thread", errno.EAGAIN),
     ("can't allocate lock", errno.ENOMEM),
-    ("error return without exception set", errno.ENOMEM),  # an import of CPython without memory
+    # CPython reports this text if it has no memory for an import.
+    ("error return without exception set", errno.ENOMEM),
 )
-#: Exit codes that blame hashscan, a file or a filter; a limit of the machine says nothing on them.
+#: Exit codes that blame hashscan, a file or a filter; if a limit of the machine is the cause, the
+#: blame is wrong.
 _NOT_FOR_LIMITS = frozenset({ExitCode.INTERNAL, ExitCode.UNREADABLE, ExitCode.FILTER})
 _FIX = {
     errno.ENOSPC: "free some space there",
@@ -57,7 +60,7 @@ _ELSE = "see that place and the kernel's log (dmesg)"
 
 
 def explain(error: BaseException) -> str | None:
-    """Say which limit of the machine caused an error and how to raise it; ``None``: none did."""
+    """Return the limit of the machine that caused an error, and how to raise it, or ``None``."""
     number = _number_of(error)
     if number in _LIMITS:
         return _LIMITS[number]()
@@ -80,7 +83,7 @@ def explain(error: BaseException) -> str | None:
 
 
 def as_machine_error(error: BaseException) -> MachineError | None:
-    """The error of the machine behind an unexpected error; ``None``: it is a fault of hashscan."""
+    """Return the system's error behind an unexpected error; ``None``: hashscan is at fault."""
     text = explain(error)
     if text is not None:
         where = _where(error) if _number_of(error) not in {errno.ENOENT, errno.EAGAIN} else ""
@@ -94,15 +97,15 @@ def as_machine_error(error: BaseException) -> MachineError | None:
 
 
 def fix_of(error: OSError) -> str:
-    """What to do about an error of the disk, if its place is known to the reader."""
+    """Return advice about a disk error, for a reader who knows which disk is meant."""
     return explain(error) or _FIX.get(error.errno or 0, _ELSE)
 
 
 def with_cause(error: Exception) -> str:
-    """Return the message of an error, with the limit of the machine that caused it, if one did.
+    """Return the message of an error, with the limit of the machine if a limit caused the error.
 
-    The limit replaces the advice in the message: "make room there" does not help if the process may
-    open no more files.
+    The limit replaces the advice in the error's message: "make room there" does not help if the
+    process may open no more files.
     """
     for cause in (error, *_causes(error)):
         text = explain(cause)
@@ -117,12 +120,12 @@ def with_cause(error: Exception) -> str:
 
 
 def is_limited(error: BaseException) -> bool:
-    """Whether a limit of the machine caused an error, so that it says nothing about a file."""
+    """Return whether a limit of the machine caused an error, so that no file is to blame."""
     return any(explain(one) for one in (error, *_causes(error)))
 
 
 def exit_code_with_cause(error: HashscanError) -> ExitCode:
-    """Return the exit code of an error; for a limit of the machine it is 2, whatever it broke."""
+    """Return the exit code of an error: 2 if a limit of the machine caused the error."""
     if error.exit_code in _NOT_FOR_LIMITS and is_limited(error):
         return MachineError.exit_code
     return error.exit_code
@@ -130,7 +133,7 @@ def exit_code_with_cause(error: HashscanError) -> ExitCode:
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
     if isinstance(error, (LockedError, OutputError)):
-        # A lock that is held gives EAGAIN, too, and a reader that has gone EPIPE.
+        # EAGAIN also means that a lock is held, and EPIPE that a reader has ended.
         return
     cause = error.__cause__
     for _ in range(10):
@@ -141,7 +144,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _said_by(error: BaseException) -> str:
-    """The part of an error's text that a message quotes."""
+    """Return the part of an error's text that a message quotes."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     text = str(error)
@@ -164,13 +167,13 @@ def _where(error: BaseException) -> str:
 
 
 def _is_of_sqlite(error: BaseException) -> TypeGuard[sqlite3.Error]:
-    # A command that needs no database does not wait for the library.
+    # The import is delayed, so that a command without a database does not load the library.
     library = sys.modules.get("sqlite3")
     return library is not None and isinstance(error, library.Error)
 
 
 def _behind_sqlite(error: sqlite3.Error) -> str | None:
-    """The limit that caused an error of SQLite, which hides the kernel's error number."""
+    """Return the limit that caused an error of SQLite, which hides the kernel's error number."""
     name = getattr(error, "sqlite_errorname", None) or ""
     if name.startswith("SQLITE_NOMEM"):
         return _no_memory()

@@ -1,4 +1,4 @@
-"""The lowest priority for a process: customers' work comes first."""
+"""Sets the lowest priority for a process, because customers' work comes first."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _CLASS_IDLE = 3 << 13
 
 
 def step_aside() -> list[str]:
-    """Give this process, and what it forks later, the lowest CPU and I/O priority.
+    """Give this process, and its later children, the lowest CPU and I/O priority.
 
     Returns:
-        each priority that could not be set, with the reason; a service manager's rules may forbid
-            it.
+        each priority that could not be set, with the reason; a service manager may forbid the
+            change.
     """
     trouble = []
     try:

@@ -1,4 +1,4 @@
-"""The state directory: catalog, filters, quarantine and the lock, for nobody else's eyes."""
+"""Opens the state directory (catalog, filters, quarantine, lock), which no other user can read."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ if TYPE_CHECKING:
 
 
 class State:
-    """Paths below the state directory, which is made with mode 0700 if it is missing.
+    """Holds the paths below the state directory, which is created with mode 0700 if it is missing.
 
     Attributes:
-        directory: absolute path.
+        directory: absolute path of the state directory.
         catalog: path of the catalog.
-        filters: directory of kept filters.
-        notices: path of the file of notices.
-        withdrawn: path of the file of answers about quarantined digests.
-        holds: path of the file of holds.
+        filters: path of the directory that holds the stored filters.
+        notices: path of the file that stores the notices.
+        withdrawn: path of the file that stores answers about quarantined digests.
+        holds: path of the file that stores the holds.
         dismissed: path of the local allow-list.
-        lock_file: path of the lock.
-        notices_lock: path of the lock of the process that works on notices.
+        lock_file: path of the file that a scan locks.
+        notices_lock: path of the file that a process locks while it works on notices.
     """
 
     def __init__(self, directory: str, *, make: bool = True) -> None:
-        """Make or check the directory.
+        """Create or check the state directory.
 
-        ``make``: false for callers that only read: a missing directory is not made.
+        Callers that only read set ``make`` to false: then a missing directory is not created.
 
         Raises:
-            UsageError: it belongs to somebody else, or holds other files; or somebody else can
-                replace it, by a link or in a directory of their own.
-            StateError: it cannot be made.
+            UsageError: the directory belongs to another user or holds other files; or another user
+                can replace it, by a link or in a directory that this user owns.
+            StateError: the directory cannot be created.
         """
         self.directory = resolve(os.path.abspath(directory))
         self.catalog = os.path.join(self.directory, files.CATALOG)
@@ -83,7 +83,8 @@ class State:
     def _opened(self) -> int:
         above, name = os.path.split(self.directory)
         with opened_named(os.fsencode(above), make=0o755) as named:
-            # All files in it are opened by path. An ordinary user has no customers.
+            # All files in the state directory are opened by path. Only root has customers who might
+            # replace the directory.
             if named.unsafe is not None and os.geteuid() == 0:
                 raise UsageError(
                     f"root's state directory {shown(self.directory)} may not be where somebody "
@@ -120,12 +121,12 @@ class State:
             os.fchmod(fd, 0o700)
 
     def beside(self) -> State:
-        """A state of its own for a scan beside a running daemon: another catalog.
+        """Return a separate state, with another catalog, for a scan beside a running daemon.
 
-        Filters, holds and the local allow-list are the same.
+        The separate state uses the same filters, holds and local allow-list.
 
         Raises:
-            StateError: it cannot be made.
+            StateError: the separate state cannot be created.
         """
         other = State(os.path.join(self.directory, files.BESIDE))
         other.filters = self.filters
@@ -134,16 +135,16 @@ class State:
         return other
 
     def lock(self) -> Lock:
-        """Be the only process that scans with this state, until the block ends.
+        """Hold the lock of the state, so that no other process scans with it until the block ends.
 
         Raises:
-            LockedError: another process does.
+            LockedError: another process scans with this state.
         """
         return Lock(self.lock_file)
 
 
 def holder_of(path: str) -> int | None:
-    """The process that holds the ``Lock`` on ``path``, without trying to take it; else ``None``.
+    """Return the id of the process that holds the ``Lock`` on ``path``, or ``None``.
 
     Source: fcntl(2), F_GETLK.
     """
@@ -160,10 +161,11 @@ def holder_of(path: str) -> int | None:
 
 
 def wait_for_lock(fd: int, seconds: float, pause: float) -> bool:
-    """Lock an open file (flock(2)), and return true; false: another one held it all the time.
+    """Lock an open file (flock(2)); return false if another descriptor held the lock all the time.
 
     Args:
-        fd: two descriptors of one file exclude each other, also within a process.
+        fd: descriptor of the file; two descriptors of one file exclude each other, also within a
+            process.
         seconds: how long to wait.
         pause: seconds between two attempts.
     """
@@ -180,17 +182,17 @@ def wait_for_lock(fd: int, seconds: float, pause: float) -> bool:
 
 
 class Lock:
-    """A record lock on a file; the kernel gives it back when its holder ends, however it ends.
+    """Locks a file by a record lock, which the kernel releases when its process ends.
 
-    Not flock(2): that one would live on in the worker processes of a killed engine.
+    A lock by flock(2) would remain in the worker processes of a killed engine.
     """
 
     def __init__(self, path: str) -> None:
         """Take the lock without waiting.
 
         Raises:
-            LockedError: another process has it.
-            StateError: the file cannot be made.
+            LockedError: another process holds the lock.
+            StateError: the lock file cannot be created.
         """
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -209,12 +211,13 @@ class Lock:
                 f"another hashscan (process {holder}) works with this state ({shown(path)}); "
                 "wait for it, or give this one a state of its own with --state"
             ) from None
-        with suppress(OSError):  # only for messages; a full disk must not stop its holder
+        # The process id is only for messages, so a full disk must not prevent the lock.
+        with suppress(OSError):
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
 
     def __enter__(self) -> None:
-        """Hold it."""
+        """Hold the lock until the block ends."""
 
     def __exit__(
         self,
@@ -222,5 +225,5 @@ class Lock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Give it back."""
+        """Release the lock."""
         os.close(self._fd)

@@ -1,17 +1,18 @@
 """Counts the time that has certainly passed, beside a wall clock that may be wrong or jump.
 
 A clock that is far ahead must not cause a removal for good by age (quarantine.retention, purge
---older-than, the audit's days). So an age is not the difference of two readings of the wall clock.
-Passed time is counted instead:
+--older-than, the audit's days). Therefore an age is never the difference of two readings of the
+wall clock. The time that has passed is counted instead:
 
-- within one boot of the machine by CLOCK_BOOTTIME: nobody can set it, and it counts suspension;
-- from one boot to the next by the wall clock, but no more than ``OFF_LIMIT`` for each boot.
+- within one boot of the machine by CLOCK_BOOTTIME: nobody can set this clock, and it includes
+  suspension;
+- from one boot to the next by the wall clock, but by no more than ``OFF_LIMIT`` for each boot.
 
-While the wall clock and the count run evenly, they are in one *span*. When they diverge by more
-than ``TOLERANCE`` (the clock was set, or jumped), a new span begins. A time that is kept together
-with its span can be compared with the count, whatever the clock did before and after.
+A *span* is a period in which the wall clock and the count run evenly. If the two diverge by more
+than ``TOLERANCE`` (the clock was set, or jumped), a new span begins. A time that is stored together
+with its span can be compared with the count, even if the clock was set before or after.
 
-The caller keeps a timeline in a file of its own (``to_json``); this module touches no files.
+The caller stores a timeline in a file of its own (``to_json``); this module touches no files.
 """
 
 from __future__ import annotations
@@ -23,25 +24,25 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
-#: Name of the file that keeps a timeline, in the directory whose contents it dates.
+#: Name of the file that stores a timeline, in the directory whose contents the timeline dates.
 FILE = "clock.json"
 #: Seconds by which the wall clock and the count may diverge before a new span begins.
 TOLERANCE = 60.0
-#: Most seconds of the wall clock that count between two boots.
+#: At most this many seconds of the wall clock count between two boots.
 OFF_LIMIT = 7 * 86400.0
-#: Seconds after which a timeline that runs evenly is written again.
+#: Seconds after which a timeline is written again, even if it runs evenly.
 _KEEP_AFTER = 3600.0
 _FORMAT = 1
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
 class Instant(NamedTuple):
-    """Readings of the machine's clocks at one moment.
+    """Holds readings of the machine's clocks at one moment.
 
     Attributes:
         boottime: seconds since the machine's start, suspension included.
-        wall: seconds since the epoch.
-        boot: id of this boot of the machine; empty if unknown (no /proc).
+        wall: seconds since the epoch by the wall clock.
+        boot: id of this boot of the machine; empty if the id is unknown (no /proc).
     """
 
     boottime: float
@@ -60,11 +61,11 @@ def instant() -> Instant:
 
 
 class Span(NamedTuple):
-    """A stretch of time in which the wall clock ran evenly with the count.
+    """Describes a period in which the wall clock ran evenly with the count.
 
     Attributes:
         offset: seconds that the wall clock was ahead of the count.
-        since: the count at its begin.
+        since: the count at the begin of the span.
     """
 
     name: str
@@ -74,12 +75,12 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """The count, as of ``last``.
+    """Holds the count of passed seconds, as of the readings ``last``.
 
     Attributes:
-        began: the count when it began, which is the wall clock's reading then.
-        counted: ``began`` plus the seconds that have passed for certain since.
-        spans: oldest first; the last one is the present one.
+        began: the count at its begin, which is the wall clock's reading at that moment.
+        counted: ``began`` plus the seconds that have certainly passed since the begin of the count.
+        spans: all spans, oldest first; the last span is the present one.
     """
 
     last: Instant
@@ -89,12 +90,12 @@ class Timeline:
 
     @classmethod
     def begin(cls, now: Instant) -> Self:
-        """A count that begins now."""
+        """Return a count that begins now."""
         return cls(now, now.wall, now.wall, (Span(_new_name(), 0.0, now.wall),))
 
     @classmethod
     def parse(cls, raw: bytes) -> Self | None:
-        """The timeline that ``to_json`` wrote; ``None`` if it is damaged: begin a new one."""
+        """Return the timeline that ``to_json`` wrote, or ``None`` if the text is damaged."""
         try:
             data = json.loads(raw)
             if data["format"] != _FORMAT:
@@ -110,7 +111,7 @@ class Timeline:
         return found if spans else None
 
     def to_json(self) -> bytes:
-        """The bytes of the file that keeps it."""
+        """Return the bytes of the file that stores the timeline."""
         data = {
             "format": _FORMAT,
             "boottime": self.last.boottime,
@@ -124,11 +125,11 @@ class Timeline:
 
     @property
     def span(self) -> str:
-        """Name of the present span, to be kept with a time of the wall clock."""
+        """Return the name of the present span, to be stored with a time of the wall clock."""
         return self.spans[-1].name
 
     def at(self, now: Instant) -> Timeline:
-        """The timeline as of a later moment."""
+        """Return the timeline as of a later moment."""
         if now.boot == self.last.boot and now.boottime >= self.last.boottime:
             passed = now.boottime - self.last.boottime
         else:
@@ -141,7 +142,7 @@ class Timeline:
         return replace(self, last=now, counted=counted, spans=spans)
 
     def differs(self, before: Timeline) -> bool:
-        """Whether this timeline differs enough from ``before`` to be written again."""
+        """Return whether this timeline differs so much from ``before`` that it must be saved."""
         return (
             self.spans != before.spans
             or self.last.boot != before.last.boot
@@ -149,9 +150,10 @@ class Timeline:
         )
 
     def age(self, wall: float, span: str) -> float:
-        """Seconds that have certainly passed since a time of the wall clock in ``span``.
+        """Return the seconds that have certainly passed since a time of the wall clock in ``span``.
 
-        If the span is unknown (the file was lost), only the time counted since then is certain.
+        If the span is unknown (the file was lost), only the time since the begin of the count is
+        certain.
         """
         for one in self.spans:
             if one.name == span:
@@ -159,11 +161,12 @@ class Timeline:
         return self.counted - self.began
 
     def certainly_before(self, age: float) -> float:
-        """The time of the wall clock before which all times are older than ``age`` seconds.
+        """Return the time of the wall clock before which all times are older than ``age`` seconds.
 
-        For times that were kept without their span: of the spans that reach into the last ``age``
-        seconds, each time is taken to be in the span that makes it youngest. Nothing is certain
-        (``-inf``) until the count has run for ``age`` seconds.
+        Use this limit for times that were stored without their span: each time is assumed to be in
+        the span that makes it youngest, among the spans that reach into the last ``age`` seconds.
+        The result is ``-inf`` until the count has run for ``age`` seconds, because no age is
+        certain before.
         """
         limit = self.counted - age
         if limit < self.began:

@@ -1,8 +1,9 @@
 """Builds an allow-list from trees, archives and digest lists, with the origin of each digest.
 
 The list is CSV, which ``allow`` reads like other digest lists: MD5, SHA-1 and SHA-256 of a content,
-and the file that has it. It is sorted by SHA-256, without a time, so the same inputs give
-the same bytes. The first input that has a content names it.
+and the path of a file with this content. The rows are sorted by SHA-256 and carry no time, so the
+same inputs give the same bytes. If several inputs contain the same content, the row names the file
+of the first input.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ from hashscan.text import shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-#: Bytes below which a content is left out: so short contents are everywhere, and in no known set.
+#: Contents below this number of bytes are left out: so short contents are everywhere, and in no
+#: known set.
 MIN_SIZE = 64
 _MOST_NAMED = 20
 _HEAD = 512
@@ -42,14 +44,14 @@ _HEAD = 512
 
 @dataclass(slots=True)
 class Built:
-    """What an allow-list was built from.
+    """Counts what an allow-list was built from.
 
     Attributes:
         contents: number of rows in the list.
         files: number of files and members that were hashed.
-        duplicates: number of these whose content another one had before.
+        duplicates: number of files and members whose content an earlier file or member already had.
         left_out: number of files and members by the reason why they were left out.
-        remarks: sentences for the reader.
+        remarks: sentences for the administrator who reads the result.
     """
 
     contents: int = 0
@@ -67,14 +69,14 @@ def build_allow_list(
     force: bool = False,
     on_file: Callable[[int], None] = lambda _count: None,
 ) -> Built:
-    """Write an allow-list of ``inputs`` to ``output``; it has its name when it is whole.
+    """Write an allow-list of ``inputs`` to ``output``, which gets its name when it is complete.
 
     Args:
         inputs: directories, archives (tar, also with gzip, bzip2, xz or zstd; zip) and digest
             lists.
-        output: path of the list.
-        min_size: bytes; smaller files are left out, and so are empty ones.
-        force: replace the file ``output``.
+        output: path of the list to write.
+        min_size: size in bytes; smaller files are left out, and so are empty files.
+        force: replace an existing file ``output``.
         on_file: called with the number of files so far.
 
     Raises:
@@ -128,7 +130,7 @@ def _staging(output: str) -> Iterator[sqlite3.Connection]:
 
 
 class _Building:
-    """Takes inputs one after the other."""
+    """Adds the contents of inputs to a list, one input after the other."""
 
     def __init__(
         self, staging: sqlite3.Connection, min_size: int, on_file: Callable[[int], None]
@@ -140,10 +142,10 @@ class _Building:
         self.found = Built()
 
     def take(self, path: str) -> None:
-        """Take an input.
+        """Add the contents of one input.
 
         Raises:
-            UsageError, DigestListError: it cannot be used.
+            UsageError, DigestListError: the input cannot be used.
         """
         if os.path.isdir(path):
             self._take_tree(path)
@@ -157,7 +159,7 @@ class _Building:
         self._take_list(path)
 
     def _put(self, digests: FileDigests, origin: str) -> None:
-        # A control character or a line end in a name must not become one of the list.
+        # A control character or a line end in a file's name must not end a line of the list.
         changed = self._staging.execute(
             "INSERT OR IGNORE INTO content VALUES (?, ?, ?, ?, ?)",
             (*digests, shown(origin), None not in digests),
@@ -179,7 +181,7 @@ class _Building:
         else:
             self._put(digests, origin)
 
-    # Directories
+    # Inputs that are directories
 
     def _take_tree(self, path: str) -> None:
         root = os.fsencode(resolve(os.path.abspath(path)))
@@ -228,7 +230,7 @@ class _Building:
             raise UsageError(f"{shown(origin)}: cannot be read: {hashed.message or hashed.reason}")
         self._take_file(hashed.digests, hashed.status.st_size, origin)
 
-    # Archives
+    # Inputs that are archives
 
     def _take_archive(self, path: str, file: io.BufferedReader) -> None:
         archive = os.path.basename(path)
@@ -246,7 +248,7 @@ class _Building:
                 "it out"
             ) from error
 
-    # Digest lists
+    # Inputs that are digest lists
 
     def _take_list(self, path: str) -> None:
         lists = Lists([path], only_categories=EVERY)
@@ -258,16 +260,16 @@ class _Building:
         self.found.left_out["empty"] += sum(one.empty for one in lists.reports)
 
 
-#: Reasons that need no line each.
+#: For these reasons, files are left out without a line for each file.
 _USUAL = frozenset({"empty", "small", "link", "directory"})
 
 
 @contextmanager
 def _opened(path: str) -> Iterator[int]:
-    """A descriptor of an input that is a file.
+    """Open an input that is a file; return its descriptor.
 
     Raises:
-        UsageError: it is missing, unreadable or no regular file.
+        UsageError: the input is missing, unreadable or not a regular file.
     """
     try:
         with open_list(path) as descriptor:

@@ -1,4 +1,4 @@
-"""The allow-list in a scan: a match that it holds is reported, and never moved."""
+"""Reports matches that the allow-list holds, and prevents that a scan moves them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def open_allow(
     settings: Settings, state: State, notice: Callable[[str], None], building: Building
 ) -> AllowList | None:
-    """The configured allow-list; ``None`` if none is configured.
+    """Open the configured allow-list; the result is ``None`` if no allow-list is configured.
 
     Raises:
         ConfigError: a digest list cannot be used.
@@ -45,12 +45,12 @@ def open_allow(
 
 
 def check_allow(settings: Settings, state: State) -> None:
-    """Read what ``open_allow`` opens, but keep nothing.
+    """Read the files that ``open_allow`` opens, but store nothing.
 
     Raises:
         ConfigError: a digest list cannot be used.
         FilterError: a filter cannot be used.
-        StateError: no room for the digests of lists.
+        StateError: there is no room to sort the digests of lists.
     """
     if settings.allow:
         from hashscan.known.allow import check_allow_list  # noqa: PLC0415
@@ -59,50 +59,52 @@ def check_allow(settings: Settings, state: State) -> None:
 
 
 def _algorithms(settings: Settings) -> tuple[Algorithm, ...]:
-    """The algorithms of filters that do not name them."""
+    """Return the algorithms that filters use if their metadata does not name them."""
     from hashscan.known.filters.open_filter import DEFAULT_ALGORITHMS  # noqa: PLC0415
 
     return settings.filter.algorithms if settings.filter else DEFAULT_ALGORITHMS
 
 
 class Allowed(Protocol):
-    """An allow-list."""
+    """Describes the interface of an allow-list."""
 
     def find(self, digests: FileDigests) -> str | None:
-        """The file of the allow-list that holds one of a file's digests; ``None``: none does.
+        """Return the file of the allow-list that holds one of a file's digests.
+
+        The result is ``None`` if the allow-list holds none of the digests.
 
         Raises:
-            ServiceError: nothing can be said.
+            ServiceError: the allow-list cannot be searched.
         """
         ...
 
     def origin(self, digests: FileDigests) -> str:
-        """More about the content that ``find`` finds; or empty.
+        """Return more facts about an allowed content, or an empty text.
 
         Raises:
-            ServiceError: as ``find``.
+            ServiceError: the allow-list cannot be searched.
         """
         ...
 
     def missing(self, digests: FileDigests) -> list[Algorithm]:
-        """Algorithms that ``digests`` lack, and without which nobody can say "not allowed"."""
+        """Return the algorithms that ``digests`` lack and that a search of the allow-list needs."""
         ...
 
 
 class Allowing:
     """Lets matches pass to another actor, unless the allow-list holds one of their digests.
 
-    If this cannot be decided, the match is held.
+    If the allow-list cannot be searched, the match is held.
     """
 
     def __init__(self, allow: Allowed, actor: Actor) -> None:
-        """``actor`` gets the matches that are not allowed."""
+        """``actor`` receives the matches that are not allowed."""
         self._allow = allow
         self._actor = actor
         self._hasher = Hasher(frozenset(ALGORITHMS))
 
     def act(self, match: Confirmed) -> Acted:
-        """Tell of an allowed match, or let the other actor act."""
+        """Report an allowed match, or pass the match to the other actor."""
         candidate = match.candidate
         try:
             found = self._allow.find(candidate.digests)
@@ -125,7 +127,7 @@ class Allowing:
         return self._actor.act(match)
 
     def _hash(self, candidate: Candidate) -> FileDigests | NotHashed:
-        """All digests of the candidate's content, if the file is unchanged since it was found."""
+        """Return all digests of the candidate's content, if the file is unchanged."""
         hashed = hash_below(self._hasher, candidate.volume, candidate.path)
         if isinstance(hashed, NotHashed):
             return hashed

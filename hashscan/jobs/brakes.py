@@ -1,4 +1,4 @@
-"""The brakes of a configuration: their limits, their counts, and their lines in the audit log."""
+"""Connects the brakes with the configuration's limits, the counts of files, and the audit log."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _MOST_DIGESTS = 30
 
 
 def open_brakes(settings: Settings, state: State, quarantine: Quarantine, by: By) -> Brakes:
-    """The actor that moves matches by ``quarantine`` as long as the limits allow."""
+    """Return the actor that moves matches by ``quarantine`` as long as the limits allow."""
     return Brakes(
         quarantine,
         state.holds,
@@ -49,37 +49,40 @@ class HoldLog:
     """Writes the lines about holds to the audit log."""
 
     def __init__(self, settings: Settings, state: State, by: By) -> None:
-        """``by``: who acts."""
-        # A scan beside the daemon writes to the same log.
+        """``by``: name of the program or person that acts."""
+        # A scan beside the daemon writes to the same log, so the numbers are read again.
         self._directory = os.path.dirname(state.holds)
         audit = settings.audit
         self._log = AuditLog(self._directory, file_size=audit.file_size, files=audit.files)
         self._by = by
 
     def newest(self) -> int:
-        """The number of the log's newest line."""
+        """Return the number of the log's newest line."""
         return newest(self._directory)
 
     def has_line(self, hold: Hold, after: int) -> bool:
-        """Whether a line after number ``after`` reports a hold."""
+        """Return whether a line after number ``after`` reports a hold."""
         return any(
             one.event == events.HELD and one.facts.get("hold") == hold.id
             for one in read(self._directory, after)
         )
 
     def write_line(self, hold: Hold, digests: Iterable[Digest]) -> None:
-        """Write the line about a new hold; ``digests``: of its content, if it has only one."""
+        """Write the line about a new hold.
+
+        ``digests``: all digests of the held content, if the hold is about a single content.
+        """
         named = {one.algorithm: one.hex for one in digests} or None
         facts = facts_of(hold) | {"reason": hold.reason, "digest": named}
         self._log.append(events.HELD, Who.current(self._by), **facts)
 
     def decided(self, event: str, hold: Hold, digests: Iterable[Digest], why: str) -> None:
-        """Write the line about a decision."""
+        """Write the line about a decision on a hold."""
         self._log.append(event, Who.current(self._by), **facts_of(hold, digests), because=why)
 
 
 def facts_of(hold: Hold, digests: Iterable[Digest] = ()) -> dict[str, Any]:
-    """The facts of a hold for a line of the audit log, with some of its digests."""
+    """Return the facts of a hold for a line of the audit log, with some of its digests."""
     return {
         "hold": hold.id,
         "kind": hold.kind.value,
@@ -91,19 +94,19 @@ def facts_of(hold: Hold, digests: Iterable[Digest] = ()) -> dict[str, Any]:
 
 
 class VolumeFiles:
-    """Says how many files a volume has.
+    """Counts the files of a volume.
 
-    The number is from the last whole scan of the volume. Before the first one, it is the number of
-    used inodes of the volume's file system.
+    The count is taken from the last whole scan of the volume. Before the first whole scan, the
+    count is the number of used inodes of the volume's file system.
     """
 
     def __init__(self, catalog: str) -> None:
-        """``catalog``: the path of the catalog, which is read at the first call."""
+        """``catalog``: path of the catalog, which is read at the first call."""
         self._catalog = catalog
         self._found: dict[bytes, tuple[float, int | None]] = {}
 
     def __call__(self, volume: bytes) -> int | None:
-        """The number of files; ``None``: unknown."""
+        """Return the number of files of a volume, or ``None`` if the number is unknown."""
         at, files = self._found.get(volume, (-_COUNT_AGAIN, None))
         now = time.monotonic()
         if now - at >= _COUNT_AGAIN:

@@ -1,4 +1,7 @@
-"""``check``: is a file or a digest known? Nothing is moved, nothing kept."""
+"""Answers for ``hashscan check`` whether files and digests are known.
+
+A check moves and stores nothing.
+"""
 
 from __future__ import annotations
 
@@ -26,15 +29,15 @@ _PASSED_OVER = (
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """The result of ``check`` for a file or a digest.
+    """Holds the result of ``check`` for a file or a digest.
 
     Attributes:
-        verdict: ``known``; ``unknown``: no filter holds it, or the service said so; ``pending``:
-            a filter holds it and there is no verdict.
-        candidate: a filter holds it.
-        digest, category: of what is known.
-        allowed: the file of the allow-list that holds what is known.
-        message: why there is no verdict, or why nobody can say whether it is allowed.
+        verdict: ``known``; ``unknown``: no filter holds the digest, or the service answered so;
+            ``pending``: a filter holds the digest and the service has given no verdict.
+        candidate: a filter holds the digest.
+        digest, category: the known digest and its category.
+        allowed: the file of the allow-list that holds the known digest.
+        message: why the service gave no verdict, or why the allow-list cannot be searched.
     """
 
     subject: bytes
@@ -48,10 +51,10 @@ class CheckResult:
 
 
 class Checker:
-    """Says whether files and digests are known; moves nothing, keeps nothing."""
+    """Checks whether files and digests are known; moves and stores nothing."""
 
     def __init__(self, known: KnownSet, allow: AllowList | None = None) -> None:
-        """Ask ``known``, and for what is known ``allow``."""
+        """Search digests in ``known``, and known digests also in ``allow``."""
         self._known = known
         self._allow = allow
         self._hasher = Hasher(known.algorithms.union(allow.algorithms if allow else ()))
@@ -60,12 +63,12 @@ class Checker:
         self._refused: CredentialsError | None = None
 
     def close(self) -> None:
-        """Close connections."""
+        """Close the connections to the service."""
         if self._confirmer is not None:
             self._confirmer.close()
 
     def file(self, path: str) -> CheckResult | NotHashed:
-        """Check a file."""
+        """Check whether the content of a file is known."""
         directory, name = os.path.split(os.path.realpath(path))
         try:
             with closing(open_root(os.fsencode(directory))) as fd:
@@ -81,10 +84,10 @@ class Checker:
         return found
 
     def digest(self, digest: Digest) -> CheckResult:
-        """Check a digest.
+        """Check whether a digest is known.
 
         Raises:
-            UsageError: the filters hold no digests of this algorithm, so nothing can be said.
+            UsageError: the filters hold no digests of this algorithm, so a check is impossible.
         """
         if digest.algorithm not in self._known.algorithms:
             held = ", ".join(sorted(self._known.algorithms))
@@ -121,7 +124,7 @@ class Checker:
         return CheckResult(subject, by_name, verdict, bool(found), message=message)
 
     def _allowed(self, digests: FileDigests) -> tuple[str | None, str]:
-        """The allow-list's file that holds one of the digests; or why this cannot be decided."""
+        """Return the allow-list's file with one of the digests, or why it cannot be searched."""
         if self._allow is None:
             return None, ""
         try:

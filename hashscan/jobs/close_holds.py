@@ -1,4 +1,4 @@
-"""Closes holds whose list was corrected: there is nothing left to decide about."""
+"""Closes holds whose list was corrected, because no decision is left to make."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def close_corrected(
 ) -> list[str]:
     """Close the waiting holds whose digests are no longer known; return their ids.
 
-    No file moves by this, and no digest becomes allowed: if a list has the digests again, the
-    brakes count as before.
+    No file moves when a hold closes, and no digest becomes allowed: if a list has the digests
+    again, the brakes count as before.
 
     Args:
-        path: of the file of holds.
-        filters: in use; none: they are not asked, so only withdrawn digests count.
+        path: path of the file that stores the holds.
+        filters: the filters in use; if empty, only withdrawn digests count as no longer known.
         withdrawn: digests that the service withdrew.
-        recorder: writes a line for each hold, before it is closed.
+        recorder: writes a line for each hold, before the hold is closed.
 
     Raises:
         StateError: the file of holds, or the audit log, cannot be used.
@@ -62,7 +62,8 @@ def _is_corrected(
     if hold.has_one_content and not withdrawn.isdisjoint(holds.digests(hold.number)):
         return True
     if hold.kind is HoldKind.LIST and not holds.own_digests(hold.number):
-        return False  # of a list with too many digests to note, others are held, too
+        # A hold notes only some digests of a long list, so files with other digests are held, too.
+        return False
     has_digests = False
     for one in _contents(holds, hold):
         has_digests = True
@@ -72,7 +73,7 @@ def _is_corrected(
 
 
 def _contents(holds: Holds, hold: Hold) -> Iterator[FileDigests]:
-    """The digests of each file of a hold, and those that the hold is about."""
+    """Return the digests of each held file, and the digests that the hold is about."""
     for file in holds.files(hold.number):
         yield file.digests
     for algorithm, text in holds.own_digests(hold.number):

@@ -1,7 +1,7 @@
-"""Finds the volumes that no scan and no watch covers, although nothing seems wrong.
+"""Finds volumes that no scan and no watch covers, although no error was reported.
 
-``status`` reads them from the catalog, from what the daemon last wrote about itself, and from the
-list of mounts. No volume on a file server is touched: the server may never answer.
+Sources: the catalog, the daemon's status file, and the list of mounts. This module touches no
+volume on a file server: the server may never answer.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from hashscan.config.settings import Settings
     from hashscan.jobs.daemon_status import DaemonStatus
 
-#: Seconds without a sign of life from a running daemon that are trouble.
+#: If the status file of a running daemon is older than this number of seconds, the daemon hangs.
 _SILENT = 60.0
-#: Intervals of the schedule, and seconds more, that may pass without a whole scan.
+#: A volume may be without a whole scan for this many intervals of the schedule, plus these seconds.
 _SCANS_MISSED, _SCAN_LATE = 2.0, 3600.0
-#: Seconds that may pass without a whole scan if no daemon runs: a timer may be a weekly one.
+#: Seconds that may pass without a whole scan if no daemon runs: scans by a timer may be weekly.
 _BY_HAND = 8 * 86400.0
-#: Seconds that the watch of a volume may take to be set.
+#: Seconds that may pass until the watch of a volume is active.
 _STARTING = 60.0
 #: Seconds by which a time may be ahead of the clock.
 _AHEAD = 3600.0
-#: Bytes that must be free where the state and the quarantine are.
+#: Bytes that must be free on the file systems of the state and the quarantine.
 _LEAST_ROOM = 16 << 20
 _OTHER_SETTINGS = (
     "the running daemon does not use this configuration: run 'systemctl reload hashscan' (or send "
@@ -53,12 +53,12 @@ _START = "start the daemon (systemctl start hashscan), or find out why 'hashscan
 
 
 class VolumeFacts(NamedTuple):
-    """The facts that ``status`` has read so far.
+    """Holds the facts that ``status`` has read so far.
 
     Attributes:
         running: id of the process that scans with the state now.
         daemon: the daemon's status file; ``None``: no daemon has worked with this state.
-        alive: that daemon is running.
+        alive: the daemon that wrote the status file is running.
         unread: the catalog exists but cannot be read.
     """
 
@@ -71,12 +71,12 @@ class VolumeFacts(NamedTuple):
 
 
 def mark_of(settings: Settings) -> str:
-    """A digest of the settings: equal for equal configurations."""
+    """Return a digest of the settings: equal configurations have equal digests."""
     return hashlib.sha256(settings.model_dump_json().encode()).hexdigest()
 
 
 def troubles(seen: VolumeFacts) -> list[ReasonFault]:
-    """Faults that stop all work, or the work on one volume."""
+    """Return the faults that stop all work, or the work on one volume."""
     daemon = seen.daemon
     found = [*_unreadable_daemon_file(seen), *no_room(seen.settings)]
     if daemon is not None:
@@ -87,7 +87,7 @@ def troubles(seen: VolumeFacts) -> list[ReasonFault]:
 
 
 def gaps(seen: VolumeFacts) -> tuple[ReasonFault, ...]:
-    """Volumes that are not watched, or were not scanned for too long."""
+    """Return complaints about volumes that are not watched, or were not scanned for too long."""
     daemon, catalog = seen.daemon, seen.catalog
     if daemon is not None and seen.alive:
         found = [*_uncovered(daemon), *_not_scanned(daemon, catalog), *_nothing_looks(seen)]
@@ -123,7 +123,8 @@ def no_room(settings: Settings) -> Iterator[ReasonFault]:
         try:
             room = os.statvfs(path)
         except OSError:
-            continue  # the first scan makes it, or another check reports why it is not there
+            # The first scan creates the directory, or another check reports why it is missing.
+            continue
         if room.f_flag & os.ST_RDONLY:
             message = f"{name} {shown(path)} is on a read-only file system: mount it writable"
             yield ReasonFault(Reason.STORAGE, message)
@@ -169,7 +170,7 @@ def _daemon_trouble(daemon: DaemonStatus, *, alive: bool) -> list[ReasonFault]:
 
 
 def _stopped(directory: str, daemon: DaemonStatus) -> tuple[ReasonFault, ...]:
-    """Complain about a daemon that was stopped: somebody may have forgotten to start it again."""
+    """Complain about a stopped daemon: the sysadmin may have forgotten to start it again."""
     if not daemon.get("stopped"):
         return ()
     since = human_age(time.time() - float(daemon.get("time") or 0))
@@ -194,7 +195,7 @@ def _uncovered(daemon: DaemonStatus) -> list[ReasonFault]:
         found.append(ReasonFault(Reason.OUTPUT, message))
     for one in daemon.get("volumes", ()):
         if one.get("away"):
-            continue  # reported as a volume that is not there
+            continue  # Another complaint reports this volume as missing.
         path = shown(one["path"])
         started = time.time() - float(one.get("starting") or time.time())
         if started > _STARTING:
@@ -217,7 +218,7 @@ def _uncovered(daemon: DaemonStatus) -> list[ReasonFault]:
 
 
 def _nothing_looks(seen: VolumeFacts) -> list[ReasonFault]:
-    """Volumes that are neither watched nor scanned by schedule."""
+    """Complain about volumes that are neither watched nor scanned by schedule."""
     if seen.settings.scan.schedule is not None:
         return []
     return [
@@ -233,7 +234,7 @@ def _nothing_looks(seen: VolumeFacts) -> list[ReasonFault]:
 
 
 def _not_scanned(daemon: DaemonStatus, catalog: Overview | None) -> list[ReasonFault]:
-    """Complain about volumes without a whole scan: by the schedule, or since the daemon's start."""
+    """Complain about volumes without a whole scan for too long while the daemon runs."""
     every = daemon.get("scan_every")
     most = _BY_HAND if every is None else _SCANS_MISSED * float(every) + _SCAN_LATE
     found = []
@@ -245,7 +246,7 @@ def _not_scanned(daemon: DaemonStatus, catalog: Overview | None) -> list[ReasonF
         if one.get("away") or (every is None and ended >= started):
             continue
         if every is not None and ended and now - ended > max(most, _BY_HAND):
-            # A daemon that restarts again and again gets no more time than that.
+            # A daemon that restarts again and again gets no more time than one that runs on.
             late = now - ended if now - started > _SCAN_LATE else 0.0
         if late > most:
             why = (
@@ -260,7 +261,7 @@ def _not_scanned(daemon: DaemonStatus, catalog: Overview | None) -> list[ReasonF
     return found
 
 
-# Without a daemon
+# Complaints if no daemon runs
 
 
 def _mounts() -> MountTable:
@@ -270,7 +271,7 @@ def _mounts() -> MountTable:
 
 
 def _roots(settings: Settings, mounts: MountTable) -> Iterator[tuple[bytes, bool]]:
-    """The volumes' resolved paths, and whether a file server is on the way to each."""
+    """Return the volumes' resolved paths, and whether a file server is on the way to each path."""
     for one in settings.volumes:
         path = os.path.normpath(one.path)
         if mounts.reach(os.fsencode(path)).server:
@@ -282,12 +283,12 @@ def _roots(settings: Settings, mounts: MountTable) -> Iterator[tuple[bytes, bool
 
 
 def resolved_roots(settings: Settings) -> list[bytes]:
-    """The configured volumes as the catalog and the daemon name them; none is waited for."""
+    """Return the configured volumes as the catalog and the daemon name them; wait for no volume."""
     return [root for root, _ in _roots(settings, _mounts())]
 
 
 def _not_there(seen: VolumeFacts) -> list[ReasonFault]:
-    """Complain about volumes that are not there; a volume on a file server is not touched."""
+    """Complain about missing volumes; do not touch a volume on a file server."""
     mounts = _mounts()
     found = []
     for root, is_remote in _roots(seen.settings, mounts):
@@ -304,7 +305,7 @@ def _not_there(seen: VolumeFacts) -> list[ReasonFault]:
 
 
 def _died(seen: VolumeFacts) -> list[ReasonFault]:
-    """Complain if the last scan was killed: nobody may have noticed."""
+    """Complain if the last scan was killed: the sysadmin may not have noticed."""
     scan = seen.catalog.scan if seen.catalog else None
     if scan is None or scan.ended is not None or seen.running is not None:
         return []
@@ -349,7 +350,10 @@ def _late_by_hand(seen: VolumeFacts) -> list[ReasonFault]:
 
 
 def _interval(settings: Settings) -> float | None:
-    """Seconds between two scans by schedule; ``None``: there is no schedule."""
+    """Return the seconds between two scans by schedule.
+
+    The result is ``None`` if there is no schedule.
+    """
     if settings.scan.schedule is None:
         return None
     try:

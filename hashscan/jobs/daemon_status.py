@@ -1,8 +1,8 @@
-"""The daemon's status file ``STATE/daemon.json``: its keys, and how other commands read it.
+"""Defines the keys of the daemon's status file ``STATE/daemon.json``, and reads the file.
 
 The daemon writes the file every few seconds (``daemon/status_file.py``). The types are those of the
 JSON object, because ``status --json`` prints the object as it was written. Times are in seconds
-since the epoch, paths are text with ``surrogateescape`` (``os.fsdecode``).
+since the epoch; paths are text with ``surrogateescape`` (``os.fsdecode``).
 """
 
 from __future__ import annotations
@@ -19,18 +19,20 @@ if TYPE_CHECKING:
 
 
 class VolumeStatus(TypedDict):
-    """The watch of one volume.
+    """Holds the state of the watch of one volume.
 
     Attributes:
         path: resolved path of the volume.
-        backend: ``fanotify``, ``inotify``, ``off``, or ``starting``: the watch is not active yet.
-        starting: since when the watch has been starting; ``None``: it is active.
-        directories: number of watched directories; 0: the whole file system is watched, or nothing.
-        unwatched: number of directories that are not watched.
-        example: path of one of them; "": none.
-        message: why they are not watched.
-        blind: changes that the watch cannot report; "": none.
-        away: why the volume cannot be scanned; ``None``: it can.
+        backend: the kernel interface of the watch: ``fanotify``, ``inotify``, ``off``, or
+            ``starting`` if the watch is not active yet.
+        starting: time since which the watch has been starting; ``None``: the watch is active.
+        directories: number of watched directories; 0: the watch covers the whole file system, or
+            nothing.
+        unwatched: number of directories that the watch does not cover.
+        example: path of one directory that the watch does not cover; "": there is none.
+        message: why the watch does not cover these directories.
+        blind: kinds of changes that the watch cannot report; "": it reports all changes.
+        away: why the volume cannot be scanned; ``None``: the volume can be scanned.
     """
 
     path: str
@@ -45,7 +47,7 @@ class VolumeStatus(TypedDict):
 
 
 class FilterInForce(TypedDict):
-    """A filter that the daemon uses: category, version, number of digests, path of its file."""
+    """Describes a filter that the daemon uses: category, version, number of digests, path."""
 
     category: str
     version: str | None
@@ -54,7 +56,7 @@ class FilterInForce(TypedDict):
 
 
 class RunningScan(TypedDict):
-    """The scan that runs: its kind, start, number of files so far, and done part (0 to 1)."""
+    """Describes the running scan: its kind, start, number of files, and done part (0 to 1)."""
 
     kind: str
     started: float
@@ -63,13 +65,14 @@ class RunningScan(TypedDict):
 
 
 class PendingStatus(TypedDict):
-    """Candidates without a verdict.
+    """Describes the candidates without a verdict.
 
     Attributes:
-        candidates: their number.
-        oldest: when the first of them was found; ``None``: there is none.
-        why: why the service gave no verdict; ``None``: the question is on its way.
-        next_try: seconds until the next question; ``None``: none is planned.
+        candidates: number of candidates without a verdict.
+        oldest: time at which the oldest of these candidates was found; ``None``: no candidate
+            waits.
+        why: why the service gave no verdict; ``None``: the service has not answered yet.
+        next_try: seconds until the service is asked again; ``None``: no retry is planned.
     """
 
     candidates: int
@@ -79,12 +82,12 @@ class PendingStatus(TypedDict):
 
 
 class LastSync(TypedDict):
-    """The last sync of filters.
+    """Describes the last sync of filters.
 
     Attributes:
-        time: its end; ``None``: there was none.
-        message: its faults; "": none.
-        failing_since: the end of the first of several failed syncs; ``None``: the last was good.
+        time: end of the last sync; ``None``: there was no sync.
+        message: faults of the last sync; "": there were none.
+        failing_since: end of the first of several failed syncs; ``None``: the last sync succeeded.
         refused: a sync brought a filter that the daemon cannot use.
     """
 
@@ -95,30 +98,33 @@ class LastSync(TypedDict):
 
 
 class SyncStatus(LastSync):
-    """The last sync, and the time of the next; ``None``: no sync is planned."""
+    """Describes the last sync, and the time of the next sync.
+
+    The value is ``None`` if no sync is planned.
+    """
 
     next: float | None
 
 
 class MailExample(TypedDict):
-    """A mail that is not understood as a notice: its path, and why not."""
+    """Describes a mail that is not understood as a notice: its path, and the reason."""
 
     path: str
     why: str
 
 
 class MaildirStatus(TypedDict):
-    """The reading of mails from the Maildir.
+    """Describes the reading of mails from the Maildir.
 
     Attributes:
-        maildir: its path.
-        time: end of the last round; ``None``: there was none.
-        since: start of the round that runs; ``None``: none runs.
+        maildir: path of the Maildir.
+        time: end of the last round of reading; ``None``: there was no round.
+        since: start of the running round of reading; ``None``: no round runs.
         stored: number of notices that the daemon has stored since its start.
         waiting: number of mails that are not understood as notices.
         examples: some of these mails.
-        left: number of mails for the next round.
-        trouble: why mails cannot be read; "": no trouble.
+        left: number of mails that wait for the next round.
+        trouble: why mails cannot be read; "": mails can be read.
     """
 
     maildir: str
@@ -132,14 +138,17 @@ class MaildirStatus(TypedDict):
 
 
 class NoticeRoundsStatus(TypedDict):
-    """The search for files that notices name: end of the last round, and why a later one failed."""
+    """Describes the search for files that notices name.
+
+    The keys are the end of the last round, and why a later round failed.
+    """
 
     time: float | None
     trouble: str
 
 
 class LostOutput(TypedDict):
-    """Results that the reader of standard output did not take: why, since when, how many."""
+    """Describes the results that nobody read from standard output: reason, first time, number."""
 
     message: str
     since: float
@@ -160,7 +169,7 @@ class WorkCounts(TypedDict):
 
 
 class LogCounts(TypedDict):
-    """Log lines by level, matches by action, and problems by reason since the daemon's start."""
+    """Counts log lines by level, matches by action, problems by reason since the daemon's start."""
 
     log: dict[str, int]
     matches: dict[str, int]
@@ -168,28 +177,30 @@ class LogCounts(TypedDict):
 
 
 class CountersStatus(WorkCounts, LogCounts):
-    """Counts since the daemon's start, for metrics."""
+    """Holds counts since the daemon's start, for metrics."""
 
 
 class SessionStatus(TypedDict, total=False):
-    """The work with one configuration; without a usable known set the file has none of these keys.
+    """Describes the work with one configuration.
+
+    The status file lacks these keys if the daemon has no usable known set.
 
     Attributes:
         volumes: the watch of each volume.
         events: number of changes that the watch reported.
-        lost: number of times that changes were lost; each loss requests a scan.
-        backlog: number of changes that wait.
-        waits_for: seconds that the oldest of them has waited.
-        hashed, bytes_hashed: files hashed after a change, and their bytes.
-        rate: files hashed a second since the last writing of the file.
+        lost: number of times that changes were lost; each time requests a scan.
+        backlog: number of changes that wait for a check.
+        waits_for: seconds that the oldest change in the backlog has waited.
+        hashed, bytes_hashed: number of files hashed after a change, and their size in bytes.
+        rate: files hashed a second since the status file was last written.
         problems: number of changed files that could not be read.
-        matches, quarantined, held, allowed: matches, and what was done with them.
-        counting_since: start of these counts.
-        filters: the filters in force.
+        matches, quarantined, held, allowed: numbers of matches, and of matches by action.
+        counting_since: time at which these counts began.
+        filters: the filters in use.
         rejudged: number of hashed files that were checked against a newer filter.
-        scan: the scan that runs; ``None``: none runs.
+        scan: the running scan; ``None``: no scan runs.
         pending: candidates without a verdict.
-        next_move: seconds until unmoved matches are tried again; ``None``: there is none.
+        next_move: seconds until unmoved matches are tried again; ``None``: no match waits.
     """
 
     volumes: list[VolumeStatus]
@@ -214,28 +225,28 @@ class SessionStatus(TypedDict, total=False):
 
 
 class DaemonStatus(SessionStatus):
-    """The whole file.
+    """Describes the whole status file.
 
     Attributes:
-        version: of hashscan.
-        pid: of the daemon.
-        started: start of the daemon.
-        time: when the file was written.
-        stopped: the daemon ended as it was asked to.
+        version: version of hashscan.
+        pid: process id of the daemon.
+        started: time of the daemon's start.
+        time: time at which the status file was written.
+        stopped: the daemon ended on request.
         trouble: why nothing is scanned; "": the daemon works.
-        limit: a limit of the machine is the reason.
+        limit: a limit of the machine is the reason why nothing is scanned.
         settings: digest of the configuration in use (``coverage_gaps.mark_of``).
-        reports_only: why matches are only reported, not moved; "": they are moved.
+        reports_only: why matches are only reported, not moved; "": matches are moved.
         moves_named: a file is moved only because a notice names it.
-        reload_refused: why the last reload was refused; "": it was not.
-        output: results that standard output did not take; ``None``: it takes results.
-        sync: the last sync, and the next.
+        reload_refused: why the last reload was refused; "": the last reload succeeded.
+        output: results that standard output did not take; ``None``: standard output takes results.
+        sync: the last sync, and the time of the next sync.
         next_scan: time of the next scan by schedule; ``None``: there is no schedule.
         scan_every: seconds between two scans by schedule.
-        notices: the reading of mails; ``None``: there is no Maildir.
+        notices: the reading of mails; ``None``: no Maildir is configured.
         deadlines_logged: times of the last log lines on deadlines, by kind.
         notice_rounds: the search for files that notices name.
-        counters: counts for metrics.
+        counters: counts since the daemon's start, for metrics.
     """
 
     version: str
@@ -260,7 +271,10 @@ class DaemonStatus(SessionStatus):
 
 
 def read_daemon_status(directory: str) -> DaemonStatus | None:
-    """Return the daemon's status file in a state directory; ``None``: there is no readable file."""
+    """Return the daemon's status file in a state directory.
+
+    The result is ``None`` if there is no readable file.
+    """
     try:
         with open(os.path.join(directory, DAEMON_STATUS), "rb") as file:
             found = json.loads(file.read())
@@ -270,7 +284,10 @@ def read_daemon_status(directory: str) -> DaemonStatus | None:
 
 
 def status_of_running_daemon(state: State) -> DaemonStatus | None:
-    """Return the status file of the daemon that works with ``state``; ``None``: none works."""
+    """Return the status file of the daemon that works with ``state``.
+
+    The result is ``None`` if no daemon works with the state.
+    """
     running = holder_of(state.lock_file)
     daemon = None if running is None else read_daemon_status(state.directory)
     return None if daemon is None or daemon.get("pid") != running else daemon

@@ -1,4 +1,4 @@
-"""Decides about holds for an administrator: the store, the allow-list, the audit log, the files."""
+"""Carries out an administrator's decision on a hold: store, allow-list, audit log, files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def release(
     settings: Settings, state: State, holds: Holds, number: int, why: str, reporter: Reporter
 ) -> tuple[Hold, Released]:
-    """Release a hold, and move its files; go on if a release was killed.
+    """Release a hold, and move its files; continue a release that was killed.
 
     Raises:
         HashscanError: the hold is unknown, or the state or the quarantine cannot be used.
@@ -63,7 +63,8 @@ def dismiss(settings: Settings, state: State, holds: Holds, number: int, why: st
     who = str(Who.current("command"))
     hold = holds.get(number)
     if hold.state is HoldState.DISMISSED:
-        return holds.dismiss(number, who=who, why=why)  # raises
+        # This raises a HashscanError if the hold cannot be decided.
+        return holds.dismiss(number, who=who, why=why)
     digests = holds.digests(number)
     HoldLog(settings, state, "command").decided(events.HOLD_DISMISSED, hold, digests, why)
     try:
@@ -76,7 +77,7 @@ def dismiss(settings: Settings, state: State, holds: Holds, number: int, why: st
 def _entries(
     holds: Holds, hold: Hold, digests: list[Digest], who: str, why: str
 ) -> list[dismissed_digests.DismissedContent]:
-    """One entry for each content of a hold, and for each digest that no file of it has."""
+    """Return an entry for each held content, and for each digest that no held file has."""
     contents = dict.fromkeys(one.digests.each() for one in holds.files(hold.number))
     rest = set(digests).difference(*contents)
     groups = [*contents, *((one,) for one in sorted(rest))]

@@ -1,4 +1,4 @@
-"""``doctor``: finds obstacles on this machine, and names the mend of each."""
+"""Finds obstacles on this machine for ``hashscan doctor``, and names the fix of each."""
 
 from __future__ import annotations
 
@@ -62,13 +62,14 @@ _SERVICE_FIXES = {
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The result of a check.
+    """Holds the result of one check.
 
     Attributes:
-        name: of the checked thing.
-        result: ``ok``; ``note``: it works, but could better; ``fail``: it does not.
-        message: what was found.
-        fix: the mend; empty if nothing is to be done.
+        name: name of the checked thing.
+        result: ``ok``; ``note``: the checked thing works, but could be better; ``fail``: the
+            checked thing does not work.
+        message: the facts that the check found.
+        fix: how to mend the fault; empty if there is no fault.
         code: exit code of the command if the check fails.
     """
 
@@ -240,7 +241,7 @@ def _asked(service: ServiceSettings) -> Check:
         fix = "write the password that the operator gave into service.password_file, then restart"
         return Check("service", "fail", str(error), fix, ExitCode.SERVICE)
     except ServiceRefusedError:
-        # The service has no test twin: no more is known than that it answers.
+        # The service has no test twin, so the only sure fact is that it answers.
         return Check("service", "ok", f"{where} can be reached; 'hashscan check' asks it")
     except ServiceError as error:
         fix = f"{_SERVICE_FIXES[error.fault]}; candidates wait meanwhile"
@@ -252,7 +253,7 @@ def _asked(service: ServiceSettings) -> Check:
 
 
 def _lists(settings: Settings, service: ServiceSettings) -> Iterator[Check]:
-    """Read the lists, as a scan would; nothing is kept of them."""
+    """Read the digest lists, as a scan would; store nothing."""
     for name, paths in (("known", service.known), ("allow", settings.allow)):
         for path in paths:
             try:

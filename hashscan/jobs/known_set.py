@@ -1,4 +1,4 @@
-"""Opens the filters and the confirmer, from the command line or else the configuration."""
+"""Opens the filters and the confirmer that the command line or else the configuration names."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from hashscan.model import Algorithm, Confirmer
     from hashscan.state import State
 
-#: Around the making of a filter: gives a function that shows progress, or None.
+#: Context manager around the making of a filter: yields a function that shows progress, or None.
 Building = Callable[[], AbstractContextManager["Callable[[BuildProgress], None] | None"]]
 
 
 @dataclass(frozen=True, slots=True)
 class KnownSet:
-    """The filters that find candidates, and the confirmer that gives their verdicts.
+    """Holds the filters that find candidates, and the confirmer that gives their verdicts.
 
     Attributes:
-        filters: after all their checks.
-        make_confirmer: makes the confirmer, in the process that asks it.
-        service, remote: its name, and whether it is on another machine.
-        test: its answers are for testing; no file is moved for them.
-        lists: a digest of the content of the lists that give the verdicts; empty for a service.
+        filters: the filters, after all their checks.
+        make_confirmer: makes the confirmer; call it in the process that asks the service.
+        service, remote: name of the service, and whether it is on another machine.
+        test: the verdicts are for testing; no file is moved for them.
+        lists: digest of the content of the lists that give the verdicts; empty for a service.
     """
 
     filters: tuple[FilterFile, ...]
@@ -50,12 +50,12 @@ class KnownSet:
 
     @property
     def algorithms(self) -> frozenset[Algorithm]:
-        """The algorithms whose digests must be computed for each file."""
+        """Return the algorithms whose digests must be computed for each file."""
         return frozenset().union(*(one.algorithms for one in self.filters))
 
     @property
     def name(self) -> str:
-        """The identity of this known set: if it differs, the whole catalog is judged again."""
+        """Return this known set's identity: if it changes, the whole catalog is judged again."""
         filters = filterset_of(self.filters)
         return f"{filters} lists={self.lists[:16]}" if self.lists else filters
 
@@ -71,16 +71,17 @@ def open_known_set(
     tiers: bool = True,
     moving: bool | None = None,
 ) -> KnownSet:
-    """The known set that the command line names, or else the configuration.
+    """Open the known set that the command line names, or else the configuration.
 
     ``building`` shows the progress while a filter is made from lists. ``only_categories`` are the
-    categories of the lists that count as known; by default the configured ones. If ``tiers`` is
-    false, or the configuration wants none, filters come without tiers. ``moving``: matches are
-    moved; by default as the configuration says.
+    categories of the lists that count as known; by default the configured categories. If ``tiers``
+    is false, or the configuration turns tiers off, the filters are opened without tiers.
+    ``moving``: whether matches are moved; by default the configuration decides.
 
     Raises:
-        ConfigError: neither names one, or others can change a file that decides what is moved.
-        UsageError: there are categories, but no lists that they could be chosen from.
+        ConfigError: neither names a known set, or other users can change a file that decides what
+            is moved.
+        UsageError: the command line names categories, but no digest lists that have categories.
         DigestListError: a list has lines that are no digests.
         FilterError: the filter cannot be used.
     """
@@ -130,13 +131,13 @@ def _open_known_set(
 
 
 def check_known_set(settings: Settings, state: State, notice: Callable[[str], None]) -> None:
-    """Read what ``open_known_set`` opens for the configuration, but keep nothing.
+    """Read the files that ``open_known_set`` opens for the configuration, but store nothing.
 
     Raises:
         ConfigError: the configuration names no known set, or no usable password.
         UsageError, DigestListError: a list cannot be used.
         FilterError: a filter cannot be used.
-        StateError: no room for the digests of lists.
+        StateError: there is no room to sort the digests of lists.
     """
     from hashscan.config.settings import require_service  # noqa: PLC0415
     from hashscan.known.confirmers.local_list import check_local  # noqa: PLC0415
@@ -156,11 +157,11 @@ def check_known_set(settings: Settings, state: State, notice: Callable[[str], No
 
 
 def open_configured(settings: Settings, state: State) -> tuple[FilterFile, ...]:
-    """The filters that the configuration names: a file, or what was synced of a repository.
+    """Open the configured filters: a filter file, or the synced filters of a repository.
 
     Raises:
-        ConfigError: it names none.
-        FilterError: one is missing, damaged, or older than allowed.
+        ConfigError: the configuration names no filters.
+        FilterError: a filter is missing, damaged, or older than allowed.
     """
     from hashscan.config.settings import require_filter  # noqa: PLC0415
     from hashscan.config.values import is_url  # noqa: PLC0415
@@ -175,7 +176,7 @@ def open_configured(settings: Settings, state: State) -> tuple[FilterFile, ...]:
 
 
 def files_of(settings: Settings) -> list[str]:
-    """The lists, or the filter file and its tiers, that the configured known set is made of."""
+    """Return the files that the configured known set is read from: lists, or filter and tiers."""
     from hashscan.config.values import is_url  # noqa: PLC0415
 
     found = [] if settings.service is None else list(settings.service.known)
@@ -186,10 +187,10 @@ def files_of(settings: Settings) -> list[str]:
 
 
 def open_file(settings: FilterSettings) -> FilterFile:
-    """The configured filter file.
+    """Open the configured filter file.
 
     Raises:
-        FilterError: it is missing, damaged, or older than allowed.
+        FilterError: the filter file is missing, damaged, or older than allowed.
     """
     return open_filter(
         settings.source,
@@ -225,10 +226,11 @@ def _local(
             f"{', '.join(shown(one.path) for one in given)}, so files with them are not found; "
             "build the filter anew from the lists, or leave the section 'filter' out"
         )
-    # Said once, when the lists are read; not again in every scan.
+    # The remarks about lists are printed once, when the lists are read, not again in every scan.
     for remark in known.remarks if known.built else ():
         notice(remark)
-    # Opened here, used in the asking process only: it is immutable, so a fork may copy it.
+    # The confirmer is opened here and used in the asking process only: it is immutable, so a fork
+    # may copy it.
     confirmer = known.confirmer
     return KnownSet(filters, lambda: confirmer, confirmer.name, remote=False, lists=known.key)
 
@@ -236,7 +238,7 @@ def _local(
 def _remote(service: ServiceSettings, given: tuple[FilterFile, ...]) -> KnownSet:
     from hashscan.config.password import read_password  # noqa: PLC0415
 
-    read_password(service)  # that there is none is said at once
+    read_password(service)  # A missing password is reported immediately.
     url, username = service.url, service.username
 
     def make() -> Confirmer:
@@ -251,13 +253,13 @@ def _remote(service: ServiceSettings, given: tuple[FilterFile, ...]) -> KnownSet
             ca_bundle=service.ca_bundle,
         )
 
-    # Verdicts of the test twin must not be remembered as the service's.
+    # Verdicts of the test twin must not be remembered as the service's verdicts.
     name = f"{url} (test)" if service.test else url
     return KnownSet(given, make, name, remote=True, test=service.test)
 
 
 def describe(known: KnownSet, allow: AllowList | None = None, *, tiers: bool = True) -> list[str]:
-    """What ``-v`` tells of a known set, and of what is allowed."""
+    """Return the lines that ``-v`` prints about a known set and an allow-list."""
     return [
         f"known set: {known.service}",
         *(

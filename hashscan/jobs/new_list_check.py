@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from hashscan.model import FileDigests
     from hashscan.state import State
 
-#: Seconds between two signs of life.
+#: Seconds between two calls of ``tick``.
 _TICK = 0.2
-#: No filter set has the first number, and no scan has a number above the second: so every row is
+#: No filter set has the first number, and no scan has a number above the second, so every row is
 #: judged.
 _NO_FILTERSET, _ALL_SCANS = -1, 1 << 62
 
 
 class ListCheck:
-    """The processes that check the catalog against a known set that is not used yet.
+    """Runs the processes that check the catalog against a known set before its first use.
 
     Attributes:
-        known: the set.
+        known: the known set to check.
     """
 
     def __init__(
@@ -42,30 +42,32 @@ class ListCheck:
         known: KnownSet,
         notice: Callable[[str], None],
     ) -> None:
-        """Start the processes; they read no file.
+        """Start the processes; they read no customers' files.
 
         Raises:
             StateError: the catalog cannot be used.
         """
         self.known = known
         self._settings, self._state, self._notice = settings, state, notice
-        #: By filter and version, how many files would be new candidates, and the digests of some.
+        #: Number of files that would be new candidates, and some of their digests, by filter and
+        #: version.
         self._found: dict[tuple[str, str], tuple[int, list[FileDigests]]] = {}
-        catalog.commit()  # a fork must not copy a transaction
+        # The catalog is opened after the fork, because a fork must not copy a transaction.
+        catalog.commit()
         self._judging = Rejudging(
             catalog.path, known.filters, known.algorithms, filterset=_NO_FILTERSET, until=_ALL_SCANS
         )
 
     @property
     def connections(self) -> list[Connection]:
-        """Readable when ``take`` has something to take; empty: the check has ended."""
+        """Return the connections on which ``take`` expects results; empty: the check has ended."""
         return self._judging.connections
 
     def take(self, ready: Collection[object]) -> bool:
-        """Take what the processes report; return whether the check has ended.
+        """Process the results of the processes; return whether the check has ended.
 
-        At the end of the check, one hold is made for each version that makes too many new
-        candidates. If a process dies, only its reports so far count.
+        At the end of the check, each version that makes too many new candidates gets one hold. If a
+        process dies, only the results that it sent before count.
 
         Raises:
             StateError: the file of holds cannot be used.
@@ -77,7 +79,8 @@ class ListCheck:
                 break
             for category, version, digests in part.new:
                 count, some = self._found.get((category, version), (0, []))
-                # A list with every digest must not fill the memory.
+                # The number of digests is limited, because a list with every digest must not fill
+                # the memory.
                 if count <= MOST_DIGESTS:
                     some.append(digests)
                 self._found[category, version] = (count + 1, some)
@@ -101,17 +104,17 @@ class ListCheck:
                 )
 
     def close(self) -> None:
-        """End the processes."""
+        """End the processes of the check."""
         self._judging.close()
 
 
 def needs_check(
     settings: Settings, catalog: Catalog, known: KnownSet, action: str | None = None
 ) -> bool:
-    """Whether a known set has to be checked before it is used.
+    """Return whether a known set has to be checked before its use.
 
-    A known set that was used with this catalog before needs no check. ``action``: what happens to
-    matches; ``None``: as configured.
+    A known set that was used with this catalog before needs no check. ``action`` is what happens to
+    matches; ``None`` means the configured action.
     """
     moves = (action or settings.quarantine.action) == "quarantine" and not known.test
     return (
@@ -131,7 +134,7 @@ def check_lists(
     *,
     action: str | None = None,
 ) -> None:
-    """Check a known set if that is necessary, and wait for the result.
+    """Check a known set if necessary, and wait for the result.
 
     ``tick`` is called several times a second. ``action``: see ``needs_check``.
 

@@ -1,4 +1,4 @@
-"""Notifications of a process that is no daemon: a one-off scan at its end, and tests."""
+"""Sends notifications from processes that are no daemon: a one-off scan at its end, and tests."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from hashscan.config.settings import Settings
     from hashscan.notify.notifier import NotSentError
 
-#: Seconds that a scan takes at its end to send messages.
+#: Seconds that a scan may spend at its end on sending messages.
 LONGEST = 20.0
 
 
 def begin_notifying(settings: Settings, state: State) -> None:
-    """Note where the audit log ends now: later events are sent.
+    """Note the present end of the audit log, so that later events are sent.
 
     Raises:
         StateError: the outbox or the audit log cannot be used.
@@ -43,7 +43,7 @@ def begin_notifying(settings: Settings, state: State) -> None:
 def send_now(
     settings: Settings, state: State, notice: Callable[[str], None], seconds: float = LONGEST
 ) -> None:
-    """Send what waits, unless a daemon or another process does that; report what went wrong.
+    """Send the waiting messages, unless a daemon or another process sends them; report failures.
 
     Raises:
         StateError: the outbox or the audit log cannot be used.
@@ -70,16 +70,16 @@ def send_now(
                 if line.level != "info":
                     notice(line.text)
     except LockedError:
-        return  # another scan sends them
+        return  # Another scan sends the messages.
 
 
 def lock_of(state: State) -> str:
-    """The lock that the process holds which sends messages."""
+    """Return the lock that a process holds while it sends messages."""
     return os.path.join(state.directory, NOTIFICATIONS_LOCK)
 
 
 def try_receiver(settings: ReceiverSettings) -> Iterator[tuple[str, NotSentError | None]]:
-    """Send a test message to each recipient of a receiver; yield it, and why it failed."""
+    """Send a test message to each recipient; yield each recipient, and why sending failed."""
     notifier = open_notifier(settings)
     for recipient in ("",) if settings.for_owners else recipients_of(settings):
         message = for_test(socket.gethostname(), recipient)
@@ -87,7 +87,7 @@ def try_receiver(settings: ReceiverSettings) -> Iterator[tuple[str, NotSentError
 
 
 def note_test(settings: Settings, receiver: str) -> None:
-    """Write to the audit log that a test message is about to be sent; no state is made for that.
+    """Write to the audit log that a test message will be sent; do not create a state for that.
 
     Raises:
         HashscanError: the state cannot be used.
@@ -98,7 +98,7 @@ def note_test(settings: Settings, receiver: str) -> None:
 
 
 def note_success(state_directory: str, receiver: str, now: float) -> None:
-    """Have the messages that wait for a receiver sent soon, because a test reached it.
+    """Plan the waiting messages of a receiver for immediate sending, because a test reached it.
 
     Raises:
         StateError: the outbox cannot be used.

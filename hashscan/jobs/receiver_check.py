@@ -1,4 +1,4 @@
-"""Checks the receivers of notifications without sending anything, for ``doctor``."""
+"""Checks the receivers of notifications for ``hashscan doctor``, without sending anything."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 class ReceiverCheck(NamedTuple):
-    """A receiver's fault, or its state; ``fix``: empty if nothing is to be done."""
+    """Describes the state of a receiver, or its fault.
+
+    ``fix`` is how to mend the fault; it is empty if there is no fault.
+    """
 
     name: str
     well: bool

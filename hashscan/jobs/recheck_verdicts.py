@@ -1,4 +1,4 @@
-"""Asks the service again for digests in quarantine, and has withdrawn files marked and restored."""
+"""Asks the service again about digests in quarantine, and marks and restores withdrawn files."""
 
 from __future__ import annotations
 
@@ -51,30 +51,32 @@ if TYPE_CHECKING:
 
 #: Seconds to wait until another process releases the quarantine's lock.
 _PATIENCE = 30.0
-#: Questions of one round, and questions a second to a service on another machine.
+#: Number of questions in one round, and questions a second to a service on another machine.
 _MOST, _RATE = 500, 5.0
-#: Subjects with the answer ``known`` that are asked again to see that the service knows anything.
+#: Number of digests with the answer ``known`` that are asked again, to check that the service still
+#: knows digests.
 _CONTROLS = 3
-#: Answers that are stored at a time.
+#: Number of answers that are stored together.
 _AT_A_TIME = 16
 
 
 @dataclass(slots=True)
 class RecheckRound:
-    """The result of one round.
+    """Holds the result of one round of questions.
 
     Attributes:
-        asked: number of questions with an answer.
+        asked: number of questions that the service answered.
         unknown: digests that the service does not know now.
-        withdrawn: number of digests that are withdrawn since this round, and ``files`` with them.
-        held: number of digests whose withdrawal waits for an administrator since this round.
-        why: the reason for that.
-        closed: ids of holds that were closed, because no digest of them is known any more.
-        marked: number of records that changed.
-        unmarked: why not all records could be marked; the next round tries it again.
-        trouble: why not all was asked.
+        withdrawn: number of digests that this round withdrew; ``files``: number of files with these
+            digests.
+        held: number of digests whose withdrawal this round left to an administrator.
+        why: why these withdrawals are left to an administrator.
+        closed: ids of holds that were closed, because none of their digests is known any more.
+        marked: number of records whose mark changed.
+        unmarked: why not all records could be marked; the next round tries again.
+        trouble: why some questions were not asked.
         more: some questions are left for the next round.
-        seconds: of computing, to read all records.
+        seconds: seconds of computing that reading all records takes.
     """
 
     asked: int = 0
@@ -100,18 +102,18 @@ def ask_again(
     *,
     pause: Callable[[float], None] = time.sleep,
 ) -> RecheckRound:
-    """Ask for the digests in ``directory`` whose time has come, and mark what is withdrawn.
+    """Ask about the digests in ``directory`` that are due, and mark withdrawn records.
 
-    An error is never an answer. The test twin of a service is not asked: it says nothing about
-    files that the service confirmed.
+    An error is never an answer. The test twin of a service is not asked: its answers say nothing
+    about files that the service confirmed.
 
     Args:
-        directory: the quarantine.
-        state: has the answers.
+        directory: path of the quarantine.
+        state: the state directory, which stores the answers.
         known: the known set in use.
-        interval: seconds between two questions about a digest.
-        recorder: writes events to the audit log, each before the act.
-        pause: waits so many seconds.
+        interval: seconds between two questions about the same digest.
+        recorder: writes events to the audit log, each before its act.
+        pause: function that waits for a number of seconds.
 
     Raises:
         QuarantineError, LockedError, StateError: the quarantine or the answers cannot be used.
@@ -141,13 +143,13 @@ def ask_again(
 def accept(
     directory: str, state: State, recorder: Recorder, digests: Collection[str] = ()
 ) -> RecheckRound:
-    """Withdraw what a brake holds, by an administrator's word.
+    """Withdraw digests that a brake holds, on an administrator's order.
 
     Args:
-        directory: the quarantine.
-        state: has the answers.
-        recorder: writes events to the audit log, each before the act.
-        digests: only these, in lower-case hex; empty: all that are held.
+        directory: path of the quarantine.
+        state: the state directory, which stores the answers.
+        recorder: writes events to the audit log, each before its act.
+        digests: the digests to withdraw, in lower-case hex; empty: all held digests.
 
     Raises:
         QuarantineError, LockedError, StateError: the quarantine or the answers cannot be used.
@@ -178,7 +180,7 @@ def accept(
 
 
 def _opened(directory: str) -> Store | None:
-    """The quarantine; ``None``: there is none."""
+    """Return the quarantine. The result is ``None`` if there is no quarantine."""
     try:
         return Store.open(os.fsencode(directory), create=False)
     except QuarantineError as error:
@@ -188,7 +190,7 @@ def _opened(directory: str) -> Store | None:
 
 
 class _Asking:
-    """The answers of one service, and the files that it confirmed."""
+    """Holds the answers of one service, and the files that the service confirmed."""
 
     def __init__(
         self,
@@ -222,14 +224,14 @@ class _Asking:
         self._size = sum(one.metadata.digests for one in filters)
 
     def _now(self) -> Timeline:
-        """The timeline as of now, whose spans are on the disk."""
+        """Return the timeline as of now; all its spans are on the disk."""
         with self._store.lock(_PATIENCE):
             return self._store.keep_timeline()
 
-    # Questions
+    # Questions to the service
 
     def ask(self, known: KnownSet, interval: float, pause: Callable[[float], None]) -> None:
-        """Ask for all subjects that are due, and for some others if nothing proves the service."""
+        """Ask about all digests that are due; if no answer is ``known``, ask about some more."""
         wanted = [
             group
             for subject, group in self._groups.items()
@@ -240,7 +242,7 @@ class _Asking:
         self._found.more = len(wanted) > _MOST
         with ExitStack() as stack:
             confirmer = known.make_confirmer()
-            if known.remote:  # a local one is the daemon's
+            if known.remote:  # The daemon shares a local confirmer, so it stays open.
                 stack.callback(confirmer.close)
             stack.callback(self._store_answers)
             slow = pause if known.remote else _no_pause
@@ -248,7 +250,7 @@ class _Asking:
                 self._ask_for(self._controls(), confirmer, known.name, slow)
 
     def _controls(self) -> list[WithdrawnGroup]:
-        """Subjects to ask for because digests are about to be withdrawn, and none was known."""
+        """Return known digests to ask about before a withdrawal, if no answer was ``known``."""
         answers = self._answers.values()
         is_proven = any(one.known and one.asked.age(self._timeline) <= WINDOW for one in answers)
         if is_proven or not any(one.state == RIPE for one in answers):
@@ -263,7 +265,7 @@ class _Asking:
         filters: str,
         pause: Callable[[float], None],
     ) -> bool:
-        """Ask; return whether the service may be asked more."""
+        """Ask about some digests; return whether the service may be asked more."""
         for group in groups:
             try:
                 is_known = self._is_known(group, confirmer, pause)
@@ -308,21 +310,21 @@ class _Asking:
                 return True
         return False
 
-    # Withdrawals
+    # Withdrawals of verdicts
 
     @property
     def is_cut(self) -> bool:
-        """Whether the known set has lost so many digests that it may be wrong."""
+        """Return whether the known set has lost so many digests that it may be wrong."""
         return is_cut(self._size, self._asked.size(self._service))
 
     @property
     def withdrawn(self) -> list[Digest]:
-        """The digests that are withdrawn, with files in quarantine."""
+        """Return the withdrawn digests that have files in quarantine."""
         gone = {WITHDRAWN, CHECKED}
         return [one.subject.digest for one in self._answers.values() if one.state in gone]
 
     def judge(self) -> None:
-        """Withdraw the verdicts that are due, or hold them."""
+        """Withdraw the verdicts that are due, or hold their withdrawal."""
         before = self._asked.size(self._service)
         why = brake(
             self._answers,
@@ -344,7 +346,7 @@ class _Asking:
         self._keep_size(before)
 
     def _keep_size(self, before: int | None) -> None:
-        """Note the size of the known set, unless a smaller one may be what is wrong."""
+        """Note the size of the known set, unless it shrank so much that it may be wrong."""
         is_right = not (self._found.trouble or self._found.more) and all(
             one.state not in {UNKNOWN, RIPE} for one in self._answers.values()
         )
@@ -352,7 +354,7 @@ class _Asking:
             self._asked.put_size(self._service, self._size)
 
     def withdraw_accepted(self) -> None:
-        """Withdraw what an administrator accepted, and nothing else."""
+        """Withdraw the digests that an administrator accepted, and no others."""
         self._withdraw([one for one in self._answers.values() if one.state == ACCEPTED])
         self._mark.clear()
 
@@ -369,7 +371,7 @@ class _Asking:
         )
 
     def _log(self, lines: Sequence[tuple[str, dict[str, Any]]]) -> None:
-        """Write lines, but not again those of a killed round, which noted nothing."""
+        """Write lines to the audit log, except lines that a killed round already wrote."""
         if not lines:
             return
         written = [(one.event, one.facts) for one in self._mark.lines()]
@@ -386,11 +388,11 @@ class _Asking:
         self._answers |= {one.subject: one for one in answers}
 
     def mark(self) -> None:
-        """Bring the marks of the records up to date with the answers."""
+        """Update the marks of the records from the answers."""
         withdrawn, known = set(), set()
         for subject, one in self._answers.items():
             group = self._groups[subject]
-            # A file that came since was confirmed as known.
+            # A file that arrived later was confirmed as known.
             is_old = group.age >= one.since.age(self._timeline)
             if one.state in {WITHDRAWN, CHECKED} and group.marked < group.files and is_old:
                 withdrawn.add(subject)
@@ -403,7 +405,7 @@ class _Asking:
 
 
 def _no_pause(_seconds: float) -> None:
-    """For lists on this machine."""
+    """Answers from lists on this machine need no pause."""
 
 
 def _facts(group: WithdrawnGroup, service: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Moves the files of a released hold, whatever else runs: a scan, the daemon, or nothing."""
+"""Moves the files of a released hold, also while a scan or the daemon runs."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from hashscan.quarantine.hold_types import HeldFile
     from hashscan.state import State
 
-#: Seconds for which another process in the quarantine is waited for.
+#: Seconds to wait for another process that works in the quarantine.
 _PATIENCE = 30.0
 
 
 class Released(NamedTuple):
-    """The result of ``move_released``: numbers of files."""
+    """Holds the result of ``move_released``: numbers of files."""
 
     moved: int = 0
     gone: int = 0
@@ -48,15 +48,15 @@ def move_released(
     notice: Callable[[str], None],
     forget: Callable[[HeldFile], None],
 ) -> Released:
-    """Move files of a released hold, each if it still has the content that was held.
+    """Move the files of a released hold that still have the held content.
 
     Args:
         settings: the configuration.
         state: the state directory.
-        files: of the hold.
-        tell: gets each match that was acted on.
-        notice: gets messages.
-        forget: gets each file that is gone, or has another content now.
+        files: files of the hold.
+        tell: function that receives each match after its action.
+        notice: function that receives messages.
+        forget: function that receives each file that is gone, or has another content now.
 
     Raises:
         HashscanError: the quarantine or an allow-list cannot be used.
@@ -124,7 +124,10 @@ def _open_actor(
 
 
 def _now(hasher: Hasher, file: HeldFile) -> Candidate | NotHashed | None:
-    """The file in its present state; ``None``: its content is not the held one any more."""
+    """Return the file with its present status.
+
+    The result is ``None`` if its content is no longer the held content.
+    """
     hashed = hash_below(hasher, file.volume, file.path)
     if isinstance(hashed, NotHashed):
         return hashed

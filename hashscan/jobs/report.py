@@ -1,6 +1,6 @@
 """Reads the notices, the catalog, the quarantine and the filters for the periodic report.
 
-If a part cannot be read, the report names it and has the figures of the others.
+If a part cannot be read, the report names this part and has the figures of the others.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ if TYPE_CHECKING:
     from hashscan.report.notices import NoticeFigures
 
 T = TypeVar("T")
-#: Name of all volumes that are not in the configuration.
+#: Name under which the report counts all volumes that are not in the configuration.
 _ELSEWHERE = "elsewhere"
 
 
 class _Sources:
-    """Reads each part, and keeps why a part could not be read."""
+    """Reads each part of the state, and stores why a part could not be read."""
 
     def __init__(
         self, settings: Settings, since: float, until: float, made: float, *, names: bool
@@ -59,7 +59,7 @@ class _Sources:
         self.faults: dict[str, str] = {}
 
     def part(self, name: str, read: Callable[[], T], default: Callable[[], T]) -> T:
-        """The result of ``read``; if it fails, note the reason and return ``default()``.
+        """Return the result of ``read``; if it fails, note the reason and return ``default()``.
 
         Raises:
             HashscanError: a limit of this process prevents the reading.
@@ -73,7 +73,7 @@ class _Sources:
             return default()
 
     def name_of(self, volume: bytes) -> str:
-        """The name of a volume in the report: with a number, or its path with ``names``."""
+        """Return the name of a volume in the report: a number, or its path if ``names`` is set."""
         if self.names:
             return shown(volume)
         return f"volume {self.roots.index(volume) + 1}" if volume in self.roots else _ELSEWHERE
@@ -114,7 +114,7 @@ class _Sources:
         moved: dict[bytes, float] = {}
 
         def in_place() -> Iterator[InPlace]:
-            # Called after the records are read.
+            # The catalog is read after the records, because reading the records fills ``moved``.
             yield from self.part(
                 "catalog",
                 lambda: list(in_place_of(self.state.catalog, self.since, self.until, moved)),
@@ -161,7 +161,7 @@ class _Sources:
 
 
 def _noting_moves(listed: Iterable[Listed], moved: dict[bytes, float]) -> Iterator[Listed]:
-    """The same records; when a file was moved away from each path last."""
+    """Yield the records; store in ``moved`` when each path was last moved away."""
     for one in listed:
         record = one.record
         if record is not None and record.state in AWAY:
@@ -178,14 +178,14 @@ def report_of(
     made: float | None = None,
     names: bool = False,
 ) -> tuple[Report, dict[str, str]]:
-    """The report of a period, and by part of the state why it could not be read.
+    """Return the report of a period, and why parts of the state could not be read, by part.
 
     Args:
         settings: the configuration.
         since: the first second of the period, in seconds since the epoch.
-        until: the first second after it.
-        made: the present time, in seconds since the epoch; ``None``: the clock's.
-        names: print the paths of volumes, and the values of open items.
+        until: the first second after the period.
+        made: the present time, in seconds since the epoch; ``None``: read the clock.
+        names: whether to print the paths of volumes, and the values of open items.
 
     Raises:
         HashscanError: the state directory cannot be used, or a limit prevents the reading.
@@ -208,7 +208,7 @@ def report_of(
 
 
 def intake_of(settings: Settings, since: float, until: float) -> Iterator[Outcome]:
-    """The items of the notices received in a period, oldest first.
+    """Return the items of the notices received in a period, oldest first.
 
     Raises:
         HashscanError: the state directory or the notices' file cannot be read.

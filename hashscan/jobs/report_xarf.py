@@ -1,4 +1,4 @@
-"""Finds what XARF reports are about: removed items of notices, and matches.
+"""Finds the subjects of XARF reports: removed items of notices, and matches.
 
 Each file is reported once: as a file that a notice names, or as a match.
 """
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 
 class WantedReports(NamedTuple):
-    """What to report: notices by id, or everything in a period, without its end ``until``.
+    """Selects what to report: notices by id, or everything in a period, without its end ``until``.
 
-    An item is in the period if it got its state then, a match if it was found then.
+    An item is in the period if its state changed then, a match if it was found then.
     """
 
     since: float
@@ -44,10 +44,10 @@ class WantedReports(NamedTuple):
 
 
 def abuses(settings: Settings, wanted: WantedReports) -> Iterator[Abuse | NotReported]:
-    """What to report, and records that cannot be read.
+    """Return the files to report, and records that cannot be read.
 
     Raises:
-        UsageError: there is no such notice.
+        UsageError: no notice has this id.
         StateError: the notices or the catalog cannot be read.
         QuarantineError: the quarantine cannot be read.
     """
@@ -70,7 +70,7 @@ class _Found:
         except QuarantineError as error:
             if error.reason != "no-store":
                 raise
-        #: Records and paths that are reported already.
+        #: Records and paths that are already reported.
         self._reported: set[str | bytes] = set()
 
     def all(self) -> Iterator[Abuse | NotReported]:
@@ -93,7 +93,7 @@ class _Found:
     def _of_item(
         self, notice: Notice, item: Item, files: list[ItemFile]
     ) -> Iterator[Abuse | NotReported]:
-        """The named files and copies of an item that a list knows, or that was removed."""
+        """Return an item's named files and copies that a list knows or that were removed."""
         for file in files:
             path = file.volume.rstrip(b"/") + b"/" + file.path
             is_removed = item.state is ItemState.REMOVED
@@ -139,7 +139,7 @@ class _Found:
             if record.id in self._reported or record.state not in AWAY or not self._is_new(record):
                 continue
             if record.authority is not None and record.authority.kind == "notice":
-                continue  # no list knows it: it is reported with its notice
+                continue  # No list knows the file, so it is reported with its notice.
             path = record.origin.full_path
             self._reported.add(path)
             digests = record.digests.as_dict() if record.digests else record.expected
@@ -156,7 +156,7 @@ class _Found:
             )
 
     def _is_new(self, record: Record) -> bool:
-        """Whether a record's file was found in the period."""
+        """Return whether a record's file was found in the period."""
         try:
             found = datetime.fromisoformat(record.detected).timestamp()
         except (ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""Puts withdrawn files back, and makes the catalogs forget the verdicts about their digests."""
+"""Restores withdrawn files, and removes the verdicts about their digests from the catalogs."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _PATIENCE = 30.0
 
 
 def forget(state: State, digests: Iterable[Digest], notice: Callable[[str], None]) -> None:
-    """Forget the verdicts about ``digests`` in the catalogs of ``state``.
+    """Remove the verdicts about ``digests`` from the catalogs of ``state``.
 
-    There may be two: the catalog, and that of scans that run beside the daemon. Otherwise a
-    remembered verdict would move a restored file again. ``notice`` gets a message if a catalog
+    There may be two catalogs: one of the state, and one of scans that run beside the daemon. A
+    remembered verdict would move a restored file again. ``notice`` receives a message if a catalog
     cannot be changed.
     """
     digests = list(digests)
@@ -44,14 +44,14 @@ def forget(state: State, digests: Iterable[Digest], notice: Callable[[str], None
 
 @dataclass(slots=True)
 class PutBack:
-    """The result of one turn.
+    """Holds the result of one turn of restoring.
 
     Attributes:
         done: number of restored files.
-        failed: id to message of files that could not be restored.
-        reasons: number of these by reason.
-        left: number of files for the next turn.
-        notices: faults that do not prevent a restore.
+        failed: messages about files that could not be restored, by the file's id.
+        reasons: number of files that could not be restored, by reason.
+        left: number of files that wait for the next turn.
+        notices: messages about faults that do not prevent a restore.
     """
 
     done: int = 0
@@ -68,14 +68,14 @@ def put_back(
     recorder: Recorder | None,
     state: State | None = None,
 ) -> PutBack:
-    """Restore withdrawn files for about ``seconds``; nothing is overwritten.
+    """Restore withdrawn files for about ``seconds``; overwrite nothing.
 
     Args:
-        directory: the quarantine.
-        seconds: after these, the rest waits for the next turn.
+        directory: path of the quarantine.
+        seconds: time after which the remaining files wait for the next turn.
         skip: ids of files that could not be restored before.
-        recorder: for the audit log.
-        state: its catalogs forget the verdicts about the files.
+        recorder: writes events to the audit log.
+        state: the state directory, whose catalogs lose the verdicts about the files.
 
     Raises:
         QuarantineError, LockedError: the quarantine cannot be used.

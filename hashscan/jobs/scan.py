@@ -1,4 +1,4 @@
-"""One scan: from settings and the command line to the summary and its exit code."""
+"""Runs one scan: from settings and the command line to the summary and its exit code."""
 
 from __future__ import annotations
 
@@ -41,44 +41,47 @@ if TYPE_CHECKING:
     from hashscan.state import State
 
 
-#: Seconds within which a volume must answer if the scan hangs at it.
+#: Seconds within which a volume must answer if the scan hangs at this volume.
 _ANSWER_WITHIN = 60.0
 
 
 class ReportOnly:
-    """The actor of ``--action report``: nothing is moved."""
+    """Reports matches for ``--action report``; moves nothing."""
 
     def __init__(self, quarantine: Quarantine | None = None, message: str = "") -> None:
-        """Report matches, but hold files restored from ``quarantine``; ``message``: why no more."""
+        """Report matches, but hold files that were restored from ``quarantine``.
+
+        ``message`` is why matches are only reported.
+        """
         self._quarantine = quarantine
         self._message = message
 
     def act(self, match: Confirmed) -> Acted:
-        """Report a match, or hold it if an administrator restored the file."""
+        """Report a match, or hold the file if an administrator restored it."""
         held = self._quarantine and self._quarantine.held(match.candidate)
         return held or Acted("reported", message=self._message)
 
 
 class CheckedNames:
-    """An actor that acts only after a check has passed."""
+    """Acts on matches only after a check has passed."""
 
     def __init__(self, check: Callable[[], None], actor: Actor) -> None:
-        """``check`` raises a HashscanError if nothing more may be moved."""
+        """``check`` raises a HashscanError if no file may be moved any more."""
         self._check = check
         self._actor = actor
 
     def act(self, match: Confirmed) -> Acted:
-        """Check, then let the actor act."""
+        """Run the check, then let the actor act."""
         self._check()
         return self._actor.act(match)
 
 
 class Places(NamedTuple):
-    """The volumes to scan, and whether they are there.
+    """Holds the volumes to scan, and the checks of their presence.
 
     Attributes:
-        volumes: to scan, including missing ones.
-        seen: by root, the check of these and of the configured volumes.
+        volumes: the volumes to scan, including missing volumes.
+        seen: the checks of the volumes to scan and of the configured volumes, by root.
         configured: roots of the configured volumes.
     """
 
@@ -88,14 +91,14 @@ class Places(NamedTuple):
 
 
 def places_of(settings: Settings, paths: Sequence[str]) -> Places:
-    """The volumes to scan: those named, with the settings of a configured one of that path.
+    """Return the volumes to scan; a named path gets the settings of its configured volume, if any.
 
-    Missing volumes are included: the scan reports them and goes on with the others.
+    Missing volumes are included: the scan reports them and continues with the others.
 
     Raises:
-        UsageError: a named path is not a directory, or leads through a link of somebody else; or
-            no named path exists.
-        ConfigError: none is named and none configured.
+        UsageError: a named path is not a directory, or leads through another user's link; or no
+            named path exists.
+        ConfigError: no volume is named, and none is configured.
     """
     from hashscan.config.settings import require_volumes  # noqa: PLC0415
 
@@ -125,7 +128,7 @@ def _require_one(named: Mapping[str, Seen]) -> None:
     """Check that the paths on the command line are directories, and that at least one exists.
 
     Raises:
-        UsageError: one is not a directory, or none exists.
+        UsageError: a path is not a directory, or no path exists.
     """
     missing = []
     for path, seen in named.items():
@@ -157,12 +160,12 @@ def run_scan(
     verbose: bool = False,
     before_act: Callable[[], None] | None = None,
 ) -> ExitCode:
-    """One scan, from the lock to the summary.
+    """Run one scan, from the lock to the summary.
 
     ``before_act`` is called before each action, and raises a HashscanError to prevent it.
 
     Raises:
-        HashscanError: see its classes; what was done before is committed.
+        HashscanError: the class names the fault; all work before the fault is committed.
     """
     paths, lists = list(paths), list(lists)
     places = places_of(settings, paths)
@@ -171,7 +174,7 @@ def run_scan(
         with ExitStack() as stack:
             recorder = Recorder.of(settings, "scan", state)
             state = _locked(state, stack, reporter)
-            # A running daemon reports its own problems; what somebody types is a try.
+            # A running daemon reports its own problems; a scan beside the daemon is only a trial.
             problems = ScanProblems(recorder, reporter.notice) if state is main else None
             is_configured = (
                 problems is not None
@@ -228,7 +231,7 @@ def run_scan(
                 main,
                 known,
                 volumes,
-                # A volume inside a scanned one has excludes of its own.
+                # A volume inside a scanned volume has its own excludes.
                 others=(*volumes, *map(Volume, places.configured)),
                 jobs=jobs,
                 full=full,
@@ -284,7 +287,9 @@ def run_scan(
 
 @contextmanager
 def _notifying(settings: Settings, state: State, reporter: Reporter) -> Iterator[None]:
-    """Send the waiting notifications after the scan, or if it cannot begin; unless a daemon does.
+    """Send the waiting notifications after a scan, also if the scan cannot begin.
+
+    A running daemon sends the notifications itself.
 
     Raises:
         StateError: the outbox cannot be used.
@@ -308,7 +313,8 @@ def _send_now(settings: Settings, state: State, reporter: Reporter) -> None:
 
     try:
         send_now(settings, state, reporter.notice)
-    except StateError as error:  # the scan itself is done
+    # The scan itself is finished, so a failure here does not change its result.
+    except StateError as error:
         reporter.notice(f"notify: {error}")
 
 
@@ -320,10 +326,10 @@ def _there(
     *,
     named: bool,
 ) -> tuple[list[Volume], dict[bytes, Identity]]:
-    """Return the volumes that are there, and their roots' identities; report the others.
+    """Return the present volumes, and their roots' identities; report the missing volumes.
 
     Raises:
-        UsageError: no volume is there.
+        UsageError: all volumes are missing.
     """
     found: list[Volume] = []
     identities: dict[bytes, Identity] = {}
@@ -351,10 +357,10 @@ def _there(
 
 
 def _locked(state: State, stack: ExitStack, reporter: Reporter) -> State:
-    """The state to scan with, locked: beside a running daemon one of its own.
+    """Lock and return the state to scan with: beside a running daemon, a separate state.
 
     Raises:
-        LockedError: another scan works with it.
+        LockedError: another scan works with the state.
     """
     try:
         stack.enter_context(state.lock())
@@ -387,11 +393,13 @@ def open_actor(
     absent: Collection[bytes] = (),
     recorder: Recorder | None = None,
 ) -> Actor:
-    """The act stage. A quarantine that is there first finishes what a killed process left.
+    """Return the actor that acts on matches.
 
-    ``patience``: seconds for which another process in the quarantine is waited for. ``absent``:
-    roots of volumes that do not answer, which are not touched for that. ``recorder``: for the audit
-    log. Digests that an administrator dismissed are allowed.
+    If a quarantine exists, it first finishes the work that a killed process left.
+
+    ``patience`` is the number of seconds to wait for another process in the quarantine. ``absent``
+    are roots of volumes that do not answer: unfinished moves in these volumes wait. ``recorder``
+    writes events to the audit log. Digests that an administrator dismissed are on the allow-list.
     """
     dismissed = Dismissed(state.dismissed)
     if action == "report" and not os.path.isdir(settings.quarantine_directory):

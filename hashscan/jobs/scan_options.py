@@ -1,4 +1,4 @@
-"""The options of a scan, from the configuration and one set of filters."""
+"""Builds the options of a scan from the configuration and one set of filters."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def scan_options(
 ) -> ScanOptions:
     """Return the options for ``volumes``; the state and the quarantine are never scanned.
 
-    ``others``, ``full``, ``step_aside``: see ``ScanOptions``. ``jobs``: see ``jobs_of``.
+    For ``others``, ``full`` and ``step_aside``, see ``ScanOptions``. For ``jobs``, see ``jobs_of``.
 
     Raises:
         OSError: the state or the quarantine cannot be opened.
@@ -58,7 +58,10 @@ def scan_options(
 
 
 def jobs_of(settings: Settings, jobs: int | None) -> int:
-    """Return how many worker processes: ``jobs``, as configured, or the cores of this process."""
+    """Return the number of worker processes.
+
+    The number is ``jobs``, as configured, or the number of cores that this process may use.
+    """
     if jobs is not None:
         return jobs
     if isinstance(settings.scan.jobs, int):

@@ -1,4 +1,4 @@
-"""The audit log's lines about what prevents scans without a daemon: receivers get them."""
+"""Writes problems that prevent scans to the audit log, so that receivers learn of them."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ if TYPE_CHECKING:
     from hashscan.errors import ConfigError
     from hashscan.scan.asker import NoAnswer
     from hashscan.state import State
-#: Errors that prevent a scan, and that somebody must mend.
+#: Errors that prevent a scan, and that the sysadmin must mend.
 STOPS = (FilterError, UsageError, StateError, QuarantineError)
 
 
 class ScanProblems:
-    """The problems that one scan finds; a problem that goes on has one line over all scans."""
+    """Reports the problems that one scan finds; a lasting problem has one line over all scans."""
 
     def __init__(self, recorder: Recorder, notice: Callable[[str], None]) -> None:
-        """The caller holds the lock of the state. ``notice``: takes why a line is not written."""
+        """Prepare for a caller that holds the lock of the state.
+
+        ``notice`` receives why a line was not written.
+        """
         self._recorder = recorder
         self._notice = notice
         self._problems = Problems(recorder.log.state, self._write)
@@ -40,9 +43,9 @@ class ScanProblems:
 
     @contextmanager
     def opening(self) -> Iterator[None]:
-        """Around the opening of the known set and the allow-list: without them nothing is scanned.
+        """Report an error in the block, which opens the known set and the allow-list.
 
-        The kind is the class of the error, because a message may name a time.
+        The kind of problem is the class of the error, because a message may contain a time.
         """
         try:
             yield
@@ -52,11 +55,12 @@ class ScanProblems:
         self._problems.problem_ended("scanning")
 
     def service(self, failure: NoAnswer | None, *, answered: bool) -> None:
-        """Note how the service answered.
+        """Note whether the service answered.
 
         Args:
-            failure: why candidates are without a verdict at the end; ``None``: none is.
-            answered: it gave a verdict.
+            failure: why candidates have no verdict at the end; ``None``: all candidates have a
+                verdict.
+            answered: the service gave a verdict.
         """
         if failure is not None:
             what = "password" if failure.is_last else "service"
@@ -66,7 +70,7 @@ class ScanProblems:
                 self._problems.problem_ended(what)
 
     def volume(self, root: bytes, why: str | None) -> None:
-        """Note that a configured volume is there (``None``), or why it is not."""
+        """Note that a configured volume is there (``None``), or why it is missing."""
         if why is None:
             self._problems.volume_back(root)
         else:
@@ -76,10 +80,11 @@ class ScanProblems:
 def note_refused(
     settings: Settings, state: State, error: ConfigError, notice: Callable[[str], None]
 ) -> None:
-    """Write that a file which the configuration names cannot be used, and send the notifications.
+    """Report that a file which the configuration names cannot be used, and send the notifications.
 
-    ``settings``: read without a check of these files. Nothing is done if others can change one of
-    them, because receivers may run programs; or if a daemon or another scan uses the state.
+    ``settings`` is the configuration, read without a check of the files that it names. Nothing is
+    reported if other users can change such a file, because receivers may run programs; or if a
+    daemon or another scan uses the state.
 
     Raises:
         StateError: the state cannot be used.

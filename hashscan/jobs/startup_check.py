@@ -1,4 +1,4 @@
-"""Whether a start and a reload of the daemon can use the files that the configuration names."""
+"""Checks whether the daemon's start or reload can use the files that the configuration names."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 def not_fetched_yet(
     settings: Settings, state: State, notice: Callable[[str], None], *, keep: bool
 ) -> FilterError | None:
-    """Why the filters of a repository have to be fetched first; ``None``: all files can be used.
+    """Return why the filters of a repository have to be fetched first.
 
-    With ``keep``, filters that are made from lists are kept for the scans. Without it, nothing is
-    written: lists are only read, and the pinned root of a repository is checked.
+    The result is ``None`` if all files can be used.
+
+    If ``keep`` is set, filters that are made from lists are stored for the scans. Otherwise nothing
+    is written: lists are only read, and the pinned root of a repository is checked.
 
     Raises:
         HashscanError: a file cannot be used.

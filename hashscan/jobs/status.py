@@ -1,7 +1,9 @@
-"""``status``: reads from files on disk whether hashscan works. Nothing is made, fetched or held up.
+"""Reads from files on disk for ``hashscan status`` whether hashscan works.
 
-``STATE/daemon.json`` is what the daemon writes of itself every few seconds; the lock shows whether
-that daemon is still running.
+The command creates nothing, fetches nothing, and holds no other process up.
+
+The daemon writes ``STATE/daemon.json`` every few seconds; the lock shows whether that daemon is
+still running.
 """
 
 from __future__ import annotations
@@ -50,18 +52,18 @@ _DOUBTFUL = "doubtful"
 
 @dataclass(frozen=True, slots=True)
 class FilterStatus:
-    """One filter.
+    """Describes one filter.
 
     Attributes:
-        name: its category, or the path of a configured file.
-        version, digests, path: ``None`` where it cannot be used.
-        created: RFC 3339 UTC time of its making.
-        verified: when its repository last said that it is the newest, in seconds since the epoch;
-            ``None`` for a file.
-        age: seconds since it was verified, or made; what ``filter.max_age`` limits.
-        trouble: why it cannot be used, and what to do.
-        tiers: that it has.
-        tiers_unused: why others are not used.
+        name: category of the filter, or the path of a configured file.
+        version, digests, path: facts of the filter; ``None`` if the filter cannot be used.
+        created: RFC 3339 UTC time at which the filter was made.
+        verified: time at which the filter's repository last confirmed it as the newest, in seconds
+            since the epoch; ``None`` for a file.
+        age: seconds since the filter was verified, or made; ``filter.max_age`` limits this age.
+        trouble: why the filter cannot be used, and how to mend it.
+        tiers: the tiers that the filter has.
+        tiers_unused: why further tiers are not used.
     """
 
     name: str
@@ -78,28 +80,30 @@ class FilterStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the state directory shows.
+    """Describes the state directory.
 
     Attributes:
-        state: its path.
-        running: the process that scans with it now.
+        state: path of the state directory.
+        running: id of the process that scans with the state now.
         source: where the filters come from, in words.
-        filters: those of the configuration.
-        catalog: ``None`` if nothing was scanned yet.
-        quarantine: records by state; a damaged one is ``damaged``.
-        trouble: faults that need somebody, other than those of filters.
+        filters: the filters that the configuration names.
+        catalog: figures of the catalog; ``None`` if nothing was scanned yet.
+        quarantine: number of records by state; damaged records have the state ``damaged``.
+        trouble: faults that the sysadmin must mend, other than those of filters.
         daemon: the daemon's status file; ``None``: no daemon has worked with this state.
-        alive: that daemon is running.
-        reports_only: why matches are only reported, not moved; empty: they are moved.
+        alive: the daemon that wrote the status file is running.
+        reports_only: why matches are only reported, not moved; empty: matches are moved.
         moves_named: a file is moved only because a notice names it.
         retention: seconds after which contents of the quarantine are removed for good.
         uncovered: volumes that are not watched or were not scanned; see ``coverage_gaps``.
         refusals: why a scan would refuse the configuration.
-        deadlines: of notices; ``None``: no notice ever arrived.
+        deadlines: deadlines of notices; ``None``: no notice ever arrived.
         maildir: path of the configured Maildir.
-        holds: that wait for a decision.
-        intake: that takes notices over HTTP; ``None``: nobody has a token for it.
-        receivers: of notifications: those of the configuration that have got or wait for messages.
+        holds: holds that wait for a decision.
+        intake: state of the process that takes notices over HTTP; ``None``: no sender has a token
+            for it.
+        receivers: receivers of notifications: those in the configuration that got messages or have
+            waiting messages.
     """
 
     state: str
@@ -124,39 +128,46 @@ class Status:
 
     @property
     def mail(self) -> MaildirStatus | None:
-        """The running daemon's facts on the Maildir; ``None``: there is none, or no daemon."""
+        """Return the running daemon's facts on the Maildir.
+
+        The result is ``None`` if no Maildir is configured or no daemon runs.
+        """
         return self.daemon.get("notices") if self.daemon and self.alive else None
 
     @property
     def sync(self) -> SyncStatus | None:
-        """The running daemon's last sync; ``None``: no daemon runs."""
+        """Return the running daemon's last sync. The result is ``None`` if no daemon runs."""
         return self.daemon.get("sync") if self.daemon and self.alive else None
 
     @property
     def refused(self) -> str:
-        """The service's answer that refused the password; empty: it did not refuse it."""
+        """Return the service's answer that refused the password; empty: it was not refused."""
         return (self.catalog.refused or "") if self.catalog else ""
 
     @property
     def at_a_limit(self) -> bool:
-        """Whether a limit of the machine stops the daemon, not the lack of a filter."""
+        """Return whether a limit of the machine stops the daemon, not the lack of a filter."""
         return bool(self.alive and self.daemon and self.daemon.get("limit"))
 
     @property
     def unmoved(self) -> tuple[int, bytes, str] | None:
-        """Matches that could not be moved: how many, path of one, and why; ``None``: none."""
+        """Return the number of unmoved matches, the path of one of them, and the reason.
+
+        The result is ``None`` if all matches were moved.
+        """
         return self.catalog.unmoved if self.catalog else None
 
     @property
     def stands_still(self) -> str:
-        """Why the daemon that runs scans nothing: it has no known set; empty: it does."""
+        """Return why the running daemon has no known set and scans nothing; empty: it scans."""
         return str(self.daemon.get("trouble") or "") if self.alive and self.daemon else ""
 
     @property
     def reported(self) -> int:
-        """Matches that stay where they are, as the configuration says.
+        """Return the matches that remain at their places because the configuration says so.
 
-        Where a daemon works, those of its volumes: somebody may have scanned others to try it out.
+        If a daemon works, only matches in its volumes count: the sysadmin may have scanned others
+        as a trial.
         """
         if not self.reports_only or self.catalog is None:
             return 0
@@ -170,7 +181,7 @@ class Status:
 
 
 def filters_of(settings: Settings, state: State) -> tuple[str, tuple[FilterStatus, ...]]:
-    """Where the configured filters come from, in words, and each of them after all its checks."""
+    """Return where the configured filters come from, and each filter after all its checks."""
     if settings.filter is None:
         if settings.service is None:
             return "none is configured: give digest lists with --known", ()
@@ -198,7 +209,10 @@ def filters_of(settings: Settings, state: State) -> tuple[str, tuple[FilterStatu
 
 
 def _unreadable(path: str) -> str:
-    """Why a list cannot be opened. Whether it is right, the next scan and ``doctor`` tell."""
+    """Return why a digest list cannot be opened.
+
+    The content of the list is checked by the next scan and by ``doctor``.
+    """
     try:
         os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
     except OSError as error:
@@ -234,7 +248,7 @@ def _filter(name: str, one: FilterFile, verified: float | None) -> FilterStatus:
 
 
 def status_of(settings: Settings) -> Status:
-    """Read the status of everything that the configuration names; what cannot be read is a trouble.
+    """Read the status of everything that the configuration names; unreadable parts are trouble.
 
     Raises:
         HashscanError: a limit of this process, e.g. of open files, prevents the reading.
@@ -256,7 +270,7 @@ def status_of(settings: Settings) -> Status:
     deadlines: Deadlines | None = None
     intake: Running | None = None
     receivers: tuple[ReceiverState, ...] = ()
-    with suppress(UsageError):  # the state directory cannot be used, as said above
+    with suppress(UsageError):  # ``trouble`` already reports an unusable state directory.
         state = State(settings.state, make=False)
         try:
             deadlines = deadlines_of(state, settings.notices.due_soon, time.time())
@@ -326,7 +340,7 @@ def status_of(settings: Settings) -> Status:
 
 
 def _withdrawn(settings: Settings, counts: Counter[str]) -> Iterator[ReasonFault]:
-    """Withdrawn files that wait for a restore, and withdrawals that wait for a word."""
+    """Return the withdrawn files that are not restored yet, and the held withdrawals."""
     waiting = counts[WITHDRAWN]
     if waiting:
         auto = settings.quarantine.restore_withdrawn == "auto"
@@ -350,7 +364,7 @@ def _withdrawn(settings: Settings, counts: Counter[str]) -> Iterator[ReasonFault
 
 
 def _refusals(settings: Settings) -> tuple[str, ...]:
-    """Why a scan, or a start of the daemon, would refuse the present configuration."""
+    """Return why a scan, or a start of the daemon, would refuse the present configuration."""
     if settings.file is None:
         return ()
     try:
@@ -371,22 +385,24 @@ def _below(root: bytes) -> bytes:
 
 
 def reports_only(settings: Settings) -> str:
-    """Why matches are only reported, not moved; empty: they are moved."""
+    """Return why matches are only reported, not moved; empty: matches are moved."""
     if settings.quarantine.action == "report":
         return "quarantine.action is 'report'"
     return "service.test is true" if settings.is_test else ""
 
 
 def moves_named(settings: Settings) -> bool:
-    """Whether a file is moved only because a notice names it."""
+    """Return whether a file is moved only because a notice names it."""
     return settings.notices.action == "quarantine" and not settings.is_test
 
 
 def quarantine_counts(directory: str, retention: float | None) -> Counter[str]:
-    """Number of records by state; ``_DOUBTFUL``: of contents too old by the wall clock only.
+    """Return the number of records by state.
+
+    The state ``_DOUBTFUL`` counts contents that are too old by the wall clock only.
 
     Raises:
-        QuarantineError: it cannot be used.
+        QuarantineError: the quarantine cannot be used.
     """
     try:
         store = Store.open(os.fsencode(directory), create=False)

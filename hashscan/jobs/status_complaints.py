@@ -1,4 +1,4 @@
-"""The complaints of ``status``, the most urgent first: only here is its exit code decided."""
+"""Lists the complaints of ``status``, the most urgent first, and decides its exit code."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _MAIL_HANGS = 600.0
 
 
 class Complaint(NamedTuple):
-    """A message for the sysadmin.
+    """Describes a complaint by its message for the sysadmin.
 
     Attributes:
-        code: the exit code of ``status`` if it is the only complaint.
+        code: exit code of ``status`` if this complaint is the only one.
     """
 
     code: ExitCode
@@ -38,7 +38,10 @@ class Complaint(NamedTuple):
 
 
 def complaints(found: Status) -> list[Complaint]:
-    """All complaints, the most urgent first: ``status`` ends with the exit code of that one."""
+    """Return all complaints, the most urgent first.
+
+    ``status`` ends with the exit code of the first complaint.
+    """
     return [
         *_filters(found),
         *(Complaint(ExitCode.INTERNAL, *one) for one in found.trouble),
@@ -62,7 +65,8 @@ def _filters(found: Status) -> Iterator[Complaint]:
         elif one.digests == 0:
             message = f"filter {shown(one.name)}: it holds no digest"
             yield Complaint(ExitCode.FILTER, Reason.FILTER, message)
-    if not any(one.trouble for one in found.filters):  # a file that is missing is both
+    # A broken filter already has a complaint, so a refusal by the same filter is not repeated.
+    if not any(one.trouble for one in found.filters):
         for why in found.refusals:
             yield Complaint(ExitCode.FILTER, Reason.CONFIGURATION, f"no scan would start: {why}")
     if found.stands_still:

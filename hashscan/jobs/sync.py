@@ -1,4 +1,4 @@
-"""Sync: from settings to a repository's filters, fetched or kept."""
+"""Syncs a repository's filters according to the settings, and opens the stored filters."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 def from_repository(settings: Settings) -> bool:
-    """Whether the configured filter comes from a repository."""
+    """Return whether the configured filter comes from a repository."""
     return settings.filter is not None and values.is_url(settings.filter.source)
 
 
 def source_of(settings: Settings, *, password: str | None = None) -> RepositorySource:
-    """The configured repository.
+    """Return the configured repository.
 
-    ``password`` is needed where something is fetched, not where what was fetched is opened.
+    A ``password`` is needed for fetching, but not for opening stored filters.
 
     Raises:
         ConfigError: no repository is configured.
@@ -48,7 +48,7 @@ def source_of(settings: Settings, *, password: str | None = None) -> RepositoryS
             fix,
         )
         raise ConfigError("there is nothing to sync", [finding])
-    assert section.root is not None  # the settings' own check
+    assert section.root is not None  # The check of the settings guarantees a repository here.
     return RepositorySource(
         url=section.source,
         root=section.root,
@@ -65,7 +65,7 @@ def check_root(settings: Settings) -> None:
     """Check the pinned root of the configured repository, if there is one.
 
     Raises:
-        FilterError: it cannot be read, or is no root.
+        FilterError: the root cannot be read, or is not a root of a repository.
     """
     if from_repository(settings):
         from hashscan.known.sync.trust import check_root  # noqa: PLC0415 - heavy: TUF
@@ -80,7 +80,7 @@ def run_sync(
     by: By = "command",
     on_notice: Callable[[str], None] | None = None,
 ) -> SyncReport:
-    """Fetch, verify and keep the newest filters of the configured categories.
+    """Fetch, verify and store the newest filters of the configured categories.
 
     Raises:
         ConfigError: no repository is configured, or the password cannot be read.
@@ -92,7 +92,7 @@ def run_sync(
     from hashscan.config.trust import moves, require_trusted  # noqa: PLC0415
     from hashscan.known.sync.client import sync  # noqa: PLC0415 - heavy: TUF, HTTP
 
-    source_of(settings)  # that there is none is the first error
+    source_of(settings)  # A missing repository is the first error that is reported.
     assert settings.filter is not None
     require_trusted(settings, (), on_notice or (lambda _: None), moving=moves(settings))
     source = source_of(settings, password=read_filter_password(settings.filter))
@@ -113,10 +113,10 @@ def run_sync(
 
 
 def open_filters(settings: Settings, state: State) -> tuple[BloomFile, ...]:
-    """The kept filters of the configured categories.
+    """Return the stored filters of the configured categories.
 
     Raises:
-        FilterError: one is missing, damaged, or was not verified for longer than allowed.
+        FilterError: a filter is missing, damaged, or was not verified for longer than allowed.
     """
     assert settings.filter is not None
     kept = open_kept(source_of(settings), state.filters, max_age=settings.filter.max_age)

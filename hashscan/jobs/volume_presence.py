@@ -1,4 +1,4 @@
-"""Whether a volume is there: an empty directory that was a mount point is not an empty volume."""
+"""Checks whether a volume is present: an empty mount point is not an empty volume."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 
 class Seen(NamedTuple):
-    """The result of a check of a volume.
+    """Holds the result of a check of a volume.
 
     Attributes:
-        root: its path, links resolved.
-        error: why it cannot be opened; ``None``: it can.
-        identity: of the root; ``None``: it cannot be opened.
-        mounted: it is a mount point.
-        empty: there is nothing in it.
-        number: the kernel's number of the error; 0: there is none.
-        refused: its path leads through a link of somebody else.
+        root: path of the volume, links resolved.
+        error: why the volume cannot be opened; ``None``: it can be opened.
+        identity: identity of the volume's root; ``None``: the volume cannot be opened.
+        mounted: the root is a mount point.
+        empty: the root has no entries.
+        number: the kernel's number of the error; 0: there was no error.
+        refused: the path leads through another user's link.
     """
 
     root: bytes
@@ -42,7 +42,7 @@ class Seen(NamedTuple):
 def look_at(root: bytes, mounts: MountTable | None = None) -> Seen:
     """Check the volume with this resolved path; a volume on a dead file server never answers.
 
-    ``mounts``: the present mounts, for callers that check many volumes.
+    ``mounts`` is the present list of mounts, for callers that check many volumes.
     """
     try:
         with closing(open_root(root)) as fd:
@@ -56,7 +56,7 @@ def look_at(root: bytes, mounts: MountTable | None = None) -> Seen:
 
 
 def _is_mounted(root: bytes, mounts: MountTable | None) -> bool:
-    """Whether a file system is mounted on ``root``.
+    """Return whether a file system is mounted on ``root``.
 
     Without /proc, as in a chroot, a mount of a directory of the same file system is not seen.
     """
@@ -74,7 +74,7 @@ def follow_mounts(root: bytes) -> Callable[[], list[bytes]]:
     try:
         before = mounts_now().below(root)
     except OSError:
-        return list  # without /proc nothing is known
+        return list  # Without /proc the mounts are unknown.
 
     def unmounted() -> list[bytes]:
         mounts = mounts_now()
@@ -91,9 +91,11 @@ def follow_mounts(root: bytes) -> Callable[[], list[bytes]]:
 
 
 def why_not_there(seen: Seen, catalog: MountedVolumes, *, meant: bool = False) -> str | None:
-    """Why a volume is not to be scanned now; ``None``: it is there, and the catalog notes how.
+    """Return why a volume must not be scanned now.
 
-    ``meant``: somebody says that it is to be scanned as it is.
+    The result is ``None`` if the volume is present; the catalog then notes its root.
+
+    ``meant`` is set if the sysadmin wants the volume to be scanned in its present state.
     """
     if seen.error is not None:
         return seen.error

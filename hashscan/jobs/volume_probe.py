@@ -1,4 +1,4 @@
-"""Processes that check whether volumes are there: a dead file server never answers.
+"""Runs processes that check whether volumes are present: a dead file server never answers.
 
 Neither the daemon nor a command touches a volume before such a process has found it. The volumes of
 one server share a process, so that thousands of volumes on a server that does not answer cost one
@@ -29,21 +29,21 @@ if TYPE_CHECKING:
 
     from hashscan.watch.mounts import Reach
 
-#: Seconds within which a volume must answer; longer than a busy disk takes.
+#: Seconds within which a volume must answer; a busy disk answers sooner.
 ANSWER_WITHIN = 20.0
 #: Seconds that the daemon's start waits for slow servers with many volumes.
 _ALL_WITHIN = 60.0
 #: Seconds until a process that hangs is abandoned and replaced.
 _ASK_ANEW = 600.0
-#: Processes at a time, including those that hang and were abandoned.
+#: Number of processes at a time, including those that hang and were abandoned.
 _MOST_PROCESSES = 50
-#: ... and as many more for local file systems.
+#: Number of further processes for local file systems.
 _LOCAL = 10
-#: Seconds for which a table of mounts is used.
+#: Seconds for which a table of mounts is used before it is read again.
 _MOUNTS_FOR = 1.0
-#: Seconds until the next attempt to start a process, if a limit forbids it.
+#: Seconds until the next attempt to start a process, if a limit of the machine forbids it.
 _TRY_AGAIN = 5.0
-#: Volumes that a process gets at a time, and seconds after which it sends its results.
+#: Number of volumes that a process gets together, and seconds after which it sends its results.
 _BATCH, _TELL_AFTER = 256, 0.1
 NO_ANSWER = "its file system does not answer (a dead file server?)"
 _NOT_YET = "its file server has not answered yet"
@@ -61,42 +61,44 @@ def _look_at(path: str, mounts: MountTable | None) -> Seen:
 
 
 class _Prober:
-    """A process that checks volumes, one after the other."""
+    """Represents a process that checks volumes, one after the other."""
 
     def __init__(self, server: bytes, paths: Sequence[str]) -> None:
-        """Start it.
+        """Start the process.
 
         Raises:
-            OSError: a limit of the system forbids it.
+            OSError: a limit of the system forbids the start.
         """
         self.server = server
         self._child = Child(_main, paths, lowest=True)
         self.connection = self._child.connection
-        #: Volumes that it still has to check, in its order; and when the check of the first began.
+        #: Volumes that the process still has to check, in its order; and when the check of the
+        #: first began.
         self.given: dict[int, None] = {}
         self.since = time.monotonic()
-        #: The mount for which it has waited too long; ``None``: it does not hang.
+        #: The mount for which the process has waited too long. The value is ``None`` if the process
+        #: does not hang.
         self.hangs_at: int | None = None
 
     def give(self, numbers: Iterable[int]) -> None:
         self.given |= dict.fromkeys(numbers)
         self.since = time.monotonic()
-        with suppress(OSError):  # if the process died, its connection shows that
+        with suppress(OSError):  # If the process died, its connection shows the death.
             self.connection.send(list(self.given))
 
     def take(self) -> list[tuple[int, Seen]] | None:
-        """Its results; ``None`` if it has died."""
+        """Return the results of the process. The result is ``None`` if the process has died."""
         try:
             found: list[tuple[int, Seen]] = self.connection.recv()
         except (EOFError, OSError):
             return None
         self.since = time.monotonic()
         self.hangs_at = None
-        # Another process answers for volumes that it got meanwhile.
+        # Another process answers for volumes that it received meanwhile.
         return [one for one in found if self.given.pop(one[0], one) is None]
 
     def close(self) -> None:
-        """Kill it; a process that waits inside the kernel is abandoned."""
+        """Kill the process; abandon it if it waits inside the kernel."""
         self._child.end()
 
     @property
@@ -110,7 +112,7 @@ def _main(connection: Connection, paths: Sequence[str]) -> None:
         while True:
             numbers = connection.recv()
             mounts = None
-            with suppress(OSError):  # without /proc: see ``look_at``
+            with suppress(OSError):  # Without /proc the list of mounts stays unknown.
                 mounts = mounts_now()
             found = []
             told = time.monotonic()
@@ -131,7 +133,7 @@ def _main(connection: Connection, paths: Sequence[str]) -> None:
 
 @dataclass(slots=True)
 class _Asked:
-    """A volume without an answer: since when it waits, for which mount, and whether too long."""
+    """Describes a volume without an answer: time of the question, mount, whether it hangs."""
 
     at: float
     reach: Reach
@@ -139,7 +141,7 @@ class _Asked:
 
 
 class Probes:
-    """Asks, and keeps the latest answers."""
+    """Asks processes about volumes, and stores the latest answers."""
 
     def __init__(
         self,
@@ -150,10 +152,12 @@ class Probes:
         most: int = _MOST_PROCESSES,
         patient: bool = True,
     ) -> None:
-        """For the volumes with these absolute paths. ``before_fork``: see ``scan.pool``.
+        """Prepare probes for the volumes with these absolute paths.
+
+        ``before_fork`` is called before each fork, see ``scan.pool``.
 
         At most ``most`` processes check servers, and some more check local file systems. If a limit
-        of the machine allows none, a ``patient`` caller waits until ``within`` is over.
+        of the machine allows no process, a ``patient`` caller waits until ``within`` is over.
         """
         self._paths = paths
         self._before_fork = before_fork
@@ -161,13 +165,13 @@ class Probes:
         self._most = most
         self._patient = patient
         self._asked: dict[int, _Asked] = {}
-        #: By server: volumes that no process has got yet.
+        #: Volumes that no process has received yet, by server.
         self._waiting: dict[bytes, deque[int]] = {}
         self._probers: dict[bytes, _Prober] = {}
         self._hanging: list[_Prober] = []
         self._left: list[_Prober] = []
         self._untold: list[int] = []
-        #: When it was asked, and what the answer was.
+        #: Time of the last question about each volume, and the answer.
         self._answers: dict[int, tuple[float, Seen]] = {}
         self._mounts = MountTable(())
         self._mounts_at = float("-inf")
@@ -176,7 +180,7 @@ class Probes:
 
     @property
     def processes(self) -> int:
-        """Number of processes, including those that were abandoned."""
+        """Return the number of processes, including those that were abandoned."""
         self._left = [one for one in self._left if one.is_there]
         return len(self._probers) + len(self._hanging) + len(self._left)
 
@@ -189,7 +193,7 @@ class Probes:
         return self._mounts.reach(os.fsencode(self._paths[number]))
 
     def ask(self, number: int) -> None:
-        """Look at a volume, unless that is being done."""
+        """Request a check of a volume, unless a check of this volume is under way."""
         one = self._asked.get(number)
         if one is not None and not one.late:
             return
@@ -201,21 +205,23 @@ class Probes:
             if hanging is not None and one.reach == reach and not old:
                 return
             if hanging is not None and old and self.processes < self._most:
-                # It may hang at the file system that was mounted there before, and never answer.
+                # The process may hang at the file system that was mounted there before, and never
+                # answer.
                 self._leave(hanging)
             elif one.reach == reach:
                 return
             elif hanging is not None:
-                del hanging.given[number]  # another file system is mounted there now
+                # Another file system is mounted there now, so the old process is abandoned.
+                del hanging.given[number]
         self._asked[number] = _Asked(now, reach)
         if any(p.server == reach.server and p.hangs_at == reach.mount for p in self._hanging):
-            # Its mount does not answer; another process would hang there, too.
+            # The volume's mount does not answer, and another process would hang there, too.
             self._is_late(number, now)
         self._waiting.setdefault(reach.server, deque()).append(number)
         self._hand_out()
 
     def _leave(self, prober: _Prober) -> None:
-        """Abandon a process; another one checks its volumes."""
+        """Abandon a process; another process checks its volumes."""
         self._hanging.remove(prober)
         self._left.append(prober)
         self._wait_again(prober)
@@ -241,7 +247,7 @@ class Probes:
                 one = self._asked.get(number)
                 if one is None:
                     continue
-                # The process that hangs checks these volumes once it goes on.
+                # If the process that hangs continues, it checks these volumes itself.
                 (kept if one.reach.mount in hung else numbers).append(number)
             waiting.extendleft(reversed(kept))
             if not numbers:
@@ -276,9 +282,9 @@ class Probes:
         return prober
 
     def is_silent(self, number: int, tick: Callable[[], None]) -> bool:
-        """Check a volume now, and wait: return whether it does not answer in time.
+        """Check a volume now, and wait: return whether the volume does not answer in time.
 
-        ``tick`` is called several times a second. ``take`` returns the answer, too.
+        ``tick`` is called several times a second. ``take`` also returns the answer of this check.
         """
         self.ask(number)
         while number in self._asked and not self._asked[number].late:
@@ -288,28 +294,31 @@ class Probes:
         return seen is not None and seen.error == NO_ANSWER
 
     def answer(self, number: int, since: float) -> Seen | None:
-        """The result of a check after ``since``; ``None``: there is none yet."""
+        """Return the result of a check after ``since``.
+
+        The result is ``None`` if there was no such check yet.
+        """
         if number in self._asked and self._asked[number].late:
             return self.latest(number)
         at, seen = self._answers.get(number, (0.0, None))
         return seen if at >= since else None
 
     def latest(self, number: int) -> Seen | None:
-        """The result of the last check of a volume."""
+        """Return the result of the last check of a volume."""
         return self._answers.get(number, (0.0, None))[1]
 
     def hangs(self, number: int) -> bool:
-        """Whether a volume did not answer to its last check."""
+        """Return whether a volume did not answer its last check."""
         seen = self.latest(number)
         return seen is not None and seen.error in {NO_ANSWER, _NOT_YET}
 
     @property
     def connections(self) -> list[Connection]:
-        """The connections on which answers arrive."""
+        """Return the connections on which answers arrive."""
         return [one.connection for one in (*self._probers.values(), *self._hanging)]
 
     def take(self, ready: Collection[object]) -> list[int]:
-        """Take answers and time-outs; return the volumes that have one."""
+        """Process answers and time-outs; return the volumes that have a result."""
         found, self._untold = self._untold + self._take(ready), []
         return found
 
@@ -367,10 +376,10 @@ class Probes:
         return []
 
     def _hangs(self, prober: _Prober, now: float) -> list[int]:
-        """Let another process check the volumes on other mounts than the one at which this hangs.
+        """Let another process check the volumes that are not on the mount at which a process hangs.
 
-        This process goes on waiting: inside the kernel it cannot be killed, and each further check
-        would abandon one more. Its answer counts when it comes.
+        The process that hangs continues to wait: inside the kernel it cannot be killed, and each
+        further check would abandon another process. If its answer arrives later, the answer counts.
         """
         first = next(iter(prober.given))
         prober.hangs_at = self._asked[first].reach.mount
@@ -413,12 +422,12 @@ class Probes:
                 prober.close()
 
     def look_at_all(self, tick: Callable[[], None]) -> list[Seen]:
-        """Check all volumes, and wait for the answers as long as they may take.
+        """Check all volumes, and wait for the answers as long as the time limits allow.
 
         ``tick`` is called several times a second.
 
         Raises:
-            OSError: a limit of the system forbids to start a process.
+            OSError: a limit of the system forbids the start of a process.
         """
         until = time.monotonic() + _ALL_WITHIN
         for number in range(len(self._paths)):
@@ -432,7 +441,7 @@ class Probes:
         return [self._answers[number][1] for number in range(len(self._paths))]
 
     def _root(self, number: int) -> bytes:
-        """The path of a volume, without checking it."""
+        """Return the path of a volume, without checking the volume."""
         latest = self.latest(number)
         return os.fsencode(os.path.normpath(self._paths[number])) if latest is None else latest.root
 
@@ -447,12 +456,12 @@ class Probes:
 
 
 def look_at_all(paths: Sequence[str], tick: Callable[[], None] = lambda: None) -> list[Seen]:
-    """Check the volumes with these absolute paths; one on a dead file server has an error.
+    """Check the volumes with these absolute paths; a volume on a dead file server gets an error.
 
-    ``tick``: see ``Probes.look_at_all``.
+    ``tick`` is called as in ``Probes.look_at_all``.
 
     Raises:
-        OSError: a limit of the system forbids to start a process.
+        OSError: a limit of the system forbids the start of a process.
     """
     probes = Probes(paths, patient=False)
     try:

@@ -1,4 +1,4 @@
-"""The digests in quarantine that the service does not know any more, for commands to show."""
+"""Lists the digests in quarantine that the service no longer knows, for commands to show."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
-    """A digest with the answer ``unknown``.
+    """Describes a digest with the answer ``unknown``.
 
     Attributes:
-        state: ``unknown``, ``held`` or ``withdrawn``.
-        since: RFC 3339 UTC time of the first ``unknown`` in a row.
-        files: number of files in quarantine.
-        held: why nothing is withdrawn; empty: it is not held.
+        state: state of the withdrawal: ``unknown``, ``held`` or ``withdrawn``.
+        since: RFC 3339 UTC time of the first of the uninterrupted ``unknown`` answers.
+        files: number of files with this digest in quarantine.
+        held: why the digest is not withdrawn; empty: the withdrawal is not held.
     """
 
     digest: Digest
@@ -39,7 +39,7 @@ class Withdrawal:
 
 
 def withdrawals(settings: Settings, state: State) -> list[Withdrawal]:
-    """All withdrawals, ordered by service and digest; changes nothing.
+    """Return all withdrawals, ordered by service and digest; change nothing.
 
     Raises:
         QuarantineError, StateError: the quarantine or the answers cannot be read.
@@ -77,5 +77,5 @@ def withdrawals(settings: Settings, state: State) -> list[Withdrawal]:
     return found
 
 
-#: The state that commands show, for a state that only lasts until the end of a round.
+#: The state that commands show for each state that lasts only until the end of a round.
 _WORDS = {"ripe": "unknown", "accepted": "withdrawn", "checked": "withdrawn"}
