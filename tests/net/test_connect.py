@@ -11,7 +11,6 @@ from fault_server import KnownServer, drip, hang
 from hcs_words import KNOWN
 
 from hashscan.errors import ServiceUnavailableError
-from hashscan.hosts import is_loopback
 from hashscan.known.confirmers.hashcheckservice import HashCheckService
 from hashscan.net import connect as connecting
 from hashscan.net.connect import Deadline, connect
@@ -189,25 +188,3 @@ def test_a_slow_proxy_is_within_the_deadline_too(proxy, monkeypatch):
             client.confirm(KNOWN)
         assert time.monotonic() - start < 60
         client.close()
-
-
-@pytest.mark.parametrize(
-    "host",
-    [
-        "localhost", "LOCALHOST", "localhost.", "127.0.0.1", "127.255.3.2", "127.1", "::1", "[::1]",
-        "::ffff:127.0.0.1", "0:0:0:0:0:0:0:1",
-    ],
-)  # fmt: skip
-def test_this_machine(host):
-    assert is_loopback(host)
-
-
-@pytest.mark.parametrize(
-    "host",
-    [
-        "", "example.org", "localhost.example.org", "127.0.0.1.example.org", "128.0.0.1", "::2",
-        "a.localhost", "0.0.0.0", "127", "::ffff:192.0.2.1",
-    ],
-)  # fmt: skip
-def test_other_machines(host):
-    assert not is_loopback(host)
