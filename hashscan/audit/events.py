@@ -11,133 +11,143 @@ from __future__ import annotations
 from typing import Final
 
 # Scans and the known set
-#: A scan begins: ``volumes``, ``kind``, ``action``, ``pid``.
+#: A scan begins. Facts: ``volumes``, ``kind``, ``action``, ``pid``.
 SCAN_STARTED: Final = "scan-started"
-#: A scan ended: ``volumes``, ``kind``, its counts as in the JSON line ``summary``, ``interrupted``.
+#: A scan ended. Facts: ``volumes``, ``kind``, ``interrupted``, and the counts of the JSON line
+#: ``summary``.
 SCAN_ENDED: Final = "scan-ended"
-#: A sync begins: ``source``.
+#: A sync begins. Facts: ``source``.
 SYNC_STARTED: Final = "sync-started"
-#: A sync ended: ``source``, ``states`` with category, state and version of each, ``message``.
+#: A sync ended. Facts: ``source``, ``message``, ``states`` (category, state and version of each
+#: filter).
 SYNC: Final = "sync"
-#: Other filters are in use from now on: ``filters``, as the catalog names them.
+#: A scan or the daemon begins to use another filter set. Facts: ``filters`` (name of the filter set
+#: in the catalog).
 FILTER_CHANGED: Final = "filter-changed"
 
 # Matches and quarantine
-#: A match, after it was acted on: ``path``, ``size``, ``uid``, ``digests``, ``algorithm``,
+#: A match was found and acted on. Facts: ``path``, ``size``, ``uid``, ``digests``, ``algorithm``,
 #: ``category``, ``action`` (quarantined, reported, held, allowed), ``quarantine_id``, ``detected``,
 #: ``found_by``, ``hold``; ``problem`` and ``message`` if an action failed.
 MATCH: Final = "match"
-#: Lines about an owner's matches in place have filled one file of the log within a day, so the next
-#: ones have no lines until that day is over: ``uid``.
+#: Lines about an owner's matches in place have filled one file of the log within a day, so further
+#: matches of this owner get no lines until the day is over. Facts: ``uid``.
 MATCHES_LEFT_OUT: Final = "matches-left-out"
-#: A file is about to be moved to quarantine: ``path``, ``volume``, ``quarantine_id``, ``digests``,
-#: ``category``, ``notice``.
+#: A file is about to be moved to quarantine. Facts: ``path``, ``volume``, ``quarantine_id``,
+#: ``digests``, ``category``, ``notice``.
 MOVING: Final = "moving"
-#: The file was moved: ``path``, ``quarantine_id``.
+#: The file was moved. Facts: ``path``, ``quarantine_id``.
 MOVED: Final = "moved"
-#: The file was not moved, or was put back: ``path``, ``quarantine_id``, ``reason``, ``message``.
+#: The file was not moved, or was put back. Facts: ``path``, ``quarantine_id``, ``reason``,
+#: ``message``.
 NOT_MOVED: Final = "not-moved"
-#: Many moves of an owner's files failed within an hour, so the tries of the next minute have no
-#: lines ``moving`` and ``not-moved``: ``uid``, ``count`` (tries without lines since the last such
-#: line). A file that moves has its line ``moved``.
+#: Many moves of an owner's files failed within an hour, so the tries of the next minute get no
+#: lines ``moving`` and ``not-moved``. A file that is moved gets its line ``moved``. Facts: ``uid``,
+#: ``count`` (tries without lines since the last line of this kind).
 MOVES_LEFT_OUT: Final = "moves-left-out"
-#: The next start finished or undid a move, a restore or a purge that a kill had interrupted, or
-#: found it ended without a line about its result; or the next act found that, because the log could
-#: not be written: ``quarantine_id``, ``message``.
+#: The next start finished or undid a move, a restore or a purge that a kill had interrupted; or the
+#: act had ended, and only its result was missing in the log. Facts: ``quarantine_id``, ``message``.
 RECOVERED: Final = "recovered"
-#: A file is about to be restored: ``quarantine_id``, ``path`` (from where it came), ``to``.
+#: A file is about to be restored. Facts: ``quarantine_id``, ``path`` (its original path), ``to``.
 RESTORING: Final = "restoring"
-#: The file was restored: ``quarantine_id``, ``path`` (where it is now).
+#: The file was restored. Facts: ``quarantine_id``, ``path`` (its new path).
 RESTORED: Final = "restored"
-#: The file was not restored: ``quarantine_id``, ``path``, ``message``.
+#: The file was not restored. Facts: ``quarantine_id``, ``path``, ``message``.
 NOT_RESTORED: Final = "not-restored"
-#: A content is about to be deleted for good: ``quarantine_id``, ``path``, ``because``.
+#: A content is about to be deleted for ever. Facts: ``quarantine_id``, ``path``, ``because``.
 PURGING: Final = "purging"
-#: The content was deleted for good, or the hold on a restored file was lifted:
+#: The content was deleted for ever, or the hold on a restored file was lifted. Facts:
 #: ``quarantine_id``, ``path``.
 PURGED: Final = "purged"
-#: A purge failed: ``quarantine_id``, ``message``.
+#: A purge failed. Facts: ``quarantine_id``, ``message``.
 NOT_PURGED: Final = "not-purged"
-#: Record and content are about to be written to a file: ``quarantine_id``, ``path``, ``to``.
+#: A record and its content are about to be written to a file. Facts: ``quarantine_id``, ``path``,
+#: ``to``.
 EXPORTED: Final = "exported"
-#: The service no longer knows a digest in quarantine, and its records are about to be marked:
-#: ``digest``, ``category``, ``files`` (how many), ``service``.
+#: The service no longer knows a digest in quarantine, and its records are about to be marked.
+#: Facts: ``digest``, ``category``, ``files`` (number of files), ``service``.
 WITHDRAWN: Final = "withdrawn"
-#: Digests in quarantine turned unknown, and a brake holds their withdrawal until an administrator
-#: accepts it: ``digests`` and ``files`` (how many), ``reason``.
+#: The service no longer knows some digests in quarantine, and a brake holds their withdrawal until
+#: an administrator accepts it. Facts: ``digests`` and ``files`` (numbers), ``reason``.
 WITHDRAWAL_HELD: Final = "withdrawal-held"
 
 # Brakes
-#: The brakes hold matches back: ``hold``, ``kind`` (digest, copies, rate, share, list), ``reason``,
-#: ``digest`` if all files have the same content; ``files`` and ``owners`` as the hold begins.
+#: A brake trips and holds matches. Facts: ``hold``, ``kind`` (digest, copies, rate, share, list),
+#: ``reason``, ``files`` and ``owners`` (numbers at the begin of the hold), ``digest`` if all files
+#: have the same content.
 HELD: Final = "held"
-#: An administrator lets the held files move: ``hold``, ``kind``, ``digest`` (some, as
-#: ``sha1:...``), ``files``, ``owners``, ``because``.
+#: An administrator lets the held files move. Facts: ``hold``, ``kind``, ``digest`` (some digests,
+#: as ``sha1:...``), ``files``, ``owners``, ``because``.
 HOLD_RELEASED: Final = "hold-released"
-#: An administrator allows the held files: the same facts.
+#: An administrator allows the content of the held files. Facts: see ``hold-released``.
 HOLD_DISMISSED: Final = "hold-dismissed"
-#: The list was corrected, so hashscan closes the hold, before anybody decided: the same facts.
+#: hashscan closes a hold before an administrator decides, because the list was corrected. Facts:
+#: see ``hold-released``.
 HOLD_CLOSED: Final = "hold-closed"
 
 # Notices
-#: A notice was stored: ``notice``, ``format``, ``sender``, ``reference``, ``items`` (how many),
-#: ``deadline``, ``channel``, ``unproven`` (why it moves no file by itself).
+#: A notice was stored. Facts: ``notice``, ``format``, ``sender``, ``reference``, ``items``
+#: (number), ``deadline``, ``channel``, ``unproven`` (why hashscan moves no file because of this
+#: notice alone).
 NOTICE_RECEIVED: Final = "notice-received"
-#: An input is not understood as a notice: ``channel``, ``message``, and ``path`` of the input, or
-#: ``sender``.
+#: An input was refused, because it is not a notice that hashscan can read. Facts: ``channel``,
+#: ``message``, and ``path`` (of the input) or ``sender``.
 NOTICE_REFUSED: Final = "notice-refused"
-#: A step of a notice: ``notice``, ``item``, ``action`` (state, file, repeated, approved, answered),
-#: and the details of the step, as ``notice show`` has them; ``done`` is what happened to a file.
+#: A step of a notice was done. Facts: ``notice``, ``item``, ``action`` (state, file, repeated,
+#: approved, answered), and the details of the step in ``notice show``; ``done`` is the action on a
+#: file.
 NOTICE_ACTION: Final = "notice-action"
-#: The deadline of a notice with open items is near: ``notice``, ``deadline``.
+#: The deadline of a notice with open items is near. Facts: ``notice``, ``deadline``.
 NOTICE_DUE: Final = "notice-due"
-#: The deadline of a notice with open items has passed: ``notice``, ``deadline``.
+#: The deadline of a notice with open items has passed. Facts: ``notice``, ``deadline``.
 NOTICE_OVERDUE: Final = "notice-overdue"
-#: An answer is about to be sent or written: ``notice``, ``kind``, ``how`` (sent, written), ``to``.
-#: The line about the step of the notice follows.
+#: An answer is about to be sent or written; a line ``notice-action`` follows. Facts: ``notice``,
+#: ``kind``, ``how`` (sent, written), ``to``.
 NOTICE_ANSWERING: Final = "notice-answering"
-#: All items of a notice are settled: ``notice``, ``reason``.
+#: All items of a notice are settled. Facts: ``notice``, ``reason``.
 NOTICE_CLOSED: Final = "notice-closed"
-#: An item is open again: ``notice``, ``reason``.
+#: An item is open again. Facts: ``notice``, ``reason``.
 NOTICE_REOPENED: Final = "notice-reopened"
 
-#: A sender of notices over HTTP gets or loses its token: ``sender`` its name, ``action``.
+#: A sender of notices over HTTP gets or loses its token. Facts: ``sender`` (the sender's name),
+#: ``action``.
 SENDER_CHANGED: Final = "sender-changed"
 
-#: A test message is about to be sent to a receiver of notifications: ``receiver``.
+#: A test message is about to be sent to a receiver of notifications. Facts: ``receiver``.
 NOTIFY_TEST: Final = "notify-test"
 
 # The daemon
-#: The daemon starts: ``version``, ``pid``.
+#: The daemon starts. Facts: ``version``, ``pid``.
 DAEMON_STARTED: Final = "daemon-started"
-#: The daemon ends on request: ``pid``. After a kill the next daemon writes the line, with
-#: ``clean`` (False) and ``seen``, the last time at which the killed one was alive.
+#: The daemon ends on request. Facts: ``pid``. After a kill, the next daemon writes the line, with
+#: ``clean`` (false) and ``seen`` (the last time at which the killed daemon was alive).
 DAEMON_STOPPED: Final = "daemon-stopped"
-#: The daemon uses a changed configuration: ``file``.
+#: The daemon uses a changed configuration. Facts: ``file``.
 RELOAD: Final = "reload"
-#: hashscan refused something, and does not use it: ``what`` (configuration, filter, service),
-#: ``message``.
+#: hashscan refuses a faulty input and does not use it. Facts: ``what`` (configuration, filter,
+#: service), ``message``.
 REFUSED: Final = "refused"
-#: A fault that needs an administrator: ``what``, ``message``.
+#: A fault begins that needs an administrator. Facts: ``what``, ``message``.
 PROBLEM: Final = "problem"
-#: The fault has ended: ``what``.
+#: The fault has ended. Facts: ``what``.
 PROBLEM_ENDED: Final = "problem-ended"
-#: A volume is not there, or does not answer: ``volume``, ``message``.
+#: A volume is missing or does not answer. Facts: ``volume``, ``message``.
 VOLUME_LOST: Final = "volume-lost"
-#: The volume is there again: ``volume``.
+#: A lost volume has come back. Facts: ``volume``.
 VOLUME_BACK: Final = "volume-back"
-#: The counts of the last 24 hours, at a time that a receiver wants: ``at``, ``counts``.
+#: The counts of the last 24 hours, at the time of day that a receiver of notifications has
+#: configured. Facts: ``at``, ``counts``.
 DAILY_DIGEST: Final = "daily-digest"
 
 # The log itself
-#: The writer found a damaged end of the log and continued: ``reason`` (torn, cut, head, foreign),
-#: ``message``.
+#: The writer found a damaged end of the log and continued. Facts: ``reason`` (torn, cut, head,
+#: foreign), ``message``.
 LOG_REPAIRED: Final = "log-repaired"
-#: The oldest file of the log is about to be removed: ``file``, ``begins`` with ``seq`` and ``prev``
-#: of the first line that is kept.
+#: The oldest file of the log is about to be removed. Facts: ``file``, ``begins`` (``seq`` and
+#: ``prev`` of the first line that is kept).
 LOG_REMOVED: Final = "log-removed"
 
-#: All events.
+#: The names of all events.
 ALL: Final = frozenset(
     value for name, value in tuple(globals().items()) if name.isupper() and isinstance(value, str)
 )

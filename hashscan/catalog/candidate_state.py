@@ -22,7 +22,7 @@ class CandidateState(StrEnum):
     UNMOVED = "unmoved"
     #: The candidate left the queue; the row is kept until the end of the scan.
     DONE = "done"
-    #: The match was only reported. It is counted until a scan does not find its file.
+    #: The match was only reported. ``status`` counts the match until a scan does not find its file.
     REPORTED = "reported"
     #: A brake holds the match. A scan that finds its file acts on the match again; a scan that
     #: does not find the file removes the row.

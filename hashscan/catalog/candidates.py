@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from hashscan.catalog.rows import FoundCandidate, QueuedDirectory
 
-#: Most age of a saved verdict in seconds; an older verdict is not used, and the service is asked.
+#: Maximum age of a saved verdict in seconds. If a verdict is older, the service is asked again.
 VERDICT_AGE = 86400.0
 
 #: SQL condition: matches of a service that must be acted on.

@@ -150,7 +150,7 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
                     row = self._damaged_directory(scan, parent, name, inode)
                 if row:
                     if not row[2]:
-                        raise damaged(self.path, "a directory has the place of another one")
+                        raise damaged(self.path, "a directory has the place of another directory")
                     path = prefix + name if parent else b""
                     queued.append(QueuedDirectory(row[0], path, bool(row[1]) and not again, inode))
         return queued

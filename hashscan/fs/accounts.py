@@ -1,8 +1,8 @@
 """Finds the account that owns a user id of a range in /etc/subuid.
 
 A user with a range in /etc/subuid can change the owner of files to any id of the range, by
-`unshare` or a container, without root. So all limits by owner count the ids of a range as the user
-who has the range.
+`unshare` or a container, without root. So each limit by owner counts files of all ids in a range
+as files of the user who has the range.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Reads a file's bytes for digests or for a copy, without changing the page cache.
 
-All reads are positional and end at a size that the caller gives. So a file that grows while it is
-read does not take longer.
+All reads use explicit offsets and end at a size that the caller gives. So reading a file does not
+take longer if the file grows meanwhile.
 """
 
 from __future__ import annotations

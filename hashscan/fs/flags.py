@@ -14,7 +14,7 @@ _SET = 0x40086602
 
 APPEND = 0x20
 IMMUTABLE = 0x10
-#: Flags that forbid to rename or remove a file; so they are set last.
+#: Flags that prevent renaming and removing a file; a restore sets these flags last.
 SEALS = APPEND | IMMUTABLE
 _NO_COW = 0x800000  # btrfs allows this flag only for an empty file
 _ENCRYPTED = 0x800

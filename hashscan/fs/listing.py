@@ -1,7 +1,7 @@
 """Lists an open directory one entry at a time; the memory does not grow with the directory.
 
-Most file systems store the kind of an entry in the directory. Then only regular files need a
-``stat``. Names are bytes.
+On most file systems, the directory has the kind of each entry. On these file systems, only regular
+files need a ``stat``. Names are bytes.
 """
 
 from __future__ import annotations

@@ -287,9 +287,9 @@ def why_replaceable(path: str, *, optional: bool = False) -> Unsafe | None:
 
     sshd(8) has the same rule for its files: the file, each directory above it and each symbolic
     link in its path must belong to root or the running user, and nobody else may write to them.
-    Then nobody else can replace the file between this check and its opening. The first directory
-    that another user controls decides, even if the file is missing, or if a later ``..`` leaves the
-    directory.
+    Then nobody else can replace the file between this check and its opening. If another
+    user controls a directory of the path, the result names the first of these directories, even if
+    the file is missing, or if a later ``..`` leaves the directory.
 
     Args:
         path: path of the file.

@@ -235,7 +235,7 @@ class Privates:
             del self._listed[identity]  # the directory was renamed after the listing
 
     def _list(self, top: int, identity: Identity) -> dict[int, bytes]:
-        """Names of the directories in ``top`` by inode number; ``top`` did not change meanwhile."""
+        """Names of the directories in ``top`` by inode number, from a listing without a change."""
         while True:
             self._turns[identity] = turn = self._turns.get(identity, 0) + 1
             if turn > _TURNS:

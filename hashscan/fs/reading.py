@@ -189,11 +189,11 @@ def identity_in(status: os.stat_result) -> Identity:
     return Identity(status.st_dev, status.st_ino)
 
 
-#: A sparse file is skipped if it has more bytes of holes than this, and its share of holes is more
-#: than ``SPARSE_SHARE``.
+#: A sparse file is skipped if it has more than ``SPARSE_HOLES`` bytes of holes, and its share of
+#: holes is more than ``SPARSE_SHARE``.
 SPARSE_HOLES = 1 << 20
-#: Known material has no files like this: media has no long runs of zeros. A customer could stall a
-#: scan with exabytes of holes.
+#: Sparse files are skipped because a customer could stall a scan with exabytes of holes. Known
+#: material is never sparse: media files have no long runs of zeros.
 SPARSE_SHARE = 0.9
 
 

@@ -268,7 +268,7 @@ class Quarantine:
         acted = _result_of(record)
         if acted.action != "quarantined":
             self._attempts.failed(owner, match.candidate.full_path)
-        if acted.quarantine_id or not is_quiet:  # a displaced file has an id too
+        if acted.quarantine_id or not is_quiet:  # a displaced file has a record, too
             # With ``is_quiet``, this is the only line about the move: it must survive a power cut.
             self._concluded(match, acted, record.id, sync=is_quiet)
         else:

@@ -237,7 +237,7 @@ class Admission(HoldReader):
         return self._open(HoldKind.SHARE, reason, uid=uid, volume=candidate.volume)
 
     def _by_owner(self, candidate: Candidate, since: float) -> tuple[Counter[int], bool]:
-        """Numbers of moved files with a digest of the candidate, by owner; is the candidate one?
+        """The numbers of moved files with a digest of the candidate, by owner.
 
         Hard links of one inode count as one file. The second value is whether the candidate's own
         inode is among the counted files.

@@ -80,7 +80,7 @@ class Brakes:
             else:
                 holds.not_moved(candidate)
         except StateError as error:
-            message = f"{shown(candidate.full_path)}: its move stays counted as begun: {error}"
+            message = f"{shown(candidate.full_path)}: its move is still counted as begun: {error}"
             return replace(acted, message="; ".join(filter(None, (acted.message, message))))
         return acted
 

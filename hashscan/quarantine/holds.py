@@ -3,7 +3,8 @@
 The holds are not part of the catalog, because a catalog may be deleted, but a hold must not be
 lost. Several processes use the file at the same time: a scan, the daemon, the work on notices, and
 commands. One transaction decides that a file may move and counts the file. The count is on the disk
-before the move begins. So after a kill, the count may be one file too high, never too low.
+before the move begins. So after a kill, the number of counted files may be one too high, but never
+too low.
 
 The file also keeps a ``Timeline``, which measures ages: a clock that jumps ends no window.
 """
@@ -70,7 +71,9 @@ class Holds(Admission):
             return self.get(number)
 
     def release(self, number: int, *, who: str, why: str = "") -> Hold:
-        """Save that the files of a hold may move, and other files with its digests for a window.
+        """Save that the files of a hold may move.
+
+        For a window of time, other files with the digests of the hold may move, too.
 
         Raises:
             UsageError: the hold does not exist, or is released already.

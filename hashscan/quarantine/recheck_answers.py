@@ -45,7 +45,7 @@ FORMAT = Format(
     version=1,
     schema=_SCHEMA,
     migrations={},
-    if_damaged="move it away: the daemon asks for each digest in quarantine again",
+    if_damaged="move it away: the daemon then asks about each digest in quarantine again",
     synchronous="FULL",
 )
 #: States of a subject. ``unknown``: the service answered so once, or for less than a day.

@@ -161,6 +161,7 @@ def _no_named(error: OSError, record: Record, place: Place) -> QuarantineError:
             reason="no-directory",
         )
     return QuarantineError(
-        f"{directory}: {record.id} not restored: this is no directory; name one with --to",
+        f"{directory}: {record.id} not restored: this is not a directory; name a directory with "
+        "--to",
         reason="no-directory",
     )

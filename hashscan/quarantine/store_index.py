@@ -19,7 +19,7 @@ _Key = TypeVar("_Key")
 
 
 class _Groups(Generic[_Key]):
-    """Record ids by a key; each id has at most one key.
+    """Record ids grouped by a key; each id has at most one key.
 
     A single id of a key is kept without a dictionary, to save memory: nearly every key has one id,
     and a daemon that runs for months indexes every record.

@@ -114,5 +114,5 @@ def conclude_earlier(act: Begun | None, load: Callable[[str], Record], recorder:
         state = load(act.record_id).state
     if state not in UNFINISHED:  # for an unfinished record, ``recover`` writes the line
         now = f"now it is {state}" if state else "it was not moved"
-        message = f"{shown(act.path)}: its result had no line ({act.event}); {now}"
+        message = f"{shown(act.path)}: its result was missing in the audit log ({act.event}); {now}"
         recorder.write(events.RECOVERED, quarantine_id=act.record_id, message=message)

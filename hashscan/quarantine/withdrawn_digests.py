@@ -37,17 +37,17 @@ if TYPE_CHECKING:
     from hashscan.quarantine.summary import Brief
     from hashscan.timeline import Timeline
 
-#: Least seconds between the first and the second answer ``unknown``.
+#: Minimum of seconds between the first and the second answer ``unknown``.
 APART = 86400.0
-#: Most age of an answer that counts for the brake, in seconds.
+#: Maximum age of an answer that counts for the brake, in seconds.
 WINDOW = 2 * APART
 #: Seconds for which an unchecked withdrawal counts for the brake, even after its files were
 #: restored. Otherwise a faulty service could empty the quarantine a few digests at a time.
 LONG = 90 * APART
-#: Most digests that may become unknown without the brake, whatever their share is.
+#: Number of digests that may become unknown without the brake, even if their share is large.
 FEW = 3
-#: Most share of the checked digests that may become unknown without the brake; also the most share
-#: of its digests that a list may lose.
+#: Maximum share of the checked digests that may become unknown without the brake; also the maximum
+#: share of its digests that a list may lose.
 SHARE = 0.1
 _RIGHT = "is it the right service, with the right account and its whole list?"
 #: Share of the interval over which the questions about different digests are spread.

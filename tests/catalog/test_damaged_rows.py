@@ -80,7 +80,7 @@ def test_a_row_that_its_index_names_otherwise_is_no_directory_of_another_place(p
         told = str(error)
     else:
         assert (found.number != first.number, found.fresh) == (True, True)
-    assert not told or "a directory has the place of another one" in told
+    assert not told or "a directory has the place of another directory" in told
     catalog.abandon()
 
 

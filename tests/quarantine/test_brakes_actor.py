@@ -120,7 +120,7 @@ def test_a_file_that_moved_is_reported_as_moved_although_that_cannot_be_noted(br
     monkeypatch.setattr(Holds, "moved", fails)
     done = braked.act(match("0/f", 0))
     assert (done.action, done.problem) == ("quarantined", None)
-    assert done.message == "/srv/0/f: its move stays counted as begun: holds.sqlite3: disk full"
+    assert done.message == "/srv/0/f: its move is still counted as begun: holds.sqlite3: disk full"
 
 
 def test_closed_brakes_open_the_file_of_holds_again(braked):

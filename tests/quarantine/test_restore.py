@@ -234,7 +234,7 @@ def test_a_directory_to_restore_to_that_cannot_be_used(store, moved, tmp_path):
     place = Place(b"/restored", b"f", cross_mounts=False)
     for number, reason, words in (
         (errno.ENOENT, "no-directory", "there is no such directory; `mkdir -p /restored`"),
-        (errno.ENOTDIR, "no-directory", "this is no directory; name one with --to"),
+        (errno.ENOTDIR, "no-directory", "this is not a directory; name a directory with --to"),
         (errno.EACCES, "denied", "not restored"),
         (errno.EIO, "io-error", "not restored"),
     ):
