@@ -10,6 +10,7 @@ A fault is a function of one ``Exchange``; the first whose pattern is found in t
 
 import http.server
 import os
+import ssl
 import threading
 import time
 from dataclasses import dataclass, field
@@ -55,6 +56,7 @@ class FileServer:
     directory: object
     ranges: bool = True
     credentials: str | None = None
+    tls: ssl.SSLContext | None = None
     requests: list = field(default_factory=list)
     sent: dict = field(default_factory=dict)
     faults: list = field(default_factory=list)
@@ -77,7 +79,8 @@ class FileServer:
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        scheme = "http" if self.tls is None else "https"
+        return f"{scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self):
         outer = self
@@ -93,6 +96,8 @@ class FileServer:
                 outer._serve(self)
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        if self.tls is not None:
+            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()

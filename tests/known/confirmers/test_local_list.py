@@ -351,6 +351,21 @@ def test_a_list_that_changes_while_it_is_read(opened, listed, cache):
     assert sets(cache) == []
 
 
+def test_a_list_that_changes_after_it_was_read(opened, listed, cache, monkeypatch):
+    """The set would lack the new digest and count as the set of the new list."""
+    write_index = local_list.write_index
+
+    def change(*given):
+        with listed.open("a") as file:
+            file.write("\n" + os.urandom(20).hex())
+        write_index(*given)
+
+    monkeypatch.setattr(local_list, "write_index", change)
+    with pytest.raises(UsageError, match="changed while it was read; run the command again"):
+        opened(listed)
+    assert sets(cache) == []
+
+
 OPEN = (
     "import sys\n"
     "from hashscan.known.confirmers.local_list import open_local\n"

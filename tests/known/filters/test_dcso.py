@@ -237,6 +237,13 @@ def many_pages():
     return large()
 
 
+def test_the_fill_is_the_share_of_all_bits(path, many_pages):
+    one = load(path, many_pages)
+    bits = int.from_bytes(many_pages[module._HEADER.size :], "little")
+    length = module._HEADER.unpack(many_pages[: module._HEADER.size])[4]
+    assert one.fill == bits.bit_count() / length
+
+
 def test_a_page_that_is_lost_is_seen(path, many_pages):
     assert load(path, many_pages).fill > 0.3
     rng = random.Random(4)

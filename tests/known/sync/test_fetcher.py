@@ -2,9 +2,12 @@
 
 import errno
 import os
+import ssl
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import trustme
 from file_server import status, truncate
 from publishing import FileServer, fetched_targets, random_digests, states
 from tuf.api.exceptions import DownloadHTTPError, DownloadLengthMismatchError
@@ -209,6 +212,22 @@ def served(tmp_path):
     (tmp_path / "www" / "1.json").write_bytes(b'{"signatures": []}')
     with FileServer(str(tmp_path / "www")) as server:
         yield Served(tmp_path, server)
+
+
+def test_a_certificate_that_does_not_verify_is_refused(tmp_path):
+    (tmp_path / "www").mkdir()
+    (tmp_path / "www" / TARGET).write_bytes(CONTENT)
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with FileServer(str(tmp_path / "www"), tls=context) as server:
+        served = Served(tmp_path, server)
+        with pytest.raises(FetchError, match=r"certificate does not verify .*filter\.ca_bundle"):
+            served.fetch()
+        assert server.requests == []
+        authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+        served.fetcher._source = replace(served.fetcher._source, ca_bundle=str(tmp_path / "ca.pem"))
+        assert served.fetch() == CONTENT
 
 
 def test_a_whole_target_is_not_kept(served):
