@@ -1,5 +1,5 @@
-"""The known set: from digest lists to filters and verdicts; the allow-list.
+"""The known set, which is made from digest lists, and the allow-list.
 
-``lists`` reads published digest lists; ``filters`` makes, checks and asks filter files;
-``confirmers`` gives verdicts, from local lists or the central service.
+``lists`` reads published digest lists. ``filters`` builds, checks and queries filter files.
+``confirmers`` gives verdicts on digests, from local lists or from the central service.
 """

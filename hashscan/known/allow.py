@@ -1,7 +1,8 @@
 """The allow-list: files that must never be moved, by their digests.
 
-Its files are digest lists, which answer exactly, and filters, which may wrongly answer yes. All
-categories of a list are taken: a class of innocent files ("non-pertinent") is a good allow-list.
+The files of an allow-list are digest lists, which answer exactly, and filters, which may wrongly
+answer yes. Entries of every category are used, because a class of innocent files
+("non-pertinent") is a good allow-list.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ if TYPE_CHECKING:
     from hashscan.known.lists.staging import BuildProgress
     from hashscan.model import Algorithm
 
-#: Error rate above which the user is warned about a filter: hashscan's own have one in a million.
+#: Error rate above which the user is warned about a filter. Filters that hashscan builds have 1e-6.
 _ERRS_RARELY = 1e-6
-#: Number of cached origins: a single stock image may be in thousands of customers' sites.
+#: Number of cached origins: the same stock image may be in thousands of customers' sites.
 _MOST_ORIGINS = 4096
 
 
-#: First line and columns of a list that ``allow build`` made. The last column is the origin of a
-#: content.
+#: First line, and the columns, of a list made by ``allow build``. The last column names the origin
+#: of a file's content.
 BUILT = "# An allow-list of hashscan, made by 'hashscan allow build'.\n"
 BUILT_COLUMNS = ("md5", "sha1", "sha256", "file_name")
 
@@ -72,13 +73,13 @@ class AllowList:
     """Digests of files that must never be moved.
 
     Attributes:
-        paths: paths of its files.
-        algorithms: the algorithms of its digests.
+        paths: paths of the allow-list's files.
+        algorithms: the algorithms of the allow-list's digests.
     """
 
     def __init__(self, parts: Sequence[_Exact | _Filter]) -> None:
-        """Only for ``open_allow_list``."""
-        # Lists come first: they never err, so the answer names them rather than a filter.
+        """Keep the opened lists and filters; only ``open_allow_list`` calls this."""
+        # Lists come before filters: a list never errs, so ``find`` names the list.
         self._parts = sorted(parts, key=lambda part: isinstance(part, _Filter))
         self.paths = tuple(part.path for part in parts)
         self._origins: dict[Digest, str] = {}
@@ -90,16 +91,17 @@ class AllowList:
         """The path of the allow-list's file that holds one of a file's digests, or ``None``.
 
         Raises:
-            ServiceError: a list's index cannot be read, so nothing can be said.
+            ServiceError: a list's index cannot be read, so it is unknown whether the file is
+                allowed.
         """
         found = self._find(digests)
         return None if found is None else found[0].path
 
     def origin(self, digests: FileDigests) -> str:
-        """The origin of the content that ``find`` finds; empty if its list does not name it.
+        """The origin of an allowed file's content; empty if the allow-list does not name it.
 
         Raises:
-            ServiceError: as ``find``.
+            ServiceError: a list's index cannot be read.
         """
         found = self._find(digests)
         if found is None:
@@ -120,11 +122,11 @@ class AllowList:
         return None
 
     def missing(self, digests: FileDigests) -> list[Algorithm]:
-        """Algorithms that ``digests`` lack, and without which no one can say "not on it"."""
+        """Algorithms that ``digests`` lack, so that nobody can say "not on the allow-list"."""
         return sorted(name for name in self.algorithms if digests.hex(name) is None)
 
     def close(self) -> None:
-        """Close its files."""
+        """Close the files of the allow-list."""
         for part in self._parts:
             if isinstance(part, _Exact):
                 part.index.close()
@@ -142,15 +144,15 @@ def open_allow_list(
 
     Args:
         paths: digest lists of any kind, filters of hashscan, DCSO filters.
-        cache_directory: where the indexes of lists are kept (``STATE/filters``).
-        algorithms: for filters that do not name their algorithms.
+        cache_directory: directory in which the indexes of lists are kept (``STATE/filters``).
+        algorithms: the algorithms to assume for filters that do not name their own.
         on_notice: called with sentences for the reader.
-        on_progress: called while an index is made.
+        on_progress: called repeatedly while the index of a list is made.
 
     Raises:
         ConfigError: a digest list cannot be used.
         FilterError: a filter cannot be used.
-        StateError: no room for an index, or the directory cannot be used.
+        StateError: the disk has no room for an index, or the cache directory cannot be used.
     """
     algorithms = tuple(algorithms)
     parts: list[_Exact | _Filter] = []
@@ -176,12 +178,12 @@ def open_allow_list(
 def check_allow_list(
     paths: Iterable[str], cache_directory: str, *, algorithms: Iterable[Algorithm]
 ) -> None:
-    """Read the files of an allow-list as ``open_allow_list`` does, but keep nothing.
+    """Check the files of an allow-list as ``open_allow_list`` does, but write no index.
 
     Raises:
         ConfigError: a digest list cannot be used.
         FilterError: a filter cannot be used.
-        StateError: no room for the digests.
+        StateError: the disk has no room for the digests.
     """
     for path in paths:
         if kind_of_filter(os.path.realpath(path)) == "other":
@@ -230,9 +232,9 @@ def _exact(
 
 
 def origin_in(path: str, digest: Digest) -> str:
-    """The origin of a content in a list that ``allow build`` made; empty if the list has none.
+    """The origin of a file's content in a list made by ``allow build``; empty if it names none.
 
-    Searches the whole list, at memory speed.
+    The function searches the whole list, at the speed of memory.
     """
     try:
         with (

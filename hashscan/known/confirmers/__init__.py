@@ -1,1 +1,1 @@
-"""Sources of verdicts: the central service, or an index of local lists."""
+"""The sources of verdicts on digests: the central service, or an index of local lists."""

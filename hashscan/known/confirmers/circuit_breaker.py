@@ -1,7 +1,8 @@
 """Decides when the central service may be asked: a circuit breaker, plus the service's own pauses.
 
-The breaker is the usual one (M. Nygard, "Release It!"): closed, open for a growing time after
-failures in a row, then half-open, in which one caller tries while the others still have to wait.
+The breaker follows M. Nygard, "Release It!". It is closed at first. After several failures in a
+row, it is open for a growing time. Then it is half-open: one caller tries the service while the
+other callers still wait.
 """
 
 from __future__ import annotations
@@ -14,16 +15,17 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: The service may ask for a longer pause (RFC 9110, Retry-After); it does not get one.
+#: Seconds of the longest pause, even if the service's ``Retry-After`` (RFC 9110) asks for more.
 LONGEST_PAUSE = 3600.0
 
 
 class Turn(NamedTuple):
-    """Whether a caller may ask now.
+    """Whether a caller may ask the service now.
 
     Attributes:
-        wait: seconds to wait before asking; 0 means: ask now.
-        open: the breaker is open, or another caller is trying the service; waiting is of no use.
+        wait: seconds to wait before asking; 0: ask now.
+        open: true if the breaker is open, or another caller is trying the service: waiting is of no
+            use.
     """
 
     wait: float
@@ -49,11 +51,12 @@ class CircuitBreaker:
         """Start closed.
 
         Args:
-            threshold: failures in a row that open it.
-            first: seconds of the first opening; each further one is twice as long.
-            longest: seconds that no opening exceeds.
-            clock: monotonic seconds.
-            jitter: a number between its two arguments; spreads the agents of one data centre.
+            threshold: number of failures in a row that opens the breaker.
+            first: seconds for which the breaker is first open; each later time is twice as long.
+            longest: the most seconds for which the breaker is open.
+            clock: returns monotonic seconds.
+            jitter: returns a random number between its two arguments, so that the agents of one
+                data centre do not all ask at the same moment.
         """
         self._threshold = threshold
         self._first = first
@@ -68,7 +71,7 @@ class CircuitBreaker:
         self._paused_until = float("-inf")
 
     def admit(self) -> Turn:
-        """Ask for leave to ask the service."""
+        """Return whether the caller may ask the service now, or how long it must wait."""
         with self._lock:
             now = self._clock()
             pause = self._paused_until - now
@@ -83,27 +86,28 @@ class CircuitBreaker:
             return Turn(0.0, open=False)
 
     def succeeded(self) -> None:
-        """The service answered as it should: close."""
+        """Report that the service gave a usable answer: close the breaker."""
         with self._lock:
             self._failures = self._openings = 0
             self._open_until = None
             self._trying = False
 
     def failed(self) -> None:
-        """The service was asked, and gave no usable answer."""
+        """Report that the service was asked, and gave no usable answer."""
         with self._lock:
             self._failures += 1
-            # Questions that were sent before the breaker opened must not prolong the opening.
+            # Answers to questions that were sent before the breaker opened must not keep it open
+            # longer.
             late = self._open_until is not None and not self._trying
             if self._failures >= self._threshold and not late:
                 self._trying = False
-                # 2**30 is past any bound, and a float of 2**5000 would not exist
+                # 2**30 exceeds any bound, and 2**5000 does not fit into a float
                 seconds = min(self._longest, self._first * 2.0 ** min(self._openings, 30))
                 self._openings += 1
                 self._open_until = self._clock() + self._jitter(seconds / 2, seconds)
 
     def abandoned(self) -> None:
-        """The caller was interrupted before it knew; someone else may try."""
+        """Report that the caller was interrupted before the answer; another caller may try."""
         with self._lock:
             self._trying = False
 
@@ -114,7 +118,7 @@ class CircuitBreaker:
             self._paused_until = max(self._paused_until, until)
 
     def look(self) -> Turn:
-        """The answer that ``admit`` would give to a caller after a failure; admits nobody."""
+        """The answer that ``admit`` would give to a caller after a failure; admits no caller."""
         with self._lock:
             is_open = self._open_until is not None
             until = max(self._paused_until, self._open_until or self._paused_until)

@@ -1,8 +1,9 @@
-"""The index of a local known set: which digest is known, in which category.
+"""The index of a local known set: its digests, each with its category.
 
 ``index.sqlite3`` has the tables ``known`` (raw digest, number of its category or NULL),
 ``category`` (number, name) and ``meta`` (key of the known set, number of digests, remarks on the
-lists). ``index.json`` beside it is its seal: length and SHA-256, compared before each use.
+lists). ``index.json`` beside it is the index's seal: its length and SHA-256, which are compared
+with the index before each use.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ class LocalConfirmer:
     """Answers from the index of local lists; implements ``model.Confirmer``.
 
     Attributes:
-        name: ``local:`` and the lists' paths.
+        name: ``local:`` and the paths of the lists.
         categories: the categories that the lists name.
-        remote: false; no question leaves this machine.
+        remote: false, because no question leaves this machine.
     """
 
     remote = False
@@ -47,15 +48,16 @@ class LocalConfirmer:
         """Check and open the index in ``directory``.
 
         Raises:
-            StateError: it is damaged, or is not the index of the known set ``key``.
-            OSError: it is missing, or cannot be read.
+            StateError: the index is damaged, or is not the index of the known set ``key``.
+            OSError: the index is missing, or cannot be read.
         """
         self.name = name
         index = os.path.join(directory, _INDEX)
         self._where = shown(index)
         _check_seal(directory, index)
         try:
-            # immutable: nobody changes a finished index, so neither locks nor a journal are needed.
+            # immutable: no process changes a finished index, so neither locks nor a journal are
+            # needed.
             self._connection = sqlite3.connect(
                 f"file:{quote(os.fsencode(index))}?mode=ro&immutable=1",
                 uri=True,
@@ -78,10 +80,10 @@ class LocalConfirmer:
             raise StateError(f"{self._where}: is the index of another known set")
 
     def confirm(self, digest: Digest) -> Answer:
-        """Whether the lists hold the digest, and in which category if they say.
+        """Whether the lists hold the digest, and its category if they name one.
 
         Raises:
-            ServiceUnavailableError: the index cannot be read; never taken for "unknown".
+            ServiceUnavailableError: the index cannot be read; this never means "unknown".
             ServiceRefusedError: the text is not a digest.
         """
         try:
@@ -116,7 +118,7 @@ class LocalConfirmer:
             raise StateError(f"{self._where}: cannot be read: {error}") from error
 
     def missing_in(self, filters: Sequence[Filter]) -> int:
-        """How many of the lists' digests no filter holds: those are never asked for.
+        """Number of the lists' digests that no filter holds: no scan ever finds them.
 
         Raises:
             StateError: the index cannot be read.
@@ -128,7 +130,7 @@ class LocalConfirmer:
             raise StateError(f"{self._where}: cannot be read: {error}") from error
 
     def close(self) -> None:
-        """Close the index; the confirmer answers nothing afterwards."""
+        """Close the index; ``confirm`` gives no answers afterwards."""
         self._connection.close()
 
 
@@ -137,7 +139,7 @@ def write_index(
 ) -> None:
     """Write the index of a filled staging area into ``directory``, without its seal.
 
-    ``more``: remarks beside those on the lists.
+    ``more``: further remarks, which are kept beside the remarks on the lists.
 
     Raises:
         StateError: the disk is full or not writable.

@@ -1,8 +1,8 @@
 """The HashCheckService client (docs/service.md, "What it answers").
 
 ``POST {url}/v1/check/{algorithm}`` with one hex digest as the body; the answer is ``true`` or
-``false``. Only status 200 with exactly that is a verdict. Everything else is an error, and the
-candidate is kept: no failure of any kind reads as "unknown".
+``false``. A verdict is status 200 with exactly ``true`` or ``false``. Every other answer is an
+error, and the candidate is kept: no failure of any kind means "unknown".
 """
 
 from __future__ import annotations
@@ -49,30 +49,34 @@ if TYPE_CHECKING:
 
 _VERDICTS = {b"true": True, b"false": False}
 _LONGEST_BODY = 64
-#: Seconds that a question waits for its turn; for a longer pause, the caller decides what to do.
+#: Seconds for which a question waits for its turn; the caller decides how to handle a longer pause.
 _PATIENCE = 5.0
 _LONGEST_BACKOFF = 5.0
-# Basic authentication (RFC 7617): no colon in the user's name, no control characters in either.
+# Basic authentication (RFC 7617) allows no colon in the user's name, and no control characters in
+# the name or the password.
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 
 
 class _Trouble(NamedTuple):
-    """No verdict: the error to raise, and whether the same question may succeed in a moment."""
+    """The reason why an attempt gave no verdict.
+
+    Holds the error to raise, and whether the same question may succeed in a moment.
+    """
 
     error: ServiceError
     again: bool = False
 
 
 class HashCheckService:
-    """Asks the HashCheckService, or one that speaks its protocol.
+    """Asks the HashCheckService, or a service with the same protocol.
 
-    Thread-safe: a session is on loan to one thread at a time, so there are as many connections as
-    threads that ask simultaneously, and each is used again. Redirects are not followed. Proxies and
-    the CA bundle of the environment (``https_proxy``, ``REQUESTS_CA_BUNDLE``) are used for
-    ``https``; ``~/.netrc`` never is.
+    Thread-safe: each thread borrows a session of its own while it asks, so there are as many
+    connections as threads that ask simultaneously, and each connection is used again. Redirects are
+    not followed. Proxies and the CA bundle of the environment (``https_proxy``,
+    ``REQUESTS_CA_BUNDLE``) are used for ``https``. ``~/.netrc`` is never used.
 
     Attributes:
-        name: the service's URL, with `` (test)`` behind it if it is the twin for tests.
+        name: the service's URL, followed by `` (test)`` if the test service is asked.
         remote: always true.
     """
 
@@ -97,18 +101,18 @@ class HashCheckService:
 
         Args:
             url: ``https://host[:port][/path]``; ``http`` for loopback only.
-            username: sent as UTF-8.
-            password: sent as UTF-8, to this host only.
+            username: the user's name, sent as UTF-8.
+            password: the user's password, sent as UTF-8 to this host only.
             timeout: seconds for one attempt, answer included; a question takes at most three
                 times as long.
             test: ask ``/v1/test/check/`` instead of ``/v1/check/``.
             ca_bundle: PEM file of the authorities to trust instead of the usual ones.
-            attempts: how often one question is asked before it is given up.
+            attempts: number of times that one question is sent before it fails.
             backoff: longest wait in seconds before the second attempt; doubles with each further
                 attempt.
-            breaker: shared with other clients of the same service, or for tests.
-            clock: monotonic seconds.
-            sleep: waits so many seconds; the default ends its wait early on ``close``.
+            breaker: the circuit breaker, if it is shared with other clients of the same service.
+            clock: returns monotonic seconds.
+            sleep: waits for a number of seconds; the default ends its wait early on ``close``.
 
         Raises:
             UsageError: a setting cannot work, or would send the credentials in the clear.
@@ -120,7 +124,8 @@ class HashCheckService:
         _check_ca_bundle(ca_bundle)
         if not timeout > 0:
             raise UsageError("service.timeout: must be more than 0 seconds; 10s is usual")
-        # bytes: requests would encode str as Latin-1, and quote the password if it cannot
+        # As bytes: requests encodes str as Latin-1, and shows the password in its error if it
+        # fails.
         self._auth = HTTPBasicAuth(username.encode(), password.encode())
         self._verify: bool | str = True if ca_bundle is None else ca_bundle
         self._timeout = timeout
@@ -136,17 +141,18 @@ class HashCheckService:
         self._last_fault: Fault | None = None
 
     def __repr__(self) -> str:
-        """Without credentials."""
+        """The service's URL, without the credentials."""
         return f"HashCheckService({self.name})"
 
     def confirm(self, digest: Digest) -> Answer:
         """Ask whether the service knows ``digest``.
 
         Raises:
-            CredentialsError: 401 or 403, now or earlier; nothing is asked any more.
-            ServiceRefusedError: another 4xx, or ``digest`` is invalid; other questions may succeed.
-            ServiceUnavailableError: no answer, no answer in time, or an answer that is not a
-                verdict; ``retry_after``: seconds until asking again makes sense, if known.
+            CredentialsError: status 401 or 403, now or earlier; no further question is sent.
+            ServiceRefusedError: another status 4xx, or ``digest`` is invalid; other questions may
+                succeed.
+            ServiceUnavailableError: no answer, a late answer, or an answer that is not a verdict;
+                ``retry_after``: seconds after which asking again makes sense, if known.
         """
         where = f"{self._prefix}/{digest.algorithm}"
         if not _is_digest(digest):
@@ -162,8 +168,8 @@ class HashCheckService:
             trouble = self._attempt(where, digest, min(self._timeout, deadline - self._clock()))
             if isinstance(trouble, Answer):
                 return trouble
-            # Raised outside of any `except`, so that no foreign exception, whose request holds
-            # the credentials, hangs on it as its context.
+            # Raised outside of any `except`: otherwise the error's context would be an exception of
+            # requests, and its request holds the credentials.
             error = trouble.error
             if not isinstance(error, ServiceUnavailableError):
                 raise error
@@ -178,7 +184,7 @@ class HashCheckService:
             self._sleep(wait)
 
     def close(self) -> None:
-        """Close the connections, and wake threads that wait; questions fail from now on."""
+        """Close the connections, and wake the threads that wait; all later questions fail."""
         self._closed.set()
         while self._idle:
             self._idle.pop().close()
@@ -202,7 +208,7 @@ class HashCheckService:
             self._sleep(turn.wait)
 
     def _attempt(self, where: str, digest: Digest, seconds: float) -> Answer | _Trouble:
-        """Ask once, and report the result to the breaker."""
+        """Send the question once, and report the result to the breaker."""
         outcome: Answer | _Trouble | None = None
         try:
             outcome = self._exchange(where, digest, seconds)
@@ -224,7 +230,7 @@ class HashCheckService:
     def _exchange(self, where: str, digest: Digest, seconds: float) -> Answer | _Trouble:
         """Send one request and read its answer.
 
-        Without a verdict, the session's connections are closed.
+        If the answer is not a verdict, the session's connections are closed.
         """
         session = self._borrow()
         outcome: Answer | _Trouble | None = None
@@ -250,7 +256,7 @@ class HashCheckService:
             return self._idle.pop()
         except IndexError:
             session = BoundedSession()
-        session.auth = self._auth  # set, so that requests never looks into ~/.netrc
+        session.auth = self._auth  # requests must not read ~/.netrc
         session.headers.update(
             {
                 "User-Agent": f"hashscan/{__version__}",
@@ -273,7 +279,7 @@ class HashCheckService:
         with response:
             if response.status_code != requests.codes.ok:
                 trouble = self._status_trouble(where, response)
-                response.raw.close()  # unread, so the connection is of no further use
+                response.raw.close()  # it has unread bytes: close the connection
                 return trouble
             coding = coding_of(response)
             if coding:
@@ -300,7 +306,7 @@ class HashCheckService:
             return Answer(known=known)
 
     def _status_trouble(self, where: str, response: requests.Response) -> _Trouble:
-        """The meaning of a status other than 200. Texts quote nothing that the server chose."""
+        """The error for a status other than 200. Its text quotes nothing that the server chose."""
         status = response.status_code
         told = f"{where}: answered {status}"
         if status in {401, 403}:
@@ -340,7 +346,8 @@ class HashCheckService:
                     fault=Fault.ANSWER,
                 )
             )
-        # 408, 421 and 425 ask for another attempt (RFC 9110, RFC 8470); they judge no question.
+        # The status 408, 421 or 425 asks for another attempt (RFC 9110, RFC 8470); it judges no
+        # question.
         if 400 <= status < 500 and status not in {408, 421, 425}:
             return _Trouble(
                 ServiceRefusedError(
@@ -393,7 +400,7 @@ def _check_ca_bundle(ca_bundle: str | None) -> None:
 
 
 def _body(raw: urllib3.HTTPResponse) -> bytes | None:
-    """The whole raw body, or ``None`` if it is longer than any verdict."""
+    """The whole raw body of an answer, or ``None`` if it is longer than any verdict."""
     body = b""
     while len(body) <= _LONGEST_BODY:
         piece = raw.read(_LONGEST_BODY + 1 - len(body), decode_content=False)

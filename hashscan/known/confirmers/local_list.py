@@ -1,9 +1,9 @@
-"""A known set from local digest lists: a filter and an index on disk, made once and kept.
+"""A known set from local digest lists: a filter and an index on disk, built once and kept.
 
 Below the cache directory (``STATE/filters``) each state of the lists has a directory
 ``local-LISTS-KEY``: LISTS is a digest of the lists' paths, KEY a digest of their content and of the
 options for reading them. The directory is made under another name, synced, and renamed when it is
-complete. So it is complete or absent, even if the build is killed. It holds:
+complete. So the directory is complete or absent, even if the build is killed. The directory holds:
 
 - ``filter.bloom``, its metadata (``filter_file``) and its tiers (``tiers``),
 - the index and its seal (``digest_index``).
@@ -42,11 +42,11 @@ from hashscan.text import shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-#: Raised whenever a kept set of an older hashscan must not be used any more.
+#: Version of a kept set's format. It is raised whenever sets of an older hashscan must not be used.
 BUILDER_VERSION = 5
-#: Number of kept sets of the same lists: the set in use, and the set before it.
+#: Number of kept sets of the same lists: the set in use, and the set that was used before it.
 KEPT = 2
-#: Seconds after which an unused set of any lists is removed, when another set is made.
+#: Seconds after which an unused set, of any lists, is removed when another set is made.
 UNUSED = 90 * 86400
 _FILTER = "filter.bloom"
 _UNFINISHED = ".unfinished-"
@@ -57,12 +57,12 @@ class LocalKnownSet:
     """An open known set.
 
     Attributes:
-        filters: paths of the filter files, for other processes to ``load``.
-        loaded: the same filters, loaded.
-        confirmer: gives the verdicts; close it in the end.
-        digests: distinct digests.
-        remarks: sentences for a reader: entries that were left out, and others that may be wrong.
-        built: whether it was made now; false: a kept set was found.
+        filters: paths of the filter files, which other processes open with ``load``.
+        loaded: the filters of these files, already loaded.
+        confirmer: gives the verdicts; the caller closes it at the end.
+        digests: number of distinct digests.
+        remarks: sentences for a reader on entries that were left out, or that may be wrong.
+        built: whether the set was built by this call; false: a kept set was used.
         key: a digest of the lists' content and of the options for reading them.
     """
 
@@ -88,16 +88,18 @@ def open_local(
 
     Args:
         lists: paths of digest lists.
-        cache_directory: has the known sets; made (0700) if it is missing.
+        cache_directory: the directory of the known sets; made (mode 0700) if it is missing.
         skip_invalid: leave invalid lines out instead of raising for them.
-        only_categories: leave out entries of other categories; default: see ``categories``.
-        on_progress: called while a set is made.
+        only_categories: leave out entries of other categories; the module ``categories`` has the
+            default.
+        on_progress: called repeatedly while a set is made.
         on_notice: called with a sentence for the reader, e.g. that a damaged set is made again.
 
     Raises:
-        UsageError: no list, or standard input as one; or a category that is no name of one.
+        UsageError: there is no list, a list is standard input, or a category's name is impossible.
         DigestListError: a list cannot be used; nothing was made.
-        StateError: no room for the set, or the directory cannot be used. Nothing half-made remains.
+        StateError: the disk has no room for the set, or the directory cannot be used. No half-made
+            set remains.
     """
     notice = on_notice or (lambda _message: None)
     paths, only, key, group = _wanted(lists, skip_invalid, only_categories)
@@ -110,7 +112,7 @@ def open_local(
         make_directories(cache_directory)
         with _locked(cache_directory, notice):
             _clean(cache_directory)
-            # Another process may have made it. The damage was already reported.
+            # Another process may have made the set. Its damage was already reported.
             found = _open_kept(directory, key, name, lambda _message: None)
             if found:
                 return found
@@ -121,7 +123,7 @@ def open_local(
             sync_directory(cache_directory)
             _prune(cache_directory, group, directory)
     except (OSError, StateError) as error:
-        # If only a tier is damaged, the set is used without it.
+        # If nothing but a tier is damaged, the set is used without that tier.
         spare = _open_kept(directory, key, name, lambda _message: None, strict=False)
         if spare:
             return spare
@@ -143,12 +145,12 @@ def open_local(
 def check_local(
     lists: Sequence[str], cache_directory: str, *, only_categories: Collection[str] | None = None
 ) -> None:
-    """Read lists as ``open_local`` does, but keep nothing. Lists of a kept set are not read again.
+    """Check lists as ``open_local`` does, but write nothing. Lists of a kept set are not read.
 
     Raises:
-        UsageError: no list, or standard input as one; or a category that is no name of one.
+        UsageError: there is no list, a list is standard input, or a category's name is impossible.
         DigestListError: a list cannot be used.
-        StateError: no room for the digests.
+        StateError: the disk has no room for the digests.
     """
     paths, only, key, group = _wanted(lists, False, only_categories)
     directory = os.path.join(cache_directory, f"{group}-{key[:20]}")
@@ -160,7 +162,7 @@ def check_local(
 
 
 class _Wanted(NamedTuple):
-    """The lists, the categories that count, the key of both, and a digest of the lists' paths."""
+    """The requested set: its lists, categories and key, and a digest of the lists' paths."""
 
     paths: list[str]
     only: frozenset[str] | None
@@ -181,7 +183,7 @@ def _wanted(
 
 
 def _key(paths: list[str], *, skip_invalid: bool, only: frozenset[str] | None) -> str:
-    """The key of the set: a SHA-256 of all inputs.
+    """The key of the set: a SHA-256 of the lists' content and of the options for reading them.
 
     Raises:
         DigestListError: names all lists that cannot be read.
@@ -204,7 +206,7 @@ def _key(paths: list[str], *, skip_invalid: bool, only: frozenset[str] | None) -
 
 @contextlib.contextmanager
 def _locked(cache_directory: str, notice: Callable[[str], None]) -> Iterator[None]:
-    """One process makes sets at a time; the kernel gives the lock back when it dies."""
+    """Hold the lock for making sets; the kernel releases it when this process dies."""
     path = os.path.join(cache_directory, ".lock")
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
@@ -226,7 +228,7 @@ def _make(
     only: frozenset[str] | None,
     on_progress: Callable[[BuildProgress], None] | None,
 ) -> str:
-    """Make the set under a temporary name; return its path."""
+    """Make the set under a temporary name; return the path of its directory."""
     made = os.path.join(cache_directory, _UNFINISHED + secrets.token_hex(8))
     os.mkdir(made, 0o700)
     try:
@@ -257,9 +259,9 @@ def _make(
 def _open_kept(
     directory: str, key: str, name: str, notice: Callable[[str], None], *, strict: bool = True
 ) -> LocalKnownSet | None:
-    """The kept set; ``None`` if there is no such set, or it is damaged.
+    """Open the kept set; ``None`` if the set does not exist, or is damaged.
 
-    If ``strict`` is false, a damaged tier does not count.
+    If ``strict`` is false, a set with a damaged tier is still used.
     """
     if not os.path.lexists(directory):
         return None
@@ -268,8 +270,8 @@ def _open_kept(
     except (FilterError, StateError, OSError) as error:
         notice(f"{shown(directory)}: the kept known set is damaged and made again ({error})")
         return None
-    with contextlib.suppress(OSError):  # e.g. a state directory that became read-only
-        os.utime(directory)  # when it was used last, for _prune
+    with contextlib.suppress(OSError):  # the directory may be read-only now
+        os.utime(directory)  # _prune reads this time of the last use
     return found
 
 
@@ -289,7 +291,7 @@ def _open(
 
 
 def _prune(cache_directory: str, group: str, current: str) -> None:
-    """Remove the other sets of the same lists except the last used, and sets long unused."""
+    """Remove old sets: those long unused, and all of the same lists except the last used."""
     others = sorted(
         (
             (entry.stat(follow_symlinks=False).st_mtime, entry.name)
@@ -305,14 +307,14 @@ def _prune(cache_directory: str, group: str, current: str) -> None:
 
 
 def _clean(cache_directory: str) -> None:
-    """Remove leftovers of killed builds; the caller has the lock, so nobody works on them."""
+    """Remove leftovers of killed builds; the caller holds the lock, so no other build runs."""
     for name in os.listdir(cache_directory):
         if name.startswith(_UNFINISHED):
             _remove(os.path.join(cache_directory, name))
 
 
 def _remove(directory: str) -> None:
-    """Remove a set's directory of files; a set half removed by a kill is cleaned up later."""
+    """Remove a set's directory; if a kill interrupts this, a later call removes the rest."""
     parent, name = os.path.split(directory)
     if not name.startswith(_UNFINISHED):
         away = os.path.join(parent, _UNFINISHED + secrets.token_hex(8))

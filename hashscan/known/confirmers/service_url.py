@@ -1,4 +1,4 @@
-"""Checks the URL of a service: credentials are sent only to a safe one."""
+"""Checks the URL of a service, so that credentials are sent only to a safe URL."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import re
 from hashscan.errors import UsageError
 from hashscan.hosts import is_loopback
 
-# Narrower than RFC 3986 on purpose: parts that parsers read in different ways (user info,
-# backslashes, escapes, white space, queries) are not allowed in a service's URL.
+# This pattern is narrower than RFC 3986 on purpose. Parts that parsers read in different ways (user
+# info, backslashes, escapes, white space, queries) are not allowed in a service's URL.
 _URL = re.compile(
     r"(?P<scheme>https?)://"
     r"(?P<host>[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\.?|\[[0-9A-Fa-f:.]+\])"
@@ -22,7 +22,7 @@ def check_url(url: str) -> str:
     """The service's URL without a slash at its end.
 
     Raises:
-        UsageError: it is not a plain URL, or credentials would travel in the clear. The text does
+        UsageError: the URL is not plain, or credentials would be sent unencrypted. The message does
             not quote a URL that may hold a password.
     """
     found = _URL.fullmatch(url)

@@ -1,12 +1,12 @@
-"""A file of bits: a pybloom-live file that is used only after every check that can be made.
+"""A file of bits in pybloom-live's format, which is used only after every possible check.
 
 Format of the file (pybloom-live 4.0, ``BloomFilter.tofile``): a header of 40 bytes, little-endian
 ``<dQQQQ`` = error rate, slices, bits a slice, capacity, count; then the bits of all slices, lowest
-bit first, padded to a whole byte. Its keys are lower-case hexadecimal ``str``. ``metadata``
-describes ``FILE.json`` beside it.
+bit first, padded to a whole byte. The keys of a file are lower-case hexadecimal ``str``. The module
+``metadata`` describes ``FILE.json`` beside the file.
 
-pybloom-live believes any header, so it never parses a file here: length, SHA-256, header and
-bounds are checked first, then the bits are handed to it, then the canaries are asked.
+pybloom-live accepts any header, so it never parses a file here. Length, SHA-256, header and bounds
+are checked first, then the bits are given to pybloom-live, then the canaries are looked up.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ class Bits:
     """The bits of a file after all its checks.
 
     Attributes:
-        path: of the file.
-        version: of the file.
-        fill: share of the bits that are set, 0 to 1.
+        path: the file's path.
+        version: the file's version, from its metadata.
+        fill: the share of bits that are set, 0 to 1.
     """
 
     __slots__ = ("_bits", "_bits_per_slice", "_rounds", "fill", "path", "version")
 
     def __init__(self, path: str, metadata: FileMetadata, bits: bitarray) -> None:
-        """``bits`` are used without a check."""
+        """Keep ``bits`` without a check; ``read_bits`` checks them."""
         self.path = path
         self.version: str = metadata.version
         slices, self._bits_per_slice = geometry(metadata.capacity, metadata.error_rate)
@@ -59,8 +59,8 @@ class Bits:
         self.fill = bits.count() / (slices * self._bits_per_slice)
 
     def holds(self, hex_key: str) -> bool:
-        """Whether the file holds ``hex_key`` (lower case); may wrongly answer yes."""
-        # The hot path of a scan, so without a function call.
+        """Whether the file holds ``hex_key`` (lower case); the answer may wrongly be yes."""
+        # The hot path of a scan calls this often, so the code calls no further function.
         bits = self._bits
         step = self._bits_per_slice
         key = hex_key.encode()
@@ -75,8 +75,8 @@ class Bits:
     def among(self, keys: Sequence[bytes]) -> list[int]:
         """Indices of the raw ``keys`` that the file holds.
 
-        Nearly all keys miss at one of the first four bits, so these are checked before all numbers
-        are computed from the digest.
+        For nearly all keys, one of the first four bits is not set, so these four are checked before
+        the rest of the places is computed.
         """
         bits, step = self._bits, self._bits_per_slice
         first = self._rounds[0]
@@ -97,8 +97,11 @@ class Bits:
 
 
 def geometry(capacity: int, error_rate: float) -> tuple[int, int]:
-    """Number of slices, and bits a slice, as pybloom-live chooses (``BloomFilter.__init__``)."""
-    # Not log2: the result must be the library's, to the last bit.
+    """Number of slices, and of bits in a slice, as pybloom-live computes them.
+
+    Source: ``BloomFilter.__init__``.
+    """
+    # math.log2 is not used: the result must equal pybloom-live's to the last bit.
     slices = math.ceil(math.log(1.0 / error_rate, 2))  # noqa: FURB163
     bits = math.ceil(capacity * abs(math.log(error_rate)) / (slices * (math.log(2) ** 2)))
     return slices, bits
@@ -112,21 +115,21 @@ def header_of(metadata: FileMetadata) -> bytes:
 
 
 def file_length(capacity: int, error_rate: float) -> int:
-    """Length in bytes of a file."""
+    """Length in bytes of a file of bits with this geometry."""
     slices, bits = geometry(capacity, error_rate)
     return HEADER_LENGTH + (slices * bits + 7) // 8
 
 
 def metadata_path(path: str) -> str:
-    """The path of the metadata of the file ``path``."""
+    """The path of the metadata that describes the file ``path``."""
     return path + ".json"
 
 
 def read_metadata(path: str, kind: type[M]) -> M:
-    """The metadata of the file ``path``.
+    """Read the metadata that describes the file ``path``.
 
     Raises:
-        FilterError: missing, or not what was written.
+        FilterError: the metadata are missing, or were changed after they were written.
     """
     where = shown(metadata_path(path))
     content = _read_metadata(metadata_path(path), where)
@@ -139,11 +142,11 @@ def read_metadata(path: str, kind: type[M]) -> M:
 def read_bits(path: str, metadata: FileMetadata) -> bitarray:
     """The bits of the file ``path``, after every check except the canaries.
 
-    The checks run on a copy in memory, which processes that are forked later share: a later change
-    of the file does not matter, because the checked copy is used.
+    The checks run on a copy in memory, which processes that are forked later share. A later change
+    of the file has no effect, because the checked copy is used.
 
     Raises:
-        FilterError: missing, damaged or foreign.
+        FilterError: the file is missing, damaged or foreign.
     """
     with open_regular(path, MEND) as descriptor:
         found = os.fstat(descriptor)
@@ -160,7 +163,7 @@ def read_bits(path: str, metadata: FileMetadata) -> bitarray:
 
 
 def refused(path: str, what: str) -> FilterError:
-    """The error for a file that is refused."""
+    """The error for a file of bits that is refused."""
     return FilterError(f"{shown(path)}: {what}; {MEND}")
 
 
@@ -193,13 +196,14 @@ def check_bits(one: Bits, metadata: FileMetadata) -> None:
     """Make the last checks: the number of set bits, and the canaries.
 
     Raises:
-        FilterError: the bits do not fit the number of keys, or are another file's.
+        FilterError: the bits do not fit the number of keys, or belong to another file.
     """
     path = one.path
     slices, bits_per_slice = geometry(metadata.capacity, metadata.error_rate)
     count = metadata.digests + len(metadata.canaries_present)
-    # Each digest sets one bit of each slice, unless it is set already. Small filters scatter: six
-    # standard deviations, so that no file is refused by chance.
+    # Each digest sets one bit of each slice, unless that bit is set already. The number of set bits
+    # varies more in small filters: six standard deviations are allowed, so that no sound file is
+    # refused.
     usual = 1 - math.exp(-count / bits_per_slice)
     scatter = 6 * math.sqrt(usual * (1 - usual) / (slices * bits_per_slice))
     if abs(one.fill - usual) > 0.1 * usual + scatter:

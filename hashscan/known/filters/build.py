@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class ToldTier(NamedTuple):
-    """A tier, plus remarks on it for a reader."""
+    """A tier, plus the remarks on that tier for a reader."""
 
     name: TierName
     text: str
@@ -39,14 +39,14 @@ class ToldTier(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TiersMade:
-    """The tiers of a filter, and the reasons why others were not made; see ``tiers``.
+    """The tiers that were made for a filter, and the reasons why other tiers were not made.
 
     Attributes:
-        made: their metadata by name.
-        lacking: for each tier that was not made: number of digests without a key for it.
-        size_range: the smallest and the largest size, in bytes, if there are sizes.
-        digests: number of digests of the set.
-        contradicted: number of digests with several sizes; each size counts.
+        made: metadata of the made tiers, by the tier's name.
+        lacking: for each tier that was not made: the number of digests that have no key for it.
+        size_range: the smallest and the largest size in bytes, if the lists name sizes.
+        digests: number of digests in the known set.
+        contradicted: number of digests with several sizes; the tier holds each of these sizes.
     """
 
     made: dict[TierName, TierMetadata]
@@ -56,7 +56,7 @@ class TiersMade:
     contradicted: int = 0
 
     def told(self) -> list[ToldTier]:
-        """Remarks on each tier, and on tiers for which only some digests have keys."""
+        """Remarks for a reader on each tier, and on tiers for which some digests lack keys."""
         found = []
         for name, lacking in self.lacking.items():
             if lacking < self.digests:
@@ -92,14 +92,14 @@ class BuildReport:
     """The inputs and results of a build.
 
     Attributes:
-        path: of the filter file.
-        metadata: of the filter.
-        digests: distinct digests by algorithm.
-        duplicates: repeated digests in the lists.
-        categories: distinct digests of the filter by the category that the lists name.
-        lists: for each list, counts of taken and of left-out entries.
+        path: path of the filter file.
+        metadata: metadata of the filter.
+        digests: number of distinct digests, by algorithm.
+        duplicates: number of repeated digests in the lists.
+        categories: number of the filter's distinct digests, by the category that the lists name.
+        lists: for each list, the counts of used and of left-out entries.
         tiers: the tiers that were made beside the filter.
-        seconds: duration of the build.
+        seconds: duration of the build in seconds.
     """
 
     path: str
@@ -128,26 +128,28 @@ def build(
 ) -> BuildReport:
     """Make the filter file ``output`` (and its metadata beside it) from digest lists.
 
-    Memory stays flat, apart from the filter itself (29 bits a digest at the default error rate).
+    Memory use does not grow with the lists, apart from the filter itself (29 bits a digest at the
+    default error rate).
 
     Args:
-        inputs: digest lists; ``-`` is standard input.
-        output: the filter file.
-        category: of the filter.
-        error_rate: probability of a hit for a digest that is not in it, 1e-12 to 0.1.
-        capacity: number of digests that it has room for; default: the number that it holds.
-        skip_invalid: count invalid lines instead of raising for them.
-        only_categories: leave out entries of other categories; default: see ``categories``.
-        force: replace a filter that is there.
+        inputs: paths of digest lists; ``-`` is standard input.
+        output: path of the filter file.
+        category: category of the filter.
+        error_rate: probability that a digest outside the filter hits, 1e-12 to 0.1.
+        capacity: number of digests for which the filter has room; default: the number in the lists.
+        skip_invalid: count invalid lines instead of raising an error for them.
+        only_categories: leave out entries of other categories; the module ``categories`` has the
+            default.
+        force: replace an existing filter.
         tiers: make each tier for which the lists give every digest a key.
         jobs: number of processes that fill the filter; default: the cores that this process may
             use.
-        on_progress: called a few times a second at most, with the stage.
+        on_progress: called with the stage of the build, a few times a second at most.
 
     Raises:
-        UsageError: an option cannot be used, or ``output`` is there.
+        UsageError: an option cannot be used, or ``output`` exists already.
         DigestListError: a list cannot be used.
-        StateError: no room, or not writable.
+        StateError: the disk has no room, or is not writable.
     """
     started = time.monotonic()
     _check_options(category, error_rate)
@@ -185,13 +187,14 @@ def write_filter(
     jobs: int | None = None,
     on_progress: Callable[[BuildProgress], None] | None = None,
 ) -> tuple[FilterMetadata, dict[Algorithm, int]]:
-    """Write a filled staging area's filter; return its metadata, and the digests by algorithm.
+    """Write the filter of a filled staging area; return its metadata and its digest counts.
 
-    ``previous``: of the version before, see ``FilterWriter.write``. ``jobs``: see ``build``.
+    The digests are counted by algorithm. ``previous``: metadata of the filter's previous version,
+    see ``FilterWriter.write``. ``jobs``: number of processes, see ``build``.
 
     Raises:
         UsageError: the capacity is too small.
-        StateError: it cannot be written.
+        StateError: the filter cannot be written.
     """
     counts = area.counts()
     digests = sum(counts.values())
@@ -220,13 +223,14 @@ def write_tiers(
     """Write the tiers of a filter that was just made from a staging area.
 
     Args:
-        area: the source of the filter.
-        output: the filter file.
-        metadata: of the filter.
-        wanted: false: no tiers are made.
-        capacities: number of keys that each tier has room for; default: the existing number.
-        previous: of the version before, see ``FilterWriter.write``.
-        jobs: see ``build``.
+        area: the staging area from which the filter was made.
+        output: path of the filter file.
+        metadata: metadata of the filter.
+        wanted: whether tiers are made at all.
+        capacities: number of keys for which each tier has room; default: the number of its keys.
+        previous: metadata of the tiers of the filter's previous version, see
+            ``FilterWriter.write``.
+        jobs: number of processes, see ``build``.
 
     Raises:
         StateError: a tier cannot be written.
@@ -252,12 +256,12 @@ def write_tiers(
 
 @contextlib.contextmanager
 def _beside(output: str) -> Iterator[str]:
-    """A path for a filter file in a directory of its own, on the same file system as ``output``.
+    """A path for a new filter file, in a new directory on the file system of ``output``.
 
-    Directories that killed builds of the same output left are removed.
+    Directories that were left by killed builds of ``output`` are removed.
 
     Raises:
-        StateError: it cannot be made.
+        StateError: the directory cannot be made.
     """
     directory = temporary_name(output)
     path = os.path.join(directory, os.path.basename(output))
@@ -283,10 +287,10 @@ def _beside(output: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _opened_empty(name: str, above: int) -> Iterator[int]:
-    """A descriptor of the directory ``name`` that was just made, so only we write into it.
+    """A descriptor of the new directory ``name``, through which only this process writes.
 
     Raises:
-        OSError: another directory, or a link, has its name now.
+        OSError: ``name`` now names another directory, or a link.
     """
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(name, flags, dir_fd=above)
@@ -301,11 +305,12 @@ def _opened_empty(name: str, above: int) -> Iterator[int]:
 
 
 def _take_place(path: str, output: str, *, force: bool) -> None:
-    """Give a filter and its tiers their names; with ``force`` replace existing files.
+    """Rename a filter and its tiers to their final names; ``force`` replaces existing files.
 
     Raises:
-        UsageError: without ``force``: another build was quicker; its files are kept.
-        StateError: with ``force``: another build wrote at the same time.
+        UsageError: without ``force``: another build finished earlier; the files of that build are
+            kept.
+        StateError: with ``force``: another build wrote its files simultaneously.
         OSError: a file cannot be renamed.
     """
     tiers = [(tier_path(path, name), tier_path(output, name)) for name in TIER_NAMES]
@@ -316,8 +321,9 @@ def _take_place(path: str, output: str, *, force: bool) -> None:
     ]
     made = {place: os.lstat(one) for one, place in pairs if os.path.lexists(one)}
     if force:
-        # Tiers first: a tier of another filter is not used. So a reader in between, or after a
-        # kill, misses nothing, and a reader that waits for a new filter finds all of it.
+        # Tiers are renamed first: a tier of another filter is never used. So a process that reads
+        # in between, or after a kill, misses nothing, and a process that waits for a new filter
+        # finds all.
         for one, place in pairs:
             if place in made:
                 rename(one, place)
@@ -330,8 +336,8 @@ def _take_place(path: str, output: str, *, force: bool) -> None:
                 "may not fit each other; run the command again when the other one has ended"
             )
     else:
-        # The filter first, because it decides which of two builds goes on; its metadata last,
-        # because nobody uses a filter without them.
+        # The filter is renamed first, because it decides which of two builds goes on. Its metadata
+        # come last, because no process uses a filter without its metadata.
         pairs.insert(0, pairs.pop(-2))
         _take_new_place([pair for pair in pairs if pair[1] in made], made)
     sync_directory(os.path.dirname(output) or ".")
@@ -380,7 +386,8 @@ def check_output(output: str, *, force: bool) -> None:
     """Refuse an output path that exists or cannot be written.
 
     Raises:
-        UsageError: says why, and what to do; e.g. the path leads through a customer's link.
+        UsageError: the message says why the path is refused, e.g. because of a customer's link, and
+            the fix.
     """
     resolve(os.path.dirname(output) or ".")
     files = (output, *(tier_path(output, name) for name in TIER_NAMES))

@@ -7,7 +7,8 @@ may be gzipped. Its keys are digests as hexadecimal text, in upper case (hashloo
 
 The format has no checksum and its readers believe any header. So every value that follows from
 other values is computed and compared before use: sizes, k and m, the number of set bits, and their
-places. It names neither the algorithms of its digests nor the time when it was made.
+places. A file in this format names neither the algorithms of its digests nor the time when it was
+made.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ if TYPE_CHECKING:
 
 HEADER_LENGTH = 48
 GZIP_MAGIC = b"\x1f\x8b"
-#: The longest free data behind the bits, in bytes.
+#: The most bytes of free data behind the bits.
 DATA_LIMIT = 16 * 1024 * 1024
-#: A gzipped filter may expand to this, or to so many times its length: bits of a filter in use are
-#: as good as random and hardly shrink.
+#: A gzipped filter may be unpacked to this many bytes, or to so many times its length: the bits of
+#: a filter in use are as good as random and hardly shrink.
 _EXPANDED = 16 * 1024 * 1024
 _EXPANSION = 256
 _HEADER = struct.Struct("<QQdQQQ")
@@ -57,13 +58,13 @@ _FACTOR = 18446744073709550147
 _EMPTY = frozenset(digest.hex for digest in EMPTY_DIGESTS)
 #: Bits of a region whose share of set bits is checked: a page of memory.
 _REGION = 4096 * 8
-#: Number of random digests that are asked for as a test: they must not hit too often.
+#: Number of random digests that are looked up as a test: they must not hit too often.
 _PROBES = 1000
 _MEND = "the filter is not used; get it again from where it came"
 
 
 class Header(NamedTuple):
-    """The header's words, in their order."""
+    """The words of the file's header, in their order."""
 
     flags: int
     capacity: int
@@ -83,11 +84,11 @@ class DcsoMetadata:
     """Metadata of a DCSO filter.
 
     Attributes:
-        digests: number of added digests, as the writer counted.
+        digests: number of added digests, according to the program that wrote the filter.
         capacity: number of digests that it can hold at its error rate.
-        error_rate: probability of a hit for a digest that is not in it, when full.
+        error_rate: probability that a digest outside the full filter hits.
         created_seconds: the file's modification time, in seconds since the epoch.
-        length, sha256: of the file on disk.
+        length, sha256: length in bytes, and SHA-256, of the file on disk.
         gzipped: whether the file on disk is gzipped.
     """
 
@@ -109,12 +110,12 @@ class DcsoFile:
     """A DCSO filter after all its checks; implements ``model.Filter``.
 
     Attributes:
-        path: of the file.
+        path: the file's path.
         category, algorithms: from the caller; the file does not name them.
         version: the start of the file's SHA-256, and the algorithms.
-        metadata: of the file.
-        fill: share of the bits that are set, 0 to 1.
-        tiers, tiers_unused: empty.
+        metadata: the file's metadata.
+        fill: the share of bits that are set, 0 to 1.
+        tiers, tiers_unused: always empty, because a DCSO filter has no tiers.
     """
 
     __slots__ = (
@@ -141,7 +142,7 @@ class DcsoFile:
         category: str,
         algorithms: Iterable[Algorithm],
     ) -> None:
-        """Only for ``load_dcso``: ``header`` and ``bits`` are used without a check."""
+        """Keep ``header`` and ``bits`` without a check; ``load_dcso`` checks them."""
         names = in_order(algorithms)
         self.path = path
         self.category = category
@@ -149,7 +150,7 @@ class DcsoFile:
         # After a change of the algorithms, all files must be judged again.
         self.version = "+".join([metadata.sha256[:16], *names])
         self.metadata = metadata
-        self.tiers = Tiers()  # the format has none
+        self.tiers = Tiers()  # a DCSO filter has no tiers
         self.tiers_unused: tuple[str, ...] = ()
         self._bits = bits
         self._modulus = header.bits
@@ -159,8 +160,8 @@ class DcsoFile:
     def __contains__(self, hex_digest: str) -> bool:
         """Whether the filter holds ``hex_digest``, in either letter case; may wrongly answer yes.
 
-        The answer for a digest of empty content is always no: some filters hold it, and it would
-        condemn all empty files.
+        The digest of empty content is never in the filter. Some published filters hold it, and
+        hashscan would then move all empty files.
         """
         bits = self._bits
         modulus = self._modulus
@@ -170,7 +171,7 @@ class DcsoFile:
                 value = value * _FNV_PRIME & _WORD ^ byte
             value %= _MODULUS
             for _ in self._rounds:
-                # That the product wraps at 64 bits before the modulus is part of the format.
+                # The product wraps at 64 bits before the modulus is taken, as the format demands.
                 value = (value * _FACTOR & _WORD) % _MODULUS
                 if not bits[value % modulus]:
                     break
@@ -188,18 +189,19 @@ def load_dcso(
 ) -> DcsoFile:
     """Check a DCSO filter file, plain or gzipped, and open it.
 
-    A plain one is mapped, so that processes share its memory; a gzipped one is unpacked into
+    A plain file is mapped, so that processes share its memory; a gzipped file is unpacked into
     memory, which processes that are forked afterwards share. If others than root and this user
     could rewrite the file, a private copy is checked and used.
 
     Args:
-        path: of the file.
-        category: of its digests.
-        algorithms: at least one; only their digests are asked for.
-        max_age: seconds after its modification for which it may be used; ``None``: without limit.
+        path: the file's path.
+        category: the category of the filter's digests.
+        algorithms: at least one algorithm; only digests of these algorithms are looked up.
+        max_age: number of seconds after the file's modification time for which the filter may be
+            used; ``None``: no limit.
 
     Raises:
-        FilterError: it cannot be used: the message names the file, the fault and the mend.
+        FilterError: the filter cannot be used: the message names the file, the fault and the fix.
     """
     with open_regular(path, _MEND) as descriptor:
         try:
@@ -237,12 +239,12 @@ def load_dcso(
 
 
 def formula_bits(capacity: int, error_rate: float) -> int:
-    """m, as the writers compute it."""
+    """The number of bits (m), as programs that write DCSO filters compute it."""
     return abs(math.ceil(capacity * math.log(error_rate) / math.log(2) ** 2))
 
 
 def formula_hashes(capacity: int, bits: int) -> int:
-    """k, as the writers compute it."""
+    """The number of hash functions (k), as programs that write DCSO filters compute it."""
     return math.ceil(math.log(2) * bits / capacity)
 
 
@@ -269,7 +271,7 @@ def _check_age(path: str, found: os.stat_result, max_age: float | None) -> None:
 
 
 def _header(path: str, head: bytes) -> Header:
-    """The header, after every check that needs only the header."""
+    """The header, after every check that uses nothing but the header."""
     if len(head) < HEADER_LENGTH:
         raise _refused(path, "is no DCSO filter: it is too short")
     header = Header(*_HEADER.unpack(head))
@@ -286,7 +288,7 @@ def _header(path: str, head: bytes) -> Header:
         raise _refused(
             path, f"has more than the {human_size(FILTER_LIMIT)} of bits that are accepted"
         )
-    # Writers differ in the last bit of a product, so by one at most.
+    # Programs that write filters round a product differently, so m may differ by one.
     if (
         abs(header.bits - formula_bits(header.capacity, header.error_rate)) > 1
         or header.bits < 1
@@ -311,9 +313,10 @@ def _header(path: str, head: bytes) -> Header:
 def _is_near_power_of_two(bits: int) -> bool:
     """Whether the chain of products repeats itself in the low bits of the places.
 
-    The places' remainders by a power of two that divides ``bits`` follow from the first alone.
-    Measured, p = 0.0001: 2000 times as many false hits at 2^18, 97 times at 3 * 2^17, 3 times at
-    33 * 2^13, about as many as there should be from 129 * 2^11 on.
+    A power of two may divide ``bits``. Then the first place alone decides the remainders, by that
+    power, of all places. With p = 0.0001, 2000 times as many false hits as expected were measured
+    at 2^18, 97 times at 3 * 2^17, 3 times at 33 * 2^13, and about the expected number from
+    129 * 2^11 on.
     """
     power = bits & -bits
     odd = bits // power
@@ -339,7 +342,7 @@ class _Tee:
 
 
 def _unpacked(path: str, descriptor: int, found: os.stat_result) -> tuple[Header, memoryview, str]:
-    """Header, content and the SHA-256 of the packed file."""
+    """The header, the unpacked content, and the SHA-256 of the gzipped file."""
     source = _Tee(descriptor)
     content = bytearray()
     with gzip.GzipFile(fileobj=cast("IO[bytes]", source), mode="rb") as packed:
@@ -363,7 +366,7 @@ def _unpacked(path: str, descriptor: int, found: os.stat_result) -> tuple[Header
 
 
 def _check_bits(one: DcsoFile, header: Header, bits: bitarray) -> None:
-    """Check for damage without a checksum: by the set bits, their places, and the error rate."""
+    """Find damage without a checksum: by the set bits, their places, and the error rate."""
     path = one.path
     if bits.find(1, header.bits) >= 0:
         raise _refused(path, "has bits set behind its last one")
@@ -375,8 +378,8 @@ def _check_bits(one: DcsoFile, header: Header, bits: bitarray) -> None:
             f"is damaged: {one.fill:.2%} of its bits are set, where its {header.inserted} digests "
             f"would set {usual:.2%}",
         )
-    # Seven standard deviations, and some for regions with few bits: no filter is refused by chance,
-    # and a page of zeros or of other data is found.
+    # Seven standard deviations are allowed, and more for regions with few bits: no sound filter is
+    # refused, and a page of zeros or of other data is found.
     mean = one.fill * _REGION
     scatter = 7 * math.sqrt(mean * (1 - one.fill)) + 7
     worst, start = max(
@@ -394,7 +397,7 @@ def _check_bits(one: DcsoFile, header: Header, bits: bitarray) -> None:
         )
     if header.bits < _REGION:
         return  # the places of so few bits are not independent of each other
-    # Each digest is asked for in two spellings.
+    # Each digest is looked up in two spellings.
     errs = 2 * _PROBES * one.fill**header.hashes
     hits = sum(hashlib.sha1(b"hashscan %d" % n).hexdigest() in one for n in range(_PROBES))
     if hits > 2 * errs + 6 * math.sqrt(errs) + 3:

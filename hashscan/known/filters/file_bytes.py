@@ -1,4 +1,4 @@
-"""Reads the bytes of a regular filter file so that nobody can change them while they are used."""
+"""Reads the bytes of a regular filter file so that no later change affects them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_regular(path: str, mend: str) -> Iterator[int]:
-    """A descriptor of ``path``; opening never waits, and follows no link at the path's end.
+    """A descriptor of ``path``; never waits, and refuses a link at the end of the path.
 
-    ``mend`` ends the message of an error.
+    ``mend`` is the last sentence of an error's message: it says how to fix the error.
 
     Raises:
-        FilterError: missing, unreadable or not a regular file.
+        FilterError: the file is missing, unreadable or not a regular file.
     """
     try:
         descriptor = os.open(
@@ -39,15 +39,15 @@ def open_regular(path: str, mend: str) -> Iterator[int]:
 
 
 def content_of(descriptor: int, found: os.stat_result) -> memoryview:
-    """The bytes from ``descriptor``'s offset on, in a copy that forked processes share.
+    """The bytes after ``descriptor``'s offset, in a copy that forked processes share.
 
     The file is not mapped: an administrator who copies a newer filter over a file that a daemon
     uses would change the daemon's filter, or kill the daemon (SIGBUS).
 
     Raises:
-        OSError: it cannot be read.
-        ValueError: it is empty, or became shorter.
-        MemoryError: it does not fit.
+        OSError: the file cannot be read.
+        ValueError: the file is empty, or became shorter during the reading.
+        MemoryError: the file does not fit into memory.
     """
     if not found.st_size:
         raise ValueError("it is empty")

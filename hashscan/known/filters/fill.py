@@ -1,8 +1,8 @@
-"""Sets the bits of digests, in this process or in several.
+"""Sets the bits of digests in a filter, in this process or in several processes.
 
 Each worker process sets the bits of its share of the digests in an array of its own, in memory that
-it shares with this process; in the end the arrays are joined by OR. The bits are the same whatever
-the number of processes.
+the worker shares with the parent process. At the end, the arrays are joined by OR. The result does
+not depend on the number of processes.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from multiprocessing.connection import Connection
 
-#: Number of digests handed to a worker at a time. A smaller total is not worth a second process.
+#: Number of digests handed to a worker at a time. A second process does not pay for fewer digests.
 _BATCH = 4096
 _WORTH_IT = 8 * _BATCH
 
 
 def set_bits(bits: bitarray, capacity: int, error_rate: float, hex_digests: Iterable[str]) -> int:
-    """Set the bits of lower-case ``hex_digests``; returns how many digests there were.
+    """Set the bits of lower-case ``hex_digests``; return the number of digests.
 
     The bits are the same as those set by pybloom-live's ``BloomFilter.add``.
     """
@@ -40,7 +40,8 @@ def set_bits(bits: bitarray, capacity: int, error_rate: float, hex_digests: Iter
     offsets = range(0, slices * bits_per_slice, bits_per_slice)
     count = 0
     for digest in hex_digests:
-        # One assignment for all slices takes two thirds of the time of one for each.
+        # One assignment for all slices takes two thirds of the time of an assignment for each
+        # slice.
         bits[list(map(add, offsets, hashes(digest)))] = 1
         count += 1
     return count
@@ -49,7 +50,7 @@ def set_bits(bits: bitarray, capacity: int, error_rate: float, hex_digests: Iter
 def fill(
     bits: bitarray, capacity: int, error_rate: float, digests: Iterable[bytes], *, jobs: int
 ) -> int:
-    """Set the bits of raw ``digests`` with ``jobs`` processes; returns how many digests there were.
+    """Set the bits of raw ``digests`` with ``jobs`` processes; return the number of digests.
 
     Raises:
         StateError: a worker process died, e.g. because memory was short; ``bits`` must not be used.
@@ -75,7 +76,7 @@ def fill(
 
 
 class _Crew:
-    """The worker processes. Their pipes are bounded, so that the digests never pile up."""
+    """The worker processes. The pipes to them are bounded, so that digests never pile up."""
 
     def __init__(self, jobs: int, length: int, capacity: int, error_rate: float) -> None:
         self._length = length
@@ -90,7 +91,7 @@ class _Crew:
             raise
 
     def give(self, batch: list[bytes]) -> None:
-        """Hand a batch to the next worker; wait while it has not taken its previous batch."""
+        """Hand a batch to the next worker; wait until the worker has taken its previous batch."""
         try:
             self._workers[self._next].connection.send(batch)
         except OSError as error:
@@ -98,7 +99,7 @@ class _Crew:
         self._next = (self._next + 1) % len(self._workers)
 
     def join_into(self, bits: bitarray) -> None:
-        """Wait for all workers, and take over the bits that they set."""
+        """Wait for all workers, and add the bits that they set to the filter's bits."""
         for worker in self._workers:
             try:
                 worker.connection.send(None)
@@ -118,11 +119,11 @@ class _Crew:
         )
 
     def close(self) -> None:
-        """Kill the workers, and release their pipes and memory."""
+        """Kill the workers, and release the pipes to them and the shared memory."""
         for worker in self._workers:
             worker.end()
         for shared in self._shared:
-            with contextlib.suppress(BufferError):  # a traceback may still hold a view of it
+            with contextlib.suppress(BufferError):  # a traceback may hold a view of this memory
                 shared.close()
 
 

@@ -1,6 +1,6 @@
-"""The filter file of a category's known set: digests of the algorithms that it names.
+"""The filter file of a category's known set, which names the algorithms of its digests.
 
-``bit_file`` has the format and the checks; ``tiers`` the smaller filters beside it.
+``bit_file`` has the format and the checks of the file; ``tiers`` has the smaller filters beside it.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class BloomFile(Bits):
     """A filter after all its checks; implements ``model.Filter``.
 
     Attributes:
-        category: of the known set.
-        algorithms: the algorithms of its digests.
-        metadata: all that the metadata says.
-        tiers: the tiers beside it that are used.
+        category: the category of the known set.
+        algorithms: the algorithms of the filter's digests.
+        metadata: the filter's metadata.
+        tiers: the tiers beside the filter that scans use.
         tiers_unused: for each unused tier, a sentence that says why.
     """
 
@@ -45,7 +45,7 @@ class BloomFile(Bits):
     def __init__(
         self, path: str, metadata: FilterMetadata, bits: bitarray, tiers: FoundTiers
     ) -> None:
-        """Only for ``load``: ``bits`` are used without a check."""
+        """Keep ``bits`` without a check; ``load`` checks them."""
         super().__init__(path, metadata, bits)
         self.category: str = metadata.category
         self.algorithms: frozenset[Algorithm] = frozenset(metadata.algorithms)
@@ -57,17 +57,18 @@ class BloomFile(Bits):
 
 
 def load(path: str, *, max_age: float | None = None) -> BloomFile:
-    """Check a filter file and open it, with the tiers beside it.
+    """Check and open a filter file, and the tiers beside it.
 
-    A tier that cannot be used is left out: a scan then reads more files, and misses nothing.
+    A tier that cannot be used is left out: then a scan reads more files, and misses no known file.
 
     Args:
-        path: of the filter file; its metadata is beside it.
-        max_age: seconds after its creation that a filter may be used; ``None``: without limit.
+        path: path of the filter file; the filter's metadata is beside it.
+        max_age: number of seconds after its creation for which a filter may be used; ``None``: no
+            limit.
 
     Raises:
-        FilterError: missing, damaged, foreign, expired: the message says which file, what and the
-            mend.
+        FilterError: the filter is missing, damaged, foreign or expired; the message names the file,
+            the fault and the fix.
     """
     metadata = read_metadata(path, FilterMetadata)
     _check_age(metadata, shown(metadata_path(path)), max_age)

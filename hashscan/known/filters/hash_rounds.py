@@ -1,9 +1,9 @@
 """Computes the bits that a digest sets: pybloom-live's scheme, in the order of a look-up.
 
-pybloom-live (4.0, ``pybloom.make_hashfuncs``) hashes the key after each of a few salts, takes each
-digest apart into numbers, one for each slice, and each number modulo the bits of a slice. Its
-generator costs more than the hashing; here a look-up that misses, as nearly all do, hashes once and
-checks two bits on average.
+pybloom-live (4.0, ``pybloom.make_hashfuncs``) hashes the key several times, each time after another
+salt. Each result is split into numbers, one for each slice, and each number is taken modulo the
+bits of a slice. pybloom-live's generator costs more than the hashing. The code here hashes once
+and checks two bits on average in a look-up without a hit, as nearly all look-ups are.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ class Hash(Protocol):
 
     @property
     def name(self) -> str:
-        """Name of the algorithm."""
+        """The name of the hash algorithm."""
         ...
 
     @property
     def digest_size(self) -> int:
-        """Length of the digest in bytes."""
+        """The length of the digest in bytes."""
         ...
 
     def copy(self) -> Hash:
@@ -48,13 +48,15 @@ class Hash(Protocol):
 
 
 class HashRound(NamedTuple):
-    """The hash with one salt, and the bits that it gives.
+    """The hash of a key with one salt, and the bits of a filter that this hash chooses.
 
     Attributes:
-        salt, make: the hash of the key after the salt, the quickest way for a single one.
-        few: takes only the first four numbers from its digest, for no filter has fewer slices.
-        start: a hash that has taken the salt; copy it and give it the key.
-        numbers: takes its digest apart.
+        salt, make: the salt, and the function that hashes the salt and a key: the quickest way for
+            a single key.
+        few: takes only the first four numbers from a digest, because every filter has four slices
+            or more.
+        start: a hash that has already hashed the salt; copy it and add the key.
+        numbers: takes all numbers from a digest.
         offsets: for each number, the first bit of its slice.
     """
 
@@ -67,7 +69,7 @@ class HashRound(NamedTuple):
 
 
 def _hash_for(bits: int) -> Callable[..., Hash]:
-    """The hash function that gives so many bits; for few bits, it is not a secure one."""
+    """The hash function whose digest has so many bits; for few bits, it is not a secure hash."""
     for more_than, name in ((384, "sha512"), (256, "sha384"), (160, "sha256"), (128, "sha1")):
         if bits > more_than:
             return partial(hashlib.new, name, usedforsecurity=False)
@@ -75,7 +77,7 @@ def _hash_for(bits: int) -> Callable[..., Hash]:
 
 
 def _quickest(name: str) -> Callable[[bytes], Hash]:
-    """A hash by its name, for keys of a hundred bytes.
+    """The quickest hash function of this name, for keys of a hundred bytes.
 
     Python's own modules are used if they exist: OpenSSL's setup takes longer than the hashing of so
     few bytes.
@@ -88,7 +90,7 @@ def _quickest(name: str) -> Callable[[bytes], Hash]:
 
 
 def rounds_of(slices: int, bits_per_slice: int) -> tuple[HashRound, ...]:
-    """The rounds of a filter with ``slices`` slices of ``bits_per_slice`` bits each."""
+    """The hash rounds of a filter with ``slices`` slices of ``bits_per_slice`` bits each."""
     if bits_per_slice >= 1 << 31:
         code, size = "Q", 8
     elif bits_per_slice >= 1 << 15:

@@ -1,10 +1,11 @@
 """The metadata beside a filter file, and beside each of its tiers: ``FILE.json``.
 
-One JSON object, written in exactly one way (``dump``): names in the order of ``ORDER``, two blanks
-of indent, a newline at the end. The last name, ``checksum``, is the SHA-256 of the same text
-without it, and reading demands the very bytes that ``dump`` gives: no byte of it can change
-unnoticed.
-That is a guard against damage, not against forgers; authenticity is the signed repository's job.
+The metadata is one JSON object, which ``dump`` writes in exactly one way: names in the order of
+``ORDER``, an indent of two blanks, a newline at the end. The last name, ``checksum``, is the
+SHA-256 of the same text without the checksum. A reader demands the very bytes that ``dump``
+returns, so that a change of any byte is found.
+The checksum is a guard against damage, not against forgers. The signed repository proves who
+published a filter.
 """
 
 from __future__ import annotations
@@ -23,15 +24,16 @@ from hashscan.model import ALGORITHMS, CATEGORY_LENGTH, Algorithm, TierName
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: The format written and read. A reader of another format refuses the file.
+#: The version of the format that is written and read. A file in another version is refused.
 FORMAT = 1
-#: The longest metadata file, in bytes.
+#: Length in bytes of the longest metadata file.
 METADATA_LIMIT = 64 * 1024
-#: The longest filter file, in bytes: 1.2 thousand million digests at the default error rate.
+#: Length in bytes of the longest filter file: 1.2 thousand million digests at the default error
+#: rate.
 FILTER_LIMIT = 4 * 1024**3
 HEADER_LENGTH = 40
 CANARIES_LIMIT = 256
-_CATEGORY = r"^[^\W_][\w.-]*$"  # a repetition with a bound would take 50 ms of each start to set up
+_CATEGORY = r"^[^\W_][\w.-]*$"  # a bounded repetition would add 50 ms to each start
 
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _Sha256OrNone = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
@@ -47,16 +49,16 @@ class FileMetadata(BaseModel):
 
     Attributes:
         format: version of the format, ``FORMAT``.
-        version: the file's own version: the time of its making, and the start of its SHA-256.
-        digests: number of distinct added keys: in a filter, the digests of the known set.
-        capacity: number of keys that it can hold at its error rate; canaries count as well.
-        error_rate: probability of a hit for a key that is not in it, when full.
-        created: RFC 3339 UTC time.
-        length: of the file, in bytes.
-        sha256: of the file.
-        canaries_present: random keys that were added and must hit.
-        canaries_absent: random keys that must not hit.
-        checksum: see the module.
+        version: version of the file: the time when it was made, and the start of its SHA-256.
+        digests: number of distinct added keys; in a filter: the digests of the known set.
+        capacity: number of keys, canaries included, that the file can hold at its error rate.
+        error_rate: probability that a key outside the full file hits.
+        created: time when the file was made, RFC 3339 in UTC.
+        length: the file's length in bytes.
+        sha256: the file's SHA-256.
+        canaries_present: random keys that were added to the file and must hit.
+        canaries_absent: random keys that are not in the file and must not hit.
+        checksum: SHA-256 of the other metadata, see the module's docstring.
     """
 
     ORDER: ClassVar[tuple[str, ...]]
@@ -86,7 +88,7 @@ class FileMetadata(BaseModel):
 
     @property
     def created_seconds(self) -> float:
-        """When the filter was made, in seconds since the epoch."""
+        """The time when the filter was made, in seconds since the epoch."""
         return datetime.fromisoformat(self.created).timestamp()
 
 
@@ -98,8 +100,8 @@ class FilterMetadata(FileMetadata):
     """The description of a filter file.
 
     Attributes:
-        category: category of the known set.
-        algorithms: the algorithms of its digests, in the order of ``model.ALGORITHMS``.
+        category: the category of the known set.
+        algorithms: the algorithms of the filter's digests, in the order of ``model.ALGORITHMS``.
     """
 
     ORDER = ("format", "version", "category", "algorithms", *_SHARED, *_CANARIES)
@@ -116,12 +118,12 @@ class FilterMetadata(FileMetadata):
 
 
 class TierMetadata(FileMetadata):
-    """The description of a tier; see ``tiers``.
+    """The description of a tier; the module ``tiers`` explains tiers.
 
     Attributes:
-        tier: its name.
-        filter: SHA-256 of the filter file that it belongs to: the tier must not rule out files for
-            another known set.
+        tier: the tier's name.
+        filter: SHA-256 of the filter file to which the tier belongs: a tier must not rule out files
+            for another known set.
     """
 
     ORDER = ("format", "version", "tier", "filter", *_SHARED, *_CANARIES)
@@ -134,18 +136,18 @@ M = TypeVar("M", bound=FileMetadata)
 
 
 def is_category(name: str) -> bool:
-    """Whether a category may have this name: up to 64 letters, digits, ``_``, ``.`` and ``-``."""
+    """Whether a category may have this name: up to 64 letters, digits, ``_``, ``.``, ``-``."""
     return len(name) <= CATEGORY_LENGTH and re.fullmatch(_CATEGORY, name) is not None
 
 
 def in_order(algorithms: Iterable[Algorithm]) -> list[Algorithm]:
-    """Distinct algorithms in the order of ``model.ALGORITHMS``."""
+    """The distinct algorithms, in the order of ``model.ALGORITHMS``."""
     present = set(algorithms)
     return [name for name in ALGORITHMS if name in present]
 
 
 def dump(metadata: FileMetadata) -> bytes:
-    """The file's bytes, checksum included."""
+    """The bytes of the metadata file, checksum included."""
     fields: dict[str, Any] = {name: getattr(metadata, name) for name in metadata.ORDER}
     checksum = hashlib.sha256(_text(fields)).hexdigest()
     return _text({**fields, "checksum": checksum})
@@ -156,11 +158,11 @@ def _text(fields: dict[str, Any]) -> bytes:
 
 
 def parse(content: bytes, where: str, kind: type[M]) -> M:
-    """Read what ``dump`` wrote.
+    """Read metadata that ``dump`` wrote.
 
     Args:
-        content: the file's bytes, at most ``METADATA_LIMIT``.
-        where: the metadata file's path, ready for a message.
+        content: the bytes of the metadata file, at most ``METADATA_LIMIT``.
+        where: the metadata file's path, as shown in a message.
         kind: ``FilterMetadata`` or ``TierMetadata``.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Opens any filter file: one of hashscan (with ``FILE.json`` beside it), or a DCSO filter."""
+"""Opens any filter file: a filter of hashscan (with ``FILE.json`` beside it), or of DCSO."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from hashscan.model import Algorithm
 
-#: A filter after all its checks.
+#: A filter that passed all its checks.
 FilterFile: TypeAlias = BloomFile | DcsoFile
-#: The algorithms that are assumed for a file that does not name them.
+#: The algorithms that are assumed for a filter file that does not name its algorithms.
 DEFAULT_ALGORITHMS: tuple[Algorithm, ...] = ("md5", "sha1")
 
 
@@ -30,13 +30,13 @@ def open_filter(
     category: str = DEFAULT_CATEGORY,
     algorithms: Iterable[Algorithm] = DEFAULT_ALGORITHMS,
 ) -> FilterFile:
-    """Recognise a filter file, check it and open it.
+    """Recognise the kind of a filter file, check the file and open it.
 
-    ``category`` and ``algorithms`` are used for a file that does not name them; ``max_age`` is as
-    for ``load``.
+    ``category`` and ``algorithms`` are used for a file that does not name them. ``max_age``: number
+    of seconds for which a filter may be used, as for ``load``.
 
     Raises:
-        FilterError: it is not a filter, or cannot be used.
+        FilterError: the file is not a filter, or cannot be used.
     """
     if kind_of_filter(path) == "dcso":
         return load_dcso(path, category=category, algorithms=algorithms, max_age=max_age)
@@ -44,10 +44,10 @@ def open_filter(
 
 
 def kind_of_filter(path: str) -> Literal["hashscan", "dcso", "other"]:
-    """The kind of a file by its first bytes; ``other`` may be a digest list.
+    """The kind of a file, from its first bytes; a file of kind ``other`` may be a digest list.
 
     Raises:
-        FilterError: it is missing, is not a regular file, or cannot be read.
+        FilterError: the file is missing, is not a regular file, or cannot be read.
     """
     mend = "see the path and its permissions"
     with open_regular(path, mend) as descriptor:
@@ -55,8 +55,9 @@ def kind_of_filter(path: str) -> Literal["hashscan", "dcso", "other"]:
             head = os.pread(descriptor, 16, 0)
         except OSError as error:
             raise FilterError(f"{shown(path)}: cannot be read: {error.strerror}; {mend}") from error
-    # As numbers of 64 bits: the version of DCSO's format 1 or of poppy's 2 (whose next byte has
-    # options); hashscan's has a fraction there, and then the number of slices, below 256.
+    # The file's first 64-bit words tell the kind. DCSO's format 1 and poppy's 2 begin with their
+    # version (poppy has options in the next byte). A hashscan filter begins with a fraction, and
+    # then has the number of slices, below 256.
     if head.startswith(GZIP_MAGIC) or (head[:1] in {b"\1", b"\2"} and head[2:8] == bytes(6)):
         return "dcso"
     return "hashscan" if head[9:16] == bytes(7) else "other"

@@ -1,8 +1,8 @@
 """Packs files and patches as one zstd frame each (RFC 8878), and unpacks them within bounds.
 
-The reader knows the length of the content beforehand, from signed metadata. A frame is refused if
-it gives another length, wants a larger window, is cut off or damaged, or has bytes behind it. So a
-few bytes never become more than the announced length.
+The caller of ``unpack`` has the length of the content from signed metadata. A frame is refused if
+its content has another length, if it needs a larger window, if it is cut off or damaged, or if
+bytes follow it. So a few bytes never unpack to more than the announced length.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from hashscan.durable import new_file
 from hashscan.errors import FilterError
 
 _LEVEL = 9
-#: The largest window that a frame may ask for, in bytes: frames that hashscan packs never need
-#: more.
+#: Size in bytes of the largest window that a frame may need. Frames packed by hashscan need no
+#: larger window.
 _WINDOW = 1 << 23
-#: Bytes of a frame that are unpacked in one step: they give 16 MiB at most (blocks of 128 KiB, each
-#: in 4 bytes), so that no more than that is ever held.
+#: Number of a frame's bytes that are unpacked in one step. They unpack to 16 MiB at most (blocks of
+#: 128 KiB, each in 4 bytes), so memory never holds more.
 _PIECE = 512
 
 
 def pack(source: str, target: str) -> None:
-    """Write the file ``source`` as one frame to the new file ``target`` (mode 0600, synced).
+    """Pack the file ``source`` as one frame into the new file ``target`` (mode 0600, synced).
 
     Raises:
-        OSError: it cannot be read or written; nothing half-written remains.
+        OSError: a file cannot be read or written; no half-written ``target`` remains.
     """
     with open(source, "rb") as content, new_file(target) as frame:
         length = os.fstat(content.fileno()).st_size
@@ -37,31 +37,31 @@ def pack(source: str, target: str) -> None:
 
 
 def pack_bytes(content: bytes) -> bytes:
-    """``content`` as one frame."""
+    """Pack ``content`` as one frame."""
     return _compressor().compress(content)
 
 
 def unpack(source: str, target: str, length: int) -> None:
-    """Write the content of the frame in ``source`` to the new file ``target`` (0600, synced).
+    """Unpack the frame in ``source`` into the new file ``target`` (mode 0600, synced).
 
     Args:
-        source: path of a file with one frame.
+        source: path of a file that has one frame.
         target: path of the new file; must not exist.
-        length: that the content must have, in bytes.
+        length: length that the content must have, in bytes.
 
     Raises:
         FilterError: the frame is invalid; no ``target`` remains.
-        OSError: it cannot be read or written; no ``target`` remains.
+        OSError: a file cannot be read or written; no ``target`` remains.
     """
     with open(source, "rb") as frame, new_file(target) as content:
         _unpack(frame, content, length)
 
 
 def unpack_bytes(content: bytes, length: int) -> bytes:
-    """The content of the frame ``content``.
+    """Unpack the frame ``content``.
 
     Raises:
-        FilterError: it is not a frame with exactly ``length`` bytes in it.
+        FilterError: ``content`` is not a frame whose content has exactly ``length`` bytes.
     """
     result = io.BytesIO()
     _unpack(io.BytesIO(content), result, length)

@@ -1,14 +1,14 @@
 """Patches, which turn a version of a filter file into another with the same geometry.
 
-Format, before it is packed (``packing``): ``HSPATCH1``; two unsigned 64-bit integers,
+Format of a patch, before it is packed (``packing``): ``HSPATCH1``; two unsigned 64-bit integers,
 little-endian: the number of bits of the filter (those after the header, padding included) and the
-number of positions; then the positions of the bits that differ, ascending, each as the number of
-bits between it and the one before (from -1 on), in LEB128 (7 bits a byte, lowest first, the top bit
-set in all but the last). The patch does not hold the header of the result, which follows from the
-metadata.
+number of positions; then the ascending positions of the bits that differ. A position is written as
+the number of bits between it and the position before (from -1 on), in LEB128 (7 bits a byte, lowest
+first, the top bit set in all but the last byte). A patch does not hold the header of the result,
+because that header follows from the metadata.
 
-A bit that differs is inverted, so a patch works both ways, and two of them in a row are their
-symmetric difference (``compose``).
+Applying a patch inverts each bit that differs, so a patch works in both directions. Two patches in
+a row are the same as their symmetric difference (``compose``).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _START = len(MAGIC) + _COUNTS.size
 _CHUNK = 1 << 20
 _SMALL = 100_000
 _ONE = bitarray("1", endian="little")
-#: 7 bits each: more than any filter has (metadata.FILTER_LIMIT).
+#: Number of bytes, of 7 bits each, for a number larger than any position (metadata.FILTER_LIMIT).
 _LONGEST_GAP = 6
 
 
@@ -45,7 +45,7 @@ def diff(base: str, result: str) -> bytes | None:
     """The patch that turns the filter file ``base`` into ``result``.
 
     Returns:
-        The unpacked patch; ``None`` if the files differ so much that it would save little.
+        The unpacked patch; ``None`` if the files differ so much that a patch would save little.
 
     Raises:
         FilterError: the files differ in length, so there is no patch.
@@ -64,8 +64,9 @@ def diff(base: str, result: str) -> bytes | None:
             if left != right:
                 changed = _bits(left) ^ _bits(right)
                 positions.extend(at + found for found in changed.search(_ONE))
-                # One bit in 32: such a patch packs to a fifth of the filter; a larger patch saves
-                # little.
+                # At most one bit in 32 may differ: that patch packs to a fifth of the filter; a
+                # larger patch
+                # saves little.
                 if len(positions) > max(length // 4, _SMALL):
                     return None
             at += 8 * len(left)
@@ -80,10 +81,10 @@ def _bits(content: bytes) -> bitarray:
 
 
 def compose(first: bytes, second: bytes) -> bytes:
-    """The patch that does the work of two patches in a row.
+    """The patch that has the same effect as two patches in a row.
 
     Raises:
-        FilterError: a patch is damaged, or the two are for filters of different sizes.
+        FilterError: a patch is damaged, or the two patches are for filters of different sizes.
     """
     bits = bits_of(first)
     if bits_of(second) != bits:
@@ -110,27 +111,27 @@ def _in_one(first: Iterator[int], second: Iterator[int]) -> Iterator[int]:
 
 
 def bits_of(patch: bytes) -> int:
-    """Number of bits of the filters that the patch is for.
+    """The number of bits of the filters for which the patch was made.
 
     Raises:
-        FilterError: it is no patch.
+        FilterError: the bytes are not a patch.
     """
     return _head(patch)[0]
 
 
 def apply(base: str, patch: bytes, metadata: FileMetadata, output: str) -> None:
-    """Write the filter file that ``metadata`` describes: ``base`` with the bits inverted.
+    """Write the filter file that ``metadata`` describes: ``base`` with the patch's bits inverted.
 
     Args:
-        base: path of a filter file.
-        patch: unpacked.
-        metadata: of the result.
-        output: path of a new file; mode 0600, synced.
+        base: path of the filter file that the patch changes.
+        patch: the unpacked patch.
+        metadata: metadata of the resulting filter.
+        output: path of a new file, which is synced and has mode 0600.
 
     Raises:
-        FilterError: base or patch do not fit, or the result is not the file that ``metadata``
-            describes; no ``output`` remains.
-        OSError: it cannot be read or written; no ``output`` remains.
+        FilterError: ``base`` or ``patch`` do not fit, or the result is not the file that
+            ``metadata`` describes; no ``output`` remains.
+        OSError: a file cannot be read or written; no ``output`` remains.
     """
     with open(base, "rb") as file:
         content = bytearray(file.read(metadata.length + 1))
@@ -171,10 +172,11 @@ def _encode(positions: Iterable[int], bits: int) -> bytes:
 
 
 def _positions(patch: bytes) -> Iterator[int]:
-    """The positions, ascending and within the filter.
+    """The positions in a patch, checked to be ascending and within the filter.
 
     Raises:
-        FilterError: they are not, or their number is wrong.
+        FilterError: the positions are not ascending or not within the filter, or their number is
+            wrong.
     """
     bits, expected = _head(patch)
     position, gap, shift, number = -1, 0, 0, 0

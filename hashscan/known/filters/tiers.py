@@ -1,25 +1,26 @@
 """Tiers: small filters beside a filter; they rule a file out by its size or its first block.
 
-Two tiers of a filter ``FILE``, each a file of bits (``bit_file``) with its metadata beside it:
+A filter ``FILE`` has two tiers, each a file of bits (``bit_file``) with its metadata beside it:
 
 - ``FILE.sizes``: the sizes of all known files (keys: ``model.size_key``). A file of another size
 cannot be known, and need not be opened.
 - ``FILE.heads``: the first blocks of all known files (keys: ``model.head_key``: XXH3-128 of the
-  first 4,096 bytes). A file with another first block cannot be known, which takes one short read.
+  first 4,096 bytes). A file with another first block cannot be known. The check takes one short
+  read.
 
 Why that is safe: a digest depends on all bytes of a file, so each file with that digest has that
 size and that first block. A customer chooses the name, the times and the content of a file, but
-cannot change the content of a known file: a changed or added byte makes another file, which no
-digest would find either. A Bloom filter errs only towards "may be known", and two contents with the
-same XXH3 only cause more hashing; no file is skipped because of them. So a tier's error costs work,
-and misses nothing.
+cannot change the content of a known file: with a changed or added byte, the file is another file,
+and its digest is not in the known set either. A Bloom filter errs only towards "may be known". Two
+contents with the same XXH3 only cause more hashing; no file is skipped because of them. So a wrong
+answer of a tier costs work, and no known file is missed.
 
-The exception is a list that gives a wrong size, or key, to a digest. So sizes are taken only from
+The exception is a list that names a wrong size, or key, for a digest. So sizes are used only from
 fields that are defined as a size in bytes. A tier is made only if **every** digest of the set has a
-key for it. The publisher who builds a filter sees the range of the sizes, and may leave tiers out;
-an administrator who scans may leave them out, too.
+key for it. The publisher who builds a filter sees the range of the sizes, and may leave tiers out.
+An administrator who scans may leave tiers out, too.
 
-A tier names the filter file that it belongs to by its SHA-256 and is not used with another.
+A tier names, by its SHA-256, the filter file to which it belongs; it is not used with another file.
 """
 
 from __future__ import annotations
@@ -45,30 +46,30 @@ if TYPE_CHECKING:
 
     from hashscan.known.filters.metadata import FilterMetadata
 
-#: A hit by chance costs opening a file, or reading one: 11.5 bits a key.
+#: Probability of a wrong hit, which costs opening or reading a file: 11.5 bits a key.
 TIER_ERROR_RATE = 1 / 256
 
 
 class TierFile(Bits):
-    """A tier after all its checks; implements ``model.Tier``.
+    """A tier that passed all its checks; implements ``model.Tier``.
 
     Attributes:
-        metadata: all that the metadata says.
+        metadata: the tier's metadata.
     """
 
     __slots__ = ("metadata",)
 
     def __init__(self, path: str, metadata: TierMetadata, bits: bitarray) -> None:
-        """Only for ``load_tier``: ``bits`` are used without a check."""
+        """Keep ``bits`` without a check; ``load_tier`` checks them."""
         super().__init__(path, metadata, bits)
         self.metadata = metadata
 
     def __contains__(self, key: bytes) -> bool:
-        """Whether a known file may have ``key``; may wrongly answer yes."""
+        """Whether a known file may have ``key``; the answer may wrongly be yes."""
         first = self._rounds[0]
         a, b, _, _ = first.few(first.make(first.salt + hexlify(key)).digest())
         bits, step = self._bits, self._bits_per_slice
-        # Most keys miss at one of these two bits.
+        # For most keys, one of these two bits is not set.
         return bool(bits[a % step] and bits[first.offsets[1] + b % step] and self.holds(key.hex()))
 
 
@@ -76,7 +77,7 @@ class FoundTiers(NamedTuple):
     """The tiers beside a filter.
 
     Attributes:
-        tiers: the used tiers.
+        tiers: the tiers that scans use.
         unused: for each unused tier, a sentence that says why.
     """
 
@@ -90,7 +91,7 @@ def tier_path(path: str, name: TierName) -> str:
 
 
 def load_tiers(path: str, metadata: FilterMetadata) -> FoundTiers:
-    """The tiers beside the filter file ``path``, which ``metadata`` describes."""
+    """Load the tiers beside the filter file ``path``, which ``metadata`` describes."""
     found: dict[TierName, TierFile | None] = {}  # a tier that is left out is ``None``
     unused = []
     for name in TIER_NAMES:
@@ -102,10 +103,10 @@ def load_tiers(path: str, metadata: FilterMetadata) -> FoundTiers:
 
 
 def load_tier(path: str, name: TierName, filter_metadata: FilterMetadata) -> TierFile | None:
-    """A tier of the filter file ``path``; ``None`` if it does not exist.
+    """Load a tier of the filter file ``path``; ``None`` if the tier does not exist.
 
     Raises:
-        FilterError: it is damaged, or belongs to another filter.
+        FilterError: the tier is damaged, or belongs to another filter.
     """
     where = tier_path(path, name)
     if not os.path.lexists(where) and not os.path.lexists(metadata_path(where)):

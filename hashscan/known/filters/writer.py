@@ -1,7 +1,7 @@
-"""Writes a filter file, or a tier of one, with its metadata, whole or not at all.
+"""Writes a filter or a tier with its metadata: either both files whole, or no file.
 
-The same digests, geometry and canaries give the same bytes, whatever the number of processes that
-fill the filter.
+The same digests, geometry and canaries always result in the same bytes. The number of processes
+that fill the filter does not matter.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ class FilterWriter:
     """Fills a new filter and writes it with its metadata."""
 
     def __init__(self, *, capacity: int, error_rate: float = DEFAULT_ERROR_RATE) -> None:
-        """An empty filter in memory; ``capacity`` counts the canaries too.
+        """Make an empty filter in memory; ``capacity`` counts the canaries too.
 
         Raises:
-            StateError: it would be larger than ``load`` accepts.
+            StateError: the filter would be larger than ``load`` accepts.
         """
         length = file_length(capacity, error_rate)
         if length > FILTER_LIMIT:
@@ -65,16 +65,16 @@ class FilterWriter:
         self._digests = 0
 
     def add(self, hex_digests: Iterable[str]) -> int:
-        """Add distinct lower-case digests; returns how many."""
+        """Add distinct lower-case digests; return the number of digests."""
         count = set_bits(self._bits, self._capacity, self._error_rate, hex_digests)
         self._digests += count
         return count
 
     def add_raw(self, digests: Iterable[bytes], *, jobs: int) -> int:
-        """Add distinct raw digests with ``jobs`` processes; returns how many.
+        """Add distinct raw digests with ``jobs`` processes; return the number of digests.
 
         Raises:
-            StateError: a process died; the filter must not be used.
+            StateError: a worker process died; the filter must not be used.
         """
         count = fill(self._bits, self._capacity, self._error_rate, digests, jobs=jobs)
         self._digests += count
@@ -90,10 +90,10 @@ class FilterWriter:
     ) -> FilterMetadata:
         """Write the filter file ``path`` and its metadata; see ``_write``.
 
-        ``previous`` is the metadata of the version before.
+        ``previous`` is the metadata of the filter's previous version.
 
         Raises:
-            StateError: it cannot be written; neither file was changed unless the message says so.
+            StateError: a file cannot be written; no file was changed unless the message says so.
         """
         names = in_order(algorithms)
         lengths = [HEX_LENGTH[name] // 2 for name in names]
@@ -113,10 +113,10 @@ class FilterWriter:
     ) -> TierMetadata:
         """Write the tier ``tier`` of the filter file ``path``, whose SHA-256 is ``sha256``.
 
-        ``previous`` is the metadata of this tier of the version before.
+        ``previous`` is the metadata of the previous version of this tier.
 
         Raises:
-            StateError: it cannot be written.
+            StateError: the tier cannot be written.
         """
 
         def described(fields: dict[str, Any]) -> TierMetadata:
@@ -133,15 +133,15 @@ class FilterWriter:
     ) -> F:
         """Add the canaries and write the pair of files, each whole or not at all (mode 0600).
 
-        The filter goes first, then the metadata, each by rename. A kill between the two leaves
-        files that do not fit each other: ``load`` refuses it until it is built again, while
-        processes that loaded the old one keep it.
+        The filter is renamed to its final name first, then the metadata. A kill between the two
+        renames leaves files that do not fit each other. ``load`` refuses that pair until the filter
+        is built again; processes that loaded the old filter keep it.
 
-        ``previous`` is the metadata of the version before: if the geometry is the same, its
-        canaries are used again, so that the two files differ little more than their digests.
+        ``previous`` is the metadata of the previous version. If the geometry is the same, its
+        canaries are used again, so that the two files differ by little more than their digests.
 
         Raises:
-            StateError: it cannot be written; neither file was changed unless the message says so.
+            StateError: a file cannot be written; no file was changed unless the message says so.
         """
         present, absent = self._canaries(lengths, previous)
         created = rfc3339()
@@ -194,7 +194,7 @@ class FilterWriter:
     def _canaries(
         self, lengths: list[int], previous: FileMetadata | None
     ) -> tuple[list[str], list[str]]:
-        """Add the canaries that must hit, and find keys that do not hit; return both."""
+        """Add the canaries that must hit, and find random keys that do not hit; return both."""
         old_present: list[str] = []
         old_absent: list[str] = []
         if previous is not None and (previous.capacity, previous.error_rate) == (
@@ -206,14 +206,14 @@ class FilterWriter:
         set_bits(self._bits, self._capacity, self._error_rate, present)
         hits = self._asker()
         absent = [digest for digest in old_absent if not hits(digest)]
-        while len(absent) < CANARIES:  # with a high error rate some of them hit
+        while len(absent) < CANARIES:  # with a high error rate some random keys hit
             digest = _random_key(lengths, len(absent))
             if not hits(digest):
                 absent.append(digest)
         return list(present), absent
 
     def _asker(self) -> Callable[[str], bool]:
-        """Whether a digest hits in the filter's current state."""
+        """A function that says whether a digest hits in the filter's current state."""
         slices, bits_per_slice = geometry(self._capacity, self._error_rate)
         hashes, _ = make_hashfuncs(slices, bits_per_slice)
         bits = self._bits
