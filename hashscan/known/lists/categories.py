@@ -1,20 +1,23 @@
 """Decides which categories of a digest list count as known.
 
 Lists hold more than child abuse material, and hashscan must not move files of the other classes. So
-a category counts only if it is understood to be child abuse material. Everything else is left out
-and counted, unless it is named: other classes, other spellings, other languages, no category.
+a category counts as known only if hashscan recognises it as child abuse material. Entries of all
+other categories are left out and counted, unless the administrator names the category: other
+classes, other spellings, other languages, no category.
 
-A VICS list has numbers, and each country sets their meaning. In the set of the United States, as
-Autopsy has it (its class ``ImageGalleryService``): 0 non-pertinent, 1 child abuse material,
-2 child exploitive but no abuse material, or of difficult age, 3 computer-generated or animated,
-4 images for comparison; other tools have 5 for uncategorised. Innocent files are in 0, 4 and 5, and
-files of 2 and 3 are lawful in some countries. So only ``vics-1`` is taken unless categories are
-named. If the country's set grades differently, its numbers must be named. Exporters also write the
-number as a text: ``01``, ``cat 1``, ``1 - Child Abuse Material``. A sign that may negate a text
-(``!csam``, ``csam?``, ``-1``) makes it another category.
+A VICS list has numbers as categories, and each country sets their meaning. In the set of the United
+States, as Autopsy has it (its class ``ImageGalleryService``): 0 non-pertinent, 1 child abuse
+material, 2 child exploitive but no abuse material, or of difficult age, 3 computer-generated or
+animated, 4 images for comparison; other tools have 5 for uncategorised. Innocent files are in 0, 4
+and 5, and files of 2 and 3 are lawful in some countries. So only ``vics-1`` counts unless
+categories are named. If the numbers of a country's set have other meanings, the administrator must
+name the numbers that count. Exporters also write the number as a text: ``01``, ``cat 1``,
+``1 - Child Abuse Material``. A sign that may negate a text (``!csam``, ``csam?``, ``-1``) makes
+another category of it.
 
-In other lists a category is free text: the names in ``COUNTED`` are taken. If a list has numbers
-and does not say that they are those of VICS, their meaning is unknown: they must be named.
+In other lists, a category is free text: the names in ``COUNTED`` count as known. If a list has
+numbers and does not say that they are VICS numbers, their meaning is unknown: the administrator
+must name the numbers that count.
 """
 
 from __future__ import annotations
@@ -30,9 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 VICS = "vics-"
-#: The category of a medium of a VICS list whose category is missing or not understood.
+#: The category of a medium in a VICS list if its own category is missing or not understood.
 VICS_NONE = f"{VICS}none"
-#: Names of category 1 of VICS, in the form of ``category_name``.
+#: The names of VICS category 1, spelled as ``category_name`` returns them.
 _MATERIAL = frozenset(
     {
         "cam",
@@ -54,7 +57,7 @@ _MATERIAL = frozenset(
         "kinderpornografie",
     }
 )
-#: Categories that are taken unless others are named.
+#: The categories that count as known unless others are named.
 COUNTED = frozenset({f"{VICS}1", "baseline"}) | _MATERIAL
 
 #: A number, perhaps after "VICS" or "category", perhaps with its meaning behind it.
@@ -65,22 +68,22 @@ _NUMBERED = re.compile(
     re.ASCII | re.IGNORECASE | re.DOTALL,
 )
 _LETTER = re.compile(r"[^\W\d_]")
-#: Signs that no name of a category has, and dashes that do not join two words: ``!csam``,
-#: ``csam?``, ``-1``, ``cat: -1``. An exclamation mark after a word does not negate it.
+#: Signs that may change a category's meaning (``!csam``, ``csam?``, ``-1``, ``cat: -1``). A dash
+#: that joins two words, and an exclamation mark after a word, do not change the meaning.
 _MARK = re.compile(
     r"[^\w\s.,:;/&'\"()\[\]#!\u2010-\u2015-]|(?<!\w)!|!(?=\w)"
     r"|(?<!\w)[\u2010-\u2015-]+(?=\w)|^\W*[\u2010-\u2015-]|[\u2010-\u2015-]\W*$"
 )
-#: First word of a category's name if a sign may change its meaning.
+#: Prefix of a category's name if a sign in the list's text may change its meaning.
 _DOUBTFUL = "doubtful"
 #: A category's name that is a number, or a number after "category".
 _NUMBER_NAME = re.compile(
     rf"(?:{_DOUBTFUL}-)?(?:(?:cat|kat|categor(?:y|ie|ia)|kategorie)[-_.]?)?[0-9][0-9._-]*"
 )
-#: The longest text that is searched for a number, in characters.
+#: Length, in characters, of the longest text in which a category's number is searched.
 _LONGEST = 200
 
-#: In place of names: entries of any category are taken. Not for a list that condemns.
+#: Used in place of names: entries of any category count. Never for a list of files to move.
 EVERY = frozenset({"*"})
 
 
@@ -105,11 +108,12 @@ def chosen(names: Collection[str] | None) -> frozenset[str] | None:
 
 
 def vics_category(value: object) -> str:
-    """The category of a medium of VICS as a text; ``vics-none`` if it cannot be understood.
+    """The category of a VICS medium as a text; ``vics-none`` if it cannot be understood.
 
-    A whole number, also as a text, alone or after "category", is a number of VICS. A text that says
-    more is category 1 only if it means child abuse material; otherwise it is returned unchanged, so
-    that it can be named. Fractions, truth values, lists and objects are not understood.
+    A whole number is a VICS number; the number may be a text, alone or after "category". A longer
+    text is category 1 only if it means child abuse material. Otherwise the text is returned
+    unchanged, so that an administrator can name it. Fractions, truth values, lists and objects are
+    not understood.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
@@ -130,10 +134,12 @@ def vics_category(value: object) -> str:
 
 
 def listed_name(text: str) -> str | None:
-    """The name of a category as a list or a person writes it; see ``model.category_name``.
+    """The name of a category, from its spelling in a list or on a command line.
 
-    That drops signs. So a text with a sign that may change its meaning is another category:
-    ``-1`` is ``doubtful-1`` and not ``1``, ``!csam`` and ``csam?`` are ``doubtful-csam``.
+    Source of the spelling: ``model.category_name``.
+
+    ``category_name`` drops signs. So a text with a sign that may change its meaning gets another
+    name: ``-1`` is ``doubtful-1`` and not ``1``, ``!csam`` and ``csam?`` are ``doubtful-csam``.
     """
     text = unicodedata.normalize("NFC", text)
     name = category_name(text)
@@ -148,12 +154,12 @@ def is_taken(category: str, only: frozenset[str] | None) -> bool:
 
 
 def is_number(category: str) -> bool:
-    """Whether a category's name is a number, and the list does not say that it is VICS."""
+    """Whether a category's name is a number that the list does not call a VICS number."""
     return _NUMBER_NAME.fullmatch(category) is not None
 
 
 def counted(counts: dict[str, int], most: int = 8) -> str:
-    """Categories with their counts for a reader, the largest first, e.g. ``5 vics-0, 2 vics-3``."""
+    """The categories and their counts for a reader, the largest first: ``5 vics-0, 2 vics-3``."""
     largest = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
     said = [f"{count} {name}" for name, count in largest[:most]]
     if len(largest) > most:

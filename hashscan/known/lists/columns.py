@@ -1,8 +1,8 @@
 """Finds the columns that a header names: digests, size, category, key of the first block.
 
-A column that may be a digest or a category, but is not recognised, is an error: its content decides
-which files are moved, so it must not be ignored in silence. A category is recognised by the name of
-its column, or by its cells.
+A column that may be a digest or a category, but is not recognised, is an error: the content of this
+column decides which files are moved, so it must not be ignored silently. A category is recognised
+by the name of its column, or by its cells.
 """
 
 from __future__ import annotations

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     import io
     from collections.abc import Iterable
 
-#: Number of findings kept for each list; further findings are only counted.
+#: Number of findings that are kept for each list; further findings are only counted.
 FINDINGS_KEPT = 20
-#: The longest line, in characters. PATH_MAX is 4096 bytes: no honest line comes near.
+#: Length, in characters, of the longest line. PATH_MAX is 4096 bytes, so valid lines are far
+#: shorter.
 LINE_LIMIT = 64 * 1024
 
-#: The name of a column, or a hash, that has the key of a content's first block.
+#: The name of the column, or of the hash, that has the key of a content's first block.
 HEAD_NAME = "xxh3-4096"
 HEX = re.compile(r"[0-9A-Fa-f]+")
 
@@ -34,9 +35,10 @@ class ListEntry(NamedTuple):
     """One digest of a list.
 
     Attributes:
-        algorithm: its algorithm.
+        algorithm: the digest's algorithm.
         hex: the digest in lower-case hexadecimal.
-        category: in lower case, without blanks; ``None`` if the list names no category.
+        category: the entry's category in lower case, without blanks; ``None`` if the list names
+            none.
         size: the content's size in bytes, if the list names it.
         head: the key of the content's first block (``model.head_key``), if the list names it.
         line: the line (from 1) on which the row begins.
@@ -57,38 +59,38 @@ NAME_THEM = (
 
 
 class FatalListError(Exception):
-    """The rest of a list cannot be read; ``Lists`` makes a ``DigestListError`` of it."""
+    """The rest of a list cannot be read; ``Lists`` turns this into a ``DigestListError``."""
 
     def __init__(self, where: str, what: str, fix: str = "") -> None:
-        """Keep the finding."""
+        """Keep the finding, which describes the fault and its line."""
         self.finding = Finding(where, what, fix)
         super().__init__(str(self.finding))
 
 
 @dataclass(slots=True)
 class ListReport:
-    """Counts of one list.
+    """The counts of one list.
 
     Attributes:
-        name: the list's path, ready for a message.
+        name: the list's path, as shown in a message.
         kind: ``lines``, ``hashdeep``, ``csv`` or ``json``.
-        digests: digests taken, duplicates included.
-        empty: digests left out because they are those of empty content.
-        keep_digests: an invalid size, or key of a first block, does not refuse the row.
-        bad_keys: number of sizes and keys that were left out for that reason.
-        zero_size: digests taken although the list gives the size 0, which some tools write for
-            "unknown".
-        size_columns: columns that may be the size; if there are several, none of them is taken.
-        categories: digests taken by category, duplicates included.
-        uncategorised: digests taken that have no category.
-        unwanted: digests left out by category, because it does not count as known.
-        all_categories: no categories were named.
-        every_category: entries of any category are taken, so no column must be the category.
-        without_digest: rows that name no digest of a used algorithm.
-        unread: rows with a possible digest under a name that is not read.
-        unread_name: the first of these names.
-        invalid: invalid lines.
-        findings: the first of the invalid lines.
+        digests: number of used digests, duplicates included.
+        empty: number of digests that were left out because they are digests of empty content.
+        keep_digests: true if an invalid size, or key of a first block, does not refuse its row.
+        bad_keys: number of sizes and keys that were left out because they are invalid.
+        zero_size: number of used digests for which the list names the size 0, which some tools
+            write for "unknown".
+        size_columns: columns that may be the size; if there are several, no size is read.
+        categories: number of used digests by category, duplicates included.
+        uncategorised: number of used digests that have no category.
+        unwanted: number of digests left out by category, because it does not count as known.
+        all_categories: true if the administrator named no categories.
+        every_category: true if entries of any category are used, so that a list needs no category.
+        without_digest: number of rows that name no digest of a used algorithm.
+        unread: number of rows with a possible digest under a name that is not read.
+        unread_name: the first of the names in ``unread``.
+        invalid: number of invalid lines.
+        findings: descriptions of the first invalid lines.
     """
 
     name: str
@@ -124,18 +126,18 @@ class ListReport:
         self.unread_name = self.unread_name or shown(name.strip()[:60])
 
     def refuse(self, line: int, what: str, fix: str = "", *, lines: int = 1) -> None:
-        """Count ``lines`` invalid lines from number ``line`` on; ``what`` must quote nothing."""
+        """Count ``lines`` invalid lines from line ``line`` on; ``what`` must quote no content."""
         self.invalid += lines
         if len(self.findings) < FINDINGS_KEPT:
             self.findings.append(Finding(f"{self.name}:{line}", what, fix))
 
     @property
     def left_out(self) -> int:
-        """Lines, digests and rows that were left out."""
+        """The number of lines, digests and rows that were left out."""
         return self.invalid + self.empty + self.without_digest + sum(self.unwanted.values())
 
     def told(self) -> str:
-        """Counts of what was left out, for a reader; otherwise ``nothing was left out``."""
+        """The counts of left-out entries for a reader, or ``nothing was left out``."""
         parts = [
             (self.invalid, "invalid lines"),
             (self.empty, "digests of empty content"),
@@ -154,7 +156,7 @@ class ListReport:
         return [f"{self.name}: left out: {self.told()}{advice}", *self.advice()]
 
     def advice(self) -> list[str]:
-        """Sentences on entries that were taken, but may be wrong."""
+        """Sentences for a reader on entries that were used, but may be wrong."""
         found = []
         if self.zero_size:
             found.append(f"{self.zero_size} digests are taken although their size is given as 0")
@@ -187,7 +189,7 @@ class ListReport:
 
 
 class TextSource(NamedTuple):
-    """A list as text, and the report to fill."""
+    """The text of a list, and the report to fill."""
 
     text: io.TextIOWrapper
     report: ListReport
@@ -211,13 +213,13 @@ def row(
     """The entries of a row; empty if the row is refused or left out.
 
     Args:
-        report: counts what is refused or left out.
+        report: counts the refused and the left-out rows.
         line: the line on which the row begins.
         cells: algorithm (``None``: known by the length) and text of each cell.
-        size: the content's size, or an empty text.
-        category: its category, or an empty text.
-        head: the key of its first block in hexadecimal, or an empty text.
-        label: precedes the message, e.g. ``record 7: ``.
+        size: size of the file's content, or an empty text.
+        category: category of the file's content, or an empty text.
+        head: key of the content's first block in hexadecimal, or an empty text.
+        label: text before the message of a refused row, e.g. ``record 7: ``.
     """
     found: list[tuple[Algorithm, str]] = []
     for algorithm, text in cells:

@@ -5,7 +5,8 @@ r"""The line-based kinds of digest lists.
   blank, a blank or ``*``, the name; a leading ``\`` marks a name with escapes; ``--tag`` and the
   BSD tools write ``SHA1 (name) = digest``, OpenSSL ``SHA1(name)= digest``.
 - hashdeep (its man page, "FILE FORMAT"): ``%%%% HASHDEEP-1.0``, a line ``%%%% size,md5,…,filename``
-  that names the columns, ``##`` comments, then rows whose last column may hold commas.
+  that names the columns, comments that begin with ``##``, then rows whose last column may hold
+  commas.
 - CSV with a header (RFC 4180; also ``;`` and tabs), e.g. NSRL's or ICSE's exports. A column
   ``size`` (also ``filesize``, ``size_in_bytes`` ...) has the content's size in bytes, a column
   ``xxh3-4096`` the key of its first block (``model.head_key``).
@@ -48,15 +49,15 @@ _DIGEST = re.compile(rf"\s*\\?({_HEXES})(?:\s*\Z|[ \t]+[^\s])")
 _TAGGED = re.compile(
     r"\s*\\?(md5|sha-?1|sha(?:2-)?-?256) ?\((.*)\) ?= ?([0-9A-Fa-f]+)\s*", re.IGNORECASE | re.DOTALL
 )
-#: A digest in a name; hexadecimal digits between other letters and digits are not a digest.
+#: A digest in a name; hexadecimal digits next to other letters or digits are not a digest.
 _IN_NAME = re.compile(rf"(?<!\w)(?:0[xX])?({_HEXES})(?!\w)")
-#: Text in the rest of a line that may be a digest, or the end of a line in another encoding.
+#: Text in the rest of a line that may be a digest, or a line end in another encoding.
 _DOUBTFUL = re.compile(rf"[0-9A-Fa-f]{{{_SHORTEST}}}|\0").search
-#: Digests in UTF-8 that were read as UTF-16.
+#: A digest in UTF-8 that was read as UTF-16.
 _BYTES = re.compile(rb"[0-9A-Fa-f]{%d}" % _SHORTEST)
-#: Before and after a digest that is a part of a path: ``ab/D.jpg``, ``D-1.jpg``.
+#: The text before and after a digest that is a part of a path: ``ab/D.jpg``, ``D-1.jpg``.
 _PART = frozenset("./\\@~+-")
-#: Signs that end a line, for all programs or for some.
+#: The signs that end a line, for all programs or for some programs.
 _LINE_END = re.compile("[\n\r\0\v\f\x1c-\x1e\x85\u2028\u2029\udc85]")
 _ANY_DIGEST = re.compile(_HEXES)
 _SEVERAL = "more than one digest is on this line"
@@ -70,7 +71,7 @@ def entries(source: TextSource) -> Iterator[ListEntry]:
     """Yield a list's entries; faults are counted in the source's report.
 
     Raises:
-        FatalListError: the rest cannot be read.
+        FatalListError: the rest of the list cannot be read.
     """
     report = source.report
     lines = _lines(source.text, report)
@@ -79,8 +80,8 @@ def entries(source: TextSource) -> Iterator[ListEntry]:
             _passed_over(number, line, report)
             continue
         if not line.startswith("%%%%") and not _plain(line):
-            # The separator that gives the most columns comes first: unsplit, "md5;file" would also
-            # pass as the name of a digest's column.
+            # The separator that results in the most columns comes first: without a split,
+            # "md5;file" would also be recognised as the name of a digest's column.
             for delimiter in sorted((",", ";", "\t"), key=line.count, reverse=True):
                 named = columns(_cells(line, delimiter), report, number)
                 if named:
@@ -93,7 +94,7 @@ def entries(source: TextSource) -> Iterator[ListEntry]:
 
 
 def _lines(text: io.TextIOWrapper, report: ListReport) -> Iterator[tuple[int, str]]:
-    """Each line with its number; a line that is too long is refused and comes out empty."""
+    """Yield each line with its number; a line that is too long is refused, and yielded empty."""
     readline = text.readline
     wide = text.encoding.startswith("utf-16")
     number = 0
@@ -120,7 +121,7 @@ def _is_comment(line: str) -> bool:
 
 
 def _passed_over(number: int, line: str, report: ListReport) -> None:
-    """Refuse a comment or header that ends early for some programs, with a digest after it."""
+    """Refuse a comment or header if some programs see a line end in it, with a digest after."""
     if _has_row_behind(line):
         report.refuse(
             number,
@@ -136,7 +137,7 @@ def _has_row_behind(text: str) -> bool:
 
 
 def _plain(line: str) -> ListEntry | None:
-    """The digest of a line that is one digest, or one line of a sum file."""
+    """The digest of a line that is a digest alone, or a line of a sum file."""
     found = _DIGEST.match(line)
     if found:
         digest, name, marked = found[1], line[found.end(1) :], None
@@ -160,8 +161,8 @@ def _plain(line: str) -> ListEntry | None:
 def _hides_digests(name: str, digest: str, marked: str | None) -> bool:
     """Whether the text after ``digest`` has other digests that are not part of a file's name.
 
-    ``marked``: the sign before the name: `` *`` is certain, two blanks are usual in sum files,
-    ``None``: no sign.
+    ``marked``: the sign before the name. After `` *`` the rest is certainly a name; two blanks are
+    usual in sum files; ``None``: there is no sign.
     """
     name = name.strip(" \t\r\n")
     if "\0" in name or _has_row_behind(name):
@@ -185,13 +186,13 @@ def _hides_digests(name: str, digest: str, marked: str | None) -> bool:
 def _mixed(
     number: int, line: str, lines: Iterator[tuple[int, str]], report: ListReport
 ) -> Iterator[ListEntry]:
-    """Plain digests, sum files and hashdeep, in any order."""
+    """The entries of plain digests, sum files and hashdeep, in any order."""
     deep: Columns | None = None
     match = _DIGEST.match
     by_length = ALGORITHM_BY_LENGTH
     while True:
         found = match(line) if deep is None else None
-        # The hot path.
+        # This is the hot path of reading a list.
         if found and not _DOUBTFUL(line, found.end(1)):
             digest = found[1]
             yield ListEntry(by_length[len(digest)], digest.lower(), None, None, number)
@@ -225,7 +226,7 @@ def _hashdeep_header(
 
 
 def _other(line: str, deep: Columns | None, report: ListReport, number: int) -> list[ListEntry]:
-    """A line of hashdeep, of a sum file, or an invalid one."""
+    """The entries of a line of hashdeep or of a sum file; any other line is refused."""
     text = line.strip().lstrip("\ufeff")
     hidden = False
     if deep:
@@ -297,8 +298,8 @@ def _csv(
             last = number
             yield line
 
-    # Strict: a quote that is never closed must not swallow the rest of the list in silence.
-    # The csv module itself ends a field at 131,072 characters.
+    # Strict mode: a quote that is never closed must not swallow the rest of the list silently.
+    # The csv module ends a field at 131,072 characters.
     reader = csv.reader(texts(), delimiter=delimiter, strict=True)
     while True:
         first = last + 1
@@ -313,7 +314,7 @@ def _csv(
                 "double the quotes inside a quoted column",
                 lines=max(1, last - first + 1),
             )
-            if last < first:  # the end was reached
+            if last < first:  # the list's end was reached
                 return
             continue
         if not cells or (len(cells) == 1 and _is_comment(cells[0])):
@@ -334,8 +335,8 @@ def _csv(
 def _holds_a_row(cells: list[str], named: Columns, report: ListReport, number: int) -> bool:
     """Whether a cell that is not read holds another row; then the row is refused.
 
-    A row with a possible digest in such a cell is only counted: it may also be an id, or a checksum
-    of another kind.
+    A row with a possible digest in a cell that is not read is only counted: the digest may also be
+    an id, or a checksum of another kind.
     """
     noted = ""
     for index, name in named.unread:

@@ -1,8 +1,8 @@
 """Reads digest lists from hotlines, police tools and sysadmins as a stream.
 
 The kind of a list is recognised from its first significant line (``line_formats`` has the parsers,
-``vics`` the parser for JSON). Memory stays flat whatever the size of the list. Nothing of a line's
-content is ever quoted in a message: the lists are secret, and messages end in logs.
+``vics`` the parser for JSON). Memory use does not grow with the list. No message quotes the content
+of a line: the lists are secret, and messages end in logs.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from hashscan.text import shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-    # Only for annotations: the C classes have no place in the types of the io module.
+    # Used only in annotations: the io module's types do not include its C classes.
     from _typeshed import WriteableBuffer
 
 __all__ = ["STDIN", "ListEntry", "ListReport", "Lists", "open_list"]
 
-#: The name for standard input.
+#: The path that means standard input.
 STDIN = "-"
 
-#: Distinct categories that a list may name: with more of them, the column is not a category.
+#: The most distinct categories of a list: a column with more texts is not the category.
 CATEGORIES_LIMIT = 1000
 _HEAD = 64 * 1024
 _BUFFER = 1024 * 1024
@@ -54,7 +54,7 @@ class Lists:
     """Several digest lists as one stream of entries.
 
     Attributes:
-        reports: one for each list, in order; filled while the entries are read.
+        reports: one report for each list, in order; filled while the entries are read.
     """
 
     def __init__(
@@ -68,11 +68,11 @@ class Lists:
         """Read ``paths`` (``-`` is standard input) in order.
 
         Args:
-            paths: at least one.
-            skip_invalid: count invalid lines instead of raising for them.
-            only_categories: leave out entries of other categories; default: see ``categories``.
-                Entries without a category are always taken.
-            on_bytes: called with the number of bytes of each chunk that was read.
+            paths: paths of the lists, at least one.
+            skip_invalid: count invalid lines instead of raising an error for them.
+            only_categories: leave out entries of other categories; the module ``categories`` has
+                the default. Entries without a category are never left out.
+            on_bytes: called after each read, with the number of bytes.
 
         Raises:
             UsageError: a name in ``only_categories`` is not a possible name of a category.
@@ -86,15 +86,15 @@ class Lists:
     def __iter__(self) -> Iterator[ListEntry]:
         """Yield every digest of every list, duplicates included.
 
-        Left out are the digests of empty content, and categories that do not count as known.
+        The digests of empty content are left out, and categories that do not count as known.
 
-        Entries come out while the lists are read; if the iteration ends with an error, the caller
-        must throw away everything made from them.
+        Entries are yielded while the lists are read. If the iteration ends with an error, the
+        caller must throw away everything that was made from them.
 
         Raises:
-            DigestListError: after the last list, with everything that is wrong in all of them:
-                invalid lines (unless they are skipped), a list that is missing, is not a regular
-                file, cannot be read from some place on, or has no digest.
+            DigestListError: raised after the last list, with all faults of all lists: invalid lines
+                (unless they are skipped); a list that is missing, is not a regular file, cannot be
+                read to its end, or has no digest.
         """
         self.reports = []
         findings: list[Finding] = []
@@ -169,7 +169,7 @@ class Lists:
             _check_numbers(report)
 
     def _takes(self, entry: ListEntry, report: ListReport) -> bool:
-        """Whether an entry's category counts as known; counts it."""
+        """Whether an entry's category counts as known; adds the entry to the report's counts."""
         category = entry.category or ""
         taken = is_taken(category, self._only)
         counts = report.categories if taken else report.unwanted
@@ -184,7 +184,7 @@ class Lists:
 
 
 def _check_numbers(report: ListReport) -> None:
-    """Refuse a list whose categories are numbers of unknown meaning, until they are named."""
+    """Refuse a list whose categories are numbers of unknown meaning, unless they are named."""
     numbers = {name: count for name, count in report.unwanted.items() if is_number(name)}
     if numbers and report.all_categories:
         raise FatalListError(
@@ -207,10 +207,10 @@ def _without_digests(report: ListReport) -> Finding:
 
 @contextmanager
 def open_list(path: str) -> Iterator[int]:
-    """A descriptor of a digest list; never waits for a writer.
+    """Open a digest list, without waiting for a writer; return the descriptor.
 
     Raises:
-        FatalListError: missing, unreadable or not a regular file.
+        FatalListError: the list is missing, unreadable or not a regular file.
     """
     if path == STDIN:
         yield sys.stdin.fileno()
@@ -235,7 +235,7 @@ def open_list(path: str) -> Iterator[int]:
 
 
 class _Raw(io.RawIOBase):
-    """A raw stream: the bytes read ahead to recognise the kind, then the rest of the descriptor."""
+    """A raw stream: the bytes that were read to recognise the list's kind, then its rest."""
 
     def __init__(
         self, head: bytes, descriptor: int, limit: int, on_bytes: Callable[[int], None] | None
@@ -272,7 +272,7 @@ def _source(
     report: ListReport,
     on_bytes: Callable[[int], None] | None,
 ) -> TextSource | None:
-    """The list as text, with its kind noted in ``report``; ``None`` for an empty file."""
+    """The text of a list, with its kind noted in ``report``; ``None`` for an empty file."""
     head = b""
     try:
         while len(head) < _HEAD and (chunk := os.read(descriptor, _HEAD - len(head))):
@@ -291,16 +291,16 @@ def _source(
         )
     first = start.decode(encoding, "replace").lstrip("\ufeff \t\r\n")
     report.kind = "json" if first[:1] in ("{", "[") else "lines"
-    # A file's name in a sum file may be any bytes: they must not make the digest unreadable.
+    # A file's name in a sum file may be any bytes; they must not make the digest unreadable.
     errors = "surrogateescape" if encoding == "utf-8" else "replace"
-    # The reading of a list that grows meanwhile must end.
+    # Another process may append to the list; the reading must end nevertheless.
     limit = max(0, found.st_size - len(head)) if stat.S_ISREG(found.st_mode) else sys.maxsize
     raw = io.BufferedReader(_Raw(start, descriptor, limit, on_bytes), _BUFFER)
     return TextSource(io.TextIOWrapper(raw, encoding, errors, newline=None), report)
 
 
 def _encoding(head: bytes) -> tuple[str, int]:
-    """The encoding, and the length of its byte order mark. Windows tools export UTF-16."""
+    """The list's encoding, and the length of its byte order mark. Windows tools write UTF-16."""
     for mark, encoding in _BOMS:
         if head.startswith(mark):
             return encoding, len(mark)

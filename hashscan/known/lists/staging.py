@@ -1,8 +1,8 @@
-"""Sorts the digests of lists and drops duplicates on disk, so that memory stays flat.
+"""Sorts the digests of lists and drops duplicates on disk, so that memory use does not grow.
 
 A temporary SQLite database takes the entries unsorted; its sorter, which spills to disk, returns
 them in order. A digest in several categories keeps the category whose name appears first in the
-lists. If lists give a digest different sizes, each of them counts.
+lists. If lists name different sizes for a digest, each of these sizes is kept.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from hashscan.known.lists.reader import ListEntry, ListReport
 
-# Digests, and bytes, between two reports of the progress.
+# Number of digests, and of bytes, between two reports of the progress.
 _BATCH = 50_000
 _STEP = 1024 * 1024
-#: Memory of the sorting, in KiB.
+#: Memory for sorting, in KiB.
 CACHE_KIB = 64 * 1024
 
 
@@ -32,9 +32,10 @@ class BuildProgress(NamedTuple):
     """The progress of a build.
 
     Attributes:
-        stage: ``reading`` (bytes), ``sorting`` (no numbers), ``adding`` (digests).
-        done: of ``total``.
-        total: ``None`` if it is not known.
+        stage: ``reading`` (counts bytes), ``sorting`` (has no numbers), ``adding`` (counts
+            digests).
+        done: number of finished bytes or digests.
+        total: number of all bytes or digests; ``None`` if it is not known.
     """
 
     stage: Literal["reading", "sorting", "adding"]
@@ -46,10 +47,10 @@ class Staged(NamedTuple):
     """The content of the lists.
 
     Attributes:
-        reports: one for each list.
-        taken: number of entries with duplicates.
-        categories: names that the lists give, in order of appearance; a category's number is its
-            place here.
+        reports: one report for each list.
+        taken: number of used entries, duplicates included.
+        categories: the names of categories in the lists, in order of appearance; the number of a
+            category is its index here.
     """
 
     reports: list[ListReport]
@@ -68,7 +69,7 @@ class ListStaging:
     """The sorted, distinct digests of some lists, in a temporary database."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        """Only for ``staging``."""
+        """Keep the database; only ``staging`` calls this."""
         self.connection = connection
 
     def fill(
@@ -79,11 +80,11 @@ class ListStaging:
         only_categories: Collection[str] | None = None,
         on_progress: Callable[[BuildProgress], None] | None,
     ) -> Staged:
-        """Take all entries of the lists that count as known (see ``Lists``), and sort them.
+        """Add and sort all entries of the lists that count as known (see ``Lists``).
 
         Raises:
             DigestListError: a list cannot be used.
-            UsageError: one of ``only_categories`` is no name of a category.
+            UsageError: a name in ``only_categories`` is not a possible name of a category.
         """
         total = _total(lists)
         done = told = 0
@@ -109,7 +110,7 @@ class ListStaging:
             "CREATE TABLE known (digest BLOB PRIMARY KEY, category INTEGER,"
             " sized INTEGER, headed INTEGER) WITHOUT ROWID"
         )
-        # In sorted order each row is appended, so even a large index is built quickly.
+        # The rows are inserted in sorted order, so that even a large index is built quickly.
         self.connection.execute(
             "INSERT INTO known SELECT digest, min(category), CASE WHEN max(size) ISNULL THEN 0"
             " WHEN min(size) = max(size) THEN 1 ELSE 2 END, max(head) NOTNULL"
@@ -125,7 +126,7 @@ class ListStaging:
         return Staged(source.reports, sum(one.digests for one in source.reports), list(numbers))
 
     def counts(self) -> dict[Algorithm, int]:
-        """Distinct digests by algorithm, without algorithms that do not occur."""
+        """The number of distinct digests by algorithm, without algorithms that do not occur."""
         rows = dict(
             self.connection.execute("SELECT length(digest) * 2, count(*) FROM known GROUP BY 1")
         )
@@ -136,7 +137,7 @@ class ListStaging:
         return bool(found)
 
     def tier_count(self, name: TierName) -> int | None:
-        """Number of distinct keys of a tier; ``None`` if a digest has no key."""
+        """The number of distinct keys of a tier; ``None`` if a digest has no key."""
         column, mark = _TIER_TABLES[name]
         if not self._all_have(mark):
             return None
@@ -144,7 +145,7 @@ class ListStaging:
         return int(count)
 
     def tier_lacking(self, name: TierName) -> int:
-        """Number of distinct digests that have no key of a tier."""
+        """The number of distinct digests that have no key of a tier."""
         _, mark = _TIER_TABLES[name]
         (count,) = self.connection.execute(
             f"SELECT count(*) FROM known WHERE NOT {mark}"  # noqa: S608
@@ -152,23 +153,23 @@ class ListStaging:
         return int(count)
 
     def tier_keys(self, name: TierName) -> Iterator[bytes]:
-        """Each distinct key of a tier that ``tier_count`` knows, raw, in ascending order."""
+        """Yield each distinct key of a tier, raw, in ascending order."""
         column, _ = _TIER_TABLES[name]
         rows = self.connection.execute(f"SELECT key FROM {column}s")  # noqa: S608
         return (size_key(key) if name == "sizes" else key for (key,) in rows)
 
     def contradicted(self) -> int:
-        """Number of distinct digests to which the lists give different sizes."""
+        """The number of distinct digests for which the lists name different sizes."""
         (count,) = self.connection.execute("SELECT count(*) FROM known WHERE sized = 2").fetchone()
         return int(count)
 
     def size_range(self) -> tuple[int, int]:
-        """The smallest and the largest size, if ``tier_count`` knows sizes."""
+        """The smallest and the largest size in bytes; only if every digest has a size."""
         low, high = self.connection.execute("SELECT min(key), max(key) FROM sizes").fetchone()
         return int(low), int(high)
 
     def category_counts(self, categories: Sequence[str]) -> dict[str, int]:
-        """Distinct digests by the category that the lists name; those without one are left out."""
+        """The number of distinct digests by category; digests without a category are left out."""
         rows = self.connection.execute(
             "SELECT category, count(*) FROM known WHERE category IS NOT NULL GROUP BY 1"
         )
@@ -177,7 +178,7 @@ class ListStaging:
     def raw_digests(
         self, total: int, on_progress: Callable[[BuildProgress], None] | None
     ) -> Iterator[bytes]:
-        """Each distinct digest once, in ascending order."""
+        """Yield each distinct digest once, in ascending order."""
         rows = self.connection.execute("SELECT digest FROM known")
         for done, (raw,) in enumerate(rows):
             if on_progress and done % _BATCH == 0:
@@ -187,13 +188,13 @@ class ListStaging:
 
 @contextmanager
 def staging(purpose: str) -> Iterator[ListStaging]:
-    """A staging area that leaves nothing on disk, not even after a kill.
+    """Open a staging area that leaves nothing on disk, not even after a kill.
 
-    It is in SQLite's directory for temporary files: ``SQLITE_TMPDIR``, ``TMPDIR`` or ``/var/tmp``,
-    in files of mode 0600 that have no name.
+    The area is in SQLite's directory for temporary files (``SQLITE_TMPDIR``, ``TMPDIR`` or
+    ``/var/tmp``), in files of mode 0600 that have no name.
 
     Args:
-        purpose: for the message of an error: the thing that cannot be made.
+        purpose: names, in an error's message, the file that cannot be made.
 
     Raises:
         StateError: the disk is full or not writable.
@@ -202,7 +203,7 @@ def staging(purpose: str) -> Iterator[ListStaging]:
     try:
         for pragma in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{CACHE_KIB}"):
             connection.execute(f"PRAGMA {pragma}")
-        connection.execute("BEGIN")  # one transaction for all; nothing is ever committed
+        connection.execute("BEGIN")  # a single transaction, which is never committed
         yield ListStaging(connection)
     except sqlite3.DatabaseError as error:
         raise StateError(
@@ -229,5 +230,5 @@ def _rows(
     for entry in source:
         category = entry.category
         number = None if category is None else numbers.setdefault(category, len(numbers))
-        # Some tools write 0 for a size that they do not know.
+        # Some tools write the size 0 if they do not know a size.
         yield unhex(entry.hex), number, entry.size or None, entry.head

@@ -1,4 +1,4 @@
-"""VICS JSON, the exchange format of Project VIC and of the tools that follow it, as a stream.
+"""Reads VICS JSON, the exchange format of Project VIC and of other tools, as a stream.
 
 Source: the OData documents of the VICS data model, as exporters write them: ``odata.metadata``
 ``…/ProjectVic/DataModels/1.x.xml#Media`` or ``#Cases``, in 2.0 ``@odata.context``
@@ -8,16 +8,16 @@ media, or (``#Cases``) an array of cases, each with an array ``Media``. A medium
 (a number, from some tools a text), ``Category`` (a number whose meaning each country sets) and,
 since 1.2, ``AlternativeHashes``: an array of ``{HashName, HashValue}``, of which ``SHA256`` is
 taken, and ``XXH3-4096``, the key of the first block (``model.head_key``); PhotoDNA is passed over.
-``MediaFiles`` repeats the medium's MD5 for each name it had.
+``MediaFiles`` repeats the medium's MD5 for each name of the file.
 
 Category 2 becomes the category ``vics-2``. A category that cannot be understood (see
 ``categories``), or is missing in a medium of this model, becomes ``vics-none`` and does not count.
-Names are compared without regard to case. Also read: an array of media or of digests without the
-envelope, and one document after another (JSON lines). Digests in an object or array inside of a
-medium (``"hashes": {"md5": …}``) are not read, and such a medium is refused.
+Names are compared without regard to case. Two other forms are read: an array of media or of digests
+without the envelope, and several documents in a row (JSON lines). Digests in an object or array
+inside a medium (``"hashes": {"md5": …}``) are not read, and such a medium is refused.
 
-Arrays called ``value`` or ``Media`` are walked element by element; everything else is decoded as
-a whole, up to 4 Mi characters. So a document of any size is read in bounded memory.
+Arrays called ``value`` or ``Media`` are read element by element. Every other value is decoded as a
+whole, up to 4 Mi characters. So a document of any size is read in bounded memory.
 """
 
 from __future__ import annotations
@@ -54,22 +54,22 @@ if TYPE_CHECKING:
     from hashscan.model import Algorithm
 
 _CHUNK = 256 * 1024
-#: The longest value that is decoded as a whole, in characters.
+#: Length, in characters, of the longest value that is decoded as a whole.
 VALUE_LIMIT = 4 * 1024 * 1024
-#: How deeply arrays ``value`` and ``Media`` may be nested.
+#: Depth to which arrays ``value`` and ``Media`` may be nested.
 _DEPTH = 16
 _HEAD = HEAD_NAME.replace("-", "")
 _HASHES = re.compile(r"(?:file|media|content)?(?:hash|digest|checksum)(?:e?s|values?|list)?")
 _LONGEST_NAME = 100
 _SHORTEST = min(HEX_LENGTH.values())
 _DIGEST_LIKE = re.compile(rf"[0-9A-Fa-f]{{{_SHORTEST}}}").search
-#: Values with digests that are kept of an object that is not decoded as a whole.
+#: The most values with digests that are kept of an object that is not decoded as a whole.
 _MOST_FIELDS = 100
 _CONTAINERS = ("value", "media")
 _BLANK = re.compile(r"[ \t\r\n\ufeff]*")
 
 
-#: Why an object is refused; the same text, as a name in the object, marks it.
+#: The reason why an object is refused. The same text, as a name in the object, marks the object.
 _TWICE = "a name is here twice"
 
 
@@ -85,8 +85,8 @@ def entries(source: TextSource) -> Iterator[ListEntry]:
     """Yield a document's entries; faults are counted in the source's report.
 
     Raises:
-        FatalListError: the text is not JSON from some place on, so the rest cannot be read. This is
-            never skipped: all later entries would be missed in silence.
+        FatalListError: the text is not JSON from some place on, so the rest cannot be read. This
+            fault is never skipped: all later entries would be missed silently.
     """
     reader = _Reader(source)
     try:
@@ -99,7 +99,7 @@ def entries(source: TextSource) -> Iterator[ListEntry]:
 
 
 class _Reader:
-    """A window on the document that moves on; ``_at`` is the place in it."""
+    """A window on the document that moves forward; ``_at`` is the reader's index in the window."""
 
     def __init__(self, source: TextSource) -> None:
         self._text, self._report = source
@@ -107,7 +107,7 @@ class _Reader:
         self._at = 0
         self._end = False
         self._line = 1
-        self._counted = 0  # the lines of the window up to here are in _line
+        self._counted = 0  # _line counts the window's lines up to this index
         self._record = 0
         self._decode = json.JSONDecoder(object_pairs_hook=_object).raw_decode
 
@@ -119,7 +119,7 @@ class _Reader:
         )
 
     def _more(self) -> bool:
-        """Drop the text before the current place, and read on."""
+        """Drop the text before the current place, and read more of the document."""
         if self._end:
             return False
         chunk = self._text.read(_CHUNK)
@@ -130,7 +130,7 @@ class _Reader:
         return bool(chunk)
 
     def peek(self) -> str:
-        """The next character that is not blank; empty at the end."""
+        """The next character that is not blank; empty at the document's end."""
         while True:
             blank = _BLANK.match(self._window, self._at)
             assert blank
@@ -152,8 +152,8 @@ class _Reader:
         """Decode the next value as a whole.
 
         Returns:
-            Whether the value was decoded, and the value; an object or array beyond the limit is not
-                consumed.
+            Whether the value was decoded, and the value. An object or array beyond the limit is not
+                decoded, and the reader stays before it.
         """
         if not self.peek():
             raise self.error("ends in the middle")
@@ -168,14 +168,14 @@ class _Reader:
                 if self._window[self._at] in "{[":
                     return False, None
                 raise self.error("a value is too long") from error
-            # A number at the window's end may go on behind it.
+            # A number at the window's end may continue in the next window.
             if end == len(self._window) and self._window[end - 1] not in '"}]' and self._more():
                 continue
             self._at = end
             return True, value
 
     def walk(self, depth: int) -> Iterator[ListEntry]:
-        """The entries of the object or array that begins here."""
+        """The entries of the object or array that begins at the current place."""
         if depth > _DEPTH:
             raise self.error("is nested too deeply")
         if self.peek() == "{":
@@ -198,7 +198,7 @@ class _Reader:
                 return
 
     def _object(self, depth: int) -> Iterator[ListEntry]:
-        """An object key by key: an envelope, or one too long to be decoded as a whole."""
+        """Read an object key by key: an envelope, or an object too long to decode as a whole."""
         fields: dict[str, Any] = {}
         contained = twice = False
         self._take("{")
@@ -218,7 +218,7 @@ class _Reader:
                 decoded, value = self._value()
                 if not decoded:
                     raise self.error("a value is too long")
-                # An object may have millions of other names.
+                # An object may have millions of names that are not read.
                 if (
                     key in _READ
                     or _role_of(key[:1000])
@@ -237,7 +237,7 @@ class _Reader:
             yield from self._medium(fields)
 
     def _check_envelope(self, fields: dict[str, Any]) -> None:
-        """Refuse a document with a category or a digest beside its media."""
+        """Refuse a document that has a category or a digest beside its media."""
         beside = {
             name: one
             for name, one in fields.items()
@@ -257,7 +257,7 @@ class _Reader:
         self._note_unread(beside)
 
     def _decoded(self, value: Any, depth: int) -> Iterator[ListEntry]:
-        """The entries of a decoded element."""
+        """The entries of a decoded element of an array."""
         if depth > _DEPTH:
             raise self.error("is nested too deeply")
         if isinstance(value, str):
@@ -355,9 +355,9 @@ class _Reader:
         return False
 
     def _unread_category(self, fields: dict[str, Any]) -> bool:
-        """Refuse a medium without ``Category`` that has one under another name."""
+        """Refuse a medium without ``Category`` that has a category under another name."""
         if self._report.every_category or "category" in fields or "mediaid" in fields:
-            return False  # a medium of VICS without a category does not count
+            return False  # a VICS medium without a category does not count
         for name, value in fields.items():
             role = _role_of(name[:1000])
             if (value is not None and role and role.category) or _is_class(value):
@@ -409,15 +409,15 @@ class _Reader:
 
 
 def _category(fields: dict[str, Any]) -> str:
-    """The category as a text; empty if there is none and the object is not a medium of VICS."""
+    """The category as a text; empty if an object has none and is not a VICS medium."""
     if "category" in fields or "mediaid" in fields:
         return vics_category(fields.get("category"))
     return ""
 
 
-#: The names in a medium, in lower case, that are read, besides those of digests.
+#: The lower-case names in a medium that are read, besides the names of digests.
 _READ = frozenset({"alternativehashes", "mediasize", "size", "category", "mediaid"})
-#: Names that need no search for digests that are not read.
+#: The names whose values need no search for digests that are not read.
 _READ_AS_TEXT = _READ - {"category", "mediaid"} | set(ALGORITHMS)
 
 
@@ -426,9 +426,10 @@ class _Role:
     """The meaning of a value, by its name.
 
     Attributes:
-        algorithm: it is a digest of this algorithm (``""``: any); ``None``: it is not read as one.
-        digest: it may be a digest, but is not read as one.
-        category: it may be the category.
+        algorithm: the algorithm of the digest that the value is (``""``: any); ``None``: the value
+            is not read as a digest.
+        digest: true if the value may be a digest, but is not read as a digest.
+        category: true if the value may be the category.
     """
 
     algorithm: Algorithm | Literal[""] | None
@@ -438,7 +439,7 @@ class _Role:
 
 @lru_cache(maxsize=1024)
 def _role_of(name: str) -> _Role | None:
-    """The role of a value called ``name``, in lower case; ``None`` if it has none."""
+    """The role of a value called ``name`` (lower case); ``None`` if the value has no role."""
     plain = plain_name(name)
     found = digest_name(plain)
     algorithm = found if found or plain in ("hash", "filehash") else None
@@ -465,8 +466,8 @@ def _may_hold_digests(value: object) -> bool:
 def _digests_inside(name: str, value: object) -> Iterator[str]:
     """The texts in a medium's array or object ``name`` that are named as digests, in lower case.
 
-    By their own name (``"md5"``), by the name of their array or object (``"hashes"``), or by a name
-    beside them (``{"type": "md5", "value": …}``).
+    A text is named as a digest by its own name (``"md5"``), by the name of its array or object
+    (``"hashes"``), or by a name beside it (``{"type": "md5", "value": …}``).
     """
     plain = plain_name(name[:1000])
     called = _HASHES.fullmatch(plain) is not None or may_be_digest(plain)

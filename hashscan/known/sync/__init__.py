@@ -1,6 +1,6 @@
-"""The agent's side of the signed repository (TUF): fetches, checks and switches filters.
+"""The agent's side of the signed repository (TUF): fetches, checks and activates filters.
 
-``layout`` has the names and the metadata that the publisher and the agent share. ``fetcher``
-fetches, ``trust`` decides whether files are authentic and recent, ``client`` is the sync, ``apply``
-makes files from patches, ``synced_filters`` has the filters in use.
+The module ``layout`` has the names and the metadata that the publisher and the agent share.
+``fetcher`` fetches files, ``trust`` decides whether files are authentic and recent, ``client`` runs
+the sync, ``apply`` makes files from patches, ``synced_filters`` keeps the filters in use.
 """

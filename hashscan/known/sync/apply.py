@@ -1,4 +1,6 @@
-"""Makes a part's new file: from the file in use, by patch, or from the repository's whole file.
+"""Makes the new file of a filter or tier: by patch, or from the repository's whole file.
+
+A patch is applied to the file in use.
 
 Each patch or file is fetched and unpacked within its signed length and compared with its signed
 digest.
@@ -40,26 +42,26 @@ if TYPE_CHECKING:
 
 
 class WantedPart(NamedTuple):
-    """A part in the repository."""
+    """A part (filter or tier) as the repository has it."""
 
     target: TargetFile
     custom: Whole
 
 
 class Kept(NamedTuple):
-    """A part that is in use: path and metadata of its file."""
+    """A part (filter or tier) that is in use: path and metadata of its file."""
 
     path: str
     metadata: FilterMetadata | TierMetadata
 
 
 class Maker:
-    """Makes files of one repository's parts."""
+    """Makes the files of one repository's filters and tiers."""
 
     def __init__(
         self, updater: Updater, fetcher: Fetcher, url: str, notice: Callable[[str], None]
     ) -> None:
-        """``updater`` fetches from ``url`` by ``fetcher``; ``notice`` gets each fault."""
+        """``updater`` fetches from ``url`` by ``fetcher``; ``notice`` is called with each fault."""
         self._updater = updater
         self._fetcher = fetcher
         self._url = url
@@ -73,20 +75,21 @@ class Maker:
         base: Kept | None,
         path: str,
     ) -> Literal["patch", "whole"] | None:
-        """Make a part's file and metadata: from the file in use, by patch, or from the whole file.
+        """Make a part's file and metadata, by patch or from the repository's whole file.
 
         Returns:
-            The way; ``None``: the file in use is already the wanted file.
+            ``patch`` or ``whole``; ``None``: the file in use is already the wanted file.
 
         Raises:
-            FilterError, RepositoryUnreachableError: as ``_fetch``, or it is not what it should be.
+            FilterError, RepositoryUnreachableError: the part cannot be fetched, or the fetched file
+                is not the signed file.
         """
         metadata = wanted.custom.metadata
         way: Literal["patch", "whole"] | None = None
         if base is not None and base.metadata.sha256 == metadata.sha256:
             try:
                 os.link(base.path, path)
-            except OSError:  # a file system without hard links
+            except OSError:  # this file system may have no hard links
                 with open(base.path, "rb") as source, new_file(path) as copy:
                     shutil.copyfileobj(source, copy)
         elif base is not None and self._by_patch(category, part, wanted, base, path):
@@ -106,7 +109,7 @@ class Maker:
         base: Kept,
         path: str,
     ) -> bool:
-        """Make a file by patch; return whether a usable patch exists."""
+        """Make the part's file by patch; return whether a usable patch exists."""
         with translated(self._url, f"category {category}"):
             target = self._updater.get_targetinfo(
                 patch_target(category, part, base.metadata.sha256)
@@ -134,10 +137,11 @@ class Maker:
         return True
 
     def _whole(self, wanted: WantedPart, path: str) -> None:
-        """Fetch a file whole.
+        """Fetch the part's whole file.
 
         Raises:
-            FilterError, RepositoryUnreachableError: as ``_fetch``, or it is not what it should be.
+            FilterError, RepositoryUnreachableError: the file cannot be fetched, or is not the
+                signed file.
         """
         target = wanted.target
         packed = f"{path}.packed"
@@ -157,6 +161,6 @@ class Maker:
             except (LengthOrHashMismatchError, FetchError):
                 if not self._fetcher.resumed:
                     raise
-                # Bytes from an earlier run may be wrong: fetch again from the start.
+                # Bytes from an earlier run may be wrong: fetch the file again from its start.
                 self._fetcher.forget()
                 self._updater.download_target(target, path)

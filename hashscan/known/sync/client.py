@@ -1,9 +1,9 @@
-"""Sync: fetch, verify and switch to the newest filters of a repository.
+"""Sync: fetch and verify the newest filters of a repository, and switch to them.
 
 python-tuf's client decides whether files are authentic and recent. A filter then comes as a patch
 if there is a patch for the version in use and it is smaller; otherwise it comes whole. The filter
 is unpacked within the signed length, compared with the signed digest and loaded with all checks,
-beside the filter in use. Only then does the pointer (``synced_filters``) change.
+beside the filter in use. Only after that does the pointer (``synced_filters``) change.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from hashscan.model import Tier
 
 _UNFINISHED = ".unfinished-"
-#: For so many seconds after the version in use was the newest, sync waits for a missing tier.
+#: Sync waits for a missing tier only so many seconds after the version in use was the newest.
 _PATIENCE = 6 * 3600.0
 
 
@@ -77,13 +77,16 @@ class CategoryReport:
     """The result for one category.
 
     Attributes:
-        state: ``updated``; ``current``: it was the newest already; ``refused``: the served files
-            are not authentic, whole and recent; ``unreachable``: they cannot be fetched now.
-        version, digests: of the filter in use; ``None`` if there is no filter.
-        verified: time when the repository last named it as the newest, in seconds since the epoch.
-        way: ``patch`` or ``whole``, if it was updated.
-        message: the fault and its mend; also if only a tier could not be fetched.
-        fault: if it cannot be fetched now, the kind of fault.
+        state: ``updated``: a newer filter is in use now; ``current``: the filter was the newest
+            already; ``refused``: the served files are not authentic, whole and recent;
+            ``unreachable``: the files cannot be fetched now.
+        version, digests: version and number of digests of the filter in use; ``None``: there is
+            none.
+        verified: time when the repository last named the filter in use as the newest, in seconds
+            since the epoch.
+        way: ``patch`` or ``whole``, if the filter was updated.
+        message: the fault and its fix; also set if nothing but a tier could not be fetched.
+        fault: the kind of fault, if the files cannot be fetched now.
     """
 
     category: str
@@ -97,7 +100,7 @@ class CategoryReport:
 
     @property
     def trouble(self) -> str:
-        """Why it is neither updated nor current, in a few words."""
+        """The reason, in a few words, why the category is neither updated nor current."""
         if self.fault == Fault.CREDENTIALS:  # waiting does not help here
             return f"the repository {self.fault.words}"
         return self.state
@@ -109,8 +112,8 @@ class SyncReport:
 
     Attributes:
         source: URL of the repository.
-        categories: in the order of the configuration.
-        fetched: bytes.
+        categories: the results for each category, in the order of the configuration.
+        fetched: number of fetched bytes.
         retry_after: seconds that the server asked to wait.
     """
 
@@ -121,7 +124,7 @@ class SyncReport:
 
     @property
     def exit_code(self) -> ExitCode:
-        """The exit code of the command."""
+        """The exit code of the sync command."""
         states = {one.state for one in self.categories}
         if "refused" in states:
             return ExitCode.FILTER
@@ -134,7 +137,7 @@ def sync(
     *,
     on_notice: Callable[[str], None] | None = None,
 ) -> SyncReport:
-    """Update the filters of ``source``; a filter that cannot be updated is kept, and reported.
+    """Update the filters of ``source``; keep a filter that cannot be updated, and report it.
 
     Args:
         source: the repository.
@@ -143,7 +146,7 @@ def sync(
 
     Raises:
         FilterError: the pinned root cannot be read.
-        LockedError: another process syncs from the same repository into the same state.
+        LockedError: another process syncs from the same repository into the same state directory.
         StateError: the disk is full or not writable; the filters in use are kept.
     """
     place = KeptPlace(source, cache_directory)
@@ -215,7 +218,7 @@ class _Sync:
         )
 
     def _clean(self) -> None:
-        """Remove leftovers of killed syncs; the caller has the lock."""
+        """Remove leftovers of killed syncs; the caller holds the lock."""
         for name in names_in(self._place.directory):
             path = os.path.join(self._place.directory, name)
             if name.startswith(_UNFINISHED):
@@ -266,17 +269,17 @@ class _Sync:
         return self._report(category, "updated", one, way)
 
     def _still(self, category: str, kept: BloomFile) -> CategoryReport:
-        """Note that the version in use is the newest."""
+        """Record that the version in use is still the newest."""
         entry = self._pointer.categories[category]
         self._point(category, entry.model_copy(update={"verified": time.time()}))
         return self._report(category, "current", kept)
 
     def _wanted(self, updater: Updater, category: str) -> WantedPart:
-        """A category's filter in the repository.
+        """A category's filter as the repository has it.
 
         Raises:
-            FilterError: it has no filter, or an invalid one.
-            RepositoryUnreachableError: its metadata cannot be fetched.
+            FilterError: the category has no filter, or an invalid filter.
+            RepositoryUnreachableError: the category's metadata cannot be fetched.
         """
         with translated(self._source.url, f"category {category}"):
             target = updater.get_targetinfo(whole_target(category, "filter"))
@@ -293,7 +296,7 @@ class _Sync:
     def _wanted_tiers(
         self, updater: Updater, category: str, wanted: WantedPart
     ) -> dict[TierName, WantedPart]:
-        """The tiers of that filter; an invalid tier is reported and left out."""
+        """The tiers of a filter in the repository; an invalid tier is reported and left out."""
         found: dict[TierName, WantedPart] = {}
         for name in TIER_NAMES:
             with translated(self._source.url, f"category {category}"):
@@ -321,10 +324,10 @@ class _Sync:
         kept: BloomFile | None,
         path: str,
     ) -> None:
-        """Make a tier's file; if that fails, the filter is used without the tier.
+        """Make a tier's file; if this fails, the filter is used without the tier.
 
         Raises:
-            RepositoryUnreachableError: the sync waits for the tier.
+            RepositoryUnreachableError: the tier cannot be fetched, and the sync waits for it.
         """
         metadata = wanted.custom.metadata
         assert isinstance(metadata, TierMetadata)
@@ -346,7 +349,7 @@ class _Sync:
             self._leave_out(category, error)
 
     def _leave_out(self, category: str, error: Exception) -> None:
-        """Report that a tier is not used, now and in the category's report."""
+        """Report that a tier is not used, as a notice and in the category's report."""
         message = (
             f"a tier of category {shown(category)} is not used, so more files are read than need "
             f"be: {error}"
@@ -355,9 +358,10 @@ class _Sync:
         self._left_out.setdefault(category, []).append(message)
 
     def _waits(self, category: str, old: Tier | None) -> bool:
-        """Whether to keep the version in use, because it has a tier that cannot be fetched now.
+        """Whether to keep the version in use, because one of its tiers cannot be fetched now.
 
-        Without the tier, a short fault of a server would make every agent read many more files.
+        If the tier were dropped, a short fault of a server would make every agent read many more
+        files.
         """
         entry = self._pointer.categories.get(category)
         return old is not None and entry is not None and time.time() - entry.verified < _PATIENCE
@@ -376,17 +380,17 @@ class _Sync:
         )
 
     def _take_over(self, category: str, made: str, one: BloomFile) -> BloomFile:
-        """Switch to the filter in ``made``, which was loaded with all checks."""
+        """Switch to the filter in the directory ``made``, which was loaded with all checks."""
         metadata = one.metadata
         parent = self._place.category(category)
         directory = _directory_of(one)
         before = self._pointer.categories.get(category)
         if before is not None and before.directory == directory:
-            # A part of it was damaged. Its directory remains until the pointer names another one.
+            # A part of this version was damaged. Its directory remains until the pointer changes.
             directory = secrets.token_hex(10)
         make_directories(parent)
         final = os.path.join(parent, directory)
-        self._remove(final)  # damaged, not switched to, or used before under another description
+        self._remove(final)  # this directory is damaged, unused, or has another description
         sync_directory(made)
         os.replace(made, final)
         sync_directory(parent)
@@ -422,7 +426,7 @@ class _Sync:
         return made
 
     def _remove(self, directory: str) -> None:
-        """Remove a version; remains after a kill are cleaned up later."""
+        """Remove a version's directory; a later sync removes remains of a kill."""
         if not os.path.lexists(directory):
             return
         away = os.path.join(self._place.directory, _UNFINISHED + _token())
@@ -437,12 +441,12 @@ def _description(one: BloomFile) -> list[bytes]:
 
 
 def _descriptions(*parts: WantedPart) -> list[bytes]:
-    """The same for a filter in the repository."""
+    """The metadata of a repository's filter and its tiers, in the form of ``_description``."""
     return [dump(one.custom.metadata) for one in parts]
 
 
 def _directory_of(one: BloomFile) -> str:
-    """The name of a version's directory: another one for other tiers, too."""
+    """The name of a version's directory, which depends on the filter and on its tiers."""
     shas = [one.metadata.sha256]
     shas += [tier.metadata.sha256 for tier in one.tiers if isinstance(tier, TierFile)]
     return hashlib.sha256(" ".join(shas).encode()).hexdigest()[:20]

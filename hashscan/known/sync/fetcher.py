@@ -1,9 +1,9 @@
 """Fetches files of a repository: python-tuf's fetcher over requests, with bounds.
 
 An answer has at most the bytes that TUF allows for it, arrives at ``SLOWEST`` bytes a second or
-more, and comes from the configured host only: redirects are not followed, so credentials never
-travel elsewhere. An interrupted download of a target is continued at its end; python-tuf checks the
-whole target.
+more, and comes from the configured host only. Redirects are not followed, so credentials are never
+sent to another host. An interrupted download of a target continues where it ended. python-tuf
+checks the whole target.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from hashscan.known.sync.repository_settings import RepositorySource
 
-#: Bytes a second, on average, below which a download is given up.
+#: The slowest average speed, in bytes a second: a slower download is ended.
 SLOWEST = 1024.0
 _CHUNK = 1 << 16
 _HEADERS = 64 * 1024  # bytes beside the body: status line, headers, sizes of chunks
@@ -55,7 +55,7 @@ class Fetcher(FetcherInterface):
     """Fetches metadata and targets of one repository.
 
     Attributes:
-        fetched: bytes of bodies so far.
+        fetched: number of bytes of the bodies fetched so far.
         resumed: whether the last file was continued from an earlier run.
     """
 
@@ -67,18 +67,18 @@ class Fetcher(FetcherInterface):
         self._partial = partial
 
     def _fetch(self, url: str) -> Iterator[bytes]:
-        """Only to satisfy the interface: TUF's client calls ``download_file``."""
+        """Not used: TUF's client calls ``download_file``, but its interface demands this method."""
         with self.download_file(url, 1 << 20) as file:
             yield from iter(lambda: file.read(_CHUNK), b"")
 
     @contextmanager
     def download_file(self, url: str, max_length: int) -> Iterator[IO[bytes]]:
-        """The file at ``url``, open for reading.
+        """Fetch the file at ``url``, and yield it open for reading.
 
         Raises:
             DownloadHTTPError: an HTTP status other than success.
-            DownloadLengthMismatchError: more than ``max_length`` bytes.
-            FetchError: anything else.
+            DownloadLengthMismatchError: the file has more than ``max_length`` bytes.
+            FetchError: the file cannot be fetched for any other reason.
         """
         name = urlsplit(url).path.rpartition("/")[2]
         self.resumed = False
@@ -99,7 +99,7 @@ class Fetcher(FetcherInterface):
 
     @contextmanager
     def _open(self, name: str) -> Iterator[IO[bytes]]:
-        """A temporary file; a target's file is kept, so that its download can be continued."""
+        """Yield a temporary file. A target's file is kept, so that its download can continue."""
         if not _PARTIAL.match(name):
             with tempfile.TemporaryFile(dir=self._partial) as file:
                 yield file
@@ -108,7 +108,7 @@ class Fetcher(FetcherInterface):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with open(descriptor, "r+b") as file:
             yield file
-        # Read to its end without an error: the file is complete, or a forgery. Neither is kept.
+        # The file was read to its end without an error: it is complete, or a forgery. Remove it.
         os.unlink(path)
 
     def forget(self, keep: Collection[str] = ()) -> None:
@@ -135,7 +135,7 @@ class Fetcher(FetcherInterface):
                     self._check_part(response, url, start)
                     self.resumed = True
                     return self._take(response, url, file, start, max_length)
-                # A download of compressed data cannot be continued: ask for the whole.
+                # A download of compressed data cannot be continued: request the whole file.
                 if not start or code not in {
                     requests.codes.partial_content,
                     requests.codes.range_not_satisfiable,
@@ -151,7 +151,7 @@ class Fetcher(FetcherInterface):
         source = self._source
         session.auth = _no_auth
         if source.username:
-            # As bytes, for requests would encode text as Latin-1 (RFC 7617 has UTF-8).
+            # As bytes, because requests encodes text as Latin-1 (RFC 7617 has UTF-8).
             session.auth = HTTPBasicAuth(
                 source.username.encode(),
                 (source.password or "").encode(),
@@ -214,10 +214,10 @@ class Fetcher(FetcherInterface):
 
 
 class DiskError(Exception):
-    """A fault of the disk, not of the network: ``error``."""
+    """Wraps ``error``, a fault of the disk and not of the network."""
 
     def __init__(self, error: OSError) -> None:
-        """Keep ``error``."""
+        """Keep ``error``, the fault of the disk."""
         self.error = error
         super().__init__(str(error))
 
@@ -231,5 +231,5 @@ def _on_disk() -> Iterator[None]:
 
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Set, so that requests never looks into ``~/.netrc``."""
+    """Add no credentials; an auth function is set so that requests never reads ``~/.netrc``."""
     return request

@@ -1,21 +1,21 @@
-"""What publisher and agent share: names of targets, and the signed metadata of each target.
+"""The layout that publisher and agent share: the targets' names and signed metadata.
 
 The repository follows the TUF specification (https://theupdateframework.github.io/specification/)
-with consistent snapshots: ``metadata/`` holds ``N.root.json``, ``N.targets.json``,
-``N.snapshot.json`` and ``timestamp.json``; ``targets/`` holds each file as
-``CATEGORY/SHA256.NAME``. A category has
+with consistent snapshots. The directory ``metadata/`` holds ``N.root.json``, ``N.targets.json``,
+``N.snapshot.json`` and ``timestamp.json``; the directory ``targets/`` holds each file as
+``CATEGORY/SHA256.NAME``. A category has these targets:
 
 - ``CATEGORY/filter.zst``: the current filter file, as one zstd frame;
 - ``CATEGORY/patch-from-SHA256.zst``: the patch that turns the earlier filter file with that SHA-256
 into the current file (see ``filters.patch``), as one zstd frame;
 - ``CATEGORY/TIER.zst`` and ``CATEGORY/TIER-patch-from-SHA256.zst``: the same for a tier of the
   filter (``sizes``, ``heads``; see ``filters.tiers``), if every digest of the set has a key for the
-  tier. An agent that does not know tiers does not ask for them.
+  tier. An agent without support for tiers does not request these targets.
 
-Each target's ``custom`` has one object under ``hashscan``: ``FilterTarget``, ``PatchTarget``,
-``TierTarget`` or ``TierPatchTarget``. It carries the whole metadata of the filter, or tier, so that
-an agent writes ``FILE.json`` from what was signed;
-the error rate is a string in it, for the canonical JSON that is signed has no fractions.
+The ``custom`` field of each target has one object under ``hashscan``: ``FilterTarget``,
+``PatchTarget``, ``TierTarget`` or ``TierPatchTarget``. The object has the whole metadata of the
+filter, or tier, so that an agent writes ``FILE.json`` from signed data. The error rate is a string
+in the object, because the canonical JSON that is signed has no fractions.
 """
 # No "from __future__ import annotations": pydantic needs the types at run time.
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 METADATA_DIRECTORY = "metadata"
 TARGETS_DIRECTORY = "targets"
-#: The file to pin, in ``METADATA_DIRECTORY``.
+#: Name of the file in ``METADATA_DIRECTORY`` that an agent pins.
 FIRST_ROOT = "1.root.json"
 TIMESTAMP = "timestamp.json"
 CUSTOM = "hashscan"
@@ -53,13 +53,13 @@ class FilterTarget(_Target):
 
 
 class PatchTarget(_Target):
-    """A patch.
+    """A patch of a filter.
 
     Attributes:
-        base: SHA-256 of the filter file that it is for.
-        base_created: time when that file was made, as in its metadata.
-        length: of the unpacked patch, in bytes.
-        metadata: of the resulting filter.
+        base: SHA-256 of the filter file that the patch changes.
+        base_created: time when the file ``base`` was made, as in its metadata.
+        length: length in bytes of the unpacked patch.
+        metadata: metadata of the resulting filter.
     """
 
     kind: Literal["patch"] = "patch"
@@ -70,14 +70,14 @@ class PatchTarget(_Target):
 
 
 class TierTarget(_Target):
-    """A whole tier, like ``FilterTarget``."""
+    """A whole tier, with the same fields as ``FilterTarget``."""
 
     kind: Literal["tier"] = "tier"
     metadata: TierMetadata
 
 
 class TierPatchTarget(_Target):
-    """A patch of a tier, like ``PatchTarget``."""
+    """A patch of a tier, with the same fields as ``PatchTarget``."""
 
     kind: Literal["tier-patch"] = "tier-patch"
     base: _Sha256
@@ -102,39 +102,39 @@ _NUMBERED = re.compile(r"([1-9][0-9]{0,8})\.(root|targets|snapshot)\.json")
 
 
 def target_file(path: str, sha256: str) -> str:
-    """Path of a target's file below ``TARGETS_DIRECTORY`` (consistent snapshots)."""
+    """The path of a target's file below ``TARGETS_DIRECTORY`` (consistent snapshots)."""
     directory, _, name = path.rpartition("/")
     return f"{directory}/{sha256}.{name}" if directory else f"{sha256}.{name}"
 
 
 def whole_target(category: str, part: PartName) -> str:
-    """Target path of a category's current filter, or of a tier of it."""
+    """The target path of a category's current filter, or of a tier of this filter."""
     return f"{category}/{part}.zst"
 
 
 def patch_prefix(category: str, part: PartName) -> str:
-    """Prefix of the target paths of a part's patches; the base's SHA-256 comes next."""
+    """The prefix of the target paths of a part's patches; the base's SHA-256 follows it."""
     return f"{category}/{'' if part == 'filter' else f'{part}-'}patch-from-"
 
 
 def patch_target(category: str, part: PartName, base: str) -> str:
-    """Target path of the patch for the filter file, or tier, whose SHA-256 is ``base``."""
+    """The target path of the patch for the filter file, or tier, whose SHA-256 is ``base``."""
     return f"{patch_prefix(category, part)}{base}.zst"
 
 
 def metadata_file(role: str, version: int) -> str:
-    """File name of a role's metadata; ``timestamp`` has only one file, ``TIMESTAMP``."""
+    """The file name of a role's metadata; ``timestamp`` has only one file, ``TIMESTAMP``."""
     return f"{version}.{role}.json"
 
 
 def version_of(name: str) -> tuple[str, int] | None:
-    """Role and version by the ``name`` of a metadata file; ``None`` if it is not one."""
+    """The role and version in a metadata file's ``name``; ``None`` for another file."""
     found = _NUMBERED.fullmatch(name)
     return (found[2], int(found[1])) if found else None
 
 
 def is_target_file(name: str) -> bool:
-    """Whether ``name``, in a category's directory, is that of a published target."""
+    """Whether ``name``, in a category's directory, is the name of a published target."""
     return _TARGET_FILE.fullmatch(name) is not None
 
 
@@ -149,7 +149,7 @@ def read_custom(found: "TargetFile") -> Whole | AnyPatch:
     """The ``custom`` object of a TUF target, after a check that it fits the target's path.
 
     Raises:
-        FilterError: the object is missing or invalid; nothing of it is used.
+        FilterError: the object is missing or invalid; no part of it is used.
     """
     custom = found.custom
     content: Any = custom.get(CUSTOM) if isinstance(custom, dict) else None

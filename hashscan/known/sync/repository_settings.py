@@ -1,4 +1,4 @@
-"""Which repository an agent fetches from, and when."""
+"""The settings of the repository from which an agent fetches filters, and the time of a sync."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ class RepositorySource:
     """A repository, and the settings for reaching it.
 
     Attributes:
-        url: of the directory that holds ``metadata`` and ``targets``.
-        root: path of the pinned first root (``1.root.json``, or a later one).
-        categories: to fetch; at least one.
-        username, password: for Basic authentication; empty if it asks for none.
-        ca_bundle: PEM file of the authorities to trust; ``None``: the usual ones.
-        proxy: URL of a proxy; ``None``: the environment's, if any.
+        url: URL of the directory that holds ``metadata`` and ``targets``.
+        root: path of the pinned first root (``1.root.json``, or a later root).
+        categories: the categories to fetch, at least one.
+        username, password: credentials for Basic authentication; empty if the repository needs
+            none.
+        ca_bundle: PEM file of the trusted authorities; ``None``: the usual authorities.
+        proxy: URL of a proxy; ``None``: the environment's proxy, if any.
         timeout: seconds that the server may be silent.
     """
 
@@ -33,8 +34,8 @@ class RepositorySource:
 def sync_offset(host: str, interval: float) -> float:
     """This host's moment in each ``interval``, in seconds from its beginning.
 
-    A fleet whose hosts all start at the same minute is spread evenly, and each host always asks at
-    the same moment.
+    The moments of many hosts are spread evenly over the interval, even if all hosts start at the
+    same minute. Each host syncs at the same moment of every interval.
     """
     share = int.from_bytes(hashlib.sha256(host.encode()).digest()[:8], "big") / 2**64
     return share * interval

@@ -1,11 +1,12 @@
-"""The synced filters on disk: complete versions, one of each category in use.
+"""The synced filters on disk: complete versions, of which one of each category is in use.
 
 Below ``STATE/filters`` each repository has ``repository-KEY``; KEY is a digest of its URL and its
-pinned root, so a filter that was verified with another pin is never used. In it:
+pinned root, so a filter that was verified with another pinned root is never used. It holds:
 
 - ``CATEGORY/VERSION/filter.bloom`` and ``filter.bloom.json``, VERSION from the filter's SHA-256;
-- ``current.json``: which version of each category is in use, which was before it, and when the
-  repository last said that it is the newest. It is replaced atomically, so a kill changes nothing.
+- ``current.json``: the version in use of each category, the version before it, and the time when
+  the repository last named the version as the newest. The file is replaced atomically, so a kill
+  never damages it.
 """
 
 from __future__ import annotations
@@ -38,10 +39,11 @@ class KeptVersion(BaseModel):
     """The version of a category that is in use.
 
     Attributes:
-        sha256, version: of its filter.
-        directory: its directory's name.
-        previous: directory of the version before; empty if there is none.
-        verified: time when the repository last named it as the newest, in seconds since the epoch.
+        sha256, version: SHA-256 and version of the filter.
+        directory: name of the version's directory.
+        previous: name of the directory of the version before; empty if there is none.
+        verified: time when the repository last named this version as the newest, in seconds since
+            the epoch.
     """
 
     model_config = ConfigDict(
@@ -56,12 +58,12 @@ class KeptVersion(BaseModel):
 
 
 class Pointer(BaseModel):
-    """``current.json``.
+    """The content of ``current.json``.
 
     Attributes:
-        categories: the versions in use.
-        seen: the highest version of each role's metadata that was verified; an older one is a
-            rollback, even after TUF's own record of it was lost.
+        categories: the version in use of each category.
+        seen: the highest verified version of each role's metadata. An older version is a rollback,
+            even if TUF's own record of the versions was lost.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
@@ -76,9 +78,9 @@ class KeptFilter:
     """A filter that is in use.
 
     Attributes:
-        category: of the configuration.
-        loaded: after all its checks.
-        verified: seconds since the epoch, see ``KeptVersion``.
+        category: the category's name in the configuration.
+        loaded: the filter, which passed all its checks.
+        verified: time of the last verification in seconds since the epoch, see ``KeptVersion``.
     """
 
     category: str
@@ -90,11 +92,11 @@ class KeptPlace:
     """One repository's directory below ``STATE/filters``.
 
     Attributes:
-        directory: its path; it may be missing.
+        directory: path of the directory; the directory may be missing.
     """
 
     def __init__(self, source: RepositorySource, cache_directory: str) -> None:
-        """Find the place of ``source``.
+        """Compute the path of the directory for ``source``.
 
         Raises:
             FilterError: the pinned root cannot be read.
@@ -104,7 +106,7 @@ class KeptPlace:
         self.directory = os.path.join(cache_directory, f"repository-{key}")
 
     def read(self) -> Pointer:
-        """The versions in use; empty if the pointer is missing or damaged.
+        """Read the versions in use; empty if the pointer is missing or damaged.
 
         A damaged pointer is treated as missing: the next sync fetches everything again.
         """
@@ -118,13 +120,13 @@ class KeptPlace:
         """Switch to ``pointer``, atomically and durably.
 
         Raises:
-            OSError: it cannot be written; the previous pointer remains valid.
+            OSError: the pointer cannot be written; the previous pointer remains valid.
         """
         content = pointer.model_dump_json(indent=2).encode() + b"\n"
         replace_file(os.path.join(self.directory, _POINTER), content)
 
     def category(self, category: str) -> str:
-        """The directory of a category's versions."""
+        """The path of the directory that holds a category's versions."""
         return os.path.join(self.directory, "filters", category)
 
     def filter(self, category: str, directory: str) -> str:
@@ -133,10 +135,10 @@ class KeptPlace:
 
 
 def read_root(path: str) -> bytes:
-    """The pinned root's bytes.
+    """Read the bytes of the pinned root.
 
     Raises:
-        FilterError: it cannot be read.
+        FilterError: the pinned root cannot be read.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
@@ -151,12 +153,12 @@ def read_root(path: str) -> bytes:
 def open_kept(
     source: RepositorySource, cache_directory: str, *, max_age: float | None
 ) -> list[KeptFilter]:
-    """The filters in use of all categories of ``source``.
+    """Open the filters in use of all categories of ``source``.
 
     Args:
         source: the repository.
         cache_directory: ``STATE/filters``.
-        max_age: seconds since the repository last said that a filter is the newest.
+        max_age: the most seconds since the repository last named a filter as the newest.
 
     Raises:
         FilterError: a filter is missing, damaged, or was not verified for longer than ``max_age``.
@@ -180,7 +182,7 @@ def load_entry(place: KeptPlace, category: str, entry: KeptVersion) -> BloomFile
     """Load the version that ``entry`` names.
 
     Raises:
-        FilterError: it is damaged, or another version.
+        FilterError: the version is damaged, or is another version.
     """
     path = place.filter(category, entry.directory)
     try:
@@ -215,7 +217,7 @@ def _check_age(
 
 
 def names_in(directory: str) -> list[str]:
-    """The names in a directory; empty if it is missing."""
+    """The names of the files in a directory; empty if the directory is missing."""
     with contextlib.suppress(FileNotFoundError):
         return os.listdir(directory)
     return []

@@ -38,15 +38,15 @@ _CONFIG = UpdaterConfig(targets_max_length=16 << 20)
 
 
 def trust_of(place: KeptPlace) -> str:
-    """The directory in which python-tuf keeps the metadata that it verified."""
+    """The path of the directory in which python-tuf keeps the metadata that it verified."""
     return os.path.join(place.directory, "trust")
 
 
 def check_root(source: RepositorySource) -> None:
-    """Check that the pinned root is one that ``refresh`` can begin with.
+    """Check that the pinned root is a root with which ``refresh`` can begin.
 
     Raises:
-        FilterError: it cannot be read, or is not a root.
+        FilterError: the file cannot be read, or is not a root.
     """
     content = read_root(source.root)
     with translated(source.url, "its metadata"):
@@ -60,13 +60,13 @@ def refresh(
     """Fetch and verify the newest metadata.
 
     Returns:
-        python-tuf's client, to be asked for targets, and ``pointer`` with the versions seen now,
-        which is written already.
+        python-tuf's client, from which targets can be fetched, and ``pointer`` with the versions
+            of the metadata seen now. The pointer is already written to disk.
 
     Raises:
-        RepositoryRefusedError: it is not authentic, whole and recent.
-        RepositoryUnreachableError: it cannot be fetched.
-        OSError: it cannot be kept.
+        RepositoryRefusedError: the metadata are not authentic, whole and recent.
+        RepositoryUnreachableError: the metadata cannot be fetched.
+        OSError: the metadata cannot be written to disk.
     """
     base = source.url.rstrip("/")
     with translated(source.url, "its metadata"):
@@ -83,13 +83,13 @@ def refresh(
 
 
 def _check_seen(source: RepositorySource, place: KeptPlace, pointer: Pointer) -> Pointer:
-    """Refuse a rollback that python-tuf cannot see because its own record was lost."""
+    """Refuse a rollback that python-tuf cannot find because its own record was lost."""
     trust = trust_of(place)
     found = {"root": max(_root_versions(trust), default=0)}
     for role in _ROLES:
         found[role] = Metadata.from_file(os.path.join(trust, f"{role}.json")).signed.version
     seen = pointer.seen
-    # A newer root may be the way out of a fast-forward attack: then versions begin again.
+    # A newer root may end a fast-forward attack: after it, versions begin again.
     if found["root"] <= seen.get("root", 0):
         for role in ("root", *_ROLES):
             if found[role] < seen.get(role, 0):
@@ -138,7 +138,10 @@ def refused(url: str, what: str) -> RepositoryRefusedError:
 
 @contextmanager
 def translated(url: str, subject: str) -> Iterator[None]:
-    """Turn TUF's errors into ours, in words for a sysadmin; ``subject`` names the fetched file."""
+    """Turn TUF's errors into errors of hashscan with words for a sysadmin.
+
+    ``subject`` names the fetched file.
+    """
     where = shown(url)
     subject = shown(subject)
     try:

@@ -1,6 +1,8 @@
-"""Explains a web server's answers that are not the requested file: its faults are not an attack.
+"""Explains a web server's answers that are not the requested file.
 
-An attacker on the way gains nothing by them: no content of these answers is used.
+A fault of the server is not an attack.
+
+No content of these answers is used, so an attacker on the network gains nothing by them.
 """
 
 from __future__ import annotations
@@ -28,17 +30,17 @@ _BLANK = b"\xef\xbb\xbf \t\r\n"
 
 
 class FetchError(OtherMachineError, DownloadError):
-    """The repository cannot be fetched from; the text says why."""
+    """Nothing can be fetched from the repository; the text says why."""
 
 
 def status_error(response: requests.Response, url: str, *, is_root: bool) -> DownloadError:
     """The error for a status other than 200.
 
     Args:
-        response: with that status.
-        url: fit for a message.
-        is_root: the client asks for the next root until the server has none (404; some stores:
-            403).
+        response: the answer with the status.
+        url: the URL as shown in a message.
+        is_root: true if the client asks for the next root until the server has none (404; some
+            stores: 403).
     """
     status = response.status_code
     told = f"{url}: the server answered HTTP {status}"
@@ -89,16 +91,16 @@ def status_error(response: requests.Response, url: str, *, is_root: bool) -> Dow
 
 
 def check_beginning(beginning: bytes, url: str) -> None:
-    """Refuse a page or another text in place of a file.
+    """Refuse an answer that is a page or another text in place of a file.
 
-    Metadata begin with a brace; targets are compressed, so they are not text.
+    Metadata begin with a brace. Targets are compressed, so they are not text.
 
     Args:
         beginning: the first bytes of the answer, at least one.
-        url: fit for a message.
+        url: the URL as shown in a message.
 
     Raises:
-        FetchError: it is a page or a text.
+        FetchError: the answer is a page or a text.
     """
     head = beginning[:1024]
     start = head.lstrip(_BLANK)
@@ -123,7 +125,7 @@ def check_metadata(file: IO[bytes], url: str) -> None:
     """Refuse a file that is not metadata of a repository at all, signed or not.
 
     Raises:
-        FetchError: it is not metadata.
+        FetchError: the file is not metadata.
     """
     content = file.read()
     file.seek(0)
@@ -147,16 +149,16 @@ def _no_file(url: str, what: str) -> FetchError:
 
 
 def decoded(chunks: Iterator[bytes], coding: str, url: str, most: int) -> Iterator[bytes]:
-    """The body, decompressed, in pieces of at most ``most`` bytes.
+    """Yield the decompressed body, in pieces of at most ``most`` bytes.
 
     Args:
-        chunks: the body as it arrives.
-        coding: value of ``Content-Encoding``; empty: none.
-        url: fit for a message.
-        most: bytes of a piece.
+        chunks: the pieces of the body as they arrive.
+        coding: the value of ``Content-Encoding``; an empty text means no compression.
+        url: the URL as shown in a message.
+        most: number of bytes of the largest piece.
 
     Raises:
-        FetchError: its compression is not supported, or broken.
+        FetchError: the body's compression is not supported, or broken.
     """
     if not coding:
         yield from chunks
