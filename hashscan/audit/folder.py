@@ -72,7 +72,7 @@ def numbers(directory: int) -> list[int]:
         OSError: the directory cannot be listed.
     """
     found = (audit_number(name) for name in os.listdir(directory))
-    return sorted(one for one in found if one is not None)
+    return sorted(number for number in found if number is not None)
 
 
 def open_number(directory: int, number: int, flags: int) -> int:

@@ -58,7 +58,7 @@ def read_head(fd: int) -> Head | None:
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
     numbers = (head.seq, head.file, head.size)
-    if any(type(one) is not int or one < 0 for one in numbers) or head.file < 1:
+    if any(type(number) is not int or number < 0 for number in numbers) or head.file < 1:
         return None
     if not isinstance(head.hash, str) or not _HEX.fullmatch(head.hash):
         return None

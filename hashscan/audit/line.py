@@ -118,9 +118,9 @@ def _shortened(value: Json) -> Json:
     if isinstance(value, list) and len(value) > _SHORTENED // 64:
         return [*map(_shortened, value[: _SHORTENED // 64]), f"… ({len(value):,} values)"]
     if isinstance(value, list):
-        return [_shortened(one) for one in value]
+        return [_shortened(item) for item in value]
     if isinstance(value, dict):
-        return {name: _shortened(one) for name, one in value.items()}
+        return {name: _shortened(item) for name, item in value.items()}
     return value
 
 

@@ -188,15 +188,17 @@ class AuditLog:
 
 def _repaired(end: End, who: Who) -> list[EventEntry]:
     return [
-        EventEntry(events.LOG_REPAIRED, who, {"reason": one.reason, "message": one.message})
-        for one in end.repairs
+        EventEntry(events.LOG_REPAIRED, who, {"reason": repair.reason, "message": repair.message})
+        for repair in end.repairs
     ]
 
 
 def _encoded(entries: Sequence[EventEntry], last: _Last) -> tuple[bytes, _Last]:
     parts = []
-    for one in entries:
-        raw, digest = encode(last.seq + 1, rfc3339(), one.event, one.who, one.facts, last.hash)
+    for entry in entries:
+        raw, digest = encode(
+            last.seq + 1, rfc3339(), entry.event, entry.who, entry.facts, last.hash
+        )
         parts.append(raw)
         last = _Last(last.seq + 1, digest)
     return b"".join(parts), last

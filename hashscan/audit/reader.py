@@ -112,7 +112,7 @@ def _younger(directory: int, found: list[int], since: float | None) -> list[int]
     """The files of ``found`` that may have an event since a time."""
     if since is None:
         return found
-    return [one for one in found if _changed(directory, one) >= since - _MARGIN]
+    return [number for number in found if _changed(directory, number) >= since - _MARGIN]
 
 
 def _changed(directory: int, number: int) -> float:

@@ -38,7 +38,7 @@ class ScanLines:
             StateError: the line cannot be written.
         """
         self._recorder = recorder
-        named = [os.fsdecode(one) for one in volumes]
+        named = [os.fsdecode(root) for root in volumes]
         self._facts: dict[str, Any] = {"volumes": named[:_NAMED], "kind": kind}
         if len(named) > _NAMED:
             self._facts["more_volumes"] = len(named) - _NAMED

@@ -253,13 +253,13 @@ class _Check:
 
     def _name_reordered(self) -> None:
         """Turn findings ``missing`` into ``reordered`` if the lines are elsewhere in the log."""
-        for index, one in enumerate(self._result.findings):
-            if one.kind == "missing" and all(
+        for index, finding in enumerate(self._result.findings):
+            if finding.kind == "missing" and all(
                 any(first <= seq <= last for first, last in self._runs)
-                for seq in (one.first, one.last)
+                for seq in (finding.first, finding.last)
             ):
-                message = one.message.replace("missing", "in another place, not")
-                self._result.findings[index] = replace(one, kind="reordered", message=message)
+                message = finding.message.replace("missing", "in another place, not")
+                self._result.findings[index] = replace(finding, kind="reordered", message=message)
 
     def _add(self, finding: LogFinding) -> None:
         if len(self._result.findings) < _MOST:

@@ -31,7 +31,7 @@ class CandidateState(StrEnum):
 
 def is_in(*states: CandidateState) -> str:
     """The SQL condition that a candidate is in one of these states."""
-    return f"state IN ({', '.join(repr(one.value) for one in states)})"
+    return f"state IN ({', '.join(repr(state.value) for state in states)})"
 
 
 _STATE = CandidateState

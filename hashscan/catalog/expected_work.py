@@ -46,12 +46,12 @@ class ExpectedWork(CatalogWriter):
             if not scans or not scans[0][0]:
                 return None
             summaries = [json.loads(summary) for _, summary in scans if summary]
-            costs = next((one["costs"] for one in summaries if one.get("costs")), None)
+            costs = next((summary["costs"] for summary in summaries if summary.get("costs")), None)
             if hash_before is not None:
                 hashed, size = self._to_hash(volumes, hash_before)
                 return Expected(scans[0][0], hashed, size, costs)
         # The largest number of bytes that a scan has read is the best estimate for all files.
-        sizes = [one.get("bytes_hashed", 0) for one in summaries]
+        sizes = [summary.get("bytes_hashed", 0) for summary in summaries]
         return Expected(scans[0][0], None, max(sizes, default=0), costs)
 
     def _to_hash(self, volumes: Iterable[bytes], before: int) -> tuple[int, int]:

@@ -53,8 +53,8 @@ class Finder(Closable):
             StateError: the catalog cannot be read.
         """
         wanted: dict[str, set[bytes]] = {}
-        for one in digests:
-            wanted.setdefault(one.algorithm, set()).add(bytes.fromhex(one.hex))
+        for digest in digests:
+            wanted.setdefault(digest.algorithm, set()).add(bytes.fromhex(digest.hex))
         if not wanted:
             return []
         execute = self._connection.execute
@@ -65,7 +65,7 @@ class Finder(Closable):
                 execute(f"DELETE FROM want_{name}")  # noqa: S608
                 self._connection.executemany(
                     f"INSERT INTO want_{name} VALUES (?)",  # noqa: S608
-                    [(one,) for one in values],
+                    [(value,) for value in values],
                 )
             having = " OR ".join(
                 f"{name} IN (SELECT digest FROM want_{name})"  # noqa: S608
@@ -103,9 +103,9 @@ class Finder(Closable):
         *above, name = path.split(b"/")
         parent = 0
         with translated(self._path):
-            for one in (volume, *above):
+            for directory in (volume, *above):
                 row = self._connection.execute(
-                    "SELECT id FROM dir WHERE parent = ? AND name = ?", (parent, one)
+                    "SELECT id FROM dir WHERE parent = ? AND name = ?", (parent, directory)
                 ).fetchone()
                 if row is None:
                     return None
@@ -125,10 +125,10 @@ class Finder(Closable):
         """
         with translated(self._path):
             return frozenset(
-                one
-                for one in ALGORITHMS
+                algorithm
+                for algorithm in ALGORITHMS
                 if self._connection.execute(
-                    f"SELECT 1 FROM file WHERE {one} IS NOT NULL LIMIT 1"  # noqa: S608
+                    f"SELECT 1 FROM file WHERE {algorithm} IS NOT NULL LIMIT 1"  # noqa: S608
                 ).fetchone()
             )
 

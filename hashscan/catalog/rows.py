@@ -146,8 +146,10 @@ TABLE = (
 STORED = f"{', '.join(_SEALED)}, checksum"
 #: SQL that reads rows with their directory and their checksum: ``StoredRow``.
 SELECT = f"SELECT {STORED} FROM file"  # noqa: S608
-_ASSIGNED = ", ".join(f"{one} = excluded.{one}" for one in (*FileRow._fields[1:], "checksum"))
-_KEPT = ", ".join(f"kept.{one}" for one in _SEALED)
+_ASSIGNED = ", ".join(
+    f"{column} = excluded.{column}" for column in (*FileRow._fields[1:], "checksum")
+)
+_KEPT = ", ".join(f"kept.{column}" for column in _SEALED)
 #: SQL that stores a row: a ``StoredRow``, and the time in nanoseconds since the epoch.
 #:
 #: A row may come late, from a process that read the file before its last write. The late row must
@@ -165,7 +167,7 @@ UPSERT = (
 #: SQL that saves the result of a filter set for a file: number of the set, hit, directory, name.
 REJUDGE = (
     "UPDATE file SET judged = ?1, hit = ?2, checksum = checksum("  # noqa: S608
-    + ", ".join({"judged": "?1", "hit": "?2"}.get(one, one) for one in _SEALED)
+    + ", ".join({"judged": "?1", "hit": "?2"}.get(column, column) for column in _SEALED)
     # A damaged row is left damaged: the next scan hashes its file again.
     + f") WHERE dir = ?3 AND name = ?4 AND checksum = checksum({', '.join(_SEALED)})"
 )

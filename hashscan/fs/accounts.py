@@ -64,7 +64,7 @@ def _ranges_in(path: str) -> list[tuple[int, int, str]]:
         for line in file.read(_LARGEST).splitlines():
             name, _, rest = line.strip().partition(":")
             first, _, count = rest.partition(":")
-            if name and all(one.isascii() and one.isdigit() for one in (first, count)):
+            if name and all(number.isascii() and number.isdigit() for number in (first, count)):
                 found.append((int(first), int(count), name))
     return found
 

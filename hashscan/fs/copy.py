@@ -49,14 +49,14 @@ class HashedStream:
             self._rest = next(self._blocks, self._rest)
         found = bytes(self._rest[:size])
         self._rest = self._rest[size:]
-        for one in self._hashes:
-            one.update(found)
+        for hasher in self._hashes:
+            hasher.update(found)
         return found
 
     @property
     def digests(self) -> FileDigests:
         """MD5, SHA-1 and SHA-256 of the bytes read so far."""
-        return FileDigests(*(one.digest() for one in self._hashes))
+        return FileDigests(*(hasher.digest() for hasher in self._hashes))
 
 
 def digests_of(fd: int, size: int) -> FileDigests:
@@ -67,9 +67,9 @@ def digests_of(fd: int, size: int) -> FileDigests:
     """
     hashes = [hashlib.new(name, usedforsecurity=False) for name in ALGORITHMS]
     for block in _blocks(fd, 0, size):
-        for one in hashes:
-            one.update(block)
-    return FileDigests(*(one.digest() for one in hashes))
+        for hasher in hashes:
+            hasher.update(block)
+    return FileDigests(*(hasher.digest() for hasher in hashes))
 
 
 def _extents(fd: int, size: int) -> Iterator[tuple[int, int]]:

@@ -51,7 +51,7 @@ class DismissedContent(NamedTuple):
         """A line of the file, without its newline."""
         return json.dumps(
             {
-                "digests": {one.algorithm: one.hex for one in self.digests},
+                "digests": {digest.algorithm: digest.hex for digest in self.digests},
                 "hold": self.hold,
                 "who": self.who,
                 "time": self.time,
@@ -90,15 +90,15 @@ class Dismissed:
 
     def _find(self, digests: FileDigests) -> DismissedContent | None:
         self._refresh()
-        for one in digests.each() if self._entries else ():
-            entry = self._entries.get(one)
+        for digest in digests.each() if self._entries else ():
+            entry = self._entries.get(digest)
             if entry is not None:
                 return entry
         return None
 
     def missing(self, digests: FileDigests) -> list[Algorithm]:
         """Algorithms that ``digests`` lack and that are needed to exclude every entry."""
-        there = {one.algorithm for one in digests.each()}
+        there = {digest.algorithm for digest in digests.each()}
         return sorted({min(names) for names in self._algorithms if not names & there})
 
     def _refresh(self) -> None:
@@ -112,8 +112,8 @@ class Dismissed:
         if stamp == self._stamp:
             return
         entries = entries_of(self.path)
-        self._entries = {digest: one for one in entries for digest in one.digests}
-        self._algorithms = {frozenset(d.algorithm for d in one.digests) for one in entries}
+        self._entries = {digest: entry for entry in entries for digest in entry.digests}
+        self._algorithms = {frozenset(d.algorithm for d in entry.digests) for entry in entries}
         self._stamp = stamp
 
 
@@ -152,7 +152,7 @@ def _entry(found: Any) -> DismissedContent:
                 raise ValueError(text)
             digests.append(Digest(name, text.lower()))
     texts = [found.get(name) for name in ("hold", "who", "time", "reason")]
-    if not digests or not all(isinstance(one, str) for one in texts):
+    if not digests or not all(isinstance(text, str) for text in texts):
         raise ValueError("no digest, or a fact that is no text")
     hold, who, time, reason = texts
     return DismissedContent(tuple(digests), hold, who, time, reason)
@@ -166,9 +166,9 @@ def add(path: str, new: Iterable[DismissedContent]) -> None:
         OSError: the file cannot be written.
     """
     new = list(new)
-    holds = {one.hold for one in new}
+    holds = {entry.hold for entry in new}
     with _locked(path):
-        _write(path, [*(one for one in entries_of(path) if one.hold not in holds), *new])
+        _write(path, [*(entry for entry in entries_of(path) if entry.hold not in holds), *new])
 
 
 def remove(path: str, hold: str) -> None:
@@ -180,7 +180,7 @@ def remove(path: str, hold: str) -> None:
     """
     with _locked(path):
         entries = entries_of(path)
-        kept = [one for one in entries if one.hold != hold]
+        kept = [entry for entry in entries if entry.hold != hold]
         if len(kept) < len(entries):
             _write(path, kept)
 
@@ -196,4 +196,4 @@ def _locked(path: str) -> Iterator[None]:
 
 
 def _write(path: str, entries: Iterable[DismissedContent]) -> None:
-    replace_file(path, "".join(f"{one.as_json()}\n" for one in entries).encode())
+    replace_file(path, "".join(f"{entry.as_json()}\n" for entry in entries).encode())

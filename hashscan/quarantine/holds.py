@@ -140,7 +140,7 @@ class Holds(Admission):
             )
             self._connection.executemany(
                 "DELETE FROM hold_digest WHERE hold = ? AND algorithm = ? AND digest = ?",
-                [(number, one.algorithm, bytes.fromhex(one.hex)) for one in digests],
+                [(number, digest.algorithm, bytes.fromhex(digest.hex)) for digest in digests],
             )
             self._connection.execute("UPDATE hold SET reported = 1 WHERE number = ?", (new,))
             return new

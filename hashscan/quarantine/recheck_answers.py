@@ -202,7 +202,7 @@ class AskedStore(Closable):
             self._connection.executemany(
                 "DELETE FROM answer WHERE service = ? AND algorithm = ? AND digest = ?"
                 " AND content = ?",
-                [(service, *one.digest, one.content) for one in subjects],
+                [(service, *subject.digest, subject.content) for subject in subjects],
             )
 
     def size(self, service: str) -> int | None:

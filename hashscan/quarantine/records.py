@@ -120,7 +120,11 @@ class RecordFacts:
     @property
     def confirmed(self) -> Digest:
         """The digest that the service confirmed."""
-        return next(Digest(one, self.digest) for one in ALGORITHMS if one == self.algorithm)
+        return next(
+            Digest(algorithm, self.digest)
+            for algorithm in ALGORITHMS
+            if algorithm == self.algorithm
+        )
 
     @property
     def each_digest(self) -> tuple[Digest, ...]:

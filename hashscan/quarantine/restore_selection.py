@@ -72,14 +72,14 @@ class Selection:
             tests.append(_by_owner(self.owners))
         if self.since is not None:
             since = self.since
-            tests.append(lambda one: datetime.fromisoformat(one.acted).timestamp() >= since)
+            tests.append(lambda record: datetime.fromisoformat(record.acted).timestamp() >= since)
         if self.digests:
             tests.append(_by_digest(frozenset(self.digests)))
         if self.categories:
             named = frozenset(self.categories)
-            tests.append(lambda one: category_name(one.category) in named)
+            tests.append(lambda record: category_name(record.category) in named)
         if self.withdrawn:
-            tests.append(lambda one: bool(one.withdrawn))
+            tests.append(lambda record: bool(record.withdrawn))
         found = Selected()
         for record_id, record, trouble in briefs(store):
             if record is None:
@@ -104,16 +104,16 @@ def _by_digest(wanted: frozenset[str]) -> Callable[[Brief], bool]:
 
 def _by_path(paths: tuple[str, ...]) -> Callable[[Brief], bool]:
     # Records have paths without symbolic links, so each given path is resolved, too.
-    full = [os.path.abspath(one) for one in paths]
-    full += [resolve(one) for one in full]
-    above = tuple(one.rstrip("/") + "/" for one in full)
+    full = [os.path.abspath(path) for path in paths]
+    full += [resolve(path) for path in full]
+    above = tuple(path.rstrip("/") + "/" for path in full)
 
     def fits(record: Brief) -> bool:
         path = os.fsdecode(record.path)
         return (
             path in full
             or path.startswith(above)
-            or any(fnmatch.fnmatchcase(path, one) for one in (*paths, *full))
+            or any(fnmatch.fnmatchcase(path, glob) for glob in (*paths, *full))
         )
 
     return fits
@@ -121,12 +121,12 @@ def _by_path(paths: tuple[str, ...]) -> Callable[[Brief], bool]:
 
 def _by_owner(owners: tuple[str, ...]) -> Callable[[Brief], bool]:
     numbers: dict[str, int] = {}
-    for one in owners:
-        if one.isdecimal():
-            numbers[one] = int(one)
+    for owner in owners:
+        if owner.isdecimal():
+            numbers[owner] = int(owner)
         else:
             try:
-                numbers[one] = pwd.getpwnam(one).pw_uid
+                numbers[owner] = pwd.getpwnam(owner).pw_uid
             except KeyError:
                 continue  # a record may have this name, even if the machine lacks the user now
 
@@ -134,12 +134,12 @@ def _by_owner(owners: tuple[str, ...]) -> Callable[[Brief], bool]:
         if record.uid is None:
             return False
         # A user id may belong to another user now: if the record has a user name, the name counts.
-        names = {one for one in owners if not one.isdecimal()}
+        names = {owner for owner in owners if not owner.isdecimal()}
         if record.owner is not None and record.owner in names:
             return True
         return any(
-            record.uid == number and (one.isdecimal() or record.owner is None)
-            for one, number in numbers.items()
+            record.uid == number and (owner.isdecimal() or record.owner is None)
+            for owner, number in numbers.items()
         )
 
     return fits

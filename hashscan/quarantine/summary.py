@@ -126,7 +126,7 @@ class Brief(RecordFacts, _Fields):
 
 
 _STATE, _PATH, _DIGESTS, _OTHERS, _IDENTITY = (
-    Brief._fields.index(one) - 1 for one in ("state", "path", "digests", "others", "identity")
+    Brief._fields.index(name) - 1 for name in ("state", "path", "digests", "others", "identity")
 )
 
 
@@ -242,7 +242,7 @@ def _kept(store: Records) -> Iterator[list[Any]]:
 def _line(record_id: str, stamps: list[int], brief: Brief) -> bytes:
     values: list[Any] = list(brief[1:])
     values[_PATH] = os.fsdecode(brief.path)
-    values[_DIGESTS] = brief.digests and [one and one.hex() for one in brief.digests]
+    values[_DIGESTS] = brief.digests and [digest and digest.hex() for digest in brief.digests]
     return _encoded([record_id, stamps, values])
 
 
@@ -258,7 +258,9 @@ def _facts(line: list[Any]) -> Brief | None:
         values[_STATE] = RecordState(values[_STATE])
         values[_PATH] = os.fsencode(values[_PATH])
         digests, identity = values[_DIGESTS], values[_IDENTITY]
-        values[_DIGESTS] = digests and FileDigests(*(one and bytes.fromhex(one) for one in digests))
+        values[_DIGESTS] = digests and FileDigests(
+            *(text and bytes.fromhex(text) for text in digests)
+        )
         values[_OTHERS] = tuple(values[_OTHERS])
         values[_IDENTITY] = identity and Identity(*identity)
         return Brief(record_id, *values)

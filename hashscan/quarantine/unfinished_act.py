@@ -93,11 +93,11 @@ class Begun(NamedTuple):
             StateError: the log cannot be read.
         """
         announced = not self.has_line
-        for one in read(self.state, self.after):
-            if one.facts.get("quarantine_id") == self.record_id:
-                if one.event in _RESULTS:
+        for line in read(self.state, self.after):
+            if line.facts.get("quarantine_id") == self.record_id:
+                if line.event in _RESULTS:
                     return False
-                announced = announced or one.event == self.event
+                announced = announced or line.event == self.event
         return announced
 
 
