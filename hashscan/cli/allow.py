@@ -47,7 +47,8 @@ def build_command(
     INPUT: a directory (/usr/share/wordpress), an archive (.zip, .tar, .tar.gz, .tar.bz2, .tar.xz,
     .tar.zst; nothing is extracted) or a digest list. The allow-list has MD5, SHA-1 and SHA-256 of
     each file and its origin; name the allow-list in `allow` in the configuration. Links, empty and
-    small files are left out. If an input cannot be read to its end, nothing is written.
+    small files are left out. If an input cannot be read to its end, the command writes no
+    allow-list.
     """
     from hashscan.jobs.allow_build import build_allow_list  # noqa: PLC0415 - heavy
 
@@ -103,7 +104,8 @@ def show_command(
     """Show the stock file that has a digest, or who allowed the digest.
 
     The command searches the lists that `allow build` made and, without --list, the digests that
-    `hold dismiss` allowed. Exit code 0: each DIGEST is in a list. 1: a DIGEST is in no list.
+    `hold dismiss` allowed. Exit code 0: each DIGEST is in a list. Exit code 1: a DIGEST is in no
+    list.
     """
     from hashscan.cli.quarantine_restore import to_digest  # noqa: PLC0415
     from hashscan.known.allow import origin_in  # noqa: PLC0415

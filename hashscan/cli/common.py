@@ -106,7 +106,7 @@ only_category_option = click.option(
     metavar="NAME",
     multiple=True,
     help="Take only digests of this category from lists that name categories; may be given several"
-    " times. Default: vics-1 (child abuse material) of VICS lists; baseline and names of child"
+    " times; default: vics-1 (child abuse material) of VICS lists; baseline and names of child"
     " abuse material, e.g. csam, of other lists.",
 )
 

@@ -54,7 +54,7 @@ def _configured(context: click.Context) -> str | None:
     "--output",
     "-o",
     metavar="FILE",
-    help="The file to write; - is the standard output. Default: the file that --config names,"
+    help="The file to write; - is the standard output; default: the file that --config names,"
     " else /etc/hashscan/config.yaml for root and ~/.config/hashscan/config.yaml for"
     " others.",
 )

@@ -28,11 +28,11 @@ def command(options: Options, keep: bool, directory: str | None) -> None:
     """Run the whole job on a sample volume, over real sockets of this machine, without root.
 
     The demo copies some 3,000 ordinary files of this machine and adds files of random bytes that
-    count as known. It publishes the digests of these files as a signed filter, and starts a central
-    service on a free port of this machine. Then it finds, quarantines and restores the files, and
-    checks each result. The demo takes less than a minute on an idle machine and 200 MiB of disk,
-    and removes all its files at the end. The demo needs the extra service: in the checkout, run pip
-    install '.[service]' with the pip of the same environment.
+    count as known. The demo publishes the digests of these files as a signed filter, and starts a
+    central service on a free port of this machine. The demo then finds, quarantines and restores
+    the files, and checks each result. The demo takes less than a minute on an idle machine and 200
+    MiB of disk, and removes all its files at the end. The demo needs the extra service: in the
+    checkout, run pip install '.[service]' with the pip of the same environment.
 
     Exit code 0: every result is right. Exit code 70: a result is wrong, and the output names the
     wrong result. Exit code 2: a limit of the machine, e.g. a full disk, ended the demo.

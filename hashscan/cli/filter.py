@@ -91,8 +91,8 @@ def build_command(
     also writes tiers, each with its .json: FILE.sizes if every digest has a size in bytes (VICS,
     hashdeep, a column 'size'), and FILE.heads if every digest has the XXH3-128 of the first 4,096
     bytes (a column 'xxh3-4096'). Scans with tiers open far fewer files. But if a list gives a wrong
-    size or key for a file, scans do not find that file. So check that the printed range of sizes is
-    plausible.
+    size or key for a file, scans do not find that file. Therefore check that the printed range of
+    sizes is plausible.
     """
     from hashscan.known.filters.build import build  # noqa: PLC0415 - heavy libraries, see pyproject.toml
     from hashscan.output.bar import build_bar  # noqa: PLC0415

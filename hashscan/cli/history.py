@@ -126,7 +126,7 @@ def verify_command(
 
     The command prints the number and the hash of the newest line. Keep this number and hash on
     another machine: if you give them with --known, a later check finds even a log that was
-    rewritten as a whole. Exit code 3: the check found something wrong.
+    rewritten as a whole. Exit code 3: the check found a fault in the audit log.
     """
     directory = open_own_configuration(context.obj or Options(), state).state
     result = verify(directory, dict(map(_known, known)))

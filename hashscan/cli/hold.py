@@ -40,7 +40,8 @@ def command() -> None:
     """Show the matches that the brakes hold, and decide about them.
 
     A brake (section `brakes` of the configuration) holds matches if too many files would move: the
-    list may be wrong. Held files stay in their places until one of these commands decides.
+    list may be wrong. Held files stay in their places until `hold release` or `hold dismiss`
+    decides.
     """
 
 

@@ -47,7 +47,7 @@ _EXAMPLES = "write e.g. 24h, 12h, 1h, 2026-11-27T10:00 or 2026-11-27T09:00Z"
     "wanted",
     metavar="NAME",
     type=click.Choice(FORMATS),
-    help=f"Do not recognise the format, but use this one: {', '.join(FORMATS)}.",
+    help=f"Read the input in this format, without recognising it: {', '.join(FORMATS)}.",
 )
 @click.option(
     "--from", "sender", metavar="NAME", help="The sender: an organisation or a mail address."
@@ -57,19 +57,19 @@ _EXAMPLES = "write e.g. 24h, 12h, 1h, 2026-11-27T10:00 or 2026-11-27T09:00Z"
     "--authority",
     metavar="NAME",
     help="The notice is an order of this authority: answers name the authority, and customers get"
-    " no statement of reasons. Needs --deadline.",
+    " no statement of reasons; needs --deadline.",
 )
 @click.option(
     "--legal-basis", metavar="TEXT", help="With --authority: the law that the order names."
 )
 @click.option(
-    "--received", metavar="TIME", help="The time of arrival, e.g. 2026-11-27T10:00. Default: now."
+    "--received", metavar="TIME", help="The time of arrival, e.g. 2026-11-27T10:00; default: now."
 )
 @click.option(
     "--deadline",
     metavar="24h|12h|1h|TIME",
     help="The time by which all items must be settled, or a duration from the time of sending; if"
-    " the notice has no such time, from the arrival. Default: 24h.",
+    " the notice has no such time, from the arrival; default: 24h.",
 )
 @click.option(
     "--by-mail",
@@ -103,12 +103,12 @@ def command(
     """Take notices from files or from standard input.
 
     A notice is a mail, CSV, JSON, or a list of URLs, paths or digests. The default FILE is -, the
-    standard input. The value of an option replaces the value in the notice. The same bytes are
-    stored only once.
+    standard input. The value of an option replaces the value in the notice. hashscan stores
+    identical input only once.
 
-    Then hashscan finds the files of all open items, and reports or moves each file: the setting
-    `notices.action` and the digest lists decide. The command works on items even while a scan runs.
-    If a daemon runs, the daemon works on the items within seconds.
+    After it stored a notice, hashscan finds the files of all open items, and reports or moves each
+    file: the setting `notices.action` and the digest lists decide. The command works on items even
+    while a scan runs. If a daemon runs, the daemon works on the items within seconds.
 
     Exit code 2: hashscan did not understand a notice, and does not change its FILE. The text of
     standard input is kept in the state directory, in a file that the message names.

@@ -134,7 +134,7 @@ def restore_command(
     withdrawn: bool,
     record_ids: tuple[str, ...],
 ) -> None:
-    """Put files back with owner, mode, times, attributes and flags; nothing is overwritten.
+    """Put files back with owner, mode, times, attributes and flags; no file is overwritten.
 
     Name the files by ID, or restore many files: with --all, or all files that fit each given option
     of --path, --since, --owner, --digest, --category and --withdrawn. If a file cannot be restored,

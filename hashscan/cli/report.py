@@ -35,7 +35,7 @@ since_option = click.option(
 until_option = click.option(
     "--until",
     metavar="TIME",
-    help="End of the period; if it is a date, that day is not in the period. Default: now.",
+    help="End of the period; if it is a date, that day is not in the period; default: now.",
 )
 FORMATS = ("text", "json", "csv", "html")
 

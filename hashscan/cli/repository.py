@@ -200,9 +200,9 @@ def add_command(
 ) -> None:
     """Publish the next version of a category's filter from the lists INPUT.
 
-    The lists must hold the whole category: a digest that is in no list is withdrawn. Agents with
-    one of the last versions fetch a patch. Other agents fetch the whole file, and so do all agents
-    if the filter gets a new size. If the lists did not change, the command only renews the
+    The lists must hold the whole category: a digest that is in no list is withdrawn. Agents that
+    have one of the last versions fetch a patch. Other agents fetch the whole file, and so do all
+    agents if the filter gets a new size. If the lists did not change, the command only renews the
     metadata.
 
     'hashscan filter build --help' describes the kinds of lists. Tiers are published beside the
@@ -334,7 +334,7 @@ def rotate_command(
     clock_is_right: bool,
     as_json: bool,
 ) -> None:
-    """Make a new key for a role, and no longer trust an old one.
+    """Make a new key for a role, and end the trust in an old key.
 
     The new key is written to the first directory of --keys. The command needs the keys of root, of
     the role, and of the roles that depend on it. The agents accept the new key by themselves; the

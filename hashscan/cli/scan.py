@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @click.option(
     "--action",
     type=click.Choice(["report", "quarantine"]),
-    help="The action on matches. Default: the configuration's action, or report with --known or"
+    help="The action on matches; default: the configuration's action, or report with --known or"
     " without a configuration.",
 )
 @click.option("--full", is_flag=True, help="Hash every file, even if it did not change.")

@@ -37,7 +37,7 @@ _MOST = 5
 @click.option(
     "--nagios",
     is_flag=True,
-    help="Work as a monitoring plug-in: one line with performance data, exit codes 0 to 3. Not with"
+    help="Work as a monitoring plug-in: one line with performance data, exit codes 0 to 3; not with"
     " --json.",
 )
 @click.option(
@@ -45,7 +45,7 @@ _MOST = 5
     metavar="FILE",
     type=click.Path(),
     help="Print nothing, and write metrics to FILE for node_exporter's textfile collector; the name"
-    " of FILE ends in .prom. Not with --json or --nagios.",
+    " of FILE ends in .prom; not with --json or --nagios.",
 )
 @click.pass_obj
 def command(

@@ -174,7 +174,7 @@ def test_terms_can_be_chosen(publisher):
 def test_the_terms_that_are_not_chosen_are_those_of_the_documents():
     usage = Path(__file__).parents[2] / "docs" / "usage.md"
     terms = " ".join(f"{role}={term.days}d" for role, term in publish.TERMS.items())
-    assert f"Default: `{terms}`." in usage.read_text(encoding="utf-8")
+    assert f"default: `{terms}`." in usage.read_text(encoding="utf-8")
 
 
 # -- thresholds and rotation ------------------------------------------------------------------------
