@@ -29,12 +29,9 @@ def test_a_public_class_has_a_name_of_its_own():
 
 #: Modules without a test file of their name, each with the reason.
 TESTED_ELSEWHERE = {
-    "authority": "one record without logic; tests/quarantine/test_authority.py reads it back",
     "cli/daemon": "opens the settings and starts the daemon; tests/e2e/test_daemon.py runs it",
-    "cli/streams": "closed and full streams need whole processes: tests/e2e/test_streams.py",
     "closable": "one with block; each class that is closed so is tested in its own file",
     "config/section": "pydantic's switches for all sections, each tested with its section",
-    "interpreter": "starts Python anew: tests/packaging/test_installed_command.py",
     "reporter": "types only; tests/output tests the two that report",
 }
 

@@ -106,29 +106,6 @@ def test_the_process_has_its_name(place):
     assert name == "hashscan\n"
 
 
-@pytest.mark.parametrize(
-    ("executable", "flags", "why"),
-    [
-        ("", "", "a restart did not change that"),
-        ("/nonexistent/python3", "", "No such file"),
-        (
-            sys.executable,
-            "sys.orig_argv = ['python3', '-I', '-X', 'utf8', 'x']",
-            "did not change that",
-        ),
-    ],
-)
-def test_where_such_a_python_cannot_be_had(executable, flags, why):
-    code = (
-        f"import sys; sys.executable = {executable!r}; {flags}\n"
-        "from hashscan import interpreter; interpreter.require(); print('went on')"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert why in done.stderr
-    assert "python3 -I -X utf8 -m hashscan" in done.stderr
-
-
 def test_setuptools_installs_that_command_and_no_entry_point(tmp_path):
     for name in ("pyproject.toml", "README.md", "packaging/bin/hashscan", "hashscan/__init__.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
