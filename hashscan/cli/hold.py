@@ -103,7 +103,7 @@ def show_command(options: Options, identifier: str, state: str | None, as_json: 
 @command.command("release")
 @identifier_argument
 @digest_option
-@click.option("--reason", metavar="TEXT", default="", help="The reason, for the history.")
+@click.option("--reason", metavar="TEXT", default="", help="The reason; the history names it.")
 @state_option
 @json_option
 @click.pass_obj

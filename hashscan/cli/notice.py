@@ -99,7 +99,8 @@ def list_command(
 def show_command(options: Options, identifier: str, state: str | None, as_json: bool) -> None:
     """Show a notice with its items, their files, and the history.
 
-    The beginning or the end of the ID, or the beginning after its hyphen, is enough.
+    As ID, the command also accepts the beginning of the ID, its end, or the beginning of the part
+    after its hyphen.
     """
     from hashscan.output import notices as output  # noqa: PLC0415
 
@@ -128,7 +129,10 @@ def show_command(options: Options, identifier: str, state: str | None, as_json: 
 
 
 _reason_option = click.option(
-    "--reason", metavar="TEXT", required=True, help="The reason, for the history and the answer."
+    "--reason",
+    metavar="TEXT",
+    required=True,
+    help="The reason; the history and the answer name it.",
 )
 
 
@@ -141,8 +145,8 @@ def approve_command(options: Options, identifier: str, reason: str, state: str |
     """Permit hashscan to move the files of an unproven notice.
 
     A notice is unproven if it came by mail and its sender is not verified. After the approval,
-    hashscan moves the notice's files if `notices.action` says so. The beginning or the end of the
-    ID, or the beginning after its hyphen, is enough.
+    hashscan moves the notice's files if `notices.action` says so. As ID, the command also accepts
+    the beginning of the ID, its end, or the beginning of the part after its hyphen.
     """
     _checked(reason)
     with _store(options, state) as store:
@@ -160,8 +164,8 @@ def approve_command(options: Options, identifier: str, reason: str, state: str |
 def close_command(options: Options, identifier: str, reason: str, state: str | None) -> None:
     """Close a notice; its open items become refused.
 
-    The notice's deadline no longer counts. No file is moved or restored. The beginning or the end
-    of the ID, or the beginning after its hyphen, is enough.
+    The notice's deadline no longer counts. No file is moved or restored. As ID, the command also
+    accepts the beginning of the ID, its end, or the beginning of the part after its hyphen.
     """
     _checked(reason)
     with _store(options, state) as store:
@@ -180,8 +184,8 @@ def close_command(options: Options, identifier: str, reason: str, state: str | N
 def reopen_command(options: Options, identifier: str, reason: str, state: str | None) -> None:
     """Open a notice and its settled items again.
 
-    The items have their old deadlines again. The beginning or the end of the ID, or the beginning
-    after its hyphen, is enough.
+    The items have their old deadlines again. As ID, the command also accepts the beginning of the
+    ID, its end, or the beginning of the part after its hyphen.
     """
     _checked(reason)
     with _store(options, state) as store:

@@ -68,8 +68,8 @@ _EXAMPLES = "write e.g. 24h, 12h, 1h, 2026-11-27T10:00 or 2026-11-27T09:00Z"
 @click.option(
     "--deadline",
     metavar="24h|12h|1h|TIME",
-    help="The time by which all items must be settled, or a duration from the time of sending; if"
-    " the notice has no such time, from the arrival; default: 24h.",
+    help="The time by which all items must be settled, or a duration that begins at the time of"
+    " sending (at the arrival, if the notice has no time of sending); default: 24h.",
 )
 @click.option(
     "--by-mail",

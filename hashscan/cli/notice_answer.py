@@ -97,9 +97,9 @@ def command(
 ) -> None:
     """Print, write or send an answer to a notice.
 
-    The history of the notice names each answer that was printed, written or sent, and its time. The
-    beginning or the end of the ID, or the beginning after its hyphen, is enough. docs/notices.md
-    says how to replace the texts.
+    The history of the notice names each answer that was printed, written or sent, and its time. As
+    ID, the command also accepts the beginning of the ID, its end, or the beginning of the part
+    after its hyphen. docs/notices.md says how to replace the texts.
     """
     if (eml is not None) + send + printed > 1:
         raise UsageError("--eml, --send and --print exclude each other")
