@@ -86,7 +86,7 @@ class MatchLines:
         }
         try:
             self._recorder.write(events.MATCH, sync=False, **facts)
-            if stays and self._fill(owner, facts):
+            if stays and self._count_line(owner, facts):
                 self._recorder.write(events.MATCHES_LEFT_OUT, sync=False, uid=owner)
         except StateError:
             self._reported.forget(event)
@@ -102,7 +102,7 @@ class MatchLines:
         del self._written[owner]
         return False
 
-    def _fill(self, owner: int, facts: dict[str, object]) -> bool:
+    def _count_line(self, owner: int, facts: dict[str, object]) -> bool:
         """Count a line of an owner; return whether it is the owner's last line of the day."""
         now = self._clock()
         began, size = self._written.get(owner, (now, 0))

@@ -66,7 +66,7 @@ def read(
     with explained(state_directory, "read"):
         try:
             with opened(state_directory, make=False) as directory:
-                for number in _younger(directory, _from(directory, after_seq), since):
+                for number in _files_since(directory, _files_after(directory, after_seq), since):
                     for event in _events(directory, number, after_seq, on_damaged):
                         if since is None or seconds_of(event.time) >= since:
                             yield event
@@ -98,7 +98,7 @@ def read_last(
     with explained(state_directory, "read"):
         try:
             with opened(state_directory, make=False) as directory:
-                for number in reversed(_younger(directory, numbers(directory), since)):
+                for number in reversed(_files_since(directory, numbers(directory), since)):
                     lines = _events(directory, number, 0, on_damaged)
                     kept[:0] = deque(filter(wanted, lines), count - len(kept))
                     if len(kept) == count:
@@ -108,7 +108,7 @@ def read_last(
     return kept
 
 
-def _younger(directory: int, found: list[int], since: float | None) -> list[int]:
+def _files_since(directory: int, found: list[int], since: float | None) -> list[int]:
     """The files of ``found`` that may have an event since a time."""
     if since is None:
         return found
@@ -131,7 +131,7 @@ def seconds_of(time: str) -> float:
         return 0.0
 
 
-def _from(directory: int, after_seq: int) -> list[int]:
+def _files_after(directory: int, after_seq: int) -> list[int]:
     """The files that have lines after ``after_seq``."""
     found = numbers(directory)
     if after_seq <= 0:
@@ -160,7 +160,7 @@ def _events(
     except FileNotFoundError:
         return
     with open(fd, "rb") as file:
-        start = _near(fd, after_seq) if after_seq > 0 else 0
+        start = _offset_near(fd, after_seq) if after_seq > 0 else 0
         file.seek(start)
         line = 0
         while raw := file.readline(LONGEST + 1):
@@ -174,7 +174,7 @@ def _events(
                 yield event
 
 
-def _near(fd: int, seq: int) -> int:
+def _offset_near(fd: int, seq: int) -> int:
     """The offset of line ``seq``, or of a line shortly before it."""
     low, high = 0, os.fstat(fd).st_size
     while high - low > _NEAR:

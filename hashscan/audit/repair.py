@@ -61,7 +61,7 @@ def find_end(directory: int, head_fd: int) -> End:
     head = read_head(head_fd)
     repairs: list[Repair] = []
     if head is None:
-        head = _without_head(directory)
+        head = _head_of_lines(directory)
         if head is None:
             return End(EMPTY, 1, repairs)
         repairs.append(
@@ -77,12 +77,12 @@ def find_end(directory: int, head_fd: int) -> End:
             after = max([head.file, *numbers(directory)]) + 1
             repairs.append(Repair("cut", f"the log's end before line {head.seq + 1} was missing"))
             return End(head, after, repairs)
-        head, whole = _follow(directory, head, repairs)
+        head, whole = _newest_after(directory, head, repairs)
         if not whole:
             return End(head, max([head.file, *numbers(directory)]) + 1, repairs)
         if not _exists(directory, head.file + 1):
             return End(head, head.file, repairs)
-        following = _follow(directory, Head(head.seq, head.hash, head.file + 1, 0), repairs)
+        following = _newest_after(directory, Head(head.seq, head.hash, head.file + 1, 0), repairs)
         if following[0].size == 0:  # the next file has no line that continues the chain
             after = head.file + 1 if following[1] else max(numbers(directory)) + 1
             return End(head, after, repairs)
@@ -105,7 +105,7 @@ def _exists(directory: int, number: int) -> bool:
     return True
 
 
-def _follow(directory: int, head: Head, repairs: list[Repair]) -> tuple[Head, bool]:
+def _newest_after(directory: int, head: Head, repairs: list[Repair]) -> tuple[Head, bool]:
     """The newest line after ``head`` in its file, and whether all lines continue the chain."""
     with closing(open_number(directory, head.file, os.O_RDWR)) as fd:
         rest = b""
@@ -133,7 +133,7 @@ def _follow(directory: int, head: Head, repairs: list[Repair]) -> tuple[Head, bo
     return head, True
 
 
-def _without_head(directory: int) -> Head | None:
+def _head_of_lines(directory: int) -> Head | None:
     """The head of the newest whole line; ``None``: the log has no whole line."""
     for number in reversed(numbers(directory)):
         newest: Head | None = None

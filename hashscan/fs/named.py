@@ -158,10 +158,10 @@ class _Walk:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
         if b"\0" in path:
             raise ValueError(f"a path with a NUL: {path!r}")
-        self._come(path if path.startswith(b"/") else os.getcwdb() + b"/" + path)
+        self._add_names(path if path.startswith(b"/") else os.getcwdb() + b"/" + path)
         self.here = self._top()
 
-    def _come(self, path: bytes) -> None:
+    def _add_names(self, path: bytes) -> None:
         names = [name for name in path.split(b"/") if name not in {b"", b"."}]
         self.rest += reversed(names)
 
@@ -243,7 +243,7 @@ class _Walk:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
         if target.startswith(b"/"):
             self._restart([])
-        self._come(target)
+        self._add_names(target)
 
     def _others_can_link(self) -> bool:
         return bool(os.fstat(self.here.fd).st_mode & 0o022)

@@ -128,7 +128,7 @@ def open_top(
     return found, path
 
 
-def _trusted(fd: int, top: int) -> str | None:
+def _why_not_private(fd: int, top: int) -> str | None:
     """Why an open directory cannot be a private directory of the agent; ``None``: it can."""
     status = os.fstat(fd)
     if status.st_uid != os.geteuid():
@@ -178,7 +178,7 @@ def _open_private(top: int, where: bytes, name: bytes) -> int:
         if error.errno not in {errno.ELOOP, errno.ENOTDIR, errno.EACCES}:
             raise
         raise _refused(path, "it is not a directory of the agent") from error
-    reason = _trusted(fd, top)
+    reason = _why_not_private(fd, top)
     if reason:
         os.close(fd)
         raise _refused(path, reason)
@@ -240,7 +240,7 @@ class Privates:
             self._turns[identity] = turn = self._turns.get(identity, 0) + 1
             if turn > _TURNS:
                 raise OSError(errno.EBUSY, "somebody renames its entries all the time")
-            before = _changed(top)
+            before = _ctime_of(top)
             time.sleep(_TICK)
             with os.scandir(top) as entries:
                 found = {
@@ -248,11 +248,11 @@ class Privates:
                     for entry in entries
                     if entry.is_dir(follow_symlinks=False)
                 }
-            if _changed(top) == before:
+            if _ctime_of(top) == before:
                 return found
 
 
-def _changed(top: int) -> int:
+def _ctime_of(top: int) -> int:
     return os.fstat(top).st_ctime_ns  # not the mtime, because the directory's owner can set it
 
 
@@ -263,7 +263,7 @@ def _open_if(top: int, name: bytes, inode: int) -> int | None:
         if error.errno in {errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.EACCES}:
             return None
         raise
-    if os.fstat(fd).st_ino == inode and _trusted(fd, top) is None:
+    if os.fstat(fd).st_ino == inode and _why_not_private(fd, top) is None:
         return fd
     os.close(fd)
     return None

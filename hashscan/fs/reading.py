@@ -101,7 +101,7 @@ class CacheNeutralReader:
             except OSError as error:
                 if error.errno not in _UNSUPPORTED:
                     raise
-                way = Way.PLAIN if _lies_in_memory(fd) else Way.MINCORE
+                way = Way.PLAIN if _is_in_memory(fd) else Way.MINCORE
                 self._ways[device] = way
         if way is Way.MINCORE:
             try:
@@ -139,7 +139,7 @@ class CacheNeutralReader:
         return count
 
 
-def _lies_in_memory(fd: int) -> bool:
+def _is_in_memory(fd: int) -> bool:
     """Whether the file's only storage is the page cache, as on tmpfs."""
     status = ctypes.create_string_buffer(256)
     if _libc.fstatfs(fd, status):

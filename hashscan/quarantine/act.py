@@ -166,7 +166,7 @@ class Quarantine:
         except (OSError, QuarantineError):
             return None
 
-    def _moved_before(self, match: Confirmed) -> Acted | None:
+    def _earlier_move(self, match: Confirmed) -> Acted | None:
         """The earlier result for a match whose move ended just before the process was killed.
 
         A match that was detected after the record's move is another file with the same name: then
@@ -239,10 +239,10 @@ class Quarantine:
                 origin = stack.enter_context(opened(self._place(match.candidate)))
                 _precheck(origin, match, opens=opens)
             except (OSError, QuarantineError):
-                moved_before = self._moved_before(match)
+                moved_before = self._earlier_move(match)
                 if moved_before is None:
                     raise
-                self._concluded(match, moved_before, moved_before.quarantine_id)
+                self._write_result(match, moved_before, moved_before.quarantine_id)
                 return moved_before
             span = self._store.keep_timeline().span
             record = intent(
@@ -261,7 +261,7 @@ class Quarantine:
                         self._store.discard(record.id)
                 self._attempts.failed(owner, match.candidate.full_path)
                 if moved[0] or not is_quiet:
-                    self._failed(match, record, error, moved[0])
+                    self._write_failure(match, record, error, moved[0])
                 else:
                     self._store.forget_act()
                 raise
@@ -270,7 +270,7 @@ class Quarantine:
             self._attempts.failed(owner, match.candidate.full_path)
         if acted.quarantine_id or not is_quiet:  # a displaced file has a record, too
             # With ``is_quiet``, this is the only line about the move: it must survive a power cut.
-            self._concluded(match, acted, record.id, sync=is_quiet)
+            self._write_result(match, acted, record.id, sync=is_quiet)
         else:
             self._store.forget_act()
         return acted
@@ -299,7 +299,9 @@ class Quarantine:
             notice=match.authority and match.authority.notice,
         )
 
-    def _failed(self, match: Confirmed, record: Record, error: Exception, moved: bool) -> None:
+    def _write_failure(
+        self, match: Confirmed, record: Record, error: Exception, moved: bool
+    ) -> None:
         failure = error
         if isinstance(error, OSError):
             failure = failed(error, record.origin, _DOING)
@@ -315,7 +317,7 @@ class Quarantine:
             message=message,
         )
 
-    def _concluded(
+    def _write_result(
         self, match: Confirmed, acted: Acted, record_id: str | None, *, sync: bool = False
     ) -> None:
         path = os.fsdecode(match.candidate.full_path)
@@ -340,7 +342,7 @@ class Quarantine:
             with self._store.entry(record.id) as entry:
                 spot = Spot(entry, CONTENT)
                 try:
-                    _take(origin, spot)
+                    _rename_to(origin, spot)
                 except OSError:
                     pass  # a bind mount is between the two directories
                 else:
@@ -351,7 +353,7 @@ class Quarantine:
                 record = replace(record, staging=staging)
                 self._store.save(record)
                 try:
-                    _take(origin, spot)
+                    _rename_to(origin, spot)
                 except QuarantineError:
                     # Another agent, with another store, may have removed the empty directory.
                     if not last and os.fstat(spot.directory).st_nlink == 0:
@@ -362,7 +364,7 @@ class Quarantine:
         raise AssertionError  # pragma: no cover - the last turn returns or raises
 
 
-def _take(origin: Opened, spot: Spot) -> None:
+def _rename_to(origin: Opened, spot: Spot) -> None:
     """Rename the file to ``spot``.
 
     Raises:

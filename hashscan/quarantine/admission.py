@@ -73,8 +73,8 @@ class Admission(HoldReader):
                     return self._without_counts(hold)
         with self._change():
             hold = self._holding(match)
-            if hold is None and not self._goes_on(match.candidate):
-                hold = self._trip(match, limits, volume_files)
+            if hold is None and not self._was_counted(match.candidate):
+                hold = self._open_if_tripped(match, limits, volume_files)
             if hold is not None:
                 self._put_held(hold, match)
                 return self._without_counts(hold)
@@ -111,7 +111,7 @@ class Admission(HoldReader):
                 _key(candidate),
             )
 
-    def _goes_on(self, candidate: Candidate) -> bool:
+    def _was_counted(self, candidate: Candidate) -> bool:
         """Whether the file was already counted, but a kill ended its move."""
         return (
             self._connection.execute(
@@ -135,7 +135,7 @@ class Admission(HoldReader):
     def _holding(self, match: Confirmed) -> int | None:
         """The number of the hold that lists the file or has a rule for it; ``None``: no hold."""
         candidate = match.candidate
-        if self._goes_on(candidate):
+        if self._was_counted(candidate):
             return None
         row = self._connection.execute(
             "SELECT held.hold, hold.state, hold.kind, held.md5, held.sha1, held.sha256 FROM held"
@@ -173,7 +173,7 @@ class Admission(HoldReader):
         ).fetchone()
         return None if found is None else int(found[0])
 
-    def _trip(
+    def _open_if_tripped(
         self, match: Confirmed, limits: BrakeLimits, volume_files: Callable[[], int | None]
     ) -> int | None:
         """Open a hold if a brake trips at this file; return the hold's number, or ``None``."""
@@ -200,9 +200,9 @@ class Admission(HoldReader):
                 )
                 uid = candidate.uid if scope is Scope.OWNER else None
                 return self._open(HoldKind.COPIES, reason, uid=uid, digests=candidate.digests)
-        return self._trip_by_number(candidate, limits, now, volume_files)
+        return self._open_if_too_many(candidate, limits, now, volume_files)
 
-    def _trip_by_number(
+    def _open_if_too_many(
         self,
         candidate: Candidate,
         limits: BrakeLimits,
@@ -324,7 +324,7 @@ class Admission(HoldReader):
 
     def _put_held(self, number: int, match: Confirmed) -> None:
         candidate = match.candidate
-        if self._is_listed(candidate) or self._list(number, candidate.uid):
+        if self._is_listed(candidate) or self._may_list(number, candidate.uid):
             self._write_held(number, match)
         (kind,) = self._connection.execute(
             "SELECT kind FROM hold WHERE number = ?", (number,)
@@ -341,7 +341,7 @@ class Admission(HoldReader):
             is not None
         )
 
-    def _list(self, number: int, uid: int) -> bool:
+    def _may_list(self, number: int, uid: int) -> bool:
         """Count one more file of an owner; return whether the hold may list the file."""
         listed = self._listed.get((number, uid))
         if listed is None:

@@ -74,14 +74,14 @@ def recover(store: Store, *, absent: Collection[bytes] = ()) -> list[Recovered]:
     with suppress(QuarantineError):  # on a full or read-only disk, the next command saves it
         store.keep_timeline()
     done = list(_recover(store, absent))
-    done += _without_result(store, {job.record_id for job in done})
+    done += _act_without_result(store, {job.record_id for job in done})
     for job in done:
         if job.resolved:
             store.conclude(events.RECOVERED, quarantine_id=job.record_id, message=job.message)
     return done
 
 
-def _without_result(store: Store, named: Collection[str]) -> Iterator[Recovered]:
+def _act_without_result(store: Store, named: Collection[str]) -> Iterator[Recovered]:
     """The announced act, if the audit log lacks its result and no job in ``named`` reports it."""
     act = None if store.recorder is None else store.begun_act()
     if act is None or act.record_id in named:
@@ -117,7 +117,7 @@ def _recover(store: Store, absent: Collection[bytes]) -> Iterator[Recovered]:
                 why = f"{path}: {_DOING}: its volume does not answer"
                 yield Recovered(record_id, resolved=False, message=why)
                 continue
-            yield Recovered(record_id, resolved=True, message=_end(store, record))
+            yield Recovered(record_id, resolved=True, message=_end_job(store, record))
         except QuarantineError as error:
             after = _state_of(store, record_id)
             resolved = after is not None and after not in UNFINISHED
@@ -134,7 +134,7 @@ def _state_of(store: Store, record_id: str) -> RecordState | None:
         return None
 
 
-def _end(store: Store, record: Record) -> str:
+def _end_job(store: Store, record: Record) -> str:
     """End one unfinished job; return the result as a message."""
     if record.state is RecordState.INTENT:
         ended = _end_intent(store, record)
@@ -150,7 +150,7 @@ def _end(store: Store, record: Record) -> str:
     return f"{path}: hashscan was stopped at work on it ({record.state}); now it is {ended.state}"
 
 
-def _origin(stack: ExitStack, record: Record) -> Opened | None:
+def _open_origin(stack: ExitStack, record: Record) -> Opened | None:
     """Open the file's old place; ``None``: its directory is gone or was replaced."""
     origin = stack.enter_context(opened_if_there(record.origin))
     if origin is None or os.fstat(origin.parent).st_ino != record.parent_inode:
@@ -164,11 +164,11 @@ def _end_intent(store: Store, record: Record) -> Record | None:
         spot = Spot(entry, CONTENT)
         if record.staging is None:
             if spot.status() is not None:
-                return conclude(store, record, spot, _origin(stack, record))
+                return conclude(store, record, spot, _open_origin(stack, record))
         else:
             staged = stack.enter_context(private_of(record.staging, record, store.privates))
             if staged is not None and staged.status() is not None:
-                return conclude(store, record, staged, _origin(stack, record))
+                return conclude(store, record, staged, _open_origin(stack, record))
             if spot.status() is not None or Spot(entry, PART).status() is not None:
                 raise QuarantineError(
                     f"{shown(record.origin.full_path)}: copied to "
@@ -193,7 +193,7 @@ def _end_copied(store: Store, record: Record) -> Record | None:
             content.status() is not None
             and read_file_at(content, record.metadata.size).digests == record.digests
         )
-        origin = _origin(stack, record)
+        origin = _open_origin(stack, record)
         if whole or staged is None or staged.status() is None:
             return finish_copied(store, record, staged, origin)
         record = record.became(RecordState.INTENT)

@@ -119,7 +119,7 @@ def _put_back(
             store.save(record)
             done = _restore(store, record, content, target)
         except (OSError, QuarantineError) as error:
-            _give_up(store, record, content)
+            _restore_state(store, record, content)
             failure = _failure(error, record, place)
             store.conclude(
                 events.NOT_RESTORED,
@@ -186,7 +186,7 @@ def _taken(record: Record, place: Place) -> QuarantineError:
     )
 
 
-def _give_up(store: Store, record: Record, content: Spot) -> None:
+def _restore_state(store: Store, record: Record, content: Spot) -> None:
     """Save the record's earlier state if the content is still there; else recovery decides."""
     store.index.reset()
     with suppress(OSError, QuarantineError):

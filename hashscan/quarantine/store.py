@@ -214,7 +214,7 @@ class Store(Closable):
                 )
             try:
                 with self._explained():
-                    self._sign(fd)
+                    self._write_holder(fd)
                 self.privates = Privates()
                 yield
             finally:  # closing is not enough: a worker forked meanwhile has the descriptor too
@@ -222,7 +222,7 @@ class Store(Closable):
         finally:
             os.close(fd)
 
-    def _sign(self, lock: int) -> None:
+    def _write_holder(self, lock: int) -> None:
         """Write this process into the lock's file; reset the index if another held the lock."""
         mine = f"{os.getpid():>10} {self._token}\n".encode("ascii")
         if os.pread(lock, 64, 0) == mine:
@@ -338,7 +338,7 @@ class Store(Closable):
                 ``unfit-record``); the old file remains.
         """
         try:
-            raw = self._fit(record)
+            raw = self._checked_bytes(record)
             with self.entry(record.id) as entry, self._explained(record.id):
                 _write(entry, _NEW, raw)
                 os.replace(_NEW, _RECORD, src_dir_fd=entry, dst_dir_fd=entry)
@@ -348,7 +348,7 @@ class Store(Closable):
             raise
         self.index.note(record)
 
-    def _fit(self, record: Record) -> bytes:
+    def _checked_bytes(self, record: Record) -> bytes:
         """The record's bytes. Bytes that ``load`` refuses are an error: they would hide a file."""
         raw = record.to_json()
         where = shown(record.origin.full_path)

@@ -162,7 +162,7 @@ def briefs(store: Records) -> Iterator[Briefed]:
     missing: dict[str, bytes] = {}
     count = 0
     for record_id, stamps, raw in _lines(store, ids):
-        found = None if raw is None else _facts(raw)
+        found = None if raw is None else _brief_in(raw)
         if found is not None:
             yield Briefed(record_id, found)
             continue
@@ -195,7 +195,7 @@ def _lines(
 
     The list of stamps is empty if no line may be written for the record yet.
     """
-    kept = _kept(store)
+    kept = _saved_lines(store)
     there = next(kept, None)
     # A record with a time stamp after this may change again without a new time stamp.
     newest = time.time_ns() - _RACY
@@ -221,7 +221,7 @@ def _stamps(store: Records, record_id: str) -> list[int]:
     return [own.st_ino, own.st_size, own.st_mtime_ns, own.st_ctime_ns, above.st_ctime_ns]
 
 
-def _kept(store: Records) -> Iterator[list[Any]]:
+def _saved_lines(store: Records) -> Iterator[list[Any]]:
     """The undamaged lines of the file, ascending by id: id, time stamps, facts."""
     try:
         fd = os.open(FILE, _READ, dir_fd=store.fd)
@@ -251,7 +251,7 @@ def _encoded(line: list[Any]) -> bytes:
     return b"%08x " % crc32(text) + text
 
 
-def _facts(line: list[Any]) -> Brief | None:
+def _brief_in(line: list[Any]) -> Brief | None:
     """The facts of a line; ``None``: another version of hashscan wrote it."""
     record_id, _, values = line
     try:
@@ -295,7 +295,7 @@ def _merge(
 ) -> None:
     rest = iter(sorted(missing))
     following = next(rest, None)
-    for line in _kept(store):
+    for line in _saved_lines(store):
         while following is not None and following < line[0]:
             file.write(missing[following])
             following = next(rest, None)

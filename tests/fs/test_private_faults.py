@@ -137,7 +137,7 @@ def test_a_private_directory_that_is_renamed_all_the_time_is_given_up(here, monk
     os.rename(".hashscan", "away", src_dir_fd=here, dst_dir_fd=here)
     monkeypatch.setattr(private, "_TICK", 0)
     changes = iter(range(1000))
-    monkeypatch.setattr(private, "_changed", lambda _top: next(changes))
+    monkeypatch.setattr(private, "_ctime_of", lambda _top: next(changes))
     listed = []
     scandir = lambda top: (listed.append(top), os.scandir(top))[1]  # noqa: E731
     break_os(monkeypatch, private, scandir=scandir)
@@ -180,7 +180,7 @@ def test_a_listing_in_the_middle_of_a_change_is_made_again(here, monkeypatch):
     os.rename(".hashscan", "away", src_dir_fd=here, dst_dir_fd=here)
     monkeypatch.setattr(private, "_TICK", 0)
     changes = iter([1, 2, 3, 3])
-    monkeypatch.setattr(private, "_changed", lambda _top: next(changes))
+    monkeypatch.setattr(private, "_ctime_of", lambda _top: next(changes))
     found, name = private.Privates().find(here, inode, b"use")
     os.close(found)
     assert name == b"away"

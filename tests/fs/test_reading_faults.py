@@ -35,7 +35,7 @@ def test_without_any_way_the_file_is_read_plainly(file, monkeypatch):
     no_cache = raising(errno.EOPNOTSUPP, os.preadv, on=lambda *given: len(given) > 3)
     break_os(monkeypatch, reading, preadv=no_cache)
     monkeypatch.setattr(reading, "_cached_pages", raising(errno.ENOSYS))
-    monkeypatch.setattr(reading, "_lies_in_memory", lambda _fd: False)
+    monkeypatch.setattr(reading, "_is_in_memory", lambda _fd: False)
     reader = reading.CacheNeutralReader()
     assert reader.is_plain(device) is False
     for _ in range(2):
@@ -81,10 +81,10 @@ def test_after_the_head_the_kernel_reads_ahead_again(file, monkeypatch, fails):
 
 def test_what_lies_in_memory():
     with closing(os.memfd_create("a")) as fd:
-        assert reading._lies_in_memory(fd) is True
+        assert reading._is_in_memory(fd) is True
     with closing(os.open("/proc/self/status", os.O_RDONLY)) as fd:
-        assert reading._lies_in_memory(fd) is False
-    assert reading._lies_in_memory(-1) is False
+        assert reading._is_in_memory(fd) is False
+    assert reading._is_in_memory(-1) is False
 
 
 def test_times_beyond_64_bits_are_cut():

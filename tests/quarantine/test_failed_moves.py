@@ -102,7 +102,7 @@ def test_a_quiet_move_that_is_killed_has_a_line(quiet, monkeypatch):
     def die(*_, **__):
         raise Died
 
-    monkeypatch.setattr(quiet.quarantine, "_concluded", die)
+    monkeypatch.setattr(quiet.quarantine, "_write_result", die)
     with pytest.raises(Died):
         quiet.quarantine.act(quiet.match)
     with quiet.store.lock():

@@ -149,7 +149,7 @@ def stopped(volume, store, monkeypatch, *, when):
 
 
 @pytest.mark.parametrize("taken", [False, True])
-@pytest.mark.parametrize("when", ["private_for", "_take", "conclude"])
+@pytest.mark.parametrize("when", ["private_for", "_rename_to", "conclude"])
 def test_recovery_lists_next_to_nothing(volume, apart, listed, monkeypatch, when, taken):
     foreign(volume)
     if taken:
@@ -159,7 +159,7 @@ def test_recovery_lists_next_to_nothing(volume, apart, listed, monkeypatch, when
         states = Counter(record.state for record in all_records(store))
     assert states == ({RecordState.QUARANTINED: MATCHES} if when == "conclude" else {})
     # Once in all, to be sure that private directories which were removed are nowhere else.
-    assert listed(volume) == (FOREIGN + MATCHES + taken if when == "_take" else 0)
+    assert listed(volume) == (FOREIGN + MATCHES + taken if when == "_rename_to" else 0)
     assert len(list(volume.glob("f*"))) == (0 if when == "conclude" else MATCHES)
     assert len(list(volume.glob(".hashscan*"))) == FOREIGN + taken
 
@@ -195,7 +195,7 @@ def test_recovery_misses_no_rename_within_a_tick_of_the_kernels_clock(volume, ap
         return nullcontext([])  # the new name is where it has read already
 
     with Store.open(os.fsencode(apart)) as store, store.lock(5):
-        monkeypatch.setattr(private, "_changed", changed)
+        monkeypatch.setattr(private, "_ctime_of", changed)
         monkeypatch.setattr(os, "scandir", meanwhile)
         notes = recover(store)
         assert (len(notes), all(note.resolved for note in notes)) == (MATCHES, True)

@@ -75,7 +75,7 @@ def test_a_damaged_record_holds_nothing_and_proves_nothing(own_quarantine, store
     with open(os.fsdecode(store.path_of(moved)) + "/record.json", "wb"):
         pass
     assert own_quarantine.held(match.candidate) is None
-    assert own_quarantine._moved_before(match) is None
+    assert own_quarantine._earlier_move(match) is None
 
 
 def test_a_file_that_is_renamed_again_and_again_is_given_up(own_quarantine, volume, monkeypatch):
@@ -166,7 +166,7 @@ def test_a_private_directory_that_another_agent_removes_is_made_again(
     (volume / "f").write_bytes(b"known")
     match = confirmed(volume, "f")
     seen = []
-    real = act._take
+    real = act._rename_to
 
     def take(origin, spot):
         if spot.name == b"content":
@@ -180,7 +180,7 @@ def test_a_private_directory_that_another_agent_removes_is_made_again(
             raise QuarantineError("denied", reason="denied")
         real(origin, spot)
 
-    monkeypatch.setattr(act, "_take", take)
+    monkeypatch.setattr(act, "_rename_to", take)
     found = own_quarantine.act(match)
     assert len(seen) == tries
     assert found.action == ("quarantined" if gone == 2 else "reported")
@@ -209,8 +209,8 @@ def test_a_state_that_cannot_be_read_is_unknown(store, moved):
 def test_a_parent_with_another_inode_is_not_the_old_place(store, moved, volume):
     record = store.load(moved)
     with ExitStack() as stack:
-        assert recover._origin(stack, record) is not None
-        assert recover._origin(stack, replace(record, parent_inode=1)) is None
+        assert recover._open_origin(stack, record) is not None
+        assert recover._open_origin(stack, replace(record, parent_inode=1)) is None
 
 
 def spot_of(inode, size=5, device=1):
