@@ -1,11 +1,14 @@
-"""A volume for commands."""
+"""A volume for commands, and a state as scans and a daemon leave it."""
 
 import pytest
+from left_state import place
 from scanning import sha1
+
+__all__ = ["files", "place"]
 
 
 @pytest.fixture
-def place(tmp_path):
+def files(tmp_path):
     """A volume with one known file, its list, and a state directory."""
     (tmp_path / "v").mkdir()
     (tmp_path / "v" / "bad").write_bytes(b"bad content")

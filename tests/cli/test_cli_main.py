@@ -72,10 +72,10 @@ def test_version_imports_nothing_heavy():
         (["check", "/no/such/file", "--known", "list"], 2, b"no such file"),
     ],
 )
-def test_usage_errors_say_what_to_do(place, words, code, said):
+def test_usage_errors_say_what_to_do(files, words, code, said):
     if words[0] in {"scan", "check"}:
         words = [*words, "--state", "s"]
-    done = run(*words, cwd=place)
+    done = run(*words, cwd=files)
     assert done.returncode == code, done
     assert said in done.stderr
     assert b"Traceback" not in done.stderr

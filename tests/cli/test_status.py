@@ -7,18 +7,11 @@ from dataclasses import replace
 import click
 import pytest
 import ready
-from left_state import DAY, Place
+from left_state import DAY
 
 from hashscan.cli.status import _as_text, command
 from hashscan.config.loader import load
 from hashscan.jobs.status import moves_named, reports_only, status_of
-
-
-@pytest.fixture
-def place(tmp_path):
-    made = Place(tmp_path)
-    yield made
-    made.close()
 
 
 def test_the_first_line_says_what_is_wrong(place):

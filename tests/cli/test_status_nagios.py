@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 import ready
-from left_state import Place
 
 from hashscan.catalog.status_overview import LastScan, Overview
 from hashscan.cli.status_nagios import CRITICAL, UNKNOWN, WARNING, plugin_result, unknown
@@ -14,13 +13,6 @@ from hashscan.jobs.complaint_reasons import Reason
 from hashscan.jobs.notices.deadlines import Deadlines
 from hashscan.jobs.status import FilterStatus, Status
 from hashscan.jobs.status_complaints import Complaint
-
-
-@pytest.fixture
-def place(tmp_path):
-    made = Place(tmp_path)
-    yield made
-    made.close()
 
 
 def test_the_output_of_a_monitoring_plug_in(place):

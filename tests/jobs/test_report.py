@@ -4,7 +4,7 @@ import os
 
 import notice_machine
 import pytest
-from left_state import DAY, Place
+from left_state import DAY
 
 from hashscan.config.settings import Settings
 from hashscan.jobs import report as reporting
@@ -12,12 +12,10 @@ from hashscan.jobs.report import report_of
 
 
 @pytest.fixture
-def place(tmp_path):
-    made = Place(tmp_path)
-    made.volumes.append(tmp_path / "second")
-    made.write()
-    yield made
-    made.close()
+def place(place):
+    place.volumes.append(place.directory / "second")
+    place.write()
+    return place
 
 
 def report(place, **given):

@@ -6,19 +6,12 @@ import time
 
 import pytest
 import ready
-from left_state import DAY, Place
+from left_state import DAY
 from namespaces import why_no_root
 
 from hashscan.config.loader import load
 
 needs_root = pytest.mark.skipif(bool(why_no_root()), reason=why_no_root())
-
-
-@pytest.fixture
-def place(tmp_path):
-    made = Place(tmp_path)
-    yield made
-    made.close()
 
 
 def test_all_is_well(place):

@@ -7,7 +7,6 @@ import sys
 import time
 
 import pytest
-from left_state import Place
 
 from hashscan.cli.status import _as_text
 from hashscan.cli.status_json import status_json
@@ -26,10 +25,8 @@ MAIL = {"maildir": "/m", "time": None, "since": None, "stored": 0, "waiting": 0,
 
 
 @pytest.fixture
-def place(tmp_path):
-    made = Place(tmp_path)
-    yield made.scanned()
-    made.close()
+def place(place):
+    return place.scanned()
 
 
 def add(place, ago):

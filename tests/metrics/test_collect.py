@@ -5,7 +5,6 @@ import threading
 import time
 
 import pytest
-from left_state import Place
 from promtool import samples
 
 from hashscan.errors import ExitCode, MachineError
@@ -41,13 +40,6 @@ def test_a_reader_never_sees_half_a_textfile(tmp_path):
     over.set()
     reader.join()
     assert seen <= set(texts)
-
-
-@pytest.fixture
-def place(tmp_path):
-    made = Place(tmp_path)
-    yield made
-    made.close()
 
 
 def test_the_verdict_is_that_of_status(place):

@@ -5,7 +5,9 @@ import os
 import sqlite3
 import subprocess
 import time
+from contextlib import closing
 
+import pytest
 import ready
 
 from hashscan.catalog import checksums
@@ -125,3 +127,9 @@ class Place:
         if self.holder is not None:
             self.holder.kill()
             self.holder.communicate()
+
+
+@pytest.fixture
+def place(tmp_path):
+    with closing(Place(tmp_path)) as made:
+        yield made
