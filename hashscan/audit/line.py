@@ -36,7 +36,7 @@ Json = None | bool | int | float | str | list[Any] | dict[str, Any]
 
 #: ``prev`` of the first line.
 GENESIS = "0" * 64
-#: Most bytes of a line with its line feed; the writer shortens longer lines.
+#: Maximum number of bytes of a line with its line feed; the writer shortens longer lines.
 LONGEST = 1 << 20
 #: Keys that every line has; the other keys are the line's facts.
 OWN = frozenset({"event", "hash", "prev", "seq", "time", "who"})

@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from hashscan.audit.line import Json
     from hashscan.audit.repair import End
 
-#: Most bytes of a file of the log, and number of files that are kept.
+#: Maximum number of bytes of a file of the log, and number of files that are kept.
 FILE_SIZE = 16 << 20
 FILES = 64
-#: Most seconds to wait for other writers, which need milliseconds each.
+#: Maximum number of seconds to wait for other writers, which need milliseconds each.
 _PATIENCE = 30.0
 
 

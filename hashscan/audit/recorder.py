@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Recorder:
-    """Writes lines for one person or process."""
+    """Writes lines of the audit log for one person or process."""
 
     def __init__(self, log: AuditLog, who: Who) -> None:
         """Do not open or make a file before the first line is written."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 _KEY = 8
-#: Most matches that are remembered; older matches are forgotten and logged again.
+#: Maximum number of matches that are remembered; older matches are forgotten and logged again.
 _MOST = 200_000
 
 

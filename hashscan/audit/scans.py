@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hashscan.audit.recorder import Recorder
     from hashscan.model import Summary
 
-#: Most volumes that a line names.
+#: Maximum number of volumes that a line names.
 _NAMED = 100
 
 

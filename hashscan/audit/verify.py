@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from hashscan.audit.line import AuditEvent
 
-#: Most findings that are kept; further findings are only counted.
+#: Maximum number of findings that are kept; further findings are only counted.
 _MOST = 200
 #: How often the check begins again if the rotation has removed a file meanwhile.
 _AGAIN = 5

@@ -10,7 +10,7 @@ from hashscan.catalog.schema import damaged, translated
 if TYPE_CHECKING:
     import sqlite3
 
-#: Most parents of a directory that are followed; a volume has at most 4096 levels.
+#: Maximum number of parents of a directory that are followed; a volume has at most 4096 levels.
 _LEVELS = 5000
 
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from hashscan.model import Algorithm, Stamp
 
 _last_seen = values_of("device", "inode", "size", "mtime_ns", "ctime_ns", "added")
-#: Most files of a directory that are read at once; larger directories are read in parts, to save
-#: memory.
+#: Maximum number of files of a directory that are read at once; larger directories are read in
+#: parts, to save memory.
 WHOLE_DIRECTORY = 8192
 
 
@@ -148,7 +148,7 @@ class CatalogReader:
         until: int,
         step: int,
     ) -> Iterator[list[tuple[bytes | None, ...]] | None]:
-        """The digests of files, in lists; ``None`` instead of a list with a damaged row.
+        """The digests of files, in lists; ``None`` replaces a list that has a damaged row.
 
         Args:
             after: only files of directories with higher ids than this.

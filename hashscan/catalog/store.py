@@ -227,8 +227,8 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
     def put_files(self, directory: int, rows: Sequence[RawRow]) -> None:
         """Save rows of files of one directory; a row that is older than the saved row is dropped.
 
-        If a new row hits no filter, its file is removed from the candidates. Each file is removed
-        from the problems.
+        If a new row hits no filter, its file is removed from the candidates. The problems of
+        these files are removed.
         """
         self._write()
         # Insert in the order of the key: some file systems list the newest file first, and in that

@@ -17,7 +17,7 @@ PATH = "/etc/subuid"
 #: User ids below this number belong to the system (login.defs(5), UID_MIN). A range of root or of a
 #: container manager is not the range of one customer.
 _FIRST_USER = 1000
-#: Most bytes of the file that are read; a line has about 25 bytes.
+#: Maximum number of bytes of the file that are read; a line has about 25 bytes.
 _LARGEST = 16 << 20
 
 

@@ -57,7 +57,7 @@ class Named:
         fd: a descriptor (``O_PATH``); the caller closes it.
         path: absolute path without symbolic links.
         unsafe: why others than root and the running user can replace this directory or its
-            entries; ``None``: they cannot.
+            entries; ``None``: no other user can.
     """
 
     fd: int
@@ -347,7 +347,7 @@ def sync_names(directory: int) -> None:
     try:
         fd = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
     except PermissionError:
-        return  # its mode allows to write and enter it, but not to list it
+        return  # the directory cannot be listed, only entered
     try:
         os.fsync(fd)
     except OSError as error:  # some network and FUSE file systems know no such call

@@ -32,7 +32,7 @@ QUARANTINE_MARK = b".hashscan-quarantine"
 #: Suffix of the directories that ``folders`` makes in a private directory.
 FOLDER_ENDING = b".folder"
 
-#: Most listings of one directory while a private directory is searched in it.
+#: Maximum number of listings of one directory while a private directory is searched in it.
 _TURNS = 8
 #: Seconds after which a change gives a directory a new time stamp. Many file systems, and all of
 #: them before Linux 6.13, take the time from a clock that advances at least 100 times a second.

@@ -60,9 +60,9 @@ def ignore_lease_breaks() -> None:
 def has_writer(fd: int) -> bool | None:
     """Whether a process has the file open or mapped for writing at this moment.
 
-    A process can change a mapped page that was already changed without a new time stamp. The check
-    takes a read lease (fcntl(2), F_SETLEASE) and gives it back immediately: the kernel grants a
-    read lease only if no process has the file open for writing.
+    After a process has changed a mapped page, it can change the page again without a new stamp.
+    This function takes a read lease (fcntl(2), F_SETLEASE) and gives the lease back immediately:
+    the kernel grants a read lease only if no process has the file open for writing.
 
     Returns:
         ``None`` if the kernel grants no lease for this file (another owner's file, some network

@@ -388,7 +388,7 @@ def _precheck(origin: Opened, match: Confirmed, *, opens: bool) -> None:
 
     Args:
         origin: the file's place.
-        match: the match.
+        match: the match whose file is checked.
         opens: hash a file that has the same size and another time stamp; false: do not open it,
             and compare only identity and size.
 

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from hashscan.timeline import Instant
 
 
-#: Most files of one owner that a hold lists; the hold's rule also holds files that are not listed.
-#: An owner who makes and removes copies all day must not fill the disk of the state directory: on
-#: a full disk, no customer's file could be moved.
+#: Maximum number of files of one owner that a hold lists; the hold's rule also holds files that are
+#: not listed. An owner who makes and removes copies all day must not fill the disk of the state
+#: directory: on a full disk, no customer's file could be moved.
 _MOST_LISTED = 100_000
 
 

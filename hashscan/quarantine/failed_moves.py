@@ -14,8 +14,8 @@ from hashscan.fs.accounts import Accounts
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Most failed moves of an owner that get lines of their own within an hour. A long path counts as
-#: one more failed move for each ``_LONG`` bytes.
+#: Maximum number of failed moves of an owner that get lines of their own within an hour. A long
+#: path counts as one more failed move for each ``_LONG`` bytes.
 _MOST, _HOUR = 100, 3600.0
 _LONG = 1000
 #: Seconds in which one line covers all further tries.

@@ -72,7 +72,7 @@ class HoldReader(Closable):
         return self._holds("1" if every else "state = 'held'", ())
 
     def with_digest(self, digest: Digest) -> list[Hold]:
-        """The holds with a digest: a held file or the hold's rule has it."""
+        """The holds in which a held file or the hold's rule has this digest."""
         condition = (
             "number IN (SELECT hold FROM hold_digest WHERE algorithm = ?1 AND digest = ?2"  # noqa: S608
             f" UNION SELECT hold FROM held WHERE {digest.algorithm} = ?2)"

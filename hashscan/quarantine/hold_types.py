@@ -92,8 +92,8 @@ HOLD_COLUMNS = (
     " files, owners, reported"
 )
 FILE_COLUMNS = "volume, path, uid, size, md5, sha1, sha256, since, match"
-#: Most digests that are saved for a hold of a new list. If the list has more, the hold applies to
-#: all matches of the list's category.
+#: Maximum number of digests that are saved for a hold of a new list. If the list has more, the hold
+#: applies to all matches of the list's category.
 MOST_DIGESTS = 200_000
 
 

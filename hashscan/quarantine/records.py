@@ -66,7 +66,7 @@ class Place:
 
     Attributes:
         volume: absolute path of the volume's root.
-        path: path below it.
+        path: path of the file below the root.
         cross_mounts: other file systems may be mounted at directories of the path.
         root_inode: inode number of the volume's root when a file was moved from or to this place;
             ``None`` before the move, and in records of versions that did not save the number.

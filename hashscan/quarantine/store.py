@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 CONTENT = b"content"
 PART = b"content.part"
-#: Most seconds to wait for the store's lock: its holder may be copying a file to another disk.
+#: Maximum number of seconds to wait for the store's lock, whose holder may be copying a file.
 LOCK_TIMEOUT = 600.0
 _RECORD = b"record.json"
 _NEW = b"record.json.new"

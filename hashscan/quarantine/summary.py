@@ -30,7 +30,7 @@ FILE, NEW = b"summary", b"summary.new"
 #: The file is written again if at least ``_MISSING`` lines are missing, and at least one line for
 #: each ``_SHARE`` records.
 _MISSING, _SHARE = 100, 50
-#: Most new lines in memory.
+#: Maximum number of new lines in memory.
 _MOST_IN_MEMORY = 10_000
 #: Nanoseconds after a change in which a record can change again without a new time stamp.
 _RACY = 2_000_000_000

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hashscan.quarantine.records import Record
 
 FILE: Final = b"act.json"
-#: Most bytes of the file; a longer file is damaged. An escaped path can have 1 MiB.
+#: Maximum number of bytes of the file; a longer file is damaged. An escaped path can have 1 MiB.
 MOST: Final = 8 << 20
 #: Events that say that an act begins.
 _ACTS = frozenset({events.MOVING, events.RESTORING, events.PURGING})

@@ -180,7 +180,8 @@ def after(
     subject = group.subject
     if known:
         return Answered(subject, True, filters, now, now, KNOWN, "")
-    # If a file of this content was quarantined after the first ``unknown``, it was known then.
+    # If a file of this content was quarantined after the first ``unknown``, the digest was known
+    # at that time.
     if last is None or last.known or group.age < last.since.age(timeline):
         return Answered(subject, False, filters, now, now, UNKNOWN, "")
     state = last.state
