@@ -1,4 +1,4 @@
-"""How much one archive may cost: members, produced bytes, seconds."""
+"""The bounds for the work on one archive: members, produced bytes, seconds."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ if TYPE_CHECKING:
 
 
 class ArchiveError(UsageError):
-    """An archive that cannot be read to its end."""
+    """The archive cannot be read to its end."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveLimits:
-    """Bounds for one archive.
+    """The bounds for the work on one archive.
 
     Attributes:
-        members: number of members, those that are left out included.
-        produced: bytes that come out of it, counted when they come, whatever its headers say.
-        seconds: of work.
+        members: largest number of members, including members that are left out.
+        produced: largest number of bytes that the archive unpacks to. Bytes are counted when they
+            are produced, whatever the archive's headers say.
+        seconds: longest duration of the work in seconds.
     """
 
     members: int = 1_000_000
@@ -33,14 +34,14 @@ class ArchiveLimits:
 
 
 class Budget:
-    """What one archive has cost so far.
+    """The members, bytes and seconds that the work on one archive used so far.
 
     Attributes:
-        produced: bytes that came out of it.
+        produced: number of bytes that the archive produced so far.
     """
 
     def __init__(self, limits: ArchiveLimits, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin with nothing."""
+        """Start the clock; no members and bytes are counted yet."""
         self._limits = limits
         self._clock = clock
         self._until = clock() + limits.seconds
@@ -48,7 +49,7 @@ class Budget:
         self.produced = 0
 
     def member(self) -> None:
-        """Count a member.
+        """Count a member of the archive.
 
         Raises:
             ArchiveError: the archive has too many members.
@@ -59,10 +60,10 @@ class Budget:
         self._check_time()
 
     def produce(self, count: int) -> None:
-        """Count produced bytes.
+        """Count bytes that the archive produced.
 
         Raises:
-            ArchiveError: they are too many, or took too long.
+            ArchiveError: the archive produced too many bytes, or took too long.
         """
         self.produced += count
         if self.produced > self._limits.produced:

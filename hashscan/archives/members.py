@@ -1,4 +1,4 @@
-"""The members of an archive of any kind, with their digests. Nothing is extracted."""
+"""Reads the members of an archive of any kind, and their digests. Nothing is extracted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hashscan.archives.tar import TarMember
     from hashscan.archives.zipped import ZipMember
 
-#: Bytes of memory for xz and zstd.
+#: Largest memory for unpacking xz and zstd, in bytes.
 _MEMORY = 256 << 20
 _LONGEST_NAME = 4096
 _CHUNK = 1 << 16
@@ -45,7 +45,7 @@ _DAMAGED = (
 
 
 class Member(NamedTuple):
-    """A member that was hashed; ``size`` in bytes."""
+    """A member of an archive that was hashed; ``size`` in bytes."""
 
     name: bytes
     size: int
@@ -53,14 +53,14 @@ class Member(NamedTuple):
 
 
 class LeftOutMember(NamedTuple):
-    """A member that is no ordinary file, or cannot be read: one word on why."""
+    """A member that is no ordinary file or cannot be read, with the reason in one word."""
 
     name: bytes
     why: str
 
 
 def kind_of_archive(head: bytes) -> str:
-    """The kind of an archive by its first 512 bytes; empty: it is none."""
+    """The kind of an archive, from its first 512 bytes; empty if the file is no archive."""
     for magic, kind in (
         (b"\x1f\x8b", "gzip"),
         (b"BZh", "bzip2"),
@@ -77,12 +77,12 @@ def kind_of_archive(head: bytes) -> str:
 def read_members(
     file: BinaryIO, limits: ArchiveLimits | None = None
 ) -> Iterator[Member | LeftOutMember]:
-    """The members of an archive that begins at the start of ``file``.
+    """Yield the members of an archive that begins at the start of ``file``.
 
-    An archive in an archive is a file like others: it is not opened.
+    An archive inside an archive is treated as an ordinary file: its members are not read.
 
     Raises:
-        ArchiveError: it is damaged, cut off, of an unknown kind, or it costs too much.
+        ArchiveError: the archive is damaged, cut off, of an unknown kind, or beyond its budget.
     """
     budget = Budget(limits or ArchiveLimits())
     kind = kind_of_archive(file.read(tar.BLOCK))
@@ -93,7 +93,7 @@ def read_members(
             return
         with closing(_unpacked(kind, file)) as stream:
             yield from map(_hashed, tar.members(stream, budget))
-            # The checksum of the whole is behind the last member.
+            # The checksum of the whole archive is behind the last member.
             while rest := stream.read(_CHUNK):
                 budget.produce(len(rest))
     except ArchiveError:
@@ -103,14 +103,14 @@ def read_members(
 
 
 class _Stream(Protocol):
-    """What an archive's compression holds."""
+    """The unpacked content of a compressed archive, as a stream."""
 
     def read(self, size: int, /) -> bytes:
-        """Up to ``size`` bytes; empty at the end."""
+        """Read up to ``size`` bytes; empty at the end of the content."""
         ...
 
     def close(self) -> None:
-        """Release memory."""
+        """Release the memory of the unpacking."""
         ...
 
 
@@ -130,7 +130,7 @@ def _unpacked(kind: str, file: BinaryIO) -> _Stream:
 
 
 class _Kept(io.RawIOBase):
-    """A file that its reader does not close."""
+    """A file that stays open when its reader closes it."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -145,7 +145,7 @@ class _Kept(io.RawIOBase):
 
 
 class _Xz(_Kept):
-    """What an xz file holds, in bounded memory, over all its streams."""
+    """The unpacked content of an xz file, over all its streams, in bounded memory."""
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__(file)

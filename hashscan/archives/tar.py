@@ -1,7 +1,7 @@
-"""Reads tar files from a stream, in memory that their headers cannot enlarge.
+"""Reads tar files from a stream; headers of a file cannot enlarge the memory that is used.
 
-Not ``tarfile``: it reads extended headers and the maps of sparse members of any size into memory,
-keeps all members, and takes a damaged header in the middle for the end.
+Python's ``tarfile`` is not used: it reads extended headers and the maps of sparse members of any
+size into memory, keeps all members, and takes a damaged header in the middle for the file's end.
 
 Source: tar(5) of libarchive; POSIX.1-2017, pax, "ustar Interchange Format" and "pax Header".
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hashscan.archives.budget import Budget
 
 BLOCK = 512
-#: Bytes of a long name, or of a pax header.
+#: Length in bytes of the longest long name, or pax header.
 _LONGEST_HEADER = 1 << 20
 _LARGEST = 1 << 62
 _CHUNK = 1 << 16
@@ -32,7 +32,7 @@ _LEFT_OUT = {
     b"6": "fifo",
     b"S": "sparse",
 }
-#: Types whose header may have a size, but is followed by no content.
+#: Types of members whose header may have a size, but which have no content.
 _WITHOUT_CONTENT = frozenset({b"1", b"2", b"3", b"4", b"5", b"6"})
 
 
@@ -40,15 +40,15 @@ class Readable(Protocol):
     """A stream of bytes."""
 
     def read(self, size: int, /) -> bytes:
-        """Up to ``size`` bytes; empty at the end."""
+        """Read up to ``size`` bytes; empty at the end of the stream."""
         ...
 
 
 class TarMember(NamedTuple):
-    """A member. Its ``content`` must be read before the next member is asked for.
+    """A member of a tar file; read its ``content`` before the next member.
 
     Attributes:
-        why_not: one word on why it is no ordinary file; empty: it is one.
+        why_not: why the member is no ordinary file, in one word; empty: it is an ordinary file.
     """
 
     name: bytes
@@ -57,14 +57,14 @@ class TarMember(NamedTuple):
 
 
 class _Counted:
-    """A stream that counts what it produces."""
+    """A stream that counts the bytes that it produces."""
 
     def __init__(self, stream: Readable, budget: Budget) -> None:
         self._stream = stream
         self._budget = budget
 
     def read(self, size: int) -> bytes:
-        """Up to ``size`` bytes; fewer at the end only."""
+        """Read ``size`` bytes; fewer bytes only at the end of the stream."""
         found = b""
         while len(found) < size:
             more = self._stream.read(size - len(found))
@@ -75,10 +75,10 @@ class _Counted:
         return found
 
     def exactly(self, size: int) -> bytes:
-        """``size`` bytes, at most ``_LONGEST_HEADER`` of them.
+        """Read exactly ``size`` bytes, at most ``_LONGEST_HEADER`` of them.
 
         Raises:
-            ArchiveError: there are fewer.
+            ArchiveError: the stream has fewer bytes.
         """
         found = self.read(size)
         if len(found) < size:
@@ -87,10 +87,10 @@ class _Counted:
 
 
 def members(stream: Readable, budget: Budget) -> Iterator[TarMember]:
-    """The members of a tar file, in its order.
+    """Yield the members of a tar file, in the file's order.
 
     Raises:
-        ArchiveError: it is damaged, cut off or no tar file, or it costs too much.
+        ArchiveError: the file is damaged, cut off or no tar file, or beyond its budget.
     """
     source = _Counted(stream, budget)
     extended: dict[bytes, bytes] = {}
@@ -125,7 +125,7 @@ def members(stream: Readable, budget: Budget) -> Iterator[TarMember]:
             size = 0
         content = _content(source, size)
         yield TarMember(name, content, why_not)
-        for _ in content:  # what the caller did not read
+        for _ in content:  # skip the content that the caller did not read
             pass
         source.exactly(-size % BLOCK)
 
@@ -143,10 +143,10 @@ def _check(header: bytes, *, is_first: bool) -> None:
 
 
 def _number(field: bytes) -> int:
-    """A number in octal, or in GNU's base 256.
+    """Read a number of a header, in octal or in GNU's base 256.
 
     Raises:
-        ArchiveError: it is none, negative or too large.
+        ArchiveError: the field is no number, or a negative or too large number.
     """
     if field[0] & 0x80:
         number = int.from_bytes(bytes((field[0] & 0x7F, *field[1:])), "big")
@@ -179,7 +179,7 @@ def _read_extended(source: _Counted, kind: bytes, size: int, extended: dict[byte
 
 
 def _records(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The records of a pax header that matter: length, a blank, key, ``=``, value, a line end."""
+    """Yield the used records of a pax header: length, a blank, key, ``=``, value, a line end."""
     place = 0
     while place < len(data) and data[place] != 0:
         digits, _, _ = data[place : place + 20].partition(b" ")
@@ -205,7 +205,7 @@ def _pax_size(extended: dict[bytes, bytes], size: int) -> int:
 
 
 def _skip_map(source: _Counted, header: bytes) -> None:
-    """Skip the further blocks of GNU's old map of a sparse member."""
+    """Skip the blocks that continue GNU's old map of a sparse member."""
     more = header[482]
     while more:
         more = source.exactly(BLOCK)[504]

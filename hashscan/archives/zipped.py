@@ -1,4 +1,4 @@
-"""Reads zip files: each member once, none that overlaps another one.
+"""Reads zip files: each member once, and no members that overlap.
 
 Source: PKWARE APPNOTE.TXT 6.3.10, sections 4.3.12, 4.3.14 and 4.3.16.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from hashscan.archives.budget import Budget
 
-#: Bytes of the central directory, and its members: all of it is read into memory.
+#: Largest central directory, in bytes, and in members: all of it is read into memory.
 _LARGEST_DIRECTORY = 64 << 20
 _MOST_MEMBERS = 200_000
 _ENTRY = b"PK\1\2"
@@ -34,10 +34,10 @@ _METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP
 
 
 class ZipMember(NamedTuple):
-    """A member; its ``content`` must be read before the next member is asked for.
+    """A member of a zip file; read its ``content`` before the next member.
 
     Attributes:
-        why_not: one word on why it is not read; empty: it is.
+        why_not: why the member is not read, in one word; empty: the member is read.
     """
 
     name: bytes
@@ -46,10 +46,10 @@ class ZipMember(NamedTuple):
 
 
 def members(file: BinaryIO, budget: Budget) -> Iterator[ZipMember]:
-    """The members of a zip file, in the order of its directory.
+    """Yield the members of a zip file, in the order of its directory.
 
     Raises:
-        ArchiveError: it is damaged, or it costs too much.
+        ArchiveError: the file is damaged, or beyond its budget.
     """
     _check_directory(file)
     with zipfile.ZipFile(file) as archive:
@@ -66,7 +66,7 @@ def members(file: BinaryIO, budget: Budget) -> Iterator[ZipMember]:
 
 
 def _check_directory(file: BinaryIO) -> None:
-    """Refuse a directory that is too large, before it is read."""
+    """Refuse a central directory that is too large, before it is read."""
     size = file.seek(0, os.SEEK_END)
     start = max(0, size - _END_LENGTH - _LONGEST_COMMENT)
     file.seek(start)
@@ -76,7 +76,7 @@ def _check_directory(file: BinaryIO) -> None:
         raise ArchiveError("is damaged or cut off: it has no directory")
     (directory,) = struct.unpack_from("<L", tail, place + 12)
     end = start + place
-    # zipfile takes the directory's size from here whenever it is there.
+    # If this record is there, zipfile reads the central directory's size from it.
     file.seek(max(0, end - _LOCATOR64_LENGTH - _END64_LENGTH))
     zip64 = file.read(_LOCATOR64_LENGTH + _END64_LENGTH)
     if zip64[_END64_LENGTH:].startswith(_LOCATOR64) and zip64.startswith(_END64):
@@ -92,7 +92,7 @@ def _check_directory(file: BinaryIO) -> None:
 
 
 def _count(directory: bytes) -> None:
-    """Refuse a directory with too many members, each of which costs half a kilobyte of memory."""
+    """Refuse a directory with too many members: each member costs half a kilobyte of memory."""
     place = members = 0
     while directory.startswith(_ENTRY, place) and len(directory) - place >= _ENTRY_LENGTH:
         lengths = struct.unpack_from("<HHH", directory, place + 28)
@@ -112,7 +112,6 @@ def _check_overlaps(infos: list[zipfile.ZipInfo]) -> None:
 
 def _why_not(info: zipfile.ZipInfo) -> str:
     kind = stat.S_IFMT(info.external_attr >> 16)
-    # not is_dir(): in Python 3.11 it raises IndexError for a member without a name
     if info.filename.endswith("/") or kind == stat.S_IFDIR:
         return "directory"
     if kind == stat.S_IFLNK:

@@ -1,4 +1,4 @@
-"""The settings of the audit log: how much of it is kept."""
+"""The settings of the audit log: how much of the log is kept."""
 # No "from __future__ import annotations": pydantic needs the types at run time.
 
 from typing import Annotated, Any
@@ -33,7 +33,7 @@ def _files(value: Any) -> int:
 
 
 class AuditSettings(Section):
-    """The audit log."""
+    """The settings of the audit log."""
 
     file_size: Annotated[int, PlainValidator(_file_size), values.shower(values.shown_size)] = Field(
         default=16 << 20,

@@ -1,4 +1,4 @@
-"""The settings of the brakes: how many files a wrong list can move before somebody decides."""
+"""The settings of the brakes: how many files a wrong list can move before a person decides."""
 # No "from __future__ import annotations": pydantic needs the types at run time.
 
 from typing import Annotated, Any
@@ -25,7 +25,7 @@ NumberOrNone = Annotated[
 
 
 class BrakesSettings(Section):
-    """When matches are held instead of moved, until `hashscan hold` decides."""
+    """The limits above which matches are held, not moved, until `hashscan hold` decides."""
 
     owners: NumberOrNone = Field(
         default=5,

@@ -1,4 +1,4 @@
-"""Values that only the daemon uses: when to scan, how to watch, how many files a second."""
+"""Values that only the daemon uses: scan times, ways of watching, files a second."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _cron_part(part: str, index: int, lowest: int, highest: int) -> bool:
 
 
 def cron(value: object) -> str:
-    """A cron expression with five fields."""
+    """Check a cron expression with five fields."""
     example = 'write e.g. "30 2 * * *" for every night at 2:30'
     if not isinstance(value, str) or len(value) > 200:
         raise bad("must be a cron expression", example)
@@ -69,12 +69,12 @@ def _ever_comes(expression: str) -> bool:
 
     try:
         return next(CronSim(expression, datetime(2000, 1, 1)), None) is not None  # noqa: DTZ001
-    except CronSimError:  # it refuses some impossible dates itself
+    except CronSimError:  # croniter refuses some impossible dates itself
         return False
 
 
 def watch(value: object) -> str:
-    """How to learn of changes; ``true`` is ``auto``, ``false`` is ``off``."""
+    """Check the way of watching for changes; ``true`` is ``auto``, ``false`` is ``off``."""
     if isinstance(value, bool):
         return "auto" if value else "off"
     if isinstance(value, str) and value.lower() in {"auto", "inotify", "fanotify", "off"}:
@@ -83,7 +83,7 @@ def watch(value: object) -> str:
 
 
 def rate(value: object) -> float:
-    """A positive number of files a second."""
+    """Check a positive number of files a second."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1e9:
         raise bad("must be a number of files a second", "write e.g. 500, or none")
     return float(value)

@@ -29,7 +29,7 @@ _NOT_TEXT = frozenset({"yes", "no", "true", "false", "on", "off", "null", "y", "
 
 
 def inline(value: Any) -> str:
-    """A value in one line of YAML."""
+    """Write a value in one line of YAML."""
     if isinstance(value, str):
         plain = _PLAIN.fullmatch(value) and value.lower() not in _NOT_TEXT and value[-1] != ":"
         # JSON's strings are YAML's double-quoted ones
@@ -44,7 +44,7 @@ def inline(value: Any) -> str:
 
 
 def render() -> str:
-    """The text of ``config.example.yaml``."""
+    """Make the text of ``config.example.yaml``."""
     lines = [_HEAD.rstrip()]
     for name, field in Settings.model_fields.items():
         lines += ["", *_comment(field, "")]
@@ -52,7 +52,7 @@ def render() -> str:
         if not inner:
             lines.append(_setting(Settings, name, field, ""))
             continue
-        if field.examples:  # its keys exclude each other, so that not all can be written out
+        if field.examples:  # the section's keys exclude each other: do not write all
             for key, part in inner[0].model_fields.items():
                 lines += _wrapped(f"{key}: {part.description}", "#   ", "#     ")
             lines.append(_setting(Settings, name, field, ""))
@@ -63,7 +63,7 @@ def render() -> str:
         body = []
         for key, part in inner[0].model_fields.items():
             body += [*_comment(part, indent), _setting(inner[0], key, part, indent)]
-        if is_list:  # the dash stands before the first setting that is written out
+        if is_list:  # the dash is before the first written setting
             first = next(i for i, line in enumerate(body) if not line.lstrip().startswith("#"))
             body[first] = "  - " + body[first].lstrip()
         lines += body

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def notes(settings: Settings) -> list[str]:
-    """Settings without an effect, or with an unexpected effect, each with why."""
+    """The settings without an effect, or with an unexpected effect, each with the reason."""
     found: list[str] = []
     service, filters = settings.service, settings.filter
     if filters is not None and values.is_url(filters.source):
@@ -70,7 +70,7 @@ def _passwords(settings: Settings) -> list[str]:
 
 
 def summary(settings: Settings) -> list[tuple[str, str]]:
-    """The configuration in a few lines, each with a name and a text."""
+    """The configuration summed up in a few lines, each with a name and a text."""
     service, filters = settings.service, settings.filter
     volumes = ", ".join(shown(volume.path) for volume in settings.volumes)
     if service is None:
@@ -124,7 +124,7 @@ def _site(site: SiteSettings) -> str:
 
 
 def retention(seconds: float | None) -> str:
-    """The effect of ``quarantine.retention`` today, in words."""
+    """The present effect of ``quarantine.retention``, in words."""
     if seconds is None:
         return "none: contents are kept until 'hashscan quarantine purge' removes them"
     before = local_time(time.time() - seconds)

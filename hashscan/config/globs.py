@@ -1,4 +1,4 @@
-"""Checks the patterns of ``exclude``: globs against the path below a volume."""
+"""Checks the patterns of ``exclude``: globs for the path below a volume."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pydantic import PlainValidator
 from hashscan.config.values import bad, kind_of_value, short_path
 
 _LONGEST_NAME = 255  # bytes of a name in a directory
-#: As ``fnmatch`` reads them: a ``]`` that comes first does not close them.
+#: Brackets as ``fnmatch`` reads them: a ``]`` that comes first does not close them.
 _BRACKETS = re.compile(r"\[!?+\]?+[^]]*\]")
 _NO_NAMES = {"", ".", ".."}
-#: Signs that have a meaning in other programs, and none here: regular expression, what, fix.
+#: Signs that have a meaning in other programs, but not here: regular expression, fault, fix.
 _NOT_HERE = (
     (
         r"\{[^{}]*(,|\.\.)[^{}]*\}",
@@ -56,7 +56,7 @@ _NOT_HERE = (
 
 
 def glob(value: object) -> str:
-    """A pattern against the path below a volume; one that can match nothing is an error."""
+    """Check a pattern for the path below a volume; a pattern without any match is an error."""
     if not isinstance(value, str):
         comment = ": # begins a comment" if value is None else ""
         raise bad(
@@ -93,14 +93,14 @@ def glob(value: object) -> str:
 
 
 def _can_match(pattern: str) -> bool:
-    """Whether a path matches a pattern in which the ranges of brackets are not empty."""
+    """Whether any path matches a pattern whose bracket ranges are not empty."""
     reached = {""}
     for piece in re.findall(rf"{_BRACKETS.pattern}|.", pattern, re.DOTALL):
         signs = _signs(piece)
         following = reached if piece == "*" else set()
         for name in reached:
             following = following | _after(name, signs)
-        if piece == "*":  # any number of signs: two more give every name that more would give
+        if piece == "*":  # ``*``: two more signs lead to every possible name
             for _ in range(2):
                 following = following.union(*(_after(name, signs) for name in following))
         reached = following
@@ -108,7 +108,7 @@ def _can_match(pattern: str) -> bool:
 
 
 def _signs(piece: str) -> set[str]:
-    """Of a slash, a dot and a letter, which stands for all other signs, those that it matches."""
+    """The kinds of signs that match: slash, dot, or letter (means any other sign)."""
     if piece in {"*", "?"}:
         return {"/", ".", "a"}
     matches = re.compile(fnmatch.translate(piece)).match
@@ -120,7 +120,7 @@ def _signs(piece: str) -> set[str]:
 
 
 def _after(name: str, signs: set[str]) -> set[str]:
-    """What the last name of a path may be after one more sign; ``a``: any that may be one."""
+    """The possible last names of a path after one more sign; ``a`` is any valid name."""
     found = set()
     for sign in signs:
         if sign == "/":

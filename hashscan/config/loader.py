@@ -22,10 +22,10 @@ _INIT = "run `hashscan config init` to write an example"
 
 
 def default_path() -> str:
-    """The configuration that is read if none is named.
+    """The path of the configuration that is read if none is named.
 
-    Root: ``/etc/hashscan/config.yaml``. Others: the same, unless they have one of their own in
-    ``$XDG_CONFIG_HOME/hashscan/`` (``~/.config/hashscan/``).
+    For root: ``/etc/hashscan/config.yaml``. For other users: their own configuration in
+    ``$XDG_CONFIG_HOME/hashscan/`` (``~/.config/hashscan/``) if it exists, else root's.
     """
     own = None if os.geteuid() == 0 else user_path()
     return own if own is not None and os.path.lexists(own) else SYSTEM_PATH
@@ -43,7 +43,7 @@ def _refused(where: str, what: str, fix: str = "") -> ConfigError:
 
 def _content(path: str) -> bytes:
     try:
-        # O_NONBLOCK: a FIFO in its place must not stop us
+        # O_NONBLOCK: opening a FIFO of this name must not wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except FileNotFoundError:
         raise _refused(shown(path), "there is no such file", _INIT) from None
@@ -51,7 +51,7 @@ def _content(path: str) -> bytes:
         told = explain(error) or (error.strerror or str(error)).lower()
         fix = "run as root, or let this user read it" if isinstance(error, PermissionError) else ""
         raise _refused(shown(path), told, fix) from None
-    except ValueError:  # a NUL byte, or a surrogate that stands for no byte
+    except ValueError:  # a NUL byte, or a surrogate without a byte
         raise _refused(repr(path)[:200], "this cannot be a path", "correct --config") from None
     try:
         status = os.fstat(descriptor)
@@ -82,10 +82,10 @@ def validate(
     path: str = "configuration",
     check_files: bool = True,
 ) -> Settings:
-    """Check a parsed file; ``path`` is for messages.
+    """Check a parsed configuration file; ``path`` is used in messages.
 
     Raises:
-        ConfigError: with every error at once, in the order of the lines.
+        ConfigError: the file has errors; the message lists all of them in the order of the lines.
     """
     settings, problem = None, None
     try:
@@ -106,17 +106,17 @@ def load(path: str, *, check_files: bool = True) -> Settings:
 
     Args:
         path: a regular file of at most 1 MiB.
-        check_files: check that the files and directories that it names are there. Volumes are not
-            checked: a volume on a dead file server never answers.
+        check_files: check that the named files and directories exist. Volumes are not checked: a
+            volume on a dead file server never answers.
 
     Raises:
-        ConfigError: with every error at once, in the order of the lines.
+        ConfigError: the file has errors; the message lists all of them in the order of the lines.
     """
     return _checked(_document(path), path, check_files=check_files)
 
 
 def _checked(document: Document, path: str, *, check_files: bool) -> Settings:
-    """The settings of a file. If they let files be moved, nobody else can change the file."""
+    """The settings of a file. If they allow moving files, no other user may change the file."""
     from hashscan.config.trust import faults, moves  # noqa: PLC0415 - not for the defaults
 
     settings = validate(document, path=path, check_files=check_files).read_from(path)
@@ -151,13 +151,13 @@ def load_or_default(
     state: str | None = None,
     check_files: bool = True,
 ) -> Settings:
-    """``load(path)``; without a path the default one, and without such a file the defaults.
+    """Load ``path``, or without a path the default file, or without that file the defaults.
 
-    ``state`` is another state directory, as ``--state DIR`` gives it.
+    ``state`` replaces the configured state directory, as ``--state DIR`` does.
 
     Raises:
-        ConfigError: the file that was named is missing, any file has errors, or ``state`` cannot
-            be used, alone or beside the other settings.
+        ConfigError: the named file is missing, a file has errors, or ``state`` cannot be used,
+            alone or together with the other settings.
     """
     named = path is not None or os.path.lexists(default_path())
     used = default_path() if path is None else path
@@ -176,15 +176,16 @@ def load_or_default(
 def load_for_lists(
     path: str | None, *, state: str | None = None, check_files: bool = True
 ) -> tuple[Settings, str]:
-    """Settings for a command that works with the user's own lists or state, and a remark.
+    """Settings, and a remark, for a command that uses the user's own lists or state.
 
-    The machine's configuration is for the user who owns the state and the quarantine that it names.
-    For other users only its volumes, the limits of scans and the readable allow-lists are used, and
-    nothing if the user may not read it; an error in it does not end the command. The remark says
-    so; it is "" if the whole configuration is used.
+    The machine's configuration is for the user who owns the configured state directory and
+    quarantine. For other users, only three of its settings are used: the volumes, the limits of
+    scans and the readable allow-lists. If the user may not read the configuration, none of it is
+    used. An error in the configuration does not end the command. The remark says which settings are
+    used; it is "" if all are used.
 
     Raises:
-        ConfigError: as ``load_or_default``, but not for errors in another user's configuration.
+        ConfigError: this user's own configuration has errors, or a named file is missing.
     """
     machine = os.geteuid() != 0 and path is None and default_path() == SYSTEM_PATH
     if not machine or not os.path.lexists(SYSTEM_PATH):
@@ -216,7 +217,7 @@ def load_for_lists(
 
 
 def _may_use(directory: str) -> bool:
-    """Whether this user owns the directory, or could make it."""
+    """Whether this user owns the directory, or could make the directory."""
     try:
         return os.stat(directory).st_uid == os.geteuid()
     except FileNotFoundError:
@@ -229,10 +230,10 @@ def _may_use(directory: str) -> bool:
 
 
 def with_state(settings: Settings, state: str, *, check_files: bool = True) -> Settings:
-    """``settings`` with another state directory, as ``--state DIR`` gives it.
+    """A copy of ``settings`` with another state directory, as ``--state DIR`` names it.
 
     Raises:
-        ConfigError: it cannot be used, alone or beside the other settings.
+        ConfigError: the state directory cannot be used, alone or together with the other settings.
     """
     data = {name: getattr(settings, name) for name in settings.model_fields_set}
     data["state"] = os.path.abspath(state)

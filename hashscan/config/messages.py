@@ -1,4 +1,4 @@
-"""What pydantic found, in words for a sysadmin: file, line, place, what, and how to mend it."""
+"""Turns pydantic's errors into words for a sysadmin: file, line, place, fault and fix."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SECRETS = frozenset({"password", "passwd", "pass", "secret", "token", "credenti
 
 
 def place(loc: Loc) -> str:
-    """``("volumes", 0, "path")`` as ``volumes[0].path``."""
+    """Write the place ``("volumes", 0, "path")`` as ``volumes[0].path``."""
     text = ""
     for part in loc:
         text += f"[{part}]" if isinstance(part, int) else ("." if text else "") + short(part)
@@ -34,14 +34,14 @@ def place(loc: Loc) -> str:
 
 
 def models_of(annotation: Any) -> list[type[BaseModel]]:
-    """The types of sections within a field's type."""
+    """The types of sections that a field's type contains."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for part in typing.get_args(annotation) for model in models_of(part)]
 
 
 def section_at(loc: Loc) -> type[BaseModel] | None:
-    """The type of the section at ``loc``, if there is one."""
+    """The type of the section at ``loc``; ``None`` if no section is there."""
     model: type[BaseModel] = Settings
     for part in loc:
         if isinstance(part, int):
@@ -55,7 +55,7 @@ def section_at(loc: Loc) -> type[BaseModel] | None:
 
 
 def field_at(loc: Loc) -> FieldInfo | None:
-    """The field at ``loc``, if it is one of a section."""
+    """The field at ``loc``; ``None`` if ``loc`` is not a section's field."""
     section = section_at(loc[:-1]) if loc else None
     return section.model_fields.get(str(loc[-1])) if section else None
 
@@ -74,7 +74,7 @@ def _unknown(loc: Loc) -> tuple[str, str]:
 
 
 def _file_for(loc: Loc) -> str:
-    """The setting that names the file of a secret, for a secret that is in the configuration."""
+    """The setting that should name a secret's file, for a secret written in the configuration."""
     section = section_at(loc[:-1])
     named = [one for one in (section.model_fields if section else []) if is_secret(one)]
     like = f"{str(loc[-1]).lower()}_file"
@@ -104,7 +104,7 @@ def _words(error: Any, loc: Loc) -> tuple[str, str]:
     kind, context, value = error["type"], error.get("ctx", {}), error["input"]
     if kind == "hashscan":
         if loc and is_secret(str(loc[-1])) and isinstance(value, str) and not value.startswith("/"):
-            # The secret itself may be there by mistake: it is not quoted.
+            # The secret may be written here by mistake, so the message does not quote it.
             return "is not a full path", "write the path of the file that holds it, from / on"
         return context["what"], context["fix"]
     if kind == "extra_forbidden":
@@ -124,7 +124,7 @@ def _words(error: Any, loc: Loc) -> tuple[str, str]:
 
 
 def findings(path: str, document: Document, error: ValidationError | None) -> list[Finding]:
-    """All that is wrong with a file, in the order of its lines; at most 100."""
+    """All faults of a file, in the order of its lines; at most 100 faults."""
     found: list[tuple[int, Loc, Any]] = [
         (line, loc, words) for loc, line, *words in document.faults
     ]

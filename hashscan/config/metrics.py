@@ -27,7 +27,7 @@ def _listen(value: object) -> str:
 
 
 def prom_file(value: object) -> str:
-    """The path of a file for node_exporter's textfile collector."""
+    """Check the path of a file for node_exporter's textfile collector."""
     found = values.absolute_path(value)
     if not found.endswith(_SUFFIX):
         raise values.bad(
@@ -44,7 +44,7 @@ def _token(path: str | None, info: ValidationInfo) -> str | None:
 
 
 class MetricsSettings(Section):
-    """Metrics for Prometheus: docs/metrics.md."""
+    """The settings for metrics for Prometheus; docs/metrics.md explains them."""
 
     listen: Annotated[
         str | None, PlainValidator(values.or_none(_listen)), values.shower(values.none_shown(str))

@@ -1,4 +1,4 @@
-"""The settings for notices: what hotlines and authorities send."""
+"""The settings for notices, which hotlines and authorities send."""
 # No "from __future__ import annotations": pydantic needs the types at run time.
 
 import os
@@ -10,9 +10,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Val
 from hashscan.config import values
 from hashscan.config.section import Section, Starter
 
-#: A mail transfer agent that takes a mail from standard input, and its recipients from its headers.
+#: The command that sends a mail: it reads the mail, and the recipients in its headers, from stdin.
 SENDMAIL = ("/usr/sbin/sendmail", "-t", "-i")
-#: Kinds of answers, and their languages: the names of templates.
+#: Kinds of answers, and their languages; together they are the names of templates.
 ANSWERS = ("receipt", "decision", "statement")
 LANGUAGES = ("en", "nl")
 Classification = Literal["baseline", "A1", "A2", "B1", "B2"]
@@ -27,7 +27,7 @@ def _name(value: Any) -> str:
 
 
 def _program(given: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...] | None:
-    # A machine that sends no answers need not have the default program.
+    # The default program need not exist on a machine that sends no answers.
     return given if given == SENDMAIL else values.program(given, info)
 
 
@@ -65,7 +65,7 @@ def _verified(given: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
 
 def _by_category(value: Any) -> Any:
     if not isinstance(value, dict):
-        return value  # pydantic says that it must be a section
+        return value  # pydantic reports that this value must be a section
     found: dict[str, Any] = {}
     for key, one in value.items():
         if not isinstance(key, str) or not key.strip():
@@ -75,7 +75,7 @@ def _by_category(value: Any) -> Any:
 
 
 class OrganisationSettings(Section):
-    """The provider, as answers and reports name it."""
+    """The provider's name and address in answers and reports."""
 
     name: Annotated[str, PlainValidator(_name)] = Field(
         description="The name of the organisation.", examples=["Host BV"]
@@ -89,7 +89,7 @@ class OrganisationSettings(Section):
 
 
 class NoticesSettings(Section):
-    """How notices arrive, and what happens to the files that they name."""
+    """The settings for the intake of notices, and for the files that notices name."""
 
     action: Annotated[Literal["report", "quarantine"], Starter()] = Field(
         default="report",

@@ -1,4 +1,4 @@
-"""The settings of notifications: which events go to which receiver, how often, and how."""
+"""The settings of notifications: events, receivers, intervals and ways of sending."""
 # No "from __future__ import annotations": pydantic needs the types at run time.
 
 import re
@@ -33,7 +33,7 @@ EventKind = Literal[
     "daily",
 ]
 Include = Literal["paths", "digests", "owners"]
-#: All events, the most urgent ones first: the order in a message.
+#: All events, the most urgent events first; a message lists them in this order.
 EVENTS: tuple[EventKind, ...] = (
     "notice-overdue",
     "match",
@@ -46,16 +46,16 @@ EVENTS: tuple[EventKind, ...] = (
     "notice",
     "daily",
 )
-#: What a receiver gets without ``events``.
+#: The events that a receiver gets if its entry has no ``events``.
 _USUAL: tuple[EventKind, ...] = tuple(one for one in EVENTS if one not in {"notice", "daily"})
-#: Settings of each kind, apart from those of all kinds.
+#: The settings that only one kind of receiver has, by kind.
 _OF_KIND = {
     "mail": {"to", "sender", "server", "port", "encryption", "username", "password_file"}
     | {"ca_bundle", "sendmail", "contacts", "contacts_command", "template", "most_an_hour"},
     "webhook": {"url", "url_file", "format", "room", "secret_file", "token_file", "ca_bundle"},
     "command": {"command"},
 }
-#: The files with secrets, and the ends of the names of their systemd credentials.
+#: Settings that name files with secrets, and the last part of their systemd credentials' names.
 SECRETS = {
     "password_file": "password",
     "url_file": "url",
@@ -70,7 +70,7 @@ _DAY = 86400.0
 
 
 def receiver_name(value: object) -> str:
-    """A short name, which messages of hashscan and systemd credentials use."""
+    """Check a receiver's short name, which is used in messages and systemd credentials."""
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         raise values.bad(
             "must be a name of lower-case letters, digits, _ and -", "write e.g. `name: oncall`"
@@ -79,7 +79,7 @@ def receiver_name(value: object) -> str:
 
 
 def clock_time(value: object) -> str:
-    """A time of day. YAML reads 08:00 without quotes as text, but 10:00 as a number."""
+    """Check a time of day. YAML reads 08:00 without quotes as text, but 10:00 as a number."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 24 * 60:
         value = f"{value // 60:02}:{value % 60:02}"
     if not isinstance(value, str) or not _CLOCK.fullmatch(value):
@@ -110,7 +110,7 @@ def _server(value: object) -> str:
 
 
 def _program(given: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...] | None:
-    # A machine that mails through a server need not have the default program.
+    # The default program need not exist on a machine that mails through a server.
     return given if given == SENDMAIL else values.program(given, info)
 
 
@@ -138,7 +138,7 @@ def _or_none(check: Any) -> Any:
 
 
 class ReceiverSettings(Section):
-    """One entry of ``notify``: a receiver, and the rule that says what it gets."""
+    """One entry of ``notify``: a receiver, and the rule for the events that are sent to it."""
 
     name: Annotated[str, PlainValidator(receiver_name)] = Field(
         description="A short name for messages and systemd credentials.", examples=["oncall"]
@@ -348,12 +348,12 @@ class ReceiverSettings(Section):
 
     @property
     def interval(self) -> float:
-        """Seconds between two messages to one recipient; to an owner a day, unless configured."""
+        """Seconds between two messages to one recipient; for owners of files, by default a day."""
         return _DAY if self.for_owners and "at_most" not in self.model_fields_set else self.at_most
 
     @property
     def for_owners(self) -> bool:
-        """Whether it writes to the owners of files, not to the provider."""
+        """Whether the receiver's messages go to the owners of files, not to the provider."""
         return self.contacts is not None or self.contacts_command is not None
 
 
@@ -363,7 +363,7 @@ def credential_of(receiver: str, setting: str) -> str:
 
 
 def receivers(given: tuple[ReceiverSettings, ...]) -> tuple[ReceiverSettings, ...]:
-    """The receivers; each name once."""
+    """Check the list of receivers: each name is used once."""
     if len(given) > _MOST:
         raise values.bad(f"has more than {_MOST} receivers", "combine some of them")
     names = [one.name for one in given]

@@ -1,8 +1,8 @@
-"""YAML text to plain data, with the line of every key and without YAML's surprises.
+"""Turns YAML text into plain data, with the line of every key.
 
-Only plain trees: no aliases (a few lines of them stand for gigabytes), no tags, no duplicate keys.
-Only ``null``, booleans, decimal integers and decimal fractions are anything but text: YAML 1.1
-would read ``1:30`` as 90 and ``010`` as 8.
+The data are plain trees. Aliases (a few lines of them expand to gigabytes), tags and duplicate keys
+are errors. Only ``null``, booleans, decimal integers and decimal fractions are typed; all other
+values are text, because YAML 1.1 would read ``1:30`` as 90 and ``010`` as 8.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ _TRUE = frozenset({"yes", "true", "on"})
 
 _LONGEST = 500  # characters of a message; it quotes at most a character or a name of the file
 _QUOTE = 'put the value in quotes, as in "*.bak": YAML takes signs such as * & ! % @ at its start'
-#: Regular expression for a message of PyYAML, and the fix; the first that matches counts.
+#: Regular expression for a message of PyYAML, and the fix; the first expression that matches
+#: counts.
 _FIXES = (
     (r"scanning an? (alias|anchor|tag)|undefined alias|directive", _QUOTE),
     (r"'\\t'", "indent with spaces, not with tabs"),
@@ -53,7 +54,7 @@ def _fix(told: str, *, tabs: bool) -> str:
 
 
 def _where(error: yaml.MarkedYAMLError) -> tuple[int, str]:
-    """The line of a fault, from 0; and the line in which the list or text began, for a message."""
+    """The line of a fault, from 0, and the line in which the faulty list or text began."""
     mark, begin = error.problem_mark or error.context_mark, error.context_mark
     line = mark.line if mark else 0
     if begin is None or begin.line == line or not re.search("flow|quoted", error.context or ""):
@@ -64,25 +65,25 @@ def _where(error: yaml.MarkedYAMLError) -> tuple[int, str]:
 
 
 def _false_blank(key: str) -> str | None:
-    """A character of a key that is invisible or looks like a blank, but is not a blank for YAML."""
+    """The character of a key that is invisible or like a blank, but is no blank for YAML."""
     return next(
         (sign for sign in key if sign != " " and unicodedata.category(sign) in {"Zs", "Cf"}), None
     )
 
 
 def _has_tab(lines: list[str], number: int) -> bool:
-    """Whether the line, or the one before it, is indented with a tab."""
+    """Whether the line, or the line before it, is indented with a tab."""
     return any(re.match(r"[ -]*\t", line) for line in lines[max(0, number - 1) : number + 1])
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes; constructs nothing."""
+    """Composes YAML nodes; does not construct Python objects from them."""
 
     yaml_implicit_resolvers = {}  # noqa: RUF012 - the base class's own attribute
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self.refused: dict[int, str] = {}  # id of a node: what is wrong with it
+        self.refused: dict[int, str] = {}  # fault of each faulty node, by the node's id
         self._depth = self._count = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
@@ -180,11 +181,11 @@ def _scalar(node: yaml.Node) -> str | int | float | bool | None:
 
 
 def parse(content: bytes) -> Document:
-    """Read the content of a YAML file; its size is the caller's to bound.
+    """Parse the content of a YAML file; the caller limits the file's size.
 
     Raises:
-        TextError: it is not UTF-8 or not YAML, is nested more than 20 deep, or holds more than
-            100,000 values.
+        TextError: the content is not UTF-8 or not YAML, is nested more than 20 deep, or has more
+            than 100,000 values.
     """
     try:
         text = content.decode("utf-8-sig")

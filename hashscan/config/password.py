@@ -1,4 +1,4 @@
-"""Passwords and other secrets: from systemd's credential store, or from a file. Never shown."""
+"""Reads passwords and other secrets from systemd's credential store or a file; shows none."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hashscan.errors import ConfigError, Finding
 from hashscan.text import shown
 
 _LONGEST = 4096  # bytes
-#: Names of the systemd credentials.
+#: The names of the systemd credentials that hold passwords.
 SERVICE_CREDENTIAL = "password"
 FILTER_CREDENTIAL = "filter-password"
-#: What a file holds, by the setting that names the file.
+#: The noun for the content of a secret file, by the setting that names the file.
 _NOUNS = {
     "password_file": "password",
     "url_file": "URL",
@@ -28,23 +28,23 @@ class HasPassword(Protocol):
 
     @property
     def password_file(self) -> str | None:
-        """Its path."""
+        """The path of the password file."""
         ...
 
 
 class HasUser(HasPassword, Protocol):
-    """A section that may name a user, too; without one no password is needed."""
+    """A section that may also name a user; without a user, no password is needed."""
 
     @property
     def username(self) -> str:
-        """Empty if there is none."""
+        """The user's name; empty if the section names none."""
         ...
 
 
 def credential(name: str = SERVICE_CREDENTIAL) -> str | None:
-    """The path of the systemd credential ``name``, if this process has it.
+    """The path of the systemd credential ``name``; ``None`` if this process does not have it.
 
-    A credential that is only the end of a line counts as missing: the unit sets it as the default
+    A credential whose content is a bare line end counts as missing: the unit sets such a default
     for an optional file.
 
     Source: systemd.exec(5), ``LoadCredential=`` and ``$CREDENTIALS_DIRECTORY``.
@@ -58,11 +58,11 @@ def credential(name: str = SERVICE_CREDENTIAL) -> str | None:
     except FileNotFoundError:
         return None
     except OSError:
-        return path  # whoever opens it tells why that fails
+        return path  # opening the file reports the fault
 
 
 def noun_of(setting: str) -> str:
-    """What the file holds that ``setting`` names, e.g. ``service.password_file``: a password."""
+    """The noun for the content of the file that ``setting`` names, e.g. "password"."""
     return _NOUNS[setting.rpartition(".")[2]]
 
 
@@ -113,7 +113,10 @@ def fault_of(path: str, noun: str = "password") -> tuple[str, str] | None:
 
 
 def has_blanks_around(path: str) -> bool:
-    """Whether the password in a usable file begins or ends with a blank, which is part of it."""
+    """Whether the password in a usable file begins or ends with a blank.
+
+    The blank is part of the password.
+    """
     try:
         found = _secret_of(path, "password", private=True)
     except _UnusableError:
@@ -122,21 +125,21 @@ def has_blanks_around(path: str) -> bool:
 
 
 def read_password(service: HasPassword) -> str:
-    """The password of ``service``: the systemd credential, else the password file.
+    """Read the password of ``service``, from the systemd credential or else the password file.
 
-    One line of UTF-8; the newline at its end is not part of it. Keep it out of logs.
+    The password is one line of UTF-8, without the newline at its end. Keep it out of logs.
 
     Raises:
-        ConfigError: there is none, others may read it, or it is no line of text.
+        ConfigError: there is no password, other users may read it, or it is no line of text.
     """
     return read_secret(service.password_file, SERVICE_CREDENTIAL, "service.password_file")
 
 
 def read_token(path: str) -> str:
-    """The token in the file ``path``, which only its owner may read.
+    """Read the token in the file ``path``, which only the file's owner may read.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is no usable token.
     """
     try:
         return _secret_of(path, "token", private=True)
@@ -145,10 +148,10 @@ def read_token(path: str) -> str:
 
 
 def read_filter_password(settings: HasUser) -> str | None:
-    """The password for the repository of filters; ``None`` if it asks for none.
+    """Read the password for the repository of filters; ``None`` if none is needed.
 
     Raises:
-        ConfigError: there is a user name and no usable password.
+        ConfigError: the settings name a user, and there is no usable password.
     """
     if not settings.username:
         return None
@@ -156,10 +159,12 @@ def read_filter_password(settings: HasUser) -> str | None:
 
 
 def read_secret(file: str | None, name: str, setting: str) -> str:
-    """The secret in the systemd credential ``name``, else in ``file``, which ``setting`` names.
+    """Read a secret from the systemd credential ``name``, else from ``file``.
+
+    ``setting`` is the setting that names ``file``.
 
     Raises:
-        ConfigError: there is none, others may read it, or it is no line of text.
+        ConfigError: there is no secret, other users may read it, or it is no line of text.
     """
     path = credential(name)
     private = path is None
@@ -177,7 +182,7 @@ def read_secret(file: str | None, name: str, setting: str) -> str:
 
 
 class _UnusableError(Exception):
-    """A file holds no usable secret; ``what`` is wrong, and the fix."""
+    """The file has no usable secret; ``what`` is the fault, ``fix`` the fix."""
 
     def __init__(self, what: str, fix: str) -> None:
         self.what = what
@@ -186,13 +191,15 @@ class _UnusableError(Exception):
 
 
 def _secret_of(path: str, noun: str, *, private: bool) -> str:
-    """The secret in a file, called ``noun`` in errors; ``private``: nobody else may read the file.
+    """Read the secret in a file.
+
+    ``noun`` names the secret in errors. ``private``: no other user may read the file.
 
     Raises:
         _UnusableError: there is no usable secret.
     """
     try:
-        # O_NONBLOCK: a FIFO in its place must not stop us
+        # O_NONBLOCK: opening a FIFO of this name must not wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
         try:
             fault = _why_not(path, os.fstat(descriptor), noun, private=private)
@@ -210,12 +217,12 @@ def _secret_of(path: str, noun: str, *, private: bool) -> str:
 
 
 def password_in(content: bytes, path: str, noun: str = "password") -> str:
-    """The password, or other ``noun``, in the content of a file: one line of UTF-8 without its end.
+    """The password, or other ``noun``, in a file's content: one line of UTF-8 without its end.
 
-    A byte order mark at its beginning, which some editors write, is not part of it.
+    A byte order mark at the beginning, which some editors write, is not part of the password.
 
     Raises:
-        ValueError: it is invalid; the text names ``path`` and quotes nothing of the content.
+        ValueError: the content is invalid; the message names ``path`` and quotes no content.
     """
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise ValueError(f"{shown(path)} is UTF-16; save it as UTF-8")

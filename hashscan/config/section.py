@@ -1,4 +1,4 @@
-"""What every section of the configuration is, and the marks that a setting may have."""
+"""The base class of all sections of the configuration, and the marks of a setting."""
 # No "from __future__ import annotations": pydantic needs the types at run time.
 
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict
 
 @dataclass(frozen=True)
 class Starter:
-    """Marks a setting that is written out, not commented out, in the example."""
+    """Marks a setting that the example file writes out instead of commenting it out."""
 
 
 class Section(BaseModel):
-    """Frozen and strict; unknown keys are errors, and no value is shown in an error."""
+    """A section: frozen and strict. Unknown keys are errors, and errors show no value."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, hide_input_in_errors=True, defer_build=True

@@ -1,7 +1,7 @@
 """Every setting: its type, its check, its default, and the words that explain it.
 
-``config.example.yaml``, ``config show`` and the texts of errors come from here. The file system is
-checked only if the validation context says so (``loader.load`` does).
+``config.example.yaml``, ``config show`` and the texts of errors are made from this module. The file
+system is checked only if the validation context demands it (``loader.load`` does).
 """
 # No "from __future__ import annotations": pydantic needs the types at run time.
 
@@ -34,7 +34,7 @@ SYSTEM_STATE = "/var/lib/hashscan"
 
 
 def default_state() -> str:
-    """The usual state directory of this user; "" for a user without a home directory."""
+    """The default state directory of this user; "" for a user without a home directory."""
     if os.geteuid() == 0:
         return SYSTEM_STATE
     base = below_home("XDG_STATE_HOME", ".local", "state")
@@ -144,7 +144,7 @@ class QuarantineSettings(Section):
 
 
 class Settings(Section):
-    """All settings. Every section may be left out; a command asks for what it needs.
+    """All settings. Every section is optional; a command requires the settings that it uses.
 
     Durations are in seconds, sizes in bytes, shares from 0 to 1; ``None`` is ``none``.
     """
@@ -236,22 +236,22 @@ class Settings(Section):
 
     @property
     def file(self) -> str | None:
-        """The configuration file of these settings; ``None``: there is none."""
+        """The configuration file of these settings; ``None`` if they come from no file."""
         return self._file
 
     def read_from(self, path: str | None) -> Self:
-        """Note that ``path`` is the configuration file of these settings; return them."""
+        """Record that ``path`` is the configuration file of these settings; return the settings."""
         self._file = path
         return self
 
     @property
     def is_test(self) -> bool:
-        """The service's test twin is asked, so no file is moved."""
+        """Whether the service's test twin is asked; then no file is moved."""
         return self.service is not None and self.service.kind != "local" and self.service.test
 
     @property
     def quarantine_directory(self) -> str:
-        """The full path of the quarantine, whether configured or not."""
+        """The full path of the quarantine, configured or default."""
         return self.quarantine.directory or os.path.join(self.state, QUARANTINE)
 
     @model_validator(mode="before")
@@ -263,7 +263,7 @@ class Settings(Section):
         data = {key: value for key, value in data.items() if value is not None}
         service = data.get("service")
         if isinstance(service, dict) and service.get("kind") != "local" and "filter" not in data:
-            data["filter"] = {}  # so that what it lacks is told, beside everything else
+            data["filter"] = {}  # so that its missing settings are reported too
         return data
 
     @field_validator("volumes")
@@ -331,15 +331,16 @@ class Settings(Section):
 
     @classmethod
     def of(cls, **sections: Any) -> Self:
-        """Settings from plain data; the file system is not checked.
+        """Make settings from plain data, without a check of the file system.
 
         Raises:
-            pydantic.ValidationError: what ``loader.load`` would turn into a ``ConfigError``.
+            pydantic.ValidationError: the data are invalid; ``loader.load`` turns this error into a
+                ``ConfigError``.
         """
         return cls.model_validate(sections)
 
 
-# What a command needs beyond a valid configuration
+# The following functions check the settings that a command needs beyond a valid configuration.
 
 _NOWHERE = "configuration"
 
@@ -349,10 +350,10 @@ def _require(where: str, what: str, fix: str) -> ConfigError:
 
 
 def require_volumes(settings: Settings, where: str = _NOWHERE) -> tuple[VolumeSettings, ...]:
-    """The configured volumes, at least one.
+    """The configured volumes, at least one volume.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: no volume is configured.
     """
     if not settings.volumes:
         raise _require(
@@ -368,7 +369,7 @@ def require_service(settings: Settings, where: str = _NOWHERE) -> ServiceSetting
     """The configured source of verdicts.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: no source of verdicts is configured.
     """
     if settings.service is None:
         raise _require(
@@ -384,7 +385,7 @@ def require_filter(settings: Settings, where: str = _NOWHERE) -> str:
     """The full path of the configured filter file, or the URL of its repository.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: no filter is configured.
     """
     if settings.filter is None:
         raise _require(

@@ -1,4 +1,4 @@
-"""Settings as people write them, and as programs read them. Secrets are not part of settings."""
+"""Shows settings in the form for people and in the form for programs, without secrets."""
 
 from __future__ import annotations
 

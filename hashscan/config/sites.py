@@ -1,4 +1,4 @@
-"""The setting ``sites``: which directory holds the files of a URL, by its host."""
+"""The setting ``sites``: the directory that holds the files of a URL, by the URL's host."""
 # No "from __future__ import annotations": pydantic needs the types at run time.
 
 import re
@@ -15,14 +15,14 @@ from pydantic import (
 from hashscan.config import values
 from hashscan.config.section import Section
 
-#: The settings of which each entry has exactly one.
+#: Each entry of ``sites`` has exactly one of these settings.
 SOURCES = ("host", "nginx", "apache", "userdatadomains", "table", "command")
 _HOST = re.compile(r"[^\s/@:#?\\]{1,253}")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
 def host_glob(value: object) -> str | None:
-    """A host name, an address or a glob, in lower case."""
+    """Check a host name, an address or a glob; return it in lower case."""
     if value is None:
         return None
     given = values.text(value)
@@ -36,7 +36,7 @@ def host_glob(value: object) -> str | None:
 
 
 def url_path(value: object) -> str:
-    """The beginning of a URL's path: from / on, without a slash at the end."""
+    """Check the beginning of a URL's path: from / on, without a slash at the end."""
     given = values.text(value)
     if not given.startswith("/") or "%" in given or {".", ".."} & set(given.split("/")):
         raise values.bad(
@@ -47,7 +47,7 @@ def url_path(value: object) -> str:
 
 
 def root_pattern(value: object) -> str | None:
-    """A directory; ``{host}`` in it is replaced by the host of the URL."""
+    """Check a directory; ``{host}`` in its path is replaced by the host of the URL."""
     if value is None:
         return None
     path = values.absolute_path(value)
@@ -61,7 +61,7 @@ def root_pattern(value: object) -> str | None:
 
 
 def index_names(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Names of index files."""
+    """Check the names of index files."""
     if any(not one or "/" in one or one in {".", ".."} for one in names):
         raise values.bad("must be names of files", "write e.g. [index.html, index.php]")
     return names
@@ -148,5 +148,5 @@ class SiteSettings(Section):
 
     @property
     def source(self) -> str:
-        """The one of ``SOURCES`` that the entry has."""
+        """The setting of ``SOURCES`` that this entry has."""
         return next(name for name in SOURCES if getattr(self, name) is not None)

@@ -1,4 +1,4 @@
-"""Settings of where the known set comes from: the service, and the filter that is asked first."""
+"""The settings of the known set's sources: the service, and the filter checked before it."""
 # No "from __future__ import annotations": pydantic needs the types at run time.
 
 from typing import Annotated, Literal
@@ -121,7 +121,7 @@ def _needed(value: str, info: ValidationInfo, fix: str) -> str:
 
 
 class FilterSettings(Section):
-    """The Bloom filter that is asked before the service, so that almost no digest leaves here."""
+    """The Bloom filter that is checked first, so that hashscan sends almost no digest away."""
 
     source: Annotated[values.Source, Starter()] = Field(
         description="The URL of a signed repository, from which `hashscan sync` fetches filters;"

@@ -1,11 +1,12 @@
-"""Files that decide which files root moves, and whether somebody else can change them.
+"""Checks whether other users can change the files that decide which files root moves.
 
-hashscan believes digest lists, filters, allow-lists, the pinned root.json, certificate authorities,
-password files, templates of answers and the program that sends them, the files and programs of
-receivers of notifications, and the configuration. It
-checks all of them in the same way, as sshd(8) checks its own files (``fs.named.why_replaceable``).
-If hashscan may move files, it refuses a file that others can change; else it reports it. ``config
-check``, ``doctor``, scans and the daemon use the same words.
+hashscan trusts the content of the configuration and of the files that it names: digest lists,
+filters, allow-lists, the pinned root.json, certificate authorities, password files, templates of
+answers and the program that sends them, the files and programs of receivers of notifications. All
+of them are checked in the same way, as sshd(8) checks its own files
+(``fs.named.why_replaceable``). If hashscan may move files, it refuses a file that others can
+change; else it only reports the file. ``config check``, ``doctor``, scans and the daemon use the
+same words.
 """
 
 from __future__ import annotations
@@ -38,14 +39,14 @@ def moves(settings: Settings) -> bool:
 
 
 def fault_of(path: str, *, optional: bool = False) -> tuple[str, str] | None:
-    """Why others can change a file, and the fix; ``None`` if nobody can.
+    """The reason why others can change a file, and the fix; ``None`` if nobody can.
 
-    ``optional``: the file need not be there, and then nobody else may be able to make it.
+    ``optional``: the file may be missing; then no other user may be able to make it.
     """
     try:
         found = why_replaceable(path, optional=optional)
     except (OSError, ValueError):
-        return None  # reported when the file is opened
+        return None  # opening the file reports this error
     if found is None:
         return None
     return (
@@ -55,13 +56,13 @@ def fault_of(path: str, *, optional: bool = False) -> tuple[str, str] | None:
 
 
 def files_of_filter(path: str) -> list[str]:
-    """A filter file, its tiers, and the metadata of each."""
+    """The paths of a filter file, of its tiers, and of the metadata of each."""
     every = [path, *(f"{path}.{name}" for name in TIER_NAMES)]
     return [one + end for one in every for end in ("", _META)]
 
 
 def templates_in(directory: str) -> list[str]:
-    """The paths of all templates of answers that a directory may have."""
+    """The paths of all templates of answers that may be in a directory."""
     return [
         os.path.join(directory, language, f"{kind}.txt")
         for language in LANGUAGES
@@ -70,7 +71,7 @@ def templates_in(directory: str) -> list[str]:
 
 
 def _believed(settings: Settings) -> Iterator[tuple[Loc, str]]:
-    """The place of each setting that names a file which hashscan believes, with the file.
+    """Each file that hashscan trusts, with the place of the setting that names the file.
 
     The place of the configuration itself is ``()``.
     """
@@ -115,13 +116,13 @@ def _believed(settings: Settings) -> Iterator[tuple[Loc, str]]:
 
 
 def believed_files(settings: Settings) -> Iterator[str]:
-    """The configuration, and each file that it names and hashscan believes."""
+    """The configuration file, and each file that it names and hashscan trusts."""
     for _, path in _believed(settings):
         yield path
 
 
 def faults(settings: Settings) -> list[tuple[Loc, str, str]]:
-    """Each setting that names a file that others can change: its place, what is wrong, the fix."""
+    """Each setting whose file others can change: the setting's place, the fault and the fix."""
     found: dict[Loc, tuple[Loc, str, str]] = {}
     for loc, path in _believed(settings):
         if (fault := fault_of(path, optional=True)) is not None:
@@ -132,10 +133,10 @@ def faults(settings: Settings) -> list[tuple[Loc, str, str]]:
 def require_trusted(
     settings: Settings, lists: Iterable[str], notice: Callable[[str], None], *, moving: bool
 ) -> None:
-    """Check the files of a known set: the typed ``lists``, or else the files that settings name.
+    """Check the files of a known set: ``lists`` of the command line, or else of the settings.
 
-    Allow-lists are checked in both cases. If nothing is moved (``moving``), faults go to
-    ``notice``.
+    Allow-lists are always checked. If no file is moved (``moving`` is false), faults go to
+    ``notice`` instead.
 
     Raises:
         ConfigError: others can change a file, and ``moving`` is true.
@@ -162,10 +163,10 @@ def require_trusted(
 def require_trusted_file(
     settings: Settings, where: str, path: str, notice: Callable[[str], None], *, always: bool
 ) -> None:
-    """Check a file that a command uses. ``where``: the setting that names it.
+    """Check a file that a command uses; ``where`` is the setting that names the file.
 
-    ``always``: refuse the file also if the configuration lets nothing be moved; else the fault goes
-    to ``notice`` then.
+    ``always``: refuse the file even if the configuration allows no move. If false, a fault then
+    goes to ``notice``.
 
     Raises:
         ConfigError: others can change the file.

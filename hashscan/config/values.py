@@ -1,7 +1,7 @@
-"""How single values of the configuration are written, checked and shown.
+"""Reads, checks and shows single values of the configuration.
 
-Each check takes what YAML gave and returns the typed value, or raises ``bad(what, fix)``.
-Values are never repeated in a message unless they are harmless: a password may stand anywhere.
+Each check takes a value from YAML and returns the typed value, or raises ``bad(what, fix)``.
+Messages repeat only harmless values, because a password may be written at any place.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ _NONE = "none"
 _MOST_WORDS = 20  # of a program and its arguments
 _LONGEST_TEXT = 40  # characters of a number with its unit
 
-# Keys of the validation context: look at the file system, too; and at the volumes.
+# Keys of the validation context: check the file system; check the volumes too.
 CHECK_FILES = "check_files"
 
 
 def bad(what: str, fix: str = "", *, at: tuple[str | int, ...] = ()) -> PydanticCustomError:
-    """An error with its fix; ``at`` is the place below the one that is being checked."""
+    """An error with its fix; ``at`` is the error's place below the checked value."""
     return PydanticCustomError("hashscan", "{what}", {"what": what, "fix": fix, "at": at})
 
 
 def checks_files(info: ValidationInfo) -> bool:
-    """Whether the file system is checked, too."""
+    """Whether the validation context demands checks of the file system."""
     return bool(isinstance(info.context, dict) and info.context.get(CHECK_FILES))
 
 
 def kind_of_value(value: object) -> str:
-    """What a value is, in the words of a reader of YAML."""
+    """The kind of a value, in words for a reader of YAML."""
     if value is None:
         return "empty"
     if isinstance(value, bool):
@@ -68,20 +68,20 @@ def _is_none(value: object) -> bool:
 
 
 def or_none(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """``check``, but ``none`` (or nothing) is allowed as well and becomes ``None``."""
+    """Like ``check``, but ``none`` (or an empty value) is allowed too, and becomes ``None``."""
     return lambda value: None if _is_none(value) else check(value)
 
 
 def none_shown(shower: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """``shower``, but ``None`` is shown as ``none``."""
+    """Like ``shower``, but ``None`` is shown as ``none``."""
     return lambda value: _NONE if value is None else shower(value)
 
 
-# Numbers with units
+# The following checks read numbers with units.
 
 
 def duration(value: object) -> float:
-    """``10s``, ``7d`` or a number of seconds, to seconds."""
+    """Convert ``10s``, ``7d`` or a number of seconds to seconds."""
     examples = "write e.g. 10s, 5m, 1h or 7d"
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise bad(f"must be a duration, but it is {kind_of_value(value)}", examples)
@@ -96,9 +96,10 @@ def duration(value: object) -> float:
 
 
 def exact_duration(value: object, *, at_least: float = SHORTEST) -> float:
-    """The seconds of a duration that decides about something which cannot be undone.
+    """The seconds of a duration on which an irreversible action depends.
 
-    It must have a unit other than ``m``, which is minutes here and months elsewhere.
+    The duration must have a unit. The unit ``m`` is refused: it means minutes here and months
+    elsewhere.
     """
     examples = "write e.g. 90d, 12h or 30min; months and years as days"
     given = str(value).strip()
@@ -121,7 +122,10 @@ def exact_duration(value: object, *, at_least: float = SHORTEST) -> float:
 
 
 def retention(value: object) -> float:
-    """A duration after which contents are removed for good: with its unit, and not by mistake."""
+    """Check the duration after which contents are removed for good.
+
+    The duration must have a unit, and must not be a likely mistake in typing.
+    """
     return exact_duration(value)
 
 
@@ -139,7 +143,7 @@ def human_duration(seconds: float, *, minute: str = "m") -> str:
 
 
 def size(value: object) -> int:
-    """``50MiB`` or a number of bytes, to bytes."""
+    """Convert ``50MiB`` or a number of bytes to bytes."""
     examples = "write e.g. 50MiB, 2GiB or 1000"
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise bad(f"must be a size, but it is {kind_of_value(value)}", examples)
@@ -165,7 +169,7 @@ _PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,2})?)\s*%", re.ASCII)
 
 
 def percent(value: object) -> float:
-    """``20%`` to 0.2. A number without the sign could mean either, and is refused."""
+    """Convert ``20%`` to 0.2. A number without the percent sign is ambiguous, and refused."""
     found = _PERCENT.fullmatch(value.strip()) if isinstance(value, str) else None
     if not found or not 0 < float(found.group(1)) <= 100:
         raise bad("must be a share above 0% and up to 100%", "write e.g. 20%, or none")
@@ -173,12 +177,12 @@ def percent(value: object) -> float:
 
 
 def human_percent(share: float) -> str:
-    """A share from 0 to 1 as ``percent`` reads it."""
+    """Write a share from 0 to 1 as a text that ``percent`` reads."""
     return f"{round(share * 100, 2):g}%"
 
 
 def jobs(value: object) -> int | str:
-    """``auto`` or a positive number of worker processes."""
+    """Check ``auto`` or a positive number of worker processes."""
     if isinstance(value, str) and value.lower() == "auto":
         return "auto"
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1024:
@@ -188,11 +192,11 @@ def jobs(value: object) -> int | str:
     return value
 
 
-# Text and places
+# The following checks read text, paths and addresses.
 
 
 def text(value: object) -> str:
-    """Printable text, at most 1,000 characters."""
+    """Check a printable text of at most 1,000 characters."""
     if isinstance(value, str):
         if len(value) > 1000 or not value.isprintable():
             raise bad("must be one line of at most 1000 printable characters", "correct the text")
@@ -202,7 +206,7 @@ def text(value: object) -> str:
 
 
 def absolute_path(value: object) -> str:
-    """A full path, without double and trailing slashes."""
+    """Check a full path; return it without double and trailing slashes."""
     if not isinstance(value, str):
         raise bad(
             f"must be a path, but it is {kind_of_value(value)}", "write the full path, from / on"
@@ -221,7 +225,7 @@ def absolute_path(value: object) -> str:
 
 
 def short_path(path: str) -> str:
-    """A path for a message; the middle of a very long one is left out."""
+    """Write a path for a message, without the middle of a very long path."""
     return shown(path if len(path) <= 300 else path[:150] + "…" + path[-150:])
 
 
@@ -240,12 +244,12 @@ def _resolved(path: str) -> str:
 
 
 def place(path: str, info: ValidationInfo) -> str:
-    """The path of hashscan's own directory; if files are checked, with its links resolved."""
+    """Check the path of hashscan's own directory; if files are checked, resolve its links."""
     return _resolved(path) if checks_files(info) else os.path.normpath(path)
 
 
 def same_file(path: str, info: ValidationInfo) -> str:
-    """Return a text that is equal for paths to the same file; links of others are no error here."""
+    """A text that is equal for two paths to the same file; others' links are no error here."""
     return os.path.realpath(path) if checks_files(info) else os.path.normpath(path)
 
 
@@ -263,14 +267,14 @@ def existing_file(path: str, info: ValidationInfo) -> str:
 
 
 def words(value: object) -> object:
-    """A program and its arguments, not yet checked; one text is refused."""
+    """The words of a program and its arguments, not yet checked; a single text is refused."""
     if isinstance(value, str):
         raise bad("must be a list, because no shell splits it", "write [/full/path, word]")
     return value
 
 
 def program(given: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
-    """A program by its full path, and its arguments."""
+    """Check a program, named by its full path, and its arguments."""
     if given is None:
         return None
     if not 1 <= len(given) <= _MOST_WORDS:
@@ -282,7 +286,7 @@ def program(given: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, .
 
 
 def own_directory(path: str | None, info: ValidationInfo) -> str | None:
-    """Return ``path`` if it is a directory, or a directory can be made there."""
+    """Return ``path`` if it is a directory, or if a directory can be made there."""
     if path is not None and checks_files(info):
         _resolved(path)
         try:
@@ -303,7 +307,7 @@ _CATEGORY = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
 def category(value: object) -> str:
-    """The name of a category."""
+    """Check the name of a category."""
     if not isinstance(value, str) or not _CATEGORY.fullmatch(value):
         raise bad(
             "must be the name of a category: lower-case letters, digits, _ and -",
@@ -313,7 +317,7 @@ def category(value: object) -> str:
 
 
 def list_category(value: object) -> str:
-    """The name of a category as digest lists have it: free text."""
+    """Check the name of a category in digest lists: free text."""
     found = text(value)
     if category_name(found) is None:
         raise bad("must be the name of a category, at most 64 letters", "write e.g. vics-1")
@@ -324,8 +328,8 @@ _HOST_NAME = re.compile(
     r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
     r"(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
 )
-# Narrower than RFC 5322: a mail server may take a leading | or / for a program or a file, and a
-# leading - for an option.
+# This pattern is narrower than RFC 5322: a mail server may take a leading | or / for a program or a
+# file, and a leading - for an option.
 _LOCAL_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=&'~-]{0,63}")
 
 
@@ -335,21 +339,21 @@ def is_host_name(found: str) -> bool:
 
 
 def is_mail_address(found: str) -> bool:
-    """Whether a text is one plain mail address in ASCII, as all mail servers read it."""
+    """Whether a text is one plain mail address in ASCII that all mail servers read alike."""
     local, _, host = found.rpartition("@")
     dots = local.endswith(".") or ".." in local
     return bool(_LOCAL_PART.fullmatch(local)) and not dots and is_host_name(host)
 
 
 def mail_address(value: object) -> str:
-    """One plain mail address."""
+    """Check one plain mail address."""
     if not isinstance(value, str) or not is_mail_address(value):
         raise bad("must be one mail address in ASCII", "write e.g. abuse@host.example")
     return value
 
 
 def host_name(value: object) -> str:
-    """A host name."""
+    """Check the name of a host."""
     if not isinstance(value, str) or not is_host_name(value):
         raise bad(
             "must be a host name in ASCII, without a dot at its end", "write e.g. host.example"
@@ -357,7 +361,8 @@ def host_name(value: object) -> str:
     return value.lower()
 
 
-# Narrower than RFC 3986: backslashes, escapes and empty ports are where parsers disagree.
+# This pattern is narrower than RFC 3986: parsers read backslashes, escapes and empty ports
+# differently.
 _PLAIN_URL = re.compile(
     r"https?://(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
     r"(?:/[A-Za-z0-9._~-]+)*/*"
@@ -365,9 +370,9 @@ _PLAIN_URL = re.compile(
 
 
 def url(value: object, *, in_the_clear: bool = False) -> str:
-    """An ``https`` URL, or ``http`` to this machine; no credentials, no query.
+    """Check an ``https`` URL, or ``http`` to this machine; no credentials, no query.
 
-    ``in_the_clear``: allow ``http`` to any machine, where what is fetched is signed.
+    ``in_the_clear``: allow ``http`` to any machine, because the fetched files are signed.
     """
     if not isinstance(value, str) or not re.fullmatch(r"[!-~]{1,2000}", value):
         raise bad("must be a URL in ASCII without spaces", "write e.g. https://hcs.example")
@@ -400,13 +405,13 @@ def url(value: object, *, in_the_clear: bool = False) -> str:
 
 
 def is_clear(found: str) -> bool:
-    """Whether credentials for the URL ``found`` would travel readable to another machine."""
+    """Whether credentials for the URL ``found`` would travel unencrypted to another machine."""
     parts = urlsplit(found)
     return parts.scheme == "http" and not is_loopback(parts.hostname or "")
 
 
 def proxy(value: object) -> str:
-    """The URL of a proxy for HTTP."""
+    """Check the URL of an HTTP proxy."""
     found = url(value, in_the_clear=True)
     if urlsplit(found).path.strip("/"):
         raise bad(
@@ -421,7 +426,7 @@ def is_url(source: str) -> bool:
 
 
 def source(value: object, info: ValidationInfo) -> str:
-    """The path of a filter file, or the URL of a repository."""
+    """Check the path of a filter file, or the URL of a repository."""
     if isinstance(value, str) and "://" in value:
         return url(value, in_the_clear=True)
     if isinstance(value, str) and not value.startswith("/"):
@@ -433,7 +438,7 @@ def source(value: object, info: ValidationInfo) -> str:
 
 
 def listen(value: object) -> str:
-    """Address and port to listen on."""
+    """Check the address and port of a listening socket."""
     found = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[0-9.]+|localhost):([0-9]{1,5})", str(value))
     if found and 1 <= int(found.group(2)) <= 65535:
         host = found.group(1).strip("[]")
@@ -445,11 +450,11 @@ def listen(value: object) -> str:
     raise bad("must be an address and a port", "write e.g. 127.0.0.1:9464 or [::1]:9464, or none")
 
 
-# The types of fields. ``model_dump(mode="json")`` gives the form that people write.
+# The types of fields follow. ``model_dump(mode="json")`` returns the form that people write.
 
 
 def shower(function: Callable[[Any], Any]) -> PlainSerializer:
-    """How ``config show`` writes a value."""
+    """Mark a type with the function that writes its values in ``config show``."""
     return PlainSerializer(function, when_used="json")
 
 

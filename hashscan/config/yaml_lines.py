@@ -1,4 +1,4 @@
-"""A configuration file's content as plain data, with the line of every key."""
+"""The content of a configuration file as plain data, with the line of every key."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LONGEST_KEY = 60  # characters, in messages
 
 
 class TextError(Exception):
-    """The text is not YAML. ``line`` counts from 1; ``fix`` says what to do."""
+    """The text is not YAML; ``line`` is the number of the faulty line, from 1."""
 
     def __init__(self, line: int, what: str, fix: str) -> None:
         self.line = line
@@ -23,13 +23,14 @@ class TextError(Exception):
 
 @dataclass(slots=True)
 class Document:
-    """A file's content.
+    """The content of a configuration file.
 
     Attributes:
-        data: dicts with ``str`` keys, lists, ``str``, ``int``, ``float``, ``bool``, ``None``.
-        lines: for each key and each item of a list the line it stands in, from 1.
-        faults: where, what and fix of everything that is YAML, but not allowed here.
-        spoiled: places whose data mean nothing, because of a fault already told.
+        data: plain data: dicts with ``str`` keys, lists, ``str``, ``int``, ``float``, ``bool``,
+            ``None``.
+        lines: the line of each key and of each item of a list, from 1.
+        faults: place, fault and fix of everything that is YAML, but not allowed here.
+        spoiled: places whose data mean nothing, because a fault of them is already reported.
     """
 
     data: Any = None
@@ -38,13 +39,13 @@ class Document:
     spoiled: set[Loc] = field(default_factory=set)
 
     def line(self, loc: Loc) -> int:
-        """The line of ``loc``, or of the nearest thing around it that is written down."""
+        """The line of ``loc``, or of the nearest written section around ``loc``."""
         while loc and loc not in self.lines:
             loc = loc[:-1]
         return self.lines.get(loc, 1)
 
     def is_spoiled(self, loc: Loc) -> bool:
-        """Whether ``loc`` lies in a place whose fault is already told."""
+        """Whether ``loc`` is in a place with a fault that is already reported."""
         return any(loc[:length] in self.spoiled for length in range(len(loc) + 1))
 
 
