@@ -1,8 +1,8 @@
-"""The publisher's clock: nothing is signed or removed because a wall clock is far ahead.
+"""The publisher's clock: refuses to sign or remove files if the wall clock is far ahead.
 
-If the clock is ahead, a signature is valid for too long, and cannot be taken back: an attacker who
-controls a mirror can serve it until it expires. So time is counted beside the keys, see
-``timeline``.
+If the wall clock is ahead, a signature is valid for too long, and cannot be revoked: an attacker
+who controls a mirror can serve the signed files until the signature expires. So the publisher
+counts time by itself; the count is kept beside the keys (see ``timeline``).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from hashscan.publisher.repository import Repository
 
 _LONGEST = 1 << 20
-#: Seconds that the wall clock may be ahead of the count: the machine or its host may have been off.
+#: Seconds by which the wall clock may be ahead of the count: the machine may have been off.
 _AHEAD = 7 * 86400.0
-#: ... if the snapshot is still valid: it may be signed for longer than a machine is off.
+#: The same limit while the snapshot is valid: its term may exceed the time the machine is off.
 _FAR_AHEAD = 366 * 86400.0
 
 
@@ -36,7 +36,7 @@ def _places(keys: Sequence[str]) -> Iterator[str]:
 
 
 def _kept(keys: Sequence[str]) -> Timeline | None:
-    """The newest kept timeline; ``None`` if there is none, or all are damaged."""
+    """The newest timeline kept beside the keys; ``None`` if none exists, or all are damaged."""
     found = []
     for path in _places(keys):
         try:
@@ -48,19 +48,20 @@ def _kept(keys: Sequence[str]) -> Timeline | None:
 
 
 def check_clock(repository: Repository, keys: Sequence[str], *, is_right: bool) -> None:
-    """Refuse to sign if the clock is ahead of the count.
+    """Refuse to sign if the wall clock is too far ahead of the count of time.
 
-    A week is enough if the snapshot has expired, so a signature is valid for two weeks too long at
-    most. If somebody signed the snapshot for longer, or with a clock that was ahead, it says less:
-    then a year is. A publisher who did nothing for longer is not refused if the machine was on.
+    If the snapshot has expired, the clock may be a week ahead, so a signature is valid for two
+    weeks too long at most. If the snapshot is still valid, it may have been signed for a longer
+    term, or with a clock that was ahead: then the clock may be a year ahead. A publisher who signed
+    nothing for a longer time is not refused if the machine was on.
 
     Args:
-        repository: in the state that was signed last.
+        repository: the repository, in the state that was signed last.
         keys: directories of the keys.
-        is_right: somebody has checked the clock: nothing is refused.
+        is_right: true if a person has checked the clock; then signing is never refused.
 
     Raises:
-        UsageError: it is refused; the text says how to sign all the same.
+        UsageError: signing is refused; the message says how to sign nevertheless.
     """
     expires = repository.snapshot.signed.expires.timestamp()
     before, now = _kept(keys), instant()
@@ -85,10 +86,10 @@ def check_clock(repository: Repository, keys: Sequence[str], *, is_right: bool) 
 
 
 def keep_clock(keys: Sequence[str]) -> Timeline:
-    """Keep the count of time, and return it.
+    """Store the count of time beside the keys, and return the count.
 
     Raises:
-        UsageError: it cannot be kept.
+        UsageError: the count cannot be stored.
     """
     before, now = _kept(keys), instant()
     timeline = Timeline.begin(now) if before is None else before.at(now)

@@ -1,8 +1,8 @@
 """The publisher's keys: Ed25519, one PEM file (PKCS #8) each, ``ROLE-NUMBER.pem``.
 
-Root and targets keys belong off line; snapshot and timestamp keys are kept on the machine that
-refreshes the repository. A file may be encrypted (``openssl pkcs8 -topk8``); its passphrase is then
-asked for.
+Root and targets keys should be kept off line; snapshot and timestamp keys are kept on the machine
+that refreshes the repository. A key's file may be encrypted (``openssl pkcs8 -topk8``); then the
+publisher asks for the passphrase.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
 ROLES = ("root", "targets", "snapshot", "timestamp")
 _LONGEST = 64 * 1024
-#: Copy of the first root, beside the keys: the publisher must not believe the directory's own one.
+#: Copy of the first root, beside the keys: the root in the repository could be an attacker's.
 PIN = "root.json"
-#: The versions that were published last, beside the keys: an older state is not signed as new.
+#: The last published versions, beside the keys: an older state must not be signed as a new state.
 PUBLISHED = "published.json"
 _NAME = re.compile(rf"({'|'.join(ROLES)})-([0-9]{{1,6}})\.pem")
 
 
 def make_key(directory: str, role: str) -> CryptoSigner:
-    """Make a key for ``role``; it is kept in ``directory`` (made, 0700, where missing) for good.
+    """Make a key for ``role`` in ``directory``, which is made with mode 0700 if it is missing.
 
     Raises:
         UsageError: the directory cannot be used, or is open to others.
@@ -62,7 +62,7 @@ def make_key(directory: str, role: str) -> CryptoSigner:
 def load_keys(
     directories: Sequence[str], ask: Callable[[str], str] | None = None
 ) -> dict[str, CryptoSigner]:
-    """All keys in ``directories``, by key id.
+    """Read all keys in ``directories``; return them by key id.
 
     Raises:
         UsageError: a directory or a file cannot be used, or others may read a key.
@@ -73,10 +73,10 @@ def load_keys(
 def key_files(
     directories: Sequence[str], ask: Callable[[str], str] | None = None
 ) -> dict[str, str]:
-    """The paths of all keys in ``directories``, by key id.
+    """The paths of all key files in ``directories``, by key id.
 
     Raises:
-        UsageError: as ``load_keys``.
+        UsageError: a directory or a file cannot be used, or others may read a key.
     """
     return {signer.public_key.keyid: path for path, signer in _loaded(directories, ask)}
 
@@ -98,10 +98,10 @@ def _loaded(
 
 
 def keep_pin(directory: str, content: bytes) -> None:
-    """Keep the first root beside the keys.
+    """Store a copy of the first root beside the keys.
 
     Raises:
-        UsageError: it cannot be kept.
+        UsageError: the copy cannot be stored.
     """
     try:
         replace_file(os.path.join(directory, PIN), content)
@@ -112,10 +112,10 @@ def keep_pin(directory: str, content: bytes) -> None:
 
 
 def read_pin(directories: Sequence[str]) -> bytes:
-    """The bytes of the first root, which is kept beside the keys.
+    """Read the first root that is kept beside the keys.
 
     Raises:
-        UsageError: no directory has it, or two have different ones.
+        UsageError: no directory has a first root, or two directories have different first roots.
     """
     found = set()
     for directory in directories:
@@ -138,10 +138,10 @@ def read_pin(directories: Sequence[str]) -> bytes:
 
 
 def keep_published(directories: Sequence[str], versions: dict[str, int]) -> None:
-    """Note beside the keys which versions were published.
+    """Store, beside the keys, the versions that were published.
 
     Raises:
-        UsageError: it cannot be kept.
+        UsageError: the versions cannot be stored.
     """
     for directory in directories:
         if os.path.lexists(os.path.join(directory, PIN)):
@@ -159,7 +159,7 @@ def read_published(directories: Sequence[str]) -> dict[str, int]:
     """The highest versions that were published with these keys, by role.
 
     Raises:
-        UsageError: a note of them is damaged.
+        UsageError: a file with published versions is damaged.
     """
     highest: dict[str, int] = {}
     for directory in directories:

@@ -1,6 +1,6 @@
 """Makes a repository, renews expiring metadata, and changes keys.
 
-``versions`` adds filters to it.
+The module ``versions`` adds filters to a repository.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ if TYPE_CHECKING:
     from hashscan.timeline import Timeline
 
 _T = TypeVar("_T", Root, Targets, Snapshot, Timestamp)
-#: How long each role's metadata is valid.
+#: The term for which each role's metadata is valid, by role.
 TERMS = {
     "root": timedelta(days=365),
     "targets": timedelta(days=90),
     "snapshot": timedelta(days=7),
     "timestamp": timedelta(days=2),
 }
-#: Kept off line, so that whoever takes over the server that publishes cannot sign a filter.
+#: The roles whose keys are kept off line, so that an attacker on the server cannot sign a filter.
 OFFLINE = ("root", "targets")
 
 
 @dataclass(frozen=True, slots=True)
 class RoleState:
-    """Version and expiry of one role's metadata; ``renewed``: just now."""
+    """Version and expiry of one role's metadata; ``renewed``: this command renewed them."""
 
     role: str
     version: int
@@ -66,10 +66,10 @@ class Published:
     """The result of a command on a repository.
 
     Attributes:
-        directory: the repository.
-        roles: state of each role.
-        keys: for ``init`` and ``rotate``, ids of new keys by role.
-        removed_keys: ids that are not trusted any more.
+        directory: path of the repository.
+        roles: the state of each role.
+        keys: ids of new keys by role, after ``init`` and ``rotate``.
+        removed_keys: ids of keys that agents do not trust any more.
         warnings: sentences about metadata that expires soon.
     """
 
@@ -81,17 +81,17 @@ class Published:
 
     @property
     def expired(self) -> bool:
-        """Whether agents take nothing from it any more."""
+        """Whether metadata has expired, so that agents refuse the repository."""
         return any("HAS EXPIRED" in warning for warning in self.warnings)
 
     @property
     def pin(self) -> str:
-        """The file that agents pin."""
+        """The path of the root file that agents pin."""
         return os.path.join(self.directory, METADATA_DIRECTORY, FIRST_ROOT)
 
 
 class Signing:
-    """Signs a repository's next state with the keys that are at hand."""
+    """Signs a repository's next state with the available keys."""
 
     def __init__(
         self,
@@ -99,21 +99,21 @@ class Signing:
         now: datetime,
         terms: Mapping[str, timedelta] | None = None,
     ) -> None:
-        """``signers`` by key id; ``now`` is when the terms begin."""
+        """``signers`` are the available keys, by key id; ``now`` is when the terms begin."""
         self._signers = signers
         self._terms = {**TERMS, **(terms or {})}
         self.now = now.astimezone(UTC).replace(microsecond=0)
 
     def can(self, root: Metadata[Root], role: str) -> bool:
-        """Whether there are keys enough for ``role``."""
+        """Whether enough keys of ``role`` are available."""
         wanted = root.signed.roles[role]
         return len(set(wanted.keyids) & set(self._signers)) >= wanted.threshold
 
     def require(self, root: Metadata[Root], *roles: str) -> None:
-        """Refuse to begin if the result could not be signed.
+        """Refuse to begin if the available keys could not sign the result.
 
         Raises:
-            UsageError: keys are missing; the text says which.
+            UsageError: keys are missing; the message names their roles.
         """
         for role in roles:
             if not self.can(root, role):
@@ -126,7 +126,7 @@ class Signing:
                 )
 
     def renew(self, repository: Repository, *roles: str) -> None:
-        """Give ``roles`` their next version and expiry, and sign them; root is not among them."""
+        """Sign the next version, with a new expiry, of the metadata of ``roles`` (never root)."""
         if "targets" in roles:
             self._next(repository, repository.targets, "targets")
             version = repository.targets.signed.version
@@ -144,7 +144,7 @@ class Signing:
         self.sign(metadata, repository.root.signed.roles[role].keyids)
 
     def next_root(self, repository: Repository, change: Callable[[Root], None]) -> None:
-        """Make the next root, changed by ``change``, signed as the old and the new one demand.
+        """Make the next root, changed by ``change``; sign it as the old and the new root demand.
 
         Raises:
             UsageError: keys are missing.
@@ -160,26 +160,26 @@ class Signing:
         repository.root = new
 
     def sign(self, metadata: Metadata[_T], keyids: Sequence[str]) -> None:
-        """Sign with all of ``keyids`` that are at hand."""
+        """Sign with those keys of ``keyids`` that are available."""
         metadata.signatures.clear()
         for keyid in dict.fromkeys(keyids):
             if keyid in self._signers:
                 metadata.sign(self._signers[keyid], append=True)
 
     def first(self, role: str) -> datetime:
-        """When the first version of ``role`` expires."""
+        """The time when the first version of the metadata of ``role`` expires."""
         return self.now + self._terms[role]
 
 
 def open_newest(directory: str, keys: Sequence[str], *, continue_older: bool = False) -> Repository:
-    """The repository of these keys, in the newest state that was published with them.
+    """Open the repository of these keys, in the newest state that was published with them.
 
-    ``continue_older``: take an older state, e.g. of a backup, and let its versions go on after
-    those that agents have seen.
+    ``continue_older``: accept an older state, e.g. from a backup, and continue with version numbers
+    higher than those that agents have seen.
 
     Raises:
-        UsageError: there is no repository, or the root is not kept beside the keys.
-        RepositoryRefusedError: its keys did not sign it, or it is an older state.
+        UsageError: there is no repository, or no copy of the first root beside the keys.
+        RepositoryRefusedError: the keys did not sign the repository, or its state is older.
     """
     repository = open_repository(directory, read_pin(keys))
     for role, version in read_published(keys).items():
@@ -203,7 +203,7 @@ def open_newest(directory: str, keys: Sequence[str], *, continue_older: bool = F
 
 
 def note_published(repository: Repository, keys: Sequence[str]) -> Timeline:
-    """Note the versions just published beside the keys, and count the time until now."""
+    """Store the versions just published beside the keys, and count the time until now."""
     versions = {role: getattr(repository, role).signed.version for role in ROLES}
     keep_published(keys, versions)
     return keep_clock(keys)
@@ -221,16 +221,16 @@ def init(
     """Make keys and an empty repository.
 
     Args:
-        directory: made if it is missing; must be empty.
-        keys: directory of the keys; must be outside ``directory`` and hold no keys yet.
-        counts: number of keys of a role, default 1.
-        thresholds: how many of them must sign, default 1.
-        terms: how long a role's metadata is valid, default ``TERMS``.
-        now: default now.
+        directory: path of the repository, which is made if it is missing, and must be empty.
+        keys: directory of the keys; must be outside ``directory`` and have no keys yet.
+        counts: number of keys by role, default 1.
+        thresholds: number of keys that must sign, by role, default 1.
+        terms: term for which the metadata is valid, by role, default ``TERMS``.
+        now: time when the terms begin; default: the present time.
 
     Raises:
         UsageError: a directory cannot be used, or a threshold cannot be reached.
-        StateError: it cannot be written.
+        StateError: a file cannot be written.
     """
     counts, thresholds = counts or {}, thresholds or {}
     for role in ROLES:
@@ -303,15 +303,15 @@ def refresh(
     clock_is_right: bool = False,
     now: datetime | None = None,
 ) -> Published:
-    """Renew snapshot and timestamp always, the other metadata in the last third of their term.
+    """Renew snapshot and timestamp, and other metadata in the last third of their term.
 
-    Targets and root are renewed only if their keys are at hand. ``continue_older``: see
-    ``open_newest``; then the targets keys are needed. ``clock_is_right``: see ``check_clock``.
+    Targets and root are renewed only if their keys are available. ``continue_older``: see
+    ``open_newest``; true demands the targets keys. ``clock_is_right``: see ``check_clock``.
 
     Raises:
         UsageError: keys are missing, or there is no repository.
-        RepositoryRefusedError: the repository is not what its keys signed.
-        StateError: it cannot be written.
+        RepositoryRefusedError: the repository differs from the state that its keys signed.
+        StateError: a file cannot be written.
     """
     signing = Signing(load_keys(keys, ask), now or datetime.now(UTC), terms)
     with locked(directory):
@@ -339,8 +339,8 @@ class RoleKeys:
 
     Attributes:
         threshold: number of keys that must sign.
-        expires: end of validity of the metadata that they signed last.
-        files: path of each key, by key id; ``None`` if it is not in the given directories.
+        expires: time when the metadata expires that these keys signed last.
+        files: path of each key, by key id; ``None`` if the key is not in the named directories.
     """
 
     role: str
@@ -356,7 +356,7 @@ def role_keys(
 
     Raises:
         UsageError: there is no repository, or a key cannot be read.
-        RepositoryRefusedError: the repository is not what its keys signed.
+        RepositoryRefusedError: the repository differs from the state that its keys signed.
     """
     paths = key_files(keys, ask)
     repository = open_newest(directory, keys)
@@ -381,24 +381,24 @@ def rotate(
     clock_is_right: bool = False,
     now: datetime | None = None,
 ) -> Published:
-    """Give ``role`` a new key, kept in the first of ``keys``, in place of an old one.
+    """Replace an old key of ``role`` by a new key, which is stored in the first of ``keys``.
 
-    In between there is a state in which the old key and the new one hold, so that agents find valid
-    metadata at every instant, and after a kill.
+    In between, the old key and the new key are both valid, so that agents find valid metadata at
+    every moment, and after a kill.
 
     Args:
-        directory: the repository.
-        keys: directories of keys; those of root and of the role are needed.
+        directory: path of the repository.
+        keys: directories of keys; the keys of root and of the role are needed.
         role: root, targets, snapshot or timestamp.
-        remove: ids of the keys to be trusted no more; default: the role's only key.
-        ask: for passphrases.
+        remove: ids of the keys that agents must not trust any more; default: the role's only key.
+        ask: called to ask for a passphrase.
         clock_is_right: see ``check_clock``.
-        now: default now.
+        now: time when the new terms begin; default: the present time.
 
     Raises:
         UsageError: keys are missing, or the caller does not name the key to remove.
-        RepositoryRefusedError: the repository is not what its keys signed.
-        StateError: it cannot be written.
+        RepositoryRefusedError: the repository differs from the state that its keys signed.
+        StateError: a file cannot be written.
     """
     signers = load_keys(keys, ask)
     now = now or datetime.now(UTC)

@@ -1,7 +1,7 @@
-"""The publisher's side of a repository directory: read and verified, written, tidied.
+"""A repository's directory on the publisher's side: reads, verifies, writes and tidies it.
 
-Files are written so that agents see the old state or the new one whole: targets first, then the
-metadata under their new numbers, and ``timestamp.json`` last.
+Agents see the old state or the new state whole, because of the order of writing: targets first,
+then the metadata under their new numbers, and ``timestamp.json`` last.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _T = TypeVar("_T", Root, Targets, Snapshot, Timestamp)
-_LONGEST = 64 << 20  # bytes of one metadata file of our own
-#: Seconds for which a file is kept after no metadata names it: an agent's sync may still need it.
+_LONGEST = 64 << 20  # bytes of the largest metadata file
+#: Seconds for which a file is kept after the metadata drops it: a running sync may need the file.
 KEEP = 86400.0
 
 
 @dataclass(slots=True)
 class Repository:
-    """A repository whose signatures were checked; expired metadata is read, too.
+    """A repository whose signatures were checked; its metadata may have expired.
 
     Attributes:
-        directory: its path.
+        directory: path of the repository.
         root, targets, snapshot, timestamp: the newest metadata of each role.
     """
 
@@ -60,7 +60,7 @@ class Repository:
         """Publish all new files and metadata, the timestamp last.
 
         Raises:
-            StateError: it cannot be written; agents still see the state before.
+            StateError: a file cannot be written; agents still see the state before.
         """
         root, targets, snapshot = self.root.signed, self.targets.signed, self.snapshot.signed
         with explained(self.directory):
@@ -79,7 +79,7 @@ class Repository:
         """Publish a new root alone; the other metadata must be valid under it.
 
         Raises:
-            StateError: it cannot be written.
+            StateError: the root cannot be written.
         """
         name = metadata_file("root", self.root.signed.version)
         with explained(self.directory):
@@ -87,19 +87,20 @@ class Repository:
             replace_file(path, self.root.to_bytes(), 0o644)
 
     def target_path(self, path: str, sha256: str) -> str:
-        """The path of a target's file."""
+        """The path of a target's file in the repository."""
         return os.path.join(
             self.directory, TARGETS_DIRECTORY, *target_file(path, sha256).split("/")
         )
 
     def tidy(self, before: float) -> None:
-        """Remove files of targets that the last two versions do not name, and old metadata.
+        """Remove old metadata, and files of targets that the last two versions do not name.
 
         Args:
-            before: files that were published or replaced later are kept; seconds since the epoch.
+            before: files that were published or replaced after this time are kept; seconds since
+                the epoch.
 
         Raises:
-            StateError: one cannot be removed.
+            StateError: a file cannot be removed.
         """
         versions = [self.targets]
         with contextlib.suppress(FileNotFoundError, RepositoryRefusedError):
@@ -132,22 +133,22 @@ class Repository:
                 if entry.stat(follow_symlinks=False).st_mtime >= before:
                     continue
                 role, version = version_of(entry.name) or ("", 0)
-                # Roots are kept for ever: agents go from one to the next.
+                # Roots are kept for ever: an agent checks each root with the root before it.
                 superseded = role in current and version < current[role].version - 1
                 if superseded or temporary_of(entry.name) is not None:
                     remove(entry.path)
 
 
 def open_repository(directory: str, pin: bytes) -> Repository:
-    """Read the newest state, and check every signature from the first root on.
+    """Read the newest state of a repository; check all signatures from the first root on.
 
-    ``pin`` is the first root, kept beside the keys. Without it, an attacker who can write the
-    directory could put a root there that names the attacker's keys beside ours, and make us sign
-    forged metadata.
+    ``pin`` is the first root, which is kept beside the keys. Without ``pin``, an attacker who can
+    write the directory could replace the root by a root with additional keys of the attacker, and
+    the publisher would sign forged metadata.
 
     Raises:
         UsageError: there is no repository.
-        RepositoryRefusedError: a file in it was not signed by its keys.
+        RepositoryRefusedError: a file of the repository was not signed by its keys.
     """
     try:
         path = os.path.join(directory, METADATA_DIRECTORY, FIRST_ROOT)
@@ -223,11 +224,11 @@ def _is(path: str, content: bytes) -> bool:
 
 @contextlib.contextmanager
 def locked(directory: str) -> Iterator[None]:
-    """One publisher at a time; the kernel gives the lock back when it dies.
+    """Lock the repository for one publisher; the kernel releases the lock when it dies.
 
     Raises:
-        UsageError: there is no such directory, or a customer's link leads to it.
-        LockedError: another publisher works on it.
+        UsageError: the directory does not exist, or a customer's link leads to it.
+        LockedError: another publisher has the lock.
     """
     try:
         with opened_named(os.fsencode(directory)) as named:

@@ -1,7 +1,7 @@
 """Puts the parts of a category into the repository: its filter and tiers, whole and as patches.
 
-The base of every patch is known by its SHA-256 alone: the patch from an older version is that to
-the version before, joined with the step from there. So old filters need not be kept.
+The base of every patch is known by its SHA-256 alone. The patch from an older version is made of
+the patch to the version before, and of the step from there. So old filters need not be kept.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version of a part: its metadata, the path of its unpacked file, and its published path."""
+    """A version of a part (filter or tier): its metadata, the paths of its file and its target."""
 
     metadata: FilterMetadata | TierMetadata
     path: str
@@ -48,10 +48,10 @@ class Version:
 
 
 def unpacked(repository: Repository, category: str, part: PartName, path: str) -> Version | None:
-    """The published version, unpacked at ``path``, with its metadata; ``None`` if there is none.
+    """Unpack the published version to ``path``; ``None`` if no version is published.
 
     Raises:
-        FilterError: it is not the file that was published.
+        FilterError: the unpacked file is not the file that was published.
     """
     target = repository.targets.signed.targets.get(whole_target(category, part))
     if target is None:
@@ -74,7 +74,7 @@ def unpacked(repository: Repository, category: str, part: PartName, path: str) -
 
 
 def damaged(path: str, error: Exception) -> FilterError:
-    """The error of a published file that is another one by now."""
+    """The error for a published file whose content has changed."""
     return FilterError(
         f"{shown(path)}: is not the file that was published ({error}); nothing was published now. "
         "Copy the repository's directory from where it is whole, and run the command again"
@@ -82,7 +82,7 @@ def damaged(path: str, error: Exception) -> FilterError:
 
 
 def patches_of(repository: Repository, category: str, part: PartName) -> list[AnyPatch]:
-    """The patches of a part that are published, newest base first."""
+    """The published patches of a part, newest base first."""
     prefix = patch_prefix(category, part)
     found = [
         read
@@ -101,19 +101,19 @@ def replace(
     now: Version | None,
     patches: int,
 ) -> None:
-    """Put a new version's files into the repository, and their targets in place of the old.
+    """Put a new version's files into the repository, in place of the old version's targets.
 
     Args:
-        repository: to be changed.
-        category: of the part.
-        part: name of the part.
+        repository: the repository to change.
+        category: category of the part.
+        part: name of the part: the filter or a tier.
         before: the published version.
         now: the new version; ``None``: the part is removed.
-        patches: earlier versions to serve a patch from.
+        patches: number of earlier versions from which a patch is published.
 
     Raises:
         FilterError: a published patch was changed.
-        StateError: it cannot be written.
+        StateError: a file cannot be written.
     """
     targets = repository.targets.signed.targets
     made = [] if now is None else _make_patches(repository, category, part, before, now, patches)
@@ -128,7 +128,8 @@ def replace(
     for name in [name for name in targets if name.startswith(of_part)]:
         gone = targets.pop(name)
         with explained(repository.directory), contextlib.suppress(FileNotFoundError):
-            # An agent's sync may still need it: it is kept for ``store.KEEP`` from now on.
+            # A running sync of an agent may still need the file: it is kept for another
+            # ``repository.KEEP`` seconds.
             touch(repository.target_path(name, gone.hashes["sha256"]))
     if now is None:
         return
@@ -164,10 +165,11 @@ def _make_patches(
     if step is None:
         return []
     made = []
-    if old.sha256 != new.sha256:  # a tier may have the same bits for another filter
+    if old.sha256 != new.sha256:  # a tier of another filter may have the same bits
         made.append((_target(old.sha256, old.created, step, new), step))
     for earlier in patches_of(repository, category, part):
-        # The same set as some versions ago: there is nothing to patch it from.
+        # The known set equals that of an earlier version, so this file cannot be the base of a
+        # patch.
         if len(made) == number or earlier.base in {new.sha256, old.sha256}:
             continue
         target = repository.targets.signed.targets[patch_target(category, part, earlier.base)]

@@ -45,15 +45,15 @@ if TYPE_CHECKING:
     from hashscan.model import Algorithm
     from hashscan.publisher.repository import Repository
 
-#: Room for future digests, as a share of the present ones.
+#: Room in a filter for future digests, as a share of the present digests.
 HEAD_ROOM = 0.25
-#: Earlier versions that an agent may have and still be served a patch.
+#: Number of earlier versions from which an agent can fetch a patch.
 PATCHES = 14
-#: A list may lose or win this share of its digests; more needs somebody's word that it is meant.
+#: Share of its digests that a list may lose or gain; a larger change must be allowed by a person.
 SHRINK, GROW = 0.1, 1.0
-#: Number of digests that are looked up in the version before, to estimate how many remain.
+#: Number of digests looked up in the previous filter, to estimate the share of kept digests.
 SAMPLE = 200_000
-#: With fewer digests every change is a large share, so no change is refused.
+#: Smallest set whose changes are checked: in a smaller set, every change is a large share.
 SMALL = 1000
 
 
@@ -63,9 +63,9 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 @contextlib.contextmanager
 def _workplace() -> Iterator[str]:
-    """A directory for unpublished files; directories of killed publishers are removed.
+    """Make a directory for unpublished files, and remove directories of killed publishers.
 
-    It is in Python's directory for temporary files, e.g. ``TMPDIR``.
+    The directory is in Python's directory for temporary files, e.g. ``TMPDIR``.
     """
     with closing(os.open(tempfile.gettempdir(), _DIRECTORY)) as above:
         remove_leftovers(above, lambda name: name.startswith(_WORKPLACE))
@@ -90,19 +90,19 @@ class AddedVersion:
     """The result of ``add``.
 
     Attributes:
-        published: the repository's roles.
-        metadata: of the category's new filter.
+        published: the state of the repository's roles.
+        metadata: metadata of the category's new filter.
         before: number of digests of the version before; ``None`` for the first version.
-        changed: false if the list is the same as before.
-        anew: whether the filter got a new capacity, so that every agent fetches it whole.
-        digests: distinct digests by algorithm.
-        length: of the packed whole file, in bytes.
+        changed: false if the lists are the same as for the version before.
+        anew: true if the filter got a new capacity, so that every agent fetches the whole filter.
+        digests: number of distinct digests by algorithm.
+        length: bytes of the packed whole filter.
         patches: patches that agents may fetch instead, from the newest base on.
-        lists: what was taken from each list.
-        tiers: what was published beside the filter, and what could not be.
+        lists: the counts of used and left-out entries of each list.
+        tiers: the tiers published beside the filter, and the reasons why others were not published.
         tiers_changed: tiers with a newly published version.
-        tiers_gone: tiers that the version before had, and this one has not.
-        tiers_length: bytes of each tier as it is fetched whole.
+        tiers_gone: tiers that only the version before has.
+        tiers_length: bytes of each tier's packed whole file.
     """
 
     published: Published
@@ -143,15 +143,16 @@ def add(
     """Publish the next version of a category's filter.
 
     Args:
-        directory: the repository.
+        directory: path of the repository.
         keys: directories with the keys of targets, snapshot and timestamp.
         category: name of the category.
-        inputs: digest lists: the whole present known set. Digests that it lacks are withdrawn.
-        error_rate: see ``build``; a changed rate makes a filter with a new geometry.
+        inputs: paths of digest lists with the whole present known set. Digests that they lack are
+            withdrawn.
+        error_rate: error rate as in ``build``; a changed rate makes a filter with a new geometry.
         head_room: room for further digests in a filter with a new geometry, as a share of the
             digests.
-        patches: earlier versions to serve a patch from.
-        allow_large_change: publish even if many digests come or go.
+        patches: number of earlier versions from which a patch is published.
+        allow_large_change: publish even if many digests are added or withdrawn.
         skip_invalid: see ``build``.
         only_categories: see ``build``.
         tiers: see ``build``.
@@ -160,13 +161,13 @@ def add(
         ask: see ``keys.load_keys``.
         on_progress: see ``build``.
         clock_is_right: see ``check_clock``.
-        now: when the new terms begin; default now.
+        now: time when the new terms begin; default: the present time.
 
     Raises:
         UsageError: keys are missing, an option cannot be used, or the change is large.
         DigestListError: a list cannot be used.
-        RepositoryRefusedError: the repository is not what its keys signed.
-        StateError: it cannot be written; agents still see the state before.
+        RepositoryRefusedError: the repository differs from the state that its keys signed.
+        StateError: a file cannot be written; agents still see the state before.
     """
     if not is_category(category):
         raise UsageError(
@@ -259,7 +260,7 @@ def add(
 
 @dataclass(frozen=True, slots=True)
 class _Current:
-    """The version that is published now, unpacked and checked."""
+    """The published version of the filter, unpacked and checked."""
 
     metadata: FilterMetadata
     path: str
@@ -279,7 +280,7 @@ class _Current:
 
 
 def _current_tiers(repository: Repository, category: str, work: str) -> dict[TierName, Version]:
-    """The tiers that are published now, unpacked."""
+    """Unpack the published tiers."""
     found = {
         name: unpacked(repository, category, name, os.path.join(work, f"current.{name}"))
         for name in TIER_NAMES
@@ -290,7 +291,7 @@ def _current_tiers(repository: Repository, category: str, work: str) -> dict[Tie
 def _tier_capacities(
     area: ListStaging, old: Mapping[TierName, Version], head_room: float
 ) -> dict[TierName, int]:
-    """Capacity of each tier: the one before if the keys fit, so that patches fit, too."""
+    """The capacity of each tier: the previous capacity if the keys fit, so that patches work."""
     found = {}
     for name in TIER_NAMES:
         count = area.tier_count(name) or 0
@@ -318,14 +319,14 @@ def _replace_tier(
 
 
 def _is_same(one: FilterMetadata | TierMetadata, other: FilterMetadata | TierMetadata) -> bool:
-    """Whether two tiers are the same bits for the same filter."""
-    assert isinstance(one, TierMetadata)  # by their path, which is compared
+    """Whether two tiers have the same bits and belong to the same filter."""
+    assert isinstance(one, TierMetadata)  # compared by path
     assert isinstance(other, TierMetadata)
     return (one.sha256, one.filter) == (other.sha256, other.filter)
 
 
 def _check_change(current: _Current | None, area: ListStaging, digests: int, allowed: bool) -> None:
-    """A list of another category, or half a list, must not reach every agent by one command."""
+    """Refuse a large change: a list of another category, or half a list, must not be published."""
     if current is None or allowed or max(digests, current.metadata.digests) < SMALL:
         return
     before = current.metadata.digests

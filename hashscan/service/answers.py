@@ -17,15 +17,15 @@ def later(status: int, seconds: float, why: str) -> HTTPException:
 
 
 def address_of(request: Request) -> str:
-    """The client's address; empty if it came over a Unix socket."""
+    """The client's address; empty if the client is connected over a Unix socket."""
     return request.client.host if request.client else ""
 
 
 async def body_of(request: Request, most: int, why: str) -> bytes:
-    """The body of a request.
+    """Read the body of a request.
 
     Raises:
-        HTTPException: 413 with ``why``: it has more than ``most`` bytes.
+        HTTPException: 413 with the text ``why``: the body has more than ``most`` bytes.
     """
     body = bytearray()
     async for chunk in request.stream():

@@ -37,20 +37,21 @@ if TYPE_CHECKING:
     from hashscan.service.audit import Audit
     from hashscan.service.data import Which
 
-#: Bytes of a question: the longest digest, and white space around it.
+#: Number of bytes of the longest question: the longest digest, and white space around it.
 _BODY, _TOO_LONG = 256, "the body is more than one digest"
 
 
 class Desk:
-    """What the requests share. Its user, ``serve``, keeps the parts up to date.
+    """The state that all requests share; ``serve`` keeps it up to date.
 
     Attributes:
-        credentials: who may ask.
-        sets: what is asked; ``None`` if none was loaded.
+        credentials: the credentials of the users who may ask questions.
+        sets: the known sets that questions are answered from; ``None`` for a set that was not
+            loaded.
     """
 
     def __init__(self, audit: Audit, *, rate: float) -> None:
-        """``rate``: questions a second of one user, with a burst of twice as many."""
+        """``rate``: questions that a user may send in a second; bursts may have twice as many."""
         self.credentials = Credentials()
         self.sets: dict[Which, LocalConfirmer | None] = {"known": None, "test": None}
         self.audit = audit
@@ -59,10 +60,10 @@ class Desk:
         self._passwords.seen(audit.users())
 
     async def user(self, request: Request) -> str:
-        """Who asks.
+        """The user who sent a request.
 
         Raises:
-            HTTPException: 401, or 429 where too many wrong passwords came before.
+            HTTPException: 401, or 429 after too many wrong passwords.
         """
         found = _basic(request.headers.get("authorization", ""))
         if found is None:
@@ -84,11 +85,11 @@ class Desk:
         return name
 
     async def check(self, request: Request) -> Response:
-        """``POST /v1/check/{algorithm}``."""
+        """Answer ``POST /v1/check/{algorithm}``."""
         return await self._check(request, "known")
 
     async def test_check(self, request: Request) -> Response:
-        """``POST /v1/test/check/{algorithm}``."""
+        """Answer ``POST /v1/test/check/{algorithm}``."""
         return await self._check(request, "test")
 
     async def _check(self, request: Request, which: Which) -> Response:
@@ -115,12 +116,12 @@ class Desk:
 
 
 def application(desk: Desk, *, repository: str | None, private_repository: bool) -> Starlette:
-    """The ASGI application.
+    """Make the ASGI application of the service.
 
     Args:
-        desk: what the requests share.
+        desk: the state that all requests share.
         repository: directory of a signed repository to serve at ``/repository/``.
-        private_repository: only to users.
+        private_repository: whether to serve the repository only to users.
     """
     routes: list[Route | Mount] = [
         Route("/v1/check/{algorithm}", desk.check, methods=["POST"]),
@@ -137,7 +138,7 @@ def application(desk: Desk, *, repository: str | None, private_repository: bool)
 
 
 class _Files(StaticFiles):
-    """Static files without hidden ones and without links (Starlette's own rule)."""
+    """Serves static files except hidden files and links (Starlette itself refuses links)."""
 
     def __init__(self, directory: str, desk: Desk | None) -> None:
         super().__init__(directory=directory, check_dir=False)
@@ -171,13 +172,13 @@ async def _explain(request: Request, error: Exception) -> Response:
 
 
 async def _gone(request: Request, error: Exception) -> Response:
-    """An answer that nobody reads: the client disconnected before its question was complete."""
+    """An answer that is never sent: the client disconnected before its question was complete."""
     del request, error
     return PlainTextResponse("", 400)
 
 
 def _basic(header: str) -> tuple[str, str] | None:
-    """User and password of Basic authentication (RFC 7617); ``None`` if the header is invalid."""
+    """The user and password of Basic authentication (RFC 7617); ``None``: invalid header."""
     scheme, _, rest = header.partition(" ")
     if scheme.lower() != "basic" or len(rest) > 4 * PASSWORD_LIMIT:
         return None

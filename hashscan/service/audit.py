@@ -1,8 +1,8 @@
-"""What was asked, by whom, and the answer; never the digest itself.
+"""The audit of the service: each question's user and answer, but never its digest.
 
-``audit.sqlite3`` has a row for each question. A digest is written as HMAC-SHA-256 of it with the
-key in ``audit.key``: who has the key and a digest can look it up, who has the file alone cannot
-read a list out of it.
+``audit.sqlite3`` has a row for each question. A digest is written as its HMAC-SHA-256 with the key
+in ``audit.key``. With the key, a digest can be looked up in the file; without the key, the file
+reveals no digests.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _KEY = "audit.key"
 
 
 class ServiceRow(NamedTuple):
-    """One question. ``answer``: ``true``, ``false``, or why there was none."""
+    """One question; ``answer`` is ``true``, ``false``, or the reason why no answer was sent."""
 
     time: float
     user: str
@@ -47,7 +47,7 @@ class Audit(AuditRecord):
         self._key = _read_key(data.path(_KEY))
 
     def keyed(self, algorithm: str, raw: bytes) -> bytes:
-        """The value in the file for a digest."""
+        """The value that the audit stores in place of a digest."""
         return hmac.digest(self._key, algorithm.encode() + b":" + raw, "sha256")
 
 

@@ -1,10 +1,11 @@
 """Decides which connections the service keeps: bounds by address, and a place for known users.
 
-A connection is *known* once a question with the right password came over it. All others, the
-strangers, share ``strangers`` places, and one address has at most ``an_address`` of them. If no
-place is free, a stranger's connection is closed for the new one: it takes the address with the most
-connections, and closes the one of it that waits longest without a whole request. So a client that
-holds connections open pushes out its own, and a client that sends its request soon is answered.
+A connection is *known* after a question with the right password was received over it. All other
+connections, the strangers, share ``strangers`` places, and one address has at most ``an_address``
+of these places. If no place is free, the service closes an old stranger's connection to admit the
+new connection. The service chooses the address with the most connections, and, of that address, the
+connection that has waited longest without a whole request. So a client that holds connections open
+loses its own connections first, and a client that sends its request soon is answered.
 """
 
 from __future__ import annotations
@@ -16,19 +17,19 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Descriptors reserved for the lists, the audit and served files.
+#: Number of descriptors reserved for the lists, the audit and served files.
 _RESERVED = 128
-#: Prefix length of an IPv6 network that one customer has, with all its addresses.
+#: Prefix length of an IPv6 network: all its addresses are taken for one customer.
 _IPV6_PREFIX = 64
 
 
 class ConnectionBounds(NamedTuple):
-    """How many connections there may be.
+    """The largest numbers of connections.
 
     Attributes:
-        total: of all clients.
-        strangers: of all clients that have not sent a right password over the connection.
-        an_address: the same, of one address.
+        total: number of connections of all clients.
+        strangers: number of connections over which no right password was sent.
+        an_address: number of connections of one address over which no right password was sent.
     """
 
     total: int = 4096
@@ -36,9 +37,9 @@ class ConnectionBounds(NamedTuple):
     an_address: int = 64
 
     def within(self, descriptors: int, *, one_address: bool) -> ConnectionBounds:
-        """The bounds for a process that may have ``descriptors`` open.
+        """Compute the bounds for a process that may have ``descriptors`` open.
 
-        ``one_address``: all clients come from the address of a proxy.
+        ``one_address``: true if a proxy makes all connections, so that they have the same address.
         """
         total = max(16, min(self.total, descriptors - _RESERVED))
         strangers = max(8, min(self.strangers, total // 4))
@@ -46,20 +47,20 @@ class ConnectionBounds(NamedTuple):
 
 
 class Client:
-    """One connection, from its acceptance on.
+    """One connection of a client, from its acceptance to its end.
 
     Attributes:
-        address: of the client: an IPv4 address or an IPv6 network.
-        since: when it was accepted, or when its last answer ended; monotonic seconds.
-        known: a question with the right password came over it.
-        asking: a whole head arrived, and its answer has not ended.
-        close: ends it immediately, without an answer.
+        address: the client's IPv4 address, or its IPv6 network.
+        since: time of the acceptance, or of the end of the last answer, in monotonic seconds.
+        known: true after a question with the right password was received over the connection.
+        asking: true from the end of a request's head to the end of the answer.
+        close: a function that ends the connection immediately, without an answer.
     """
 
     __slots__ = ("address", "asking", "close", "known", "since")
 
     def __init__(self, address: str, close: Callable[[], object]) -> None:
-        """Note a connection that was just accepted."""
+        """Start the record of a connection that was just accepted."""
         self.address = network_of(address)
         self.close = close
         self.since = time.monotonic()
@@ -78,11 +79,11 @@ class Connections:
         self._count = 0
 
     def __len__(self) -> int:
-        """Number of connections."""
+        """The number of connections."""
         return len(self._known) + self._count
 
     def add(self, client: Client) -> bool:
-        """Admit a stranger, in the place of another one if necessary; false if there is no place.
+        """Admit a stranger, if necessary by closing another connection; false if that fails.
 
         The caller closes a client that is not admitted.
         """
@@ -99,32 +100,32 @@ class Connections:
         return True
 
     def proven(self, client: Client) -> None:
-        """Note that the client has sent a right password."""
+        """Record that the client sent a right password over this connection."""
         if not client.known and self._discard_stranger(client):
             client.known = True
             self._known[client] = None
 
     def remove(self, client: Client) -> None:
-        """Note that the connection has ended."""
+        """Record that the connection has ended."""
         if client.known:
             self._known.pop(client, None)
         else:
             self._discard_stranger(client)
 
     def close_one(self) -> bool:
-        """Close a stranger's connection to free its descriptor; false if there is none."""
+        """Close a stranger's connection to free a descriptor; false if no stranger is connected."""
         if not self._count:
             return False
         self._push_out(max(self._strangers.values(), key=len))
         return True
 
     def all(self) -> list[Client]:
-        """Every connection, in no order."""
+        """All connections, in no particular order."""
         strangers = [client for theirs in self._strangers.values() for client in theirs]
         return [*self._known, *strangers]
 
     def _push_out(self, clients: dict[Client, None]) -> None:
-        # in order of arrival; a whole request is better than half of one
+        # in order of arrival; whole requests are kept longer
         client = next((one for one in clients if not one.asking), None) or next(iter(clients))
         self.remove(client)
         client.close()
@@ -150,7 +151,7 @@ class Connections:
 
 
 def network_of(address: str) -> str:
-    """The IPv4 address, or the IPv6 network that one customer has."""
+    """The client's IPv4 address, or the IPv6 network that is taken for one customer."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -1,7 +1,8 @@
 """The service's directory: the known sets, replaced atomically while the service runs.
 
-``sets.json`` names the directory of the set that is asked, ``known``, and of that of the test twin,
-``test``. Each is an index as local lists have (``known.confirmers.digest_index``), whole or absent.
+``sets.json`` names two directories: ``known`` is the set for questions, ``test`` the set for the
+test twin. Each set is an index as local lists have (``known.confirmers.digest_index``), whole or
+absent.
 """
 
 from __future__ import annotations
@@ -30,17 +31,17 @@ _LONGEST = 1 << 20
 
 
 class Data:
-    """Paths below the service's directory, which is made with mode 0700 if it is missing.
+    """The paths below the service's directory, which is made (mode 0700) if it is missing.
 
     Attributes:
-        directory: its path.
+        directory: path of the service's directory.
     """
 
     def __init__(self, directory: str, option: str = "--data") -> None:
-        """Make or check the directory. ``option``: names it, for messages.
+        """Make or check the directory; ``option`` names the directory in messages.
 
         Raises:
-            UsageError: it cannot be used, or others may enter it.
+            UsageError: the directory cannot be used, or others may enter it.
         """
         self.directory = resolve(os.path.abspath(directory))
         try:
@@ -57,14 +58,14 @@ class Data:
             )
 
     def path(self, name: str) -> str:
-        """The path of ``name`` in it."""
+        """The path of the file ``name`` in the service's directory."""
         return os.path.join(self.directory, name)
 
     def sets(self) -> dict[str, dict[str, str]]:
-        """Directory and key of each set that is in use.
+        """The directory and key of each set that is in use.
 
         Raises:
-            StateError: the file that says so is damaged.
+            StateError: the file ``sets.json`` is damaged.
         """
         try:
             with open(self.path(_SETS), "rb") as file:
@@ -90,10 +91,10 @@ class Data:
         return status.st_ino, status.st_mtime_ns
 
     def open_set(self, which: Which) -> LocalConfirmer | None:
-        """The set in use; ``None`` if none was loaded.
+        """Open the set in use; ``None`` if no set was loaded.
 
         Raises:
-            StateError: it is damaged.
+            StateError: the set is damaged.
         """
         found = self.sets().get(which)
         if found is None:
@@ -117,11 +118,11 @@ def load_set(
     only_categories: Collection[str] | None = None,
     on_progress: Callable[[BuildProgress], None] | None = None,
 ) -> int:
-    """Make a set of ``lists`` and put it in the place of the one in use; its number of digests.
+    """Replace the set in use by a set made from ``lists``; return its number of digests.
 
     Raises:
-        DigestListError: a list cannot be used; the set in use stays.
-        StateError: it cannot be written; the set in use stays.
+        DigestListError: a list cannot be used; the set in use is kept.
+        StateError: the new set cannot be written; the set in use is kept.
     """
     key = secrets.token_hex(16)
     name = f"set-{key}"
@@ -151,7 +152,7 @@ def load_set(
 
 
 def _tidy(data: Data, keep: set[str]) -> None:
-    """Remove sets that nobody uses; a service that has one open goes on reading it."""
+    """Remove unused sets; a service that has a set open can still read the set."""
     for name in os.listdir(data.directory):
         if name.startswith("set-") and name not in keep:
             directory = data.path(name)

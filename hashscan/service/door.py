@@ -1,4 +1,4 @@
-"""Accepts connections, including the TLS handshake, and ends those that take too long."""
+"""Accepts connections, including the TLS handshake, and ends connections that take too long."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
-#: Connections that are accepted, and that begin, in one turn of the event loop.
+#: Number of connections that are accepted, and that start, in one turn of the event loop.
 _ACCEPTED, _BEGUN = 128, 32
 _EVERY = 0.5
-#: Bytes of an answer that the kernel buffers: few, so that the service sees what its reader takes.
+#: Bytes of an answer that the kernel buffers: few, so that a client that does not read is noticed.
 _SEND_BUFFER = 256 * 1024
 _DESCRIPTORS = 8192
 
@@ -36,7 +36,7 @@ class Door:
         *,
         one_address: bool,
     ) -> None:
-        """Prepare, without accepting clients. ``one_address``: see ``ConnectionBounds.within``."""
+        """Prepare the listening socket. ``one_address``: see ``ConnectionBounds.within``."""
         self._protocol = protocol
         self._listener = listener
         self._config = config
@@ -50,7 +50,7 @@ class Door:
         self._loop = asyncio.get_running_loop()
 
     def open(self) -> None:
-        """Accept clients."""
+        """Start to accept clients."""
         self._listener.setblocking(False)
         with contextlib.suppress(OSError):  # connections inherit it
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
@@ -97,9 +97,9 @@ class Door:
             self._welcome(sock, address[0] if address else "")
 
     def _welcome(self, sock: socket.socket, address: str) -> None:
-        """Admit a connection; the expensive work begins when it has sent something.
+        """Admit a connection; the expensive work begins after its client has sent something.
 
-        So connections of a flood that are pushed out cost next to nothing, and delay nobody.
+        So connections of a flood that are closed again cost next to nothing, and delay no client.
         """
         sock.setblocking(False)
         client = Client(address, lambda: self._close_silent(sock, client))
@@ -124,7 +124,7 @@ class Door:
 
     def _begin_some(self) -> None:
         for _ in range(min(_BEGUN, len(self._ready))):
-            client, sock = self._ready.popitem()  # the latest: in a flood it is late for the others
+            client, sock = self._ready.popitem()  # newest client: older ones are late
             self._begin(sock, client)
         if self._ready:
             self._loop.call_soon(self._begin_some)
@@ -153,7 +153,7 @@ class Door:
         task.add_done_callback(arrived)
 
     async def _arrive(self, sock: socket.socket, client: Client) -> None:
-        """Make the connection, TLS included.
+        """Start the connection, TLS included.
 
         Raises:
             OSError: the client disconnected, or does not speak TLS.
@@ -171,7 +171,7 @@ class Door:
 
 
 def _descriptors() -> int:
-    """The limit of descriptors of this process, after raising it as far as it can use."""
+    """Raise this process's limit of descriptors as far as is useful; return the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     unlimited = resource.RLIM_INFINITY
     wanted = _DESCRIPTORS if hard == unlimited else min(_DESCRIPTORS, hard)

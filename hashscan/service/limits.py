@@ -1,4 +1,4 @@
-"""How often somebody may ask: token buckets."""
+"""Limits how often a client may do something: token buckets."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Buckets that are kept; full ones are thrown away first, so that strangers cannot fill memory.
+#: Number of kept buckets; full buckets are dropped first, so that strangers cannot fill the memory.
 _KEPT = 10_000
 
 
 class Limiter:
-    """A bucket for each key: ``burst`` tokens at first, ``rate`` more a second, one for each go."""
+    """A bucket for each key: ``burst`` tokens at first, ``rate`` more a second, one per action."""
 
     def __init__(
         self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Both at least one token; ``clock`` in seconds."""
+        """Set ``rate`` and ``burst``, each at least one token; ``clock`` returns seconds."""
         self._rate = rate
         self._burst = burst
         self._clock = clock
         self._buckets: dict[object, tuple[float, float]] = {}
 
     def wait(self, key: object) -> float:
-        """Seconds until ``key`` may go on; 0: it may, and a token is taken."""
+        """Seconds until ``key`` may act; 0: the key may act now, and a token is used."""
         now = self._clock()
         tokens = self._tokens(key, now)
         if tokens < 1:
@@ -36,7 +36,7 @@ class Limiter:
         return 0.0
 
     def empty(self, key: object) -> float:
-        """Seconds until ``key`` may go on; takes no token."""
+        """Seconds until ``key`` may act; no token is used."""
         tokens = self._tokens(key, self._clock())
         return 0.0 if tokens >= 1 else (1 - tokens) / self._rate
 
@@ -50,6 +50,6 @@ class Limiter:
             for key, bucket in self._buckets.items()
             if self._tokens(key, now) < self._burst
         }
-        if len(self._buckets) >= _KEPT:  # all in use: the oldest ones
+        if len(self._buckets) >= _KEPT:  # all are in use: drop the oldest
             ordered = sorted(self._buckets.items(), key=lambda one: one[1][1])
             self._buckets = dict(ordered[_KEPT // 2 :])

@@ -29,10 +29,11 @@ class NamedFile(Generic[Secret]):
     """A kind of files with names and secrets.
 
     Attributes:
-        name: name of the file in the service's directory, without ``.json``; also its only key.
-        one: what a name stands for, for messages.
-        command: the commands that add, list and remove names, for messages.
-        load: makes a secret of its JSON value.
+        name: name of the file in the service's directory, without ``.json``; also the only key in
+            it.
+        one: the word for an entry in messages.
+        command: the commands that add, list and remove entries, for messages.
+        load: makes a secret of the JSON value of an entry.
         dump: makes the JSON value of a secret.
     """
 
@@ -44,11 +45,11 @@ class NamedFile(Generic[Secret]):
 
     @property
     def file(self) -> str:
-        """The name of the file."""
+        """The name of the file, with ``.json``."""
         return f"{self.name}.json"
 
     def read(self, data: Data) -> dict[str, Secret]:
-        """All names.
+        """Read all names and their secrets.
 
         Raises:
             StateError: the file is damaged.
@@ -67,21 +68,21 @@ class NamedFile(Generic[Secret]):
             ) from error
 
     def add(self, data: Data, name: str, secret: Secret) -> None:
-        """Add a name, or give it another secret.
+        """Add a name with its secret, or replace the secret of a name.
 
         Raises:
             UsageError: the name cannot be used.
-            StateError: it cannot be written.
+            StateError: the file cannot be written.
         """
         self.check_name(name)
         with self._change(data) as names:
             names[name] = secret
 
     def check_name(self, name: str) -> None:
-        """Check a new name.
+        """Check a name that is to be added.
 
         Raises:
-            UsageError: it cannot be used.
+            UsageError: the name cannot be used.
         """
         if not _NAME.fullmatch(name):
             raise UsageError(
@@ -90,11 +91,11 @@ class NamedFile(Generic[Secret]):
             )
 
     def remove(self, data: Data, name: str) -> None:
-        """Remove a name; a running service refuses it within a second.
+        """Remove a name; a running service refuses the name within a second.
 
         Raises:
-            UsageError: there is no such name.
-            StateError: it cannot be written.
+            UsageError: the file has no such name.
+            StateError: the file cannot be written.
         """
         with self._change(data) as names:
             if names.pop(name, None) is None:

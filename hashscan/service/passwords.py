@@ -1,8 +1,9 @@
-"""Decides which password is checked next: a check costs 50 ms, so strangers could use all the time.
+"""Decides the order of password checks: a check takes 50 ms, so a flood could use all time.
 
-A user who asked from the same address before comes first, then addresses without a recent wrong
-password, then the others, which have one of the two places. So a flood of wrong passwords from one
-address delays no other address, and a flood from many addresses delays no known user.
+Requests of a user who was recognised at the same address before are checked first. Then follow
+addresses without a recent wrong password, then all other addresses, which may use one of the two
+places. So a flood of wrong passwords from one address delays no other address, and a flood from
+many addresses delays no known user.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ if TYPE_CHECKING:
 
     from hashscan.service.users import Credentials
 
-#: Wrong passwords from one address for one user that are checked freely; then one in this many
-#: seconds.
+#: Number of wrong passwords, from one address for one user, that are checked without a delay; then
+#: one check is allowed in this many seconds.
 WRONG_BURST, WRONG_SECONDS = 5, 20.0
-#: Seconds that an address comes last after a wrong password.
+#: Seconds for which an address is checked last after a wrong password.
 _SUSPECT_SECONDS = 600.0
-#: Simultaneous checks, and how many of them addresses may have that come last.
+#: Number of simultaneous checks, and number of them for addresses that are checked last.
 _PLACES, _SUSPECT_PLACES = 2, 1
-#: Waiting checks, of all addresses and of one address.
+#: Largest number of waiting checks, of all addresses and of one address.
 _WAITING, _WAITING_ADDRESS = 64, 8
 _KNOWN = 10_000
 
@@ -36,27 +37,27 @@ _USER, _FRESH, _SUSPECT = range(3)
 
 
 class TooManyError(Exception):
-    """A password is not checked now.
+    """The password is not checked now, because too many checks came before it.
 
     Attributes:
-        seconds: until it may be tried again.
+        seconds: number of seconds until the password may be tried again.
     """
 
     def __init__(self, seconds: float) -> None:
-        """``seconds``: until it may be tried again."""
+        """``seconds``: number of seconds until the password may be tried again."""
         self.seconds = seconds
         super().__init__("too many wrong credentials")
 
 
 class Known:
-    """Pairs of a user and an address from which the user sent the right password."""
+    """The pairs of a user and an address from which the user sent the right password."""
 
     def __init__(self) -> None:
         """Start without pairs."""
         self._pairs: dict[tuple[str, str], None] = {}
 
     def note(self, name: str, address: str) -> None:
-        """Note a pair; the pair that was noted longest ago is forgotten for it."""
+        """Add a pair; if there are too many pairs, drop the pair that was added longest ago."""
         pair = (name, network_of(address))
         self._pairs.pop(pair, None)
         if len(self._pairs) >= _KNOWN:
@@ -64,7 +65,7 @@ class Known:
         self._pairs[pair] = None
 
     def __contains__(self, pair: tuple[str, str]) -> bool:
-        """Whether a pair of a user and an address was noted."""
+        """Whether the user sent the right password from the address."""
         return (pair[0], network_of(pair[1])) in self._pairs
 
 
@@ -92,7 +93,7 @@ class PasswordChecks:
         self._numbers = itertools.count()
 
     def seen(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Note pairs of a user and an address from which the user asked with the right password."""
+        """Add pairs of a user and an address from which the user sent the right password."""
         for name, address in pairs:
             self._known.note(name, address)
 
@@ -106,13 +107,14 @@ class PasswordChecks:
     ) -> bool:
         """Whether this is the user's password.
 
-        ``gone``: whether the client has disconnected; then nothing is checked.
+        ``gone``: says whether the client has disconnected; then the password is not checked.
 
         Raises:
-            TooManyError: it was not checked, because too many wrong passwords came before it.
+            TooManyError: the password was not checked, because too many wrong passwords came
+                before.
         """
         network = network_of(address)
-        # Per address, so that a stranger cannot lock a user out.
+        # Wrong passwords are counted per address, so that a stranger cannot lock a user out.
         pair = (name, network)
         if wait := self._wrong.empty(pair):
             raise TooManyError(wait)
@@ -132,7 +134,7 @@ class PasswordChecks:
         return right
 
     async def _turn(self, rank: int, network: str, gone: Callable[[], bool]) -> None:
-        """Wait for a place, and count it in ``_running``."""
+        """Wait for a free place for this check, and count the check in ``_running``."""
         if not self._queue and self._is_free(rank):
             self._running[rank] += 1
             return

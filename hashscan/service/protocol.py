@@ -1,8 +1,9 @@
 """uvicorn's HTTP protocol with time limits, and strict about where a request ends.
 
-A head has ``HEAD`` seconds and a body has ``BODY`` seconds, however their bytes arrive. An answer
-is given up if its reader takes nothing for ``STALLED`` seconds. If two programs may see the end of
-a request in different places, it is refused with 400 (RFC 9112, 11.2).
+A client has ``HEAD`` seconds for a head and ``BODY`` seconds for a body, however their bytes
+arrive. The connection ends if its client reads nothing of an answer for ``STALLED`` seconds. If two
+programs may see the end of a request at different bytes, the request is refused with 400 (RFC 9112,
+11.2).
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
 
     from hashscan.service.connections import Client, Connections
 
-#: Seconds from the connection, or from a head's first byte, to its end; TLS handshake included.
+#: Seconds from the connection, or from a head's first byte, to the head's end; includes TLS.
 HEAD = 10.0
 #: Seconds from the end of the head to the end of the body.
 BODY = 10.0
-#: Seconds in which the reader of an answer must take some of it.
+#: Seconds in which the client must read some of an answer.
 STALLED = 60.0
 #: Seconds for sending the rest of an answer before the connection is closed.
 LINGER = 10.0
@@ -38,16 +39,16 @@ _LONGEST_HEAD = 16 * 1024
 
 
 class _Strict(h11.Connection):
-    """h11's parser, limited to requests whose end is the same byte for every program."""
+    """h11's parser, limited to requests that end at the same byte for every program."""
 
-    #: Called after each event.
+    #: A function that is called after each event of the parser.
     on_event: Callable[[object], None]
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA | h11.PAUSED]:
-        """The next event.
+        """Parse the next event of a request.
 
         Raises:
-            h11.RemoteProtocolError: it is not HTTP, or may be read in more than one way.
+            h11.RemoteProtocolError: the bytes are not HTTP, or may be read in more than one way.
         """
         if self.their_state is h11.IDLE:
             # h11 accepts bare line feeds and folded lines, which other programs read differently
@@ -83,7 +84,7 @@ class Protocol(H11Protocol):
         client: Client,
         connections: Connections,
     ) -> None:
-        """Serve ``client``, a member of ``connections``."""
+        """Serve ``client``, one of the ``connections``."""
         # scope["state"] of each request, for the application
         state = {
             "proven": lambda: connections.proven(client),
@@ -101,39 +102,39 @@ class Protocol(H11Protocol):
         self._closing_since: float | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin when the connection, or its TLS handshake, is complete."""
+        """Begin, after the connection and its TLS handshake are complete."""
         super().connection_made(transport)
         self._holder.close = self._reset
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection has ended."""
+        """Remove the connection, which has ended."""
         self._connections.remove(self._holder)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes of a request."""
+        """Handle received bytes of a request."""
         if self.conn.their_state is h11.IDLE and self._head_since is None:
             self._head_since = time.monotonic()
         super().data_received(data)
 
     def pause_writing(self) -> None:
-        """Note that the client does not read its answer."""
+        """Record that the client does not read its answer."""
         self._stuck_since = time.monotonic()
         super().pause_writing()
 
     def resume_writing(self) -> None:
-        """Note that the client reads its answer again."""
+        """Record that the client reads its answer again."""
         self._stuck_since = None
         super().resume_writing()
 
     def on_response_complete(self) -> None:
-        """Note that an answer has ended."""
+        """Record that an answer has ended."""
         self._holder.asking = False
         self._holder.since = time.monotonic()
         super().on_response_complete()
 
     def shutdown(self) -> None:
-        """End with the service: only a complete request is still answered."""
+        """End with the service; a complete request is still answered before that."""
         if self.conn.their_state in {h11.IDLE, h11.SEND_BODY}:
             self._end()
             self._reset()
@@ -141,11 +142,11 @@ class Protocol(H11Protocol):
             super().shutdown()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse bytes that are not a request."""
+        """Refuse received bytes that are not a request."""
         self._refuse(400, msg)
 
     def check(self, now: float) -> None:
-        """End the connection if its client takes too long; ``now``: monotonic seconds."""
+        """End the connection if its client takes too long; ``now``: time in monotonic seconds."""
         if self.transport.is_closing():
             self._closing_since = self._closing_since or now
             if now - self._closing_since > LINGER:
@@ -165,7 +166,7 @@ class Protocol(H11Protocol):
             self._holder.asking = True
 
     def _refuse(self, status: int, why: str) -> None:
-        """Answer and close; only close if an answer has begun."""
+        """Send an error and close the connection; if an answer has begun, only close it."""
         begun = self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}
         self._end()
         if not begun:
@@ -188,14 +189,14 @@ class Protocol(H11Protocol):
 
     @staticmethod
     def refusal(why: str) -> tuple[str, bytes]:
-        """The ``Content-Type`` and the body of an answer to bytes that are no whole request."""
+        """The ``Content-Type`` and the body of the error for bytes that are no whole request."""
         return "text/plain; charset=utf-8", f"{why}\n".encode("ascii", "replace")
 
     def _is_gone(self) -> bool:
         return self.transport.is_closing()
 
     def _reset(self) -> None:
-        """End the connection immediately; the kernel drops the rest of the answer, too."""
+        """End the connection immediately; the kernel drops the rest of the answer."""
         with contextlib.suppress(OSError, AttributeError):
             self.transport.get_extra_info("socket").setsockopt(
                 socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
@@ -203,7 +204,7 @@ class Protocol(H11Protocol):
         self.transport.abort()
 
     def _end(self) -> None:
-        """Let the application see that its client is gone, so that it sends nothing more."""
+        """Let the application know that the client is gone, so that it sends nothing more."""
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True
             self.cycle.message_event.set()

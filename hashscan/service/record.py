@@ -1,6 +1,6 @@
 """The audit of a service: questions, users and answers, in one SQLite table.
 
-Rows are committed once a second; a kill loses those of that second at most.
+Rows are committed once a second; a kill loses at most the rows of that second.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from hashscan.service.data import Data
 
 _FILE = "audit.sqlite3"
-#: Rows that may wait to be committed; beyond that no question is answered.
+#: Number of rows that may wait to be committed; beyond it, no question is answered.
 _WAITING = 200_000
-#: Rows that are read at the start.
+#: Number of the latest rows that are read at the start.
 _LATEST = 100_000
 _DAY = 86400.0
 
@@ -32,21 +32,22 @@ class AuditRecord:
     """The audit of a running service. Subclasses name the table.
 
     Attributes:
-        trouble: why rows cannot be committed; empty if they can. Until then nothing is answered: an
-            answer that is not on record would be worse than none.
+        trouble: the reason why rows cannot be committed; empty if they can. Meanwhile no question
+            is answered, because each answer must be on record.
     """
 
-    #: The table, and its columns with their types; ``time``, ``user`` and ``address`` are three.
+    #: Name of the table, and its columns with types; ``time``, ``user`` and ``address`` must be
+    #: there.
     table: str
     columns: str
-    #: More SQL for a new table.
+    #: Additional SQL that is run for a new table.
     more: tuple[str, ...] = ()
 
     def __init__(self, data: Data, *, days: float | None = None) -> None:
-        """Open it; rows older than ``days`` are removed.
+        """Open the audit, and remove rows older than ``days``.
 
         Raises:
-            StateError: it cannot be opened.
+            StateError: the audit cannot be opened.
         """
         self.trouble = ""
         self._where = shown(data.path(_FILE))
@@ -75,7 +76,8 @@ class AuditRecord:
             (rows,) = self._connection.execute(
                 f"SELECT EXISTS (SELECT 1 FROM {self.table})"  # noqa: S608
             ).fetchone()
-            #: The audit was empty at the start: then all times are of this span's clock.
+            #: True if the audit was empty at the start: then all its times come from the present
+            #: clock.
             self._fresh = "" if rows else self._timeline.span
         except (OSError, sqlite3.Error) as error:
             raise StateError(
@@ -84,14 +86,14 @@ class AuditRecord:
             ) from error
 
     def _prepare(self, data: Data) -> None:
-        """Read or make what belongs to the audit beside its table.
+        """Read or make the files that belong to the audit beside its table.
 
         Raises:
-            OSError: it cannot be done.
+            OSError: a file cannot be read or made.
         """
 
     def users(self) -> list[tuple[str, str]]:
-        """Users and addresses of the latest rows, oldest first."""
+        """The users and addresses of the latest rows, oldest row first."""
         rows = self._connection.execute(
             f"SELECT user, address FROM (SELECT rowid, user, address FROM {self.table}"  # noqa: S608
             " ORDER BY rowid DESC LIMIT ?) GROUP BY user, address ORDER BY max(rowid)",
@@ -100,7 +102,7 @@ class AuditRecord:
         return [(user, address) for user, address in rows]
 
     def note(self, row: tuple[object, ...]) -> bool:
-        """Take a row; false if it cannot be kept, and the question must not be answered."""
+        """Add a row; false if the row cannot be kept, so that the question must not be answered."""
         if self.trouble or len(self._rows) >= _WAITING:
             return False
         with self._lock:
@@ -108,7 +110,7 @@ class AuditRecord:
         return True
 
     def commit(self) -> None:
-        """Write the rows that wait; if they cannot be written, ``trouble`` says why."""
+        """Commit the waiting rows; if that fails, ``trouble`` is the reason."""
         with self._lock:
             rows, self._rows = self._rows, []
         try:
@@ -131,7 +133,7 @@ class AuditRecord:
             self.trouble = ""
 
     def _certainly_before(self, age: float) -> float:
-        """Rows before this time are older than ``age`` seconds, even if the clock is far ahead."""
+        """The time before which rows are older than ``age`` seconds, even if the clock is ahead."""
         before, now = self._timeline, self._timeline.at(instant())
         if now.differs(before) or not os.path.lexists(self._clock):
             try:
@@ -144,7 +146,7 @@ class AuditRecord:
         return now.certainly_before(age)
 
     def close(self) -> None:
-        """Write the rows that wait, and close."""
+        """Commit the waiting rows, and close the audit."""
         self.commit()
         self._connection.close()
 

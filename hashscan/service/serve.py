@@ -1,4 +1,4 @@
-"""Runs the reference service: in this process, or in one of its own (``running``)."""
+"""Runs the reference service, in this process or in a child process (``running``)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hashscan.known.confirmers.digest_index import LocalConfirmer
     from hashscan.service.data import Data, Which
 
-#: Questions a second of one user.
+#: Number of questions that one user may send in a second.
 RATE = 2000.0
 _READY = re.compile(r"hashscan: the service listens on (http\S+)\n")
 _PATIENCE = 30.0
@@ -37,13 +37,13 @@ _PATIENCE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions(Listening):
-    """How to serve.
+    """The options of the service.
 
     Attributes:
-        repository: directory of a signed repository to serve too.
-        private_repository: only to users.
-        rate: questions a second of one user.
-        audit_days: how long the audit is kept; ``None``: for ever.
+        repository: directory of a signed repository that is served too.
+        private_repository: whether to serve the repository only to users.
+        rate: number of questions that one user may send in a second.
+        audit_days: days for which the audit is kept; ``None``: for ever.
     """
 
     repository: str | None = None
@@ -53,16 +53,16 @@ class ServeOptions(Listening):
 
 
 def serve(data: Data, options: ServeOptions, say: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT; the audit is written in the end.
+    """Run the service until SIGTERM or SIGINT; then write the audit and end.
 
     Args:
         data: the service's directory.
-        options: how.
-        say: gets a sentence when it listens, and when something is wrong.
+        options: the options of the service.
+        say: called with a sentence when the service listens, and for each fault.
 
     Raises:
-        UsageError: it cannot listen there, or must not.
-        StateError: the directory cannot be used.
+        UsageError: the service cannot listen at this address, or must not.
+        StateError: the service's directory cannot be used.
     """
     _check(options)
     audit = Audit(data, days=options.audit_days)
@@ -86,7 +86,7 @@ def serve(data: Data, options: ServeOptions, say: Callable[[str], None]) -> None
 
 
 class _Keeper:
-    """Once a second: commits the audit, and takes over users and sets that changed."""
+    """Commits the audit and loads changed users and sets, once a second."""
 
     def __init__(self, data: Data, desk: Desk, say: Callable[[str], None]) -> None:
         self._data = data
@@ -116,7 +116,7 @@ class _Keeper:
                 old, self._old = self._old, list(self._desk.sets.values())
                 self._desk.sets = {name: self._data.open_set(name) for name in names}
                 self._sets = stamp
-                # Those that were in use just now stay open: a question may be on its way.
+                # The sets that were in use stay open for now: a question may still read them.
                 for one in old:
                     if one is not None:
                         one.close()
@@ -137,18 +137,18 @@ def _check(options: ServeOptions) -> None:
 def running(
     data: str, arguments: Sequence[str] = (), command: Sequence[str] | None = None
 ) -> Iterator[str]:
-    """The service in a process of its own on a free port of loopback, for as long as the block.
+    """Run the service in a child process, on a free port of loopback, during the block.
 
     Args:
         data: the service's directory.
-        arguments: more of ``hashscan service run``.
-        command: starts hashscan; by default this very one.
+        arguments: further arguments of ``hashscan service run``.
+        command: command that starts hashscan; default: this hashscan.
 
     Yields:
-        Its URL.
+        The URL of the service.
 
     Raises:
-        StateError: it does not start.
+        StateError: the service does not start.
     """
     start = command or interpreter.command()
     process = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell

@@ -1,4 +1,4 @@
-"""uvicorn as all services run it: its listening socket, its own ``Door``, and a clean end."""
+"""Runs uvicorn for all services: its listening socket, its own ``Door``, and a clean end."""
 
 from __future__ import annotations
 
@@ -35,14 +35,15 @@ _BACKLOG = 4096
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Where a service listens.
+    """The address or the Unix socket on which a service listens.
 
     Attributes:
-        host, port: port 0 takes a free one.
-        path: of a Unix socket, instead of host and port.
-        group: may connect to the Unix socket; ``None``: its owner only.
-        certificate, key: PEM files for TLS; both or none.
-        behind_proxy: a TLS proxy is in front of it, so plain HTTP may be served to others.
+        host, port: the address and port; port 0 means a free port.
+        path: path of a Unix socket, used instead of host and port.
+        group: the group that may connect to the Unix socket; ``None``: only its owner may connect.
+        certificate, key: paths of PEM files for TLS; both are set, or neither.
+        behind_proxy: true if a TLS proxy is in front of the service: plain HTTP is then allowed on
+            addresses other than loopback.
     """
 
     host: str = "127.0.0.1"
@@ -54,10 +55,10 @@ class Listening:
     behind_proxy: bool = False
 
     def check(self) -> None:
-        """Check what can be checked before the service starts.
+        """Check the options, as far as that is possible before the service starts.
 
         Raises:
-            UsageError: it must not listen there.
+            UsageError: the service must not listen at this address.
         """
         if bool(self.certificate) != bool(self.key):
             raise UsageError("give --tls-certificate and --tls-key together, or none of them")
@@ -82,7 +83,7 @@ class Listening:
 
     @contextmanager
     def opened(self) -> Iterator[socket.socket]:
-        """The listening socket.
+        """Open the listening socket.
 
         Raises:
             UsageError: the service cannot listen there.
@@ -100,8 +101,8 @@ class Listening:
                 f"{shown(self.host)}:{self.port}: cannot listen there: {why}; choose "
                 "another --listen"
             ) from error
-        # Connections inherit it; asyncio sets it only where a socket names its protocol. Without it
-        # the two parts of each answer wait for one another: 40 ms.
+        # Connections inherit this option; asyncio sets it only for sockets that name their
+        # protocol. Without the option, the two parts of each answer wait for one another: 40 ms.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with listener:
             yield listener
@@ -109,10 +110,10 @@ class Listening:
 
 @contextmanager
 def _unix(path: str, group: str | None) -> Iterator[socket.socket]:
-    """A Unix socket that replaces one on which nobody listens, and is removed in the end.
+    """Open a Unix socket, in place of an unused socket; it is removed at the end.
 
     Raises:
-        UsageError: something else has the name, or it cannot be made.
+        UsageError: another file has the name, or the socket cannot be made.
     """
     gid = None
     if group is not None:
@@ -152,7 +153,7 @@ def _unix(path: str, group: str | None) -> Iterator[socket.socket]:
 
 
 def _remove(name: bytes, directory: int, made: os.stat_result) -> None:
-    """Remove our own socket, and not that of another process."""
+    """Remove this process's socket, but not the socket of another process."""
     with contextlib.suppress(OSError):
         if os.path.samestat(made, os.stat(name, dir_fd=directory, follow_symlinks=False)):
             os.unlink(name, dir_fd=directory)
@@ -177,7 +178,7 @@ def _remove_unused(path: str, here: bytes, name: bytes, directory: int) -> None:
 
 
 class Server(uvicorn.Server):
-    """uvicorn with our own ``Door``, signals that end it cleanly, and a message when it listens."""
+    """uvicorn with a ``Door``, a clean end after a signal, and a message when it listens."""
 
     ready: Callable[[], None]
     listener: socket.socket
@@ -188,14 +189,14 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Have the signals end the server; uvicorn would send them again when it has ended."""
+        """Let signals end the server; uvicorn would raise the signals again after its end."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self.handle_exit, number, None)
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept clients."""
+        """Start to accept clients."""
         del sockets
         await super().startup([])
         self._door = Door(
@@ -210,7 +211,7 @@ class Server(uvicorn.Server):
         self.ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer what is in progress, and end."""
+        """Answer the requests in progress, and end."""
         self._door.close()
         # earlier than uvicorn, which would cancel them with a traceback each
         asyncio.get_running_loop().call_later(_GRACE - 1, self._door.abort)
@@ -226,17 +227,17 @@ def run(
     beside: Callable[[], Coroutine[None, None, None]],
     protocol: type[Protocol] = Protocol,
 ) -> None:
-    """Serve until SIGTERM or SIGINT.
+    """Run a server until SIGTERM or SIGINT.
 
     Args:
-        app: answers the requests.
+        app: the application that answers the requests.
         listening: the address or the Unix socket.
-        ready: gets the address when clients are accepted.
-        beside: runs as a task meanwhile, and is cancelled in the end.
-        protocol: of each connection.
+        ready: called with the address when clients are accepted.
+        beside: a task that runs meanwhile, and is cancelled at the end.
+        protocol: the class of each connection's protocol.
 
     Raises:
-        UsageError: it cannot listen there.
+        UsageError: the server cannot listen at this address.
     """
     with listening.opened() as listener:
         config = uvicorn.Config(
@@ -251,7 +252,7 @@ def run(
             ssl_certfile=listening.certificate,
             ssl_keyfile=listening.key,
             proxy_headers=listening.behind_proxy,
-            # Only those who may connect to a Unix socket are at its other end.
+            # Only permitted processes can connect to a Unix socket: their headers are trusted.
             forwarded_allow_ips=None if listening.path is None else "*",
         )
         server = Server(config)

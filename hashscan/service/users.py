@@ -1,8 +1,8 @@
-"""Who may ask: names with hashed passwords, in ``users.json``.
+"""The users who may ask questions: names with hashed passwords, in ``users.json``.
 
-A password is kept as scrypt(password, salt) (RFC 7914) with its parameters. That takes some 50 ms
-by design, so a running service remembers credentials that were right, as a keyed hash that is worth
-nothing outside of its process.
+A password is stored as scrypt(password, salt) (RFC 7914) with its parameters. To compute scrypt
+takes some 50 ms by design. So a running service remembers right credentials, as a keyed hash that
+is useless outside of its process.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _N, _R, _P = 1 << 14, 8, 1
 _REMEMBERED = 4096
-#: The longest password that is checked, in bytes.
+#: Length, in bytes, of the longest password that is checked.
 PASSWORD_LIMIT = 1024
 
 
@@ -43,7 +43,7 @@ class HashedSecret:
         return cls(salt, _scrypt(password, salt, _N, _R, _P))
 
     def fits(self, password: str) -> bool:
-        """Whether this is the password; takes some 50 ms."""
+        """Whether ``password`` is this password; takes some 50 ms."""
         found = _scrypt(password, self.salt, self.n, self.r, self.p)
         return hmac.compare_digest(found, self.result)
 
@@ -57,7 +57,7 @@ def _scrypt(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:
 
 @functools.cache
 def _nobody() -> HashedSecret:
-    """A password of no user."""
+    """A hashed password that belongs to no user."""
     return HashedSecret.of(secrets.token_hex(16))
 
 
@@ -80,11 +80,11 @@ USERS = NamedFile("users", "user", "hashscan service user", _load, _dump)
 
 
 def add_user(data: Data, name: str, password: str) -> None:
-    """Add a user, or give one a new password.
+    """Add a user, or replace the password of a user.
 
     Raises:
-        UsageError: name or password cannot be used.
-        StateError: it cannot be written.
+        UsageError: the name or the password cannot be used.
+        StateError: the users cannot be stored.
     """
     USERS.check_name(name)
     if not 8 <= len(password.encode("utf-8", "surrogateescape")) <= PASSWORD_LIMIT:
@@ -95,27 +95,28 @@ def add_user(data: Data, name: str, password: str) -> None:
 
 
 class Credentials:
-    """Checks credentials; what was right is remembered until the user changes."""
+    """Checks credentials; remembers right credentials until the user changes."""
 
     def __init__(self) -> None:
-        """Nobody may ask yet: see ``take``."""
+        """Start without users, so that nobody may ask; ``take`` sets the users."""
         self._users: dict[str, HashedSecret] = {}
-        # Compared if there is no such user, so that the time does not reveal names.
+        # The password is compared with this hash if the user does not exist: the duration reveals
+        # no names.
         self._nobody = _nobody()
         self._key = secrets.token_bytes(32)
         self._right: dict[bytes, HashedSecret] = {}
 
     def take(self, users: dict[str, HashedSecret]) -> None:
-        """Take over the users as they now are."""
+        """Replace the users by the present users."""
         self._users = users
 
     def remembered(self, name: str, password: str) -> bool:
-        """Whether these were right before, and the user is as then."""
+        """Whether these credentials were right before, and the user has not changed since."""
         hashed = self._right.get(self._token(name, password))
         return hashed is not None and self._users.get(name) == hashed
 
     def check(self, name: str, password: str) -> bool:
-        """Whether these are right; takes some 50 ms, also for a user who does not exist."""
+        """Whether these credentials are right; takes some 50 ms, also for an unknown user."""
         hashed = self._users.get(name)
         right = (hashed or self._nobody).fits(password) and hashed is not None
         if right and hashed is not None:

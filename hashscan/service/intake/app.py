@@ -1,7 +1,7 @@
 """The ASGI application of the intake: ``POST /api/v1/reports`` and the link checker.
 
-SCART's add-ons do not see the status of an answer. They take a report for delivered unless the body
-is JSON with a ``message``. So each error has such a body.
+SCART's add-ons ignore the status of an answer. They count a report as delivered unless the body
+of the answer is JSON with a ``message``. So each error has such a body.
 """
 
 from __future__ import annotations
@@ -40,26 +40,26 @@ if TYPE_CHECKING:
 
 REPORTS = "/api/v1/reports"
 _TOO_LONG = f"the report has more than {MOST_BYTES >> 20} MiB; split it"
-#: Most simultaneous reports with one token.
+#: Largest number of simultaneous reports with one token.
 _PLACES = 32
-#: Seconds of the rate that a burst may use: SCART sends one report for each IP address.
+#: Size of a burst, in seconds of the rate: SCART sends one report for each IP address.
 _BURST = 10.0
 
 
 class JsonProtocol(Protocol):
-    """A connection whose refusals are JSON, too."""
+    """A connection whose refusals are JSON, like all errors of the intake."""
 
     @staticmethod
     def refusal(why: str) -> tuple[str, bytes]:
-        """The type and the body of an answer to bytes that are no whole request."""
+        """The type and the body of the error for bytes that are no whole request."""
         return "application/json", json.dumps(_error(why)).encode()
 
 
 class Intake:
-    """Takes reports; state that all requests share."""
+    """Handles reports; has the state that all requests share."""
 
     def __init__(self, senders: TokenSenders, record: Requests, box: Box, *, rate: float) -> None:
-        """``rate``: requests a second with one token."""
+        """``rate``: number of requests a second that are allowed with one token."""
         self.senders = senders
         self.record = record
         self._box = box
@@ -67,10 +67,10 @@ class Intake:
         self._running: dict[str, int] = {}
 
     def sender(self, request: Request) -> str:
-        """The sender whose token the request has.
+        """The sender whose token is in the request.
 
         Raises:
-            HTTPException: 401; or 429 after too many wrong tokens or requests.
+            HTTPException: 401, or 429 after too many wrong tokens or requests.
         """
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
@@ -87,7 +87,7 @@ class Intake:
         return name
 
     async def report(self, request: Request) -> Response:
-        """``POST /api/v1/reports``: answered when the notice is on the disk."""
+        """Answer ``POST /api/v1/reports`` after the notice is on the disk."""
         sender = self.sender(request)
         outcome = "error"
         try:
@@ -97,7 +97,7 @@ class Intake:
                     MOST_BYTES,
                     f"the report has more than {MOST_BYTES >> 20} MiB; split it",
                 )
-                # In threads: to read a large report takes a second.
+                # Reports are read in threads, because a large report takes a second.
                 kind, found = request.headers.get("content-type", ""), dict[str, str]()
                 try:
                     found = await asyncio.to_thread(fields, body, kind)
@@ -123,16 +123,16 @@ class Intake:
         return JSONResponse({"data": data}, 201, background=BackgroundTask(self._box.answered, key))
 
     def note(self, request: Request, sender: str, outcome: str) -> None:
-        """Add a request to the audit: its path, without query and token."""
+        """Add a request to the audit: the request's path, without query and token."""
         path = f"{request.method} {request.scope['path']}"
         self.record.note(IntakeRow(time.time(), sender, address_of(request), path, outcome))
 
     @contextlib.contextmanager
     def _place(self, sender: str) -> Iterator[None]:
-        """Reserve one of the sender's places, which bound the reports in memory.
+        """Reserve a place of the sender, so that the reports in memory are bounded.
 
         Raises:
-            HTTPException: 429: all places are in use.
+            HTTPException: 429, because all places are in use.
         """
         running = self._running.get(sender, 0)
         if running >= _PLACES:
@@ -145,7 +145,7 @@ class Intake:
 
 
 def application(intake: Intake, links: Links) -> Starlette:
-    """The ASGI application."""
+    """Make the ASGI application of the intake."""
 
     async def link(request: Request) -> Response:
         return await links.answer(intake, request)

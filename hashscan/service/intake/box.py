@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     from hashscan.service.intake.form import SentReport
     from hashscan.state import State
 
-#: Seconds until the answer that a report is not stored yet; SCART's add-ons stop waiting after 20.
+#: Seconds after which a sender is answered "not stored yet"; SCART's add-ons wait 20 seconds.
 _PATIENCE = 15.0
-#: Most reports that wait to be stored.
+#: Largest number of reports that wait to be stored.
 _WAITING = 64
-#: Seconds within which, at least, a report without an answer is recognised when it is sent again.
+#: Seconds for which, at least, an unanswered report is recognised when it is sent again.
 _RESENT = 1800.0
-#: Most reports whose answers are counted.
+#: Largest number of reports whose answers are counted.
 _MOST_ANSWERED = 100_000
 
 
 class Taken(NamedTuple):
-    """A stored notice."""
+    """A notice that was stored."""
 
     id: str
     deadline: float
@@ -48,9 +48,10 @@ class Box:
     def __init__(
         self, state: State, say: Callable[[str], None], recorder: Recorder | None = None
     ) -> None:
-        """Open the file of notices. ``say`` gets a sentence when a report is not stored.
+        """Open the file of notices.
 
-        ``recorder``: for the audit log.
+        ``say`` is called with a sentence if a report is not stored. ``recorder`` writes to the
+        audit log.
 
         Raises:
             StateError: the file cannot be used.
@@ -59,7 +60,7 @@ class Box:
         self._say = say
         self._trouble = ""
         self._waiting = 0
-        #: How often each report was answered, by its key; the oldest first.
+        #: The number of answers to each report, by the report's key, in order of age.
         self._answered: OrderedDict[bytes, int] = OrderedDict()
         self._thread = ThreadPoolExecutor(1, "notices")
         try:
@@ -76,12 +77,12 @@ class Box:
     async def add(self, report: SentReport, key: bytes) -> Taken:
         """Store a report durably; ``key``: the SHA-256 of its sender and its bytes.
 
-        If a report is stored but not answered (the process was killed, or the disk is slow), the
-        sender sends it again, and it is still the same notice. After an answer, the same report is
-        a notice of its own: the URLs are still online.
+        A report may be stored but not answered, because the process was killed or the disk is slow.
+        Then the sender sends it again, and it is stored only once. If the same report is sent after
+        an answer, it is a new notice: the URLs are still online.
 
         Raises:
-            HTTPException: 503: it is not stored, or not yet.
+            HTTPException: 503, because the report is not stored, or not yet.
         """
         if self._waiting >= _WAITING:
             raise later(503, 10.0, "too many reports wait to be stored; this one was not taken")
@@ -103,13 +104,13 @@ class Box:
             ) from None
 
     async def answered(self, key: bytes) -> None:
-        """Note that the sender has the answer to a report."""
+        """Record that the sender has received the answer to a report."""
         self._answered[key] = self._answered.pop(key, 0) + 1
         while len(self._answered) > _MOST_ANSWERED:
             self._answered.popitem(last=False)
 
     async def refuse(self, sender: str, why: str, text: str) -> None:
-        """Put a refused report on record, and keep its text for an administrator."""
+        """Record a refused report, and keep its text for an administrator."""
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._thread, self._refuse, sender, why, text)
 
@@ -120,7 +121,7 @@ class Box:
             self._report(one_line(str(error)) if error is not None else "")
 
     def _report(self, trouble: str) -> None:
-        """Report once why reports are not stored."""
+        """Report the reason, once, why reports are not stored."""
         if trouble and trouble != self._trouble:
             self._say(f"a report was not stored: {trouble}")
         self._trouble = trouble

@@ -1,8 +1,8 @@
 """Reads a report in the form in which SCART's add-on for providers sends it.
 
-Source: AbuseIO/SCART-application, scart/addon/IPvolumeNTDapi.php: a form with ``ip`` and ``urls``,
-which are separated by line feeds. The fields ``sender``, ``reference`` and ``received`` are
-hashscan's own, for programs that pass notices on.
+Source: AbuseIO/SCART-application, scart/addon/IPvolumeNTDapi.php: a form with ``ip`` and ``urls``;
+line feeds separate the URLs. Only hashscan uses the fields ``sender``, ``reference`` and
+``received``: they are for programs that forward notices.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
     from hashscan.notices.notice import ParsedNotice
 
 NAME = "scart-api"
-#: Most bytes of a report, and most URLs in it.
+#: Largest number of bytes of a report, and of URLs in it.
 MOST_BYTES, MOST_URLS = 2 << 20, 10_000
 _MOST_FIELDS = 50
 _FORM = "application/x-www-form-urlencoded"
 _SINGLE = ("ip", "sender", "reference", "received")
-#: Most lines that an error names.
+#: Largest number of lines that an error names.
 _MOST_LINES = 5
 #: Seconds by which the sender's clock may be ahead.
 _AHEAD = 300.0
 
 
 class ReportRefusedError(HTTPException):
-    """A report is refused. ``errors``: the faults, by field."""
+    """The report is refused; ``errors`` has the faults by field."""
 
     def __init__(self, status: int, message: str, errors: Mapping[str, list[str]]) -> None:
-        """``message``: one sentence."""
+        """``message``: one sentence on the refusal."""
         super().__init__(status, message)
         self.errors = dict(errors)
 
@@ -51,9 +51,9 @@ class SentReport(NamedTuple):
     """A report that was read.
 
     Attributes:
-        notice: the notice in it.
+        notice: the notice in the report.
         content: the form's fields, for the evidence.
-        received: time of arrival at the program that passes it on, in seconds since the epoch;
+        received: time when the forwarding program received the notice, in seconds since the epoch;
             ``None``: now.
     """
 
@@ -63,7 +63,7 @@ class SentReport(NamedTuple):
 
 
 def fields(body: bytes, content_type: str) -> dict[str, str]:
-    """The fields of a form, decoded.
+    """Decode the fields of a form.
 
     Raises:
         ReportRefusedError: the body is no form, or has a field more than once.
@@ -89,7 +89,7 @@ def fields(body: bytes, content_type: str) -> dict[str, str]:
 
 
 def pairs(raw: bytes, charset: str | None = None) -> list[tuple[str, str]]:
-    """The names and values of a form or of a query, decoded.
+    """Decode the names and values of a form or of a query.
 
     Raises:
         ReportRefusedError: there are too many fields.
@@ -109,10 +109,10 @@ def pairs(raw: bytes, charset: str | None = None) -> list[tuple[str, str]]:
 
 
 def read(found: Mapping[str, str], sender: str) -> SentReport:
-    """The report in the fields of a form. ``sender``: the name of the token, for the default.
+    """Read the report in a form's fields; ``sender`` is the token's name, the default sender.
 
     Raises:
-        ReportRefusedError: there is no URL, or a field cannot be used.
+        ReportRefusedError: the form has no URL, or a field cannot be used.
     """
     lines = [line.strip() for line in found.get("urls", "").split("\n")]
     numbered = [(number, line) for number, line in enumerate(lines, 1) if line]
@@ -140,7 +140,7 @@ def read(found: Mapping[str, str], sender: str) -> SentReport:
             "the report has no URL",
             {"urls": [f"line {number} is no URL" for number, _ in invalid[:_MOST_LINES]]},
         )
-    # A line that is no URL is an item, too: it stays open until an administrator decides about it.
+    # A line that is no URL is an item too, which is open until an administrator decides.
     items = [
         ParsedItem(ItemKind.URL, values.words(line, values.LONGEST_URL) if url is None else url,
                    ip=address)

@@ -1,9 +1,9 @@
 """The link checker: ``GET /api/v1/online?url=…`` says whether a URL's content is still there.
 
-SCART has a link checker of its own for each provider, which does not see the status of an answer.
-The only known one (AbuseIO/SCART-application, scart/addon/imagetwistCheckonline.php) takes an empty
-body for online and any other body for offline. So the answer is *offline* only if that is certain,
-and its form can be configured.
+SCART has a link checker of its own for each provider, which ignores the status of an answer. The
+only published link checker (AbuseIO/SCART-application, scart/addon/imagetwistCheckonline.php) reads
+an empty body as online and any other body as offline. So the answer is *offline* only if the
+content is certainly gone, and the form of the answer can be configured.
 """
 
 from __future__ import annotations
@@ -37,26 +37,26 @@ if TYPE_CHECKING:
     from hashscan.config.sites import SiteSettings
     from hashscan.state import State
 
-#: Most simultaneous checks, and most checks that wait.
+#: Largest number of simultaneous checks, and of waiting checks.
 _THREADS, _WAITING = 2, 64
-#: Seconds for a check; SCART's add-ons stop waiting after 20, and take that for offline.
+#: Seconds for a check; SCART's add-ons wait 20 seconds, and read silence as offline.
 _PATIENCE = 10.0
 #: Seconds after which changed configurations of web servers are read again.
 _FRESH = 10.0
 #: Checks a second from one address without a token, and checks in a burst.
 _STRANGERS_RATE, _STRANGERS_BURST = 10.0, 200.0
-#: Statuses: neither an error nor a redirect, which a client could take for offline.
+#: Statuses of answers, without errors and redirects, which a client could read as offline.
 _STATUS = {ContentPresence.ONLINE: 200, ContentPresence.OFFLINE: 200, ContentPresence.UNKNOWN: 202}
 
 
 class LinkAdmission(Protocol):
-    """Admits senders, and records their requests: see ``app.Intake``."""
+    """Admits senders, and records their requests; implemented by ``app.Intake``."""
 
     def sender(self, request: Request) -> str:
-        """The sender whose token the request has.
+        """The sender whose token is in the request.
 
         Raises:
-            HTTPException: 401 or 429.
+            HTTPException: 401 or 429: the sender is refused.
         """
         ...
 
@@ -70,7 +70,7 @@ class LinkOptions:
     """The form of the link checker's requests and answers.
 
     Attributes:
-        path: path of its own URL.
+        path: path of the link checker's URL.
         parameter: name of the parameter with the URL to check.
         empty: send an empty body unless the answer is *offline*, also for errors.
         without_token: answer clients without a token.
@@ -85,7 +85,7 @@ class LinkOptions:
 
 
 class Links:
-    """Checks links in threads of its own, because a file server may not answer."""
+    """Checks links in separate threads, because a file server may not answer."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class Links:
         options: LinkOptions,
         say: Callable[[str], None],
     ) -> None:
-        """Start; read no configuration of a web server yet."""
+        """Start the threads; the web servers' configurations are read later."""
         self.options = options
         self._state = state
         self._sites = sites
@@ -110,7 +110,7 @@ class Links:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def answer(self, intake: LinkAdmission, request: Request) -> Response:
-        """The answer to a ``GET`` request of the link checker."""
+        """Answer a ``GET`` request of the link checker."""
         try:
             sender = self._sender(intake, request)
             found = await self.presence(self._url(request))
@@ -123,7 +123,7 @@ class Links:
         return self._response(request, found, detailed=sender is not None)
 
     async def presence(self, address: str) -> Checked:
-        """The answer about a URL, within ``_PATIENCE`` seconds."""
+        """Check whether a URL's content is there, within ``_PATIENCE`` seconds."""
         if self._waiting >= _WAITING:
             return Checked(ContentPresence.UNKNOWN, "busy")
         self._waiting += 1
@@ -138,10 +138,10 @@ class Links:
             return Checked(ContentPresence.UNKNOWN, "undecided")
 
     def _sender(self, intake: LinkAdmission, request: Request) -> str | None:
-        """The sender; ``None``: the client has no token, and needs none.
+        """The sender; ``None``: the client has no token, and needs no token.
 
         Raises:
-            HTTPException: 401 or 429.
+            HTTPException: 401 or 429: the sender is refused.
         """
         if not self.options.without_token or request.headers.get("authorization"):
             return intake.sender(request)
@@ -150,10 +150,10 @@ class Links:
         return None
 
     def _url(self, request: Request) -> str:
-        """The URL to check.
+        """The URL that the query asks about.
 
         Raises:
-            ReportRefusedError: the query is not one URL.
+            ReportRefusedError: the query is not exactly one URL.
         """
         name = self.options.parameter
         found = pairs(request.scope["query_string"])

@@ -1,4 +1,4 @@
-"""The audit of the intake: sender, time, path and result of each request, no token, no URL."""
+"""The audit of the intake: sender, time, path and result of requests, no token, no URL."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ class IntakeRow(NamedTuple):
     """One request with a right token.
 
     Attributes:
-        time: in seconds since the epoch.
+        time: time of the request in seconds since the epoch.
         user: name of the token.
         address: address of the client.
-        request: method and path, without the query.
+        request: method and path of the request, without the query.
         outcome: id of the notice, answer of the link checker, or status of an error.
     """
 
@@ -26,7 +26,7 @@ class IntakeRow(NamedTuple):
 
 
 class Requests(AuditRecord):
-    """The table of requests. Requests with wrong tokens have no bound, so they are only counted."""
+    """The table of requests. Requests with wrong tokens are only counted: they have no bound."""
 
     table = "request"
     columns = (

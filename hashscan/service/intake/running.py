@@ -27,9 +27,9 @@ class Running(NamedTuple):
 
     Attributes:
         tokens: number of tokens.
-        process: id of the process that takes notices; ``None``: there is none.
-        address: address on which it listens.
-        since: start of the process, in seconds since the epoch.
+        process: id of the process that serves notices over HTTP; ``None``: no process serves.
+        address: address on which the process listens.
+        since: time when the process started, in seconds since the epoch.
     """
 
     tokens: int
@@ -39,13 +39,13 @@ class Running(NamedTuple):
 
 
 class Serving:
-    """Holds the record for as long as a process serves; the kernel drops the lock if it dies."""
+    """Holds the record while a process serves; the kernel releases the lock if it dies."""
 
     def __init__(self, data: Data) -> None:
-        """Take the lock; several processes may have it.
+        """Take the lock, which several processes may share.
 
         Raises:
-            StateError: the file cannot be made.
+            StateError: the lock's file cannot be made.
         """
         path = data.path(_FILE)
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -56,7 +56,7 @@ class Serving:
             raise StateError(f"{shown(path)} cannot be made: {said_by(error)}") from error
 
     def listens(self, address: str) -> None:
-        """Write the address. On a full disk the record stays empty."""
+        """Write the address into the record; on a full disk, the record remains empty."""
         content = json.dumps({"address": address, "since": time.time()}).encode()
         with suppress(OSError):
             os.ftruncate(self._fd, 0)
@@ -68,7 +68,7 @@ class Serving:
 
 
 def running_intake(state: State) -> Running | None:
-    """The intake over HTTP; ``None``: nobody has a token, and no process serves.
+    """The state of the intake over HTTP; ``None``: no token exists, and no process serves.
 
     Raises:
         HashscanError: the tokens cannot be read.

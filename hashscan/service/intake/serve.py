@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hashscan.config.sites import SiteSettings
     from hashscan.state import State
 
-#: Requests a second of one token.
+#: Number of requests a second that are allowed with one token.
 RATE = 50.0
 #: Seconds between two commits of the audit, and between two checks for changed tokens.
 _EVERY = 1.0
@@ -42,7 +42,7 @@ class IntakeOptions(Listening):
 
     Attributes:
         links: options of the link checker.
-        rate: requests a second with one token.
+        rate: number of requests a second that are allowed with one token.
         audit_days: days after which requests are removed from the audit; ``None``: never.
     """
 
@@ -55,7 +55,7 @@ def data_of(state: State) -> Data:
     """The directory of the tokens and the audit.
 
     Raises:
-        UsageError: it cannot be used.
+        UsageError: the directory cannot be used.
     """
     return Data(os.path.join(state.directory, INTAKE), "--state")
 
@@ -67,17 +67,17 @@ def serve(
     say: Callable[[str], None],
     recorder: Recorder | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT.
+    """Run the intake until SIGTERM or SIGINT.
 
     Args:
         state: the state directory, which the daemon may use at the same time.
-        sites: sites of this machine, for the link checker.
-        options: options.
-        say: gets a sentence when the intake listens, and at each fault.
+        sites: the sites of this machine, for the link checker.
+        options: the options of the intake.
+        say: called with a sentence when the intake listens, and for each fault.
         recorder: writes the audit log.
 
     Raises:
-        UsageError: it cannot listen there, or must not.
+        UsageError: the intake cannot listen at this address, or must not.
         StateError: the state directory cannot be used.
     """
     options.check()
@@ -109,7 +109,7 @@ def serve(
 
 
 class _Keeper:
-    """Once a second: commits the audit, reads changed tokens, reports wrong tokens."""
+    """Commits the audit, loads changed tokens and reports wrong tokens, once a second."""
 
     def __init__(self, data: Data, intake: Intake, say: Callable[[str], None]) -> None:
         self._data = data

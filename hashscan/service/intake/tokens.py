@@ -22,12 +22,12 @@ from hashscan.text import shown
 if TYPE_CHECKING:
     from hashscan.service.data import Data
 
-#: Most characters of a token that is compared.
+#: Number of characters of the longest token that is compared.
 _LONGEST = 256
 
 
 class Token(NamedTuple):
-    """A stored token. ``added``: seconds since the epoch."""
+    """A stored token; ``added`` is when it was made, in seconds since the epoch."""
 
     sha256: bytes
     added: float
@@ -49,7 +49,7 @@ def add_token(data: Data, name: str) -> str:
 
     Raises:
         UsageError: the name cannot be used, or has a token already.
-        StateError: it cannot be stored.
+        StateError: the token cannot be stored.
     """
     TOKENS.check_name(name)
     if name in TOKENS.read(data):
@@ -74,23 +74,24 @@ class TokenSenders:
     """
 
     def __init__(self, clock: Limiter | None = None) -> None:
-        """Start without tokens; see ``take``. ``clock``: limits wrong tokens by address."""
+        """Start without tokens; ``clock`` is used to limit wrong tokens by address."""
         self._tokens: dict[str, Token] = {}
         self._limits = clock or Limiter(1 / WRONG_SECONDS, WRONG_BURST)
         self.wrong = 0
 
     def take(self, tokens: dict[str, Token]) -> None:
-        """Replace the tokens."""
+        """Replace all tokens by the present tokens."""
         self._tokens = tokens
 
     def name_of(self, token: str, address: str) -> str | None:
-        """The name of the sender; ``None``: there is no such token.
+        """The name of the token's sender; ``None``: the token does not exist.
 
-        A right token counts even during a flood of wrong ones from its address, e.g. of a proxy:
-        nobody can guess it.
+        A right token is accepted even during a flood of wrong tokens from the same address, e.g. a
+        proxy: nobody can guess a token.
 
         Raises:
-            TooManyError: the token is wrong, like too many before it from the address.
+            TooManyError: the token is wrong, and too many wrong tokens came from this address
+                before.
         """
         name = self._find(token)
         if name is None:
@@ -104,7 +105,7 @@ class TokenSenders:
             return None
         hashed = _hashed(token)
         found = None
-        for name, one in self._tokens.items():  # all of them, so that time says nothing
+        for name, one in self._tokens.items():  # compare all, so that the duration reveals nothing
             if hmac.compare_digest(one.sha256, hashed):
                 found = name
         return found
