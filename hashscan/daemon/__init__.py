@@ -1,1 +1,1 @@
-"""The daemon: watches, rescans, syncs, asks, acts; a loop over the rooms below."""
+"""Runs the daemon: watches, rescans, syncs, asks, acts; a loop over the rooms below."""

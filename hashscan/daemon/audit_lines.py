@@ -1,8 +1,8 @@
-"""The daemon's lines in the audit log.
+"""Writes the daemon's lines to the audit log.
 
-A line that cannot be written never stops the daemon. The daemon logs the fault and goes on, but
-moves no file meanwhile, because a move needs its own line. The line is written as soon as the audit
-log can be written again, with the time at which it was due (``delayed_since``).
+A line that cannot be written never stops the daemon. The daemon logs the fault and continues, but
+moves no file meanwhile, because each move needs its own line. The line is written as soon as the
+audit log can be written again, with the time at which it was due (``delayed_since``).
 """
 
 from __future__ import annotations
@@ -28,20 +28,24 @@ if TYPE_CHECKING:
     from hashscan.model import MatchEvent, Summary
     from hashscan.state import State
 
-#: Lines that wait until the log can be written; of more, the oldest are dropped.
+#: Largest number of lines that wait until the log can be written; of further lines, the oldest are
+#: dropped.
 _MOST_DELAYED = 1000
 
 
 class DaemonRecord:
-    """Writes the daemon's lines.
+    """Writes the daemon's lines to the audit log.
 
     Attributes:
-        recorder: writes the lines of acts, which must not happen without their line; ``None``:
-            nothing is written.
+        recorder: writes the lines of acts, which must not happen without their line; ``None``: no
+            lines are written.
     """
 
     def __init__(self, complain: Callable[[str], None]) -> None:
-        """Write nothing before ``open``. ``complain`` gets the reason of a line not written."""
+        """Write no lines before ``open``.
+
+        ``complain`` receives the reason why a line was not written.
+        """
         self.recorder: Recorder | None = None
         self._complain = complain
         self._matches: MatchLines | None = None
@@ -59,12 +63,12 @@ class DaemonRecord:
             self._problems = Problems(state.directory, self._is_noted)
 
     def _is_noted(self, event: str, facts: dict[str, Any]) -> bool:
-        """Write a line; return whether it is in the log, and none is delayed."""
+        """Write a line; return whether the line is in the log, and no line is delayed."""
         self._note(event, **facts)
         return not self._delayed
 
     def reload(self, settings: Settings, state: State) -> None:
-        """Write that the daemon uses a changed configuration, and use it here."""
+        """Note the use of a changed configuration in the log, and use it for later lines."""
         self._note(events.RELOAD, file=settings.file)
         self._save()
         self.open(settings, state)
@@ -74,11 +78,11 @@ class DaemonRecord:
             self._matches.save()
 
     def started(self) -> None:
-        """Write that the daemon starts."""
+        """Write the line that the daemon starts."""
         self._note(events.DAEMON_STARTED, version=__version__, pid=os.getpid())
 
     def stopped(self) -> None:
-        """Write that the daemon ends."""
+        """Write the line that the daemon ends."""
         self._save()
         # The next daemon reports persisting problems again.
         if self._problems is not None and not self._delayed:
@@ -86,7 +90,7 @@ class DaemonRecord:
         self._note(events.DAEMON_STOPPED, pid=os.getpid())
 
     def match(self, event: MatchEvent) -> None:
-        """Write the line of a match; complain once if that is not possible.
+        """Write the line of a match; complain once if the line cannot be written.
 
         Raises:
             StateError: the line cannot be written.
@@ -103,7 +107,10 @@ class DaemonRecord:
         self._match_fault = ""
 
     def scan(self, roots: Iterable[bytes], *, kind: str) -> ScanLines | None:
-        """Write that a scan begins; ``None``: that was not possible."""
+        """Write the line that a scan begins.
+
+        The result is ``None`` if the line could not be written.
+        """
         if self.recorder is None:
             return None
         try:
@@ -113,7 +120,7 @@ class DaemonRecord:
             return None
 
     def scan_ended(self, lines: ScanLines | None, summary: Summary) -> None:
-        """Write that a scan has ended."""
+        """Write the line that a scan has ended."""
         self._save()
         if lines is not None:
             try:
@@ -122,35 +129,41 @@ class DaemonRecord:
                 self._unwritten(error)
 
     def filters(self, name: str) -> None:
-        """Write that other filters are in use from now on; ``name``: as the catalog names them."""
+        """Write the line that other filters are in use from now on.
+
+        ``name`` is the name of the set of filters in the catalog.
+        """
         self._note(events.FILTER_CHANGED, filters=name)
 
     def refused(self, what: str, message: str) -> None:
-        """Write that ``what`` (a filter or a configuration) was refused and is not used."""
+        """Write the line that ``what`` (a filter, a configuration) was refused and is not used."""
         self._note(events.REFUSED, what=what, message=message)
 
     def problem(self, what: str, kind: str, message: str) -> None:
-        """Write that a problem needs an admin, unless a line says so; ``kind``: of its fault."""
+        """Write the line that a problem needs the sysadmin, unless a line already reports it.
+
+        ``kind`` is the kind of the problem's fault.
+        """
         if self._problems is not None:
             self._problems.problem(what, kind, message)
 
     def well(self, what: str) -> None:
-        """Write that a problem has ended, if there was one."""
+        """Write the line that a problem has ended, if there was a problem."""
         if self._problems is not None:
             self._problems.problem_ended(what)
 
     def volume_lost(self, root: bytes, why: str) -> None:
-        """Write that a volume is missing or does not answer, unless a line says so already."""
+        """Write the line that a volume is missing or silent, unless a line already says so."""
         if self._problems is not None:
             self._problems.volume_lost(root, why)
 
     def volume_back(self, root: bytes) -> None:
-        """Write that a volume is there again, if it was lost."""
+        """Write the line that a volume is there again, if the volume was missing."""
         if self._problems is not None:
             self._problems.volume_back(root)
 
     def deadline(self, event: str, notice: str, deadline: str) -> bool:
-        """Write that a notice is due soon, or overdue; return whether the line is written."""
+        """Write the line that a notice is due soon or overdue; return whether it is written."""
         if self.recorder is None:
             return False
         try:

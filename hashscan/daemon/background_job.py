@@ -20,23 +20,23 @@ Job = TypeVar("Job", bound="Callable[..., object]")
 
 
 class Failure(NamedTuple):
-    """The reason why a job has no result; ``kind``: the class of its error."""
+    """Holds the reason why a job has no result. ``kind`` is the class of the job's error."""
 
     kind: str
     message: str
 
 
 class Background(Generic[Result]):
-    """One job under way.
+    """Runs one job in a process.
 
     Attributes:
         connection: readable when ``take`` has the result.
     """
 
     def __init__(self, job: Callable[[], Result]) -> None:
-        """Start ``job`` in a fork of this process; its result must be picklable.
+        """Start ``job`` in a fork of this process; the job's result must be picklable.
 
-        The caller must ``close`` this, or ``take`` the result, before it ends.
+        The caller must ``close`` this job, or ``take`` its result, before the caller ends.
 
         Raises:
             HashscanError: a limit of the machine forbids a new process.
@@ -51,12 +51,12 @@ class Background(Generic[Result]):
         return result
 
     def close(self) -> None:
-        """End the process, whatever it does."""
+        """End the process, whatever the process does."""
         self._child.end()
 
 
 class Repeated(Generic[Order, Result]):
-    """A job that runs repeatedly in one process, which keeps its state between the runs.
+    """Runs a job repeatedly in one process, which keeps its state between the runs.
 
     Attributes:
         connection: readable when ``take`` has a result.
@@ -65,7 +65,8 @@ class Repeated(Generic[Order, Result]):
     def __init__(self, job: Callable[[Order], Result]) -> None:
         """Start a fork of this process for ``job``; orders and results must be picklable.
 
-        The job may start processes. The caller must ``close`` this before it ends.
+        The job itself may start processes. The caller must ``close`` this job before the caller
+        ends.
 
         Raises:
             HashscanError: a limit of the machine forbids a new process.
@@ -75,7 +76,7 @@ class Repeated(Generic[Order, Result]):
 
     @property
     def process_id(self) -> int:
-        """Id of the process."""
+        """Return the id of the process."""
         return self._child.pid
 
     def give(self, order: Order) -> bool:
@@ -92,7 +93,7 @@ class Repeated(Generic[Order, Result]):
         return result
 
     def close(self) -> None:
-        """End the process, whatever it does."""
+        """End the process, whatever the process does."""
         self._child.end()
 
 

@@ -2,10 +2,10 @@
 
 Changed entries wait until their directory has been quiet for ``QUIET``, or for ``LONGEST_QUIET`` at
 most. A file that is not whole when it is checked returns to the queue. After a time that grows with
-its size it is hashed even if it is not whole: a growing file of terabytes must not be read again
-and again. A file that was hashed this way and is still open, or that could not be read, is checked
-again with growing pauses, because no event may follow for its later writes. The queue is bounded:
-if it is full, the volume is scanned instead.
+its size, a file is hashed even if it is not whole: a growing file of terabytes must not be read
+again and again. A file that was hashed this way and is still open, or that could not be read, is
+checked again with growing pauses, because no event may follow for its later writes. The queue is
+bounded: if it is full, the volume is scanned instead.
 """
 
 from __future__ import annotations
@@ -19,24 +19,26 @@ from typing import NamedTuple
 QUIET = 0.3
 #: Seconds after which the entries of a directory that never rests are checked.
 LONGEST_QUIET = 1.0
-#: Seconds between two checks of a file that is not whole; the pause doubles each time, up to ...
+#: Seconds between two checks of a file that is not whole; the pause doubles each time, up to
+#: ``AGAIN_MOST``.
 AGAIN = 0.5
 AGAIN_MOST = 5.0
-#: ... and is longer in proportion if so many files wait: a user who opens thousands of files must
-#: not keep the daemon busy.
+#: The pause is longer in proportion if so many files wait: a customer who opens thousands of files
+#: If more files than this number wait, the pause is longer in proportion: a customer who opens
+#: thousands of files must not keep the daemon busy.
 CROWD = 5000
 #: Seconds between two checks of a file that was hashed before it was whole, or could not be read:
-#: longer in proportion to its size (``BOUND_BYTES``); the pause doubles each time, up to ...
+#: longer in proportion to its size (``BOUND_BYTES``); the pause doubles, up to ``LATER_MOST``.
 LATER = 5.0
 LATER_MOST = 3600.0
 #: Seconds within which a check that is under way returns its result.
 UNDER_WAY = 30.0
-#: Checks of one directory are gathered to such fractions of a second.
+#: Checks of one directory are gathered for a second divided by this number.
 GRID = 4
-#: Seconds after which a file that is never whole is hashed anyway, ...
+#: Seconds after which a file that is never whole is hashed anyway.
 BOUND = 60.0
-#: ... plus one second for each such number of bytes in its first size: a file that grows faster
-#: must not delay its hashing for ever.
+#: One more second is added for each such number of bytes in the file's first size: a file that
+#: grows faster must not delay its hashing for ever.
 BOUND_BYTES = 10 << 20
 #: Largest number of waiting names, and of remembered files that are not whole.
 MOST_NAMES = 500_000
@@ -46,17 +48,17 @@ BATCH = 256
 
 
 class Key(NamedTuple):
-    """A directory: index of its volume, and the path below its root."""
+    """Names a directory: index of its volume, and the path below its root."""
 
     volume: int
     directory: bytes
 
 
 class Due(NamedTuple):
-    """Entries of one directory that are due for a check.
+    """Names entries of one directory that are due for a check.
 
     Attributes:
-        final: files among them are hashed even if they are not whole.
+        final: whether files among the entries are hashed even if they are not whole.
     """
 
     key: Key
@@ -65,7 +67,7 @@ class Due(NamedTuple):
 
 
 class _Entry:
-    """The waiting names of one directory."""
+    """Holds the waiting names of one directory."""
 
     __slots__ = ("due", "first", "names")
 
@@ -76,7 +78,7 @@ class _Entry:
 
 
 class _Unrested:
-    """A file that was not whole: the time of its next check, and when it is hashed anyway."""
+    """Describes a file that was not whole: times of its next check and of its forced hashing."""
 
     __slots__ = ("again", "bound", "wait")
 
@@ -87,7 +89,7 @@ class _Unrested:
 
 
 class _Directory:
-    """Files of one directory that were not whole, and the time of the next check."""
+    """Holds files of one directory that were not whole, and the time of the next check."""
 
     __slots__ = ("due", "files")
 
@@ -97,7 +99,10 @@ class _Directory:
 
 
 class Changes:
-    """The queue. All times are of one monotonic clock, in seconds."""
+    """Holds the changes that wait for a check.
+
+    All times of the queue are seconds of one monotonic clock.
+    """
 
     def __init__(self) -> None:
         """Make an empty queue."""
@@ -112,7 +117,9 @@ class Changes:
         return self._names + self._unrested_count
 
     def oldest(self) -> float | None:
-        """Return the time of the oldest waiting change; ``None``: no change waits.
+        """Return the time of the oldest waiting change.
+
+        The result is ``None`` if no change waits.
 
         Files that are not whole yet do not count: they wait for their writers.
         """
@@ -136,7 +143,8 @@ class Changes:
     def not_whole(self, key: Key, name: bytes, size: int, now: float) -> bool:
         """Queue a file that is not whole yet for another check.
 
-        Returns ``False`` if too many files are remembered: then it must be hashed immediately.
+        The result is ``False`` if too many files are remembered: then the file must be hashed
+        immediately.
         """
         here = self._unrested.get(key)
         found = None if here is None else here.files.get(name)
@@ -150,7 +158,7 @@ class Changes:
         return True
 
     def look_later(self, key: Key, name: bytes, size: int, now: float) -> None:
-        """Queue a file for a check that hashes it even if it is not whole; pauses grow.
+        """Queue a file for a check that hashes it even if it is not whole; each pause is longer.
 
         If too many files are remembered, the next scan checks the file instead.
         """
@@ -185,7 +193,7 @@ class Changes:
             heapq.heappush(self._heap, (at, key))
 
     def rested(self, key: Key, names: list[bytes]) -> None:
-        """Forget that files were not whole: they were checked, and not handed back."""
+        """Forget that files were not whole: they were checked, and are whole now."""
         here = self._unrested.get(key)
         if here is None:
             return
@@ -209,7 +217,10 @@ class Changes:
         return names.most_common(1)[0][0]
 
     def next_due(self) -> float | None:
-        """Return the time of the next check; ``None``: nothing waits."""
+        """Return the time of the next check.
+
+        The result is ``None`` if no check waits.
+        """
         return self._heap[0][0] if self._heap else None
 
     def take(self, now: float, most: int) -> list[Due]:

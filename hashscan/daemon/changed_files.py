@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from hashscan.scan.options import ScanOptions
     from hashscan.scan.pool import WorkerHandle
 
-#: Number of names that are handed to the workers in advance; the rest waits and coalesces.
+#: Number of names that are handed to the workers in advance; further names wait in the queue, where
+#: repeated changes coalesce.
 _AHEAD = 2048
 _KNOWN_DIRECTORIES = 20_000
 
 
 class ChangedFiles:
-    """The changes and their own worker processes, so that changes never wait for a scan.
+    """Handles changes by its own worker processes, so that changes never wait for a scan.
 
     Attributes:
         changes: the queue of changes.
@@ -49,7 +50,7 @@ class ChangedFiles:
     ) -> None:
         """Start the worker processes.
 
-        ``on_too_many`` gets a volume with so many waiting files that it must be scanned.
+        ``on_too_many`` receives a volume with so many waiting files that it must be scanned.
         """
         self._options = options
         self._catalog = catalog
@@ -103,7 +104,7 @@ class ChangedFiles:
 
     @property
     def busy(self) -> bool:
-        """Return whether anything is due or under way."""
+        """Return whether any check is due or under way."""
         due = self.changes.next_due()
         return bool(self._dispatch) or (due is not None and due <= time.monotonic())
 
@@ -113,7 +114,7 @@ class ChangedFiles:
         return self._dispatch.under_way
 
     def held(self) -> set[int]:
-        """Return the ids of directories in work, which the catalog must not forget."""
+        """Return the ids of directories under way, which the catalog must not forget."""
         return self._dispatch.held()
 
     @property
@@ -134,7 +135,7 @@ class ChangedFiles:
         return len(self._dispatch)
 
     def begin(self) -> None:
-        """Take a new number after a scan has begun: files found from now on are later."""
+        """Use a new scan number after a scan has begun: files found from now on are later."""
         self._dispatch.scan = self._catalog.begin_watch()
 
     def ended(self) -> None:
@@ -160,7 +161,7 @@ class ChangedFiles:
             self._dispatch.look(volume, queued, names[start : start + BATCH], final=True)
 
     def give_up(self, volume: int) -> None:
-        """Drop the work in a missing volume; it is scanned when it is back."""
+        """Drop the work in a missing volume; the volume is scanned when it is back."""
         self.changes.forget_volume(volume)
         self._dispatch.forget_volume(volume)
         self.pool.give_up(volume)

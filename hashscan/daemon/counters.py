@@ -1,4 +1,4 @@
-"""The daemon's counts since its start, also across reloads of the configuration."""
+"""Counts the daemon's work since its start, also across reloads of the configuration."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Counters:
-    """Counts of one configuration's work, or of several.
+    """Holds counts of the work with one configuration, or with several.
 
     Attributes:
-        tally: numbers of files by outcome, from changes and scans; a running scan counts, too.
-        events: changes that the watch reported.
+        tally: numbers of files by outcome, from changes and scans, including a running scan.
+        events: number of changes that the watch reported.
         losses: number of times that changes were lost; each loss made a scan necessary.
         scans: number of scans that ended, including interrupted scans.
         candidates: number of files with a digest in a filter.

@@ -1,4 +1,4 @@
-"""``hashscan daemon``: runs from taking the lock to the end, including all timed work."""
+"""Runs ``hashscan daemon`` from taking the lock to the end, including all timed work."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ if TYPE_CHECKING:
     from hashscan.known.sync.client import SyncReport
     from hashscan.state import State
 
-#: Seconds between two writes of the status file, ...
+#: Seconds between two writes of the status file.
 _FACTS_AFTER = 5.0
-#: ... and if there is news.
+#: Seconds between two writes if there is news.
 _FACTS_SOON = 0.5
 #: Seconds after which work without progress counts as stuck, and the service manager's watchdog
-#: gets no more pings. Longer than the time after which a stuck worker process is replaced.
+#: gets no more pings. The time is longer than that for stuck workers.
 _STUCK_AFTER = 900.0
 #: Seconds between two checks of local lists.
 _LISTS_AFTER = 3600.0
@@ -73,12 +73,12 @@ _TRY_AGAIN = 30.0
 
 
 class Daemon:
-    """One instance, from its start to its end."""
+    """Runs one instance of the daemon, from its start to its end."""
 
     def __init__(
         self, settings: Settings, state: State, load: Callable[[], Settings], log: Log
     ) -> None:
-        """Prepare; ``load`` reads the configuration again, for a reload.
+        """Prepare the daemon. ``load`` reads the configuration again, for a reload.
 
         Raises:
             ConfigError: no volume, or no service for verdicts, is configured.
@@ -114,7 +114,7 @@ class Daemon:
     def _set_timers(self) -> None:
         settings = self._settings
         self._scan = Cron(settings.scan.schedule)
-        # Without a configured filter, one is made from local lists, which may change as well.
+        # Without a configured filter, a filter is made from local lists, which may change as well.
         refresh = settings.filter.refresh if settings.filter is not None else _LISTS_AFTER
         self._refresh = Every(refresh, at_once=from_repository(settings))
         self._again = Every(_TRY_AGAIN)
@@ -144,7 +144,7 @@ class Daemon:
             self._log.record.started()
             self._log.reported = Reported(os.path.join(self._state.directory, REPORTED))
             self._log.info(f"hashscan {__version__} starts, state {shown(self._state.directory)}")
-            self._exporting.step()  # fork it before this process opens files of its own
+            self._exporting.step()  # The fork happens before this process opens files of its own.
             with suppress(InterruptError):
                 self._within_limits(self._refresh_known)
                 self._notifier.ready(self._status_line())
@@ -154,7 +154,7 @@ class Daemon:
         return ExitCode.NOTHING_FOUND
 
     def _within_limits(self, job: Callable[[], None]) -> None:
-        """Do ``job``. If a limit of the machine stops it, report that; the daemon goes on."""
+        """Run ``job``; if a limit of the machine stops the job, report the limit and go on."""
         try:
             job()
         except (OSError, MemoryError) as error:
@@ -186,7 +186,7 @@ class Daemon:
             write_facts(self._state.directory, self._facts(stopped=True))
         self._notifier.close()
 
-    # The loop
+    # The main loop
 
     def _turn(self) -> None:
         jobs = [*self._housekeeping.connections, *self._notices.connections]
@@ -199,7 +199,7 @@ class Daemon:
             try:
                 ready = self._session.turn(listen)
             except StateError as error:
-                # E.g. a full disk: committed work is kept, and the daemon tries again.
+                # E.g. after a full disk, committed work is kept, and the daemon tries again.
                 ready = []
                 self._without(with_cause(error), limit=is_limited(error))
         else:
@@ -225,7 +225,7 @@ class Daemon:
         self._tell()
 
     def _during_a_turn(self, goes_on: bool) -> None:
-        """Keep status and watchdog up to date in a long turn, e.g. the move of a large match.
+        """Update status and watchdog during a long turn, e.g. the move of a large match.
 
         Raises:
             InterruptError: the daemon is to end.
@@ -261,7 +261,7 @@ class Daemon:
         self._notice_rounds.step(self._session, self._trouble)
         self._notifications.step()
 
-    # Filters
+    # Opening of filters
 
     def _begin_sync(self) -> None:
         if self._sync is None:
@@ -364,7 +364,7 @@ class Daemon:
                 self._log.limited("close", "error", str(error))
             self._counted = counted_by(session, self._counted)
 
-    # Reload
+    # Reload of the configuration
 
     def _load_anew(self) -> None:
         self._notifier.reloading()
@@ -410,7 +410,7 @@ class Daemon:
         self._facts_at = 0.0
         self._notifier.ready(self._status_line())
 
-    # Telling
+    # Reports of the daemon's state
 
     def _tell(self) -> None:
         now = time.monotonic()
@@ -431,7 +431,7 @@ class Daemon:
         self._write_status()
 
     def _write_status(self) -> None:
-        """Write the status file; log once that it cannot be written, and once that it can again."""
+        """Write the status file; log once that it cannot be written, and once that it can."""
         why = ""
         try:
             write_facts(self._state.directory, self._facts())
@@ -495,6 +495,6 @@ def run_daemon(
     """Watch, scan by schedule, sync and confirm, until SIGTERM.
 
     Raises:
-        HashscanError: see its classes.
+        HashscanError: the daemon cannot start or continue; the class names the fault.
     """
     return Daemon(settings, state, load, log).run()

@@ -1,11 +1,11 @@
-"""The daemon's log: one line for each fact, and a limit on the number of lines.
+"""Writes the daemon's log: one line for each fact, and a limited number of lines.
 
 Lines for people go to stderr: with syslog's levels if the journal reads them (sd-daemon(3)), with
 the time otherwise. With ``--json`` results are JSON lines on stdout, like those of a scan, and the
 log is JSON lines on stderr. Names are escaped in both, so that no file name can forge a line.
 
-Only the first ``MOST_LINES`` lines of each kind are logged in ``WINDOW`` seconds, then the number
-of the other lines; all problems are in the catalog. A moved match is always logged.
+Of each kind of line, only the first ``MOST_LINES`` lines are logged in ``WINDOW`` seconds, then the
+number of the suppressed lines; all problems are in the catalog. A moved match is always logged.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
 Level = Literal["error", "warning", "info"]
 _ORDER: dict[Level, int] = {"error": 3, "warning": 4, "info": 6}
-#: Largest number of lines of a kind in a window of so many seconds.
+#: Largest number of lines of a kind in a window, and length of a window in seconds.
 MOST_LINES = 20
 WINDOW = 600.0
-#: The only kind of limited facts that needs no attention.
+#: The only kind of limited facts that needs no attention of the sysadmin.
 _ALLOWED = "match allowed"
 
 
@@ -55,7 +55,7 @@ class FloodGuard:
     """Counts lines by kind, and decides which lines are too many."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """``clock`` in seconds."""
+        """The ``clock`` counts seconds."""
         self._clock = clock
         self._windows: dict[str, tuple[float, int]] = {}
 
@@ -80,7 +80,7 @@ class FloodGuard:
 
 @dataclass(slots=True)
 class OutputTrouble:
-    """Results that standard output did not take.
+    """Describes results that standard output did not take.
 
     Attributes:
         message: why standard output did not take them.
@@ -94,10 +94,10 @@ class OutputTrouble:
 
 
 class Log:
-    """The log of the daemon, to which the scans and the watch report.
+    """Writes the log of the daemon, to which the scans and the watch report.
 
     Attributes:
-        reported: matches that were logged before; ``None``: all are logged.
+        reported: matches that were logged before; ``None``: all matches are logged.
     """
 
     def __init__(
@@ -109,7 +109,11 @@ class Log:
         verbosity: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Write to ``err``. ``verbosity`` -1: only warnings and matches; 0 and more: all lines."""
+        """Write to the stream ``err``.
+
+        If ``verbosity`` is -1, only warnings and matches are written; from 0 on, all lines are
+        written.
+        """
         self._err = err
         self._as_json = as_json
         self._most = _ORDER["warning" if verbosity < 0 else "info"]
@@ -124,7 +128,7 @@ class Log:
         self._matches: Counter[str] = Counter()
         self._problems: Counter[str] = Counter()
 
-    # The log
+    # Lines of the log
 
     def write(self, level: Level, message: str) -> None:
         """Write one fact."""
@@ -138,15 +142,15 @@ class Log:
             text = f"<{_ORDER[level]}>{text}"
         else:
             text = f"{rfc3339()} {level}: {text}"
-        with suppress(OSError, ValueError):  # a log that cannot be written must not end the daemon
+        with suppress(OSError, ValueError):  # A log that cannot be written must not end the daemon.
             print(text, file=self._err, flush=True)
 
     def error(self, message: str) -> None:
-        """Write a fault that an admin must mend."""
+        """Write a fault that the sysadmin must mend."""
         self.write("error", message)
 
     def warning(self, message: str) -> None:
-        """Write that something is wrong."""
+        """Write a warning: the sysadmin should check something."""
         self.write("warning", message)
 
     def info(self, message: str) -> None:
@@ -199,13 +203,13 @@ class Log:
         )
 
     def _is_known_hold(self, hold: str) -> bool:
-        """True if the log has a line for this hold: it covers all files of the hold."""
+        """Return whether the log has a line for this hold, which covers all files of the hold."""
         is_known = hold in self._holds
         self._holds.add(hold)
         return is_known
 
     def problem(self, event: ProblemEvent) -> None:
-        """Write that a file could not be judged."""
+        """Write that a file could not be checked."""
         self._problems[event.reason] += 1
         self._event("problem", "warning", event)
 
@@ -229,11 +233,11 @@ class Log:
             self.write("warning", f"pending {path}: {event.message}")
 
     def notice(self, message: str) -> None:
-        """Write any other notice of a scan."""
+        """Write any other message of a scan."""
         self.limited("notice", "info", message)
 
     def progress(self, progress: Progress) -> None:
-        """Write nothing: ``status`` shows the progress."""
+        """Write nothing. The command ``status`` shows the progress."""
 
     def summary(self, summary: Summary) -> None:
         """Write the results of a scan."""
@@ -266,7 +270,10 @@ class Log:
         }
 
     def output_trouble(self) -> LostOutput | None:
-        """Return the results that standard output did not take; ``None``: it takes results."""
+        """Return the results that standard output did not take.
+
+        The result is ``None`` if standard output takes results.
+        """
         found = self._output
         if found is None:
             return None
@@ -275,7 +282,8 @@ class Log:
     def _result(self, tell: Callable[[], None]) -> bool:
         """Return whether standard output took a result; if not, the caller writes it to the log.
 
-        The daemon goes on without a reader: known files must be isolated even if nobody reads.
+        The daemon continues without a reader: known files must be isolated even if nobody reads the
+        results.
         """
         try:
             tell()
@@ -300,21 +308,21 @@ class Log:
 
 
 def standard_log(*, as_json: bool, verbosity: int) -> Log:
-    """Return a log on the process's own streams."""
+    """Return a log that writes to the process's own streams."""
     return Log(sys.stdout, sys.stderr, as_json=as_json, verbosity=verbosity)
 
 
 class Repeats:
-    """Logs the notices of a repeated job: each notice once, as long as every run gives it."""
+    """Logs the messages of a repeated job: each message once, as long as every run repeats it."""
 
     def __init__(self, log: Log) -> None:
-        """Nothing was logged yet."""
+        """Start with no logged message."""
         self._log = log
         self._before: set[str] = set()
 
     @contextmanager
     def run(self) -> Iterator[Callable[[str], None]]:
-        """Begin a run of the job; yield the function that takes its notices."""
+        """Begin a run of the job; yield the function that takes the run's messages."""
         said: set[str] = set()
 
         def notice(message: str) -> None:
@@ -325,7 +333,7 @@ class Repeats:
         try:
             yield notice
         except BaseException:
-            said |= self._before  # the job ended early, and may not have given all its notices
+            said |= self._before  # If the job ended early, it may not have given all its messages.
             raise
         finally:
             self._before = said

@@ -1,6 +1,7 @@
-"""Keeps the process that exports the metrics, if ``metrics.listen`` or ``metrics.textfile`` is set.
+"""Runs the process that exports the metrics, if ``metrics.listen`` or ``metrics.textfile`` is set.
 
-The process forks none itself, and touches no customer's file. If it dies, it is started again.
+The process forks no other process, and touches no customer's file. If the process dies, it is
+started again.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from hashscan.config.settings import Settings
     from hashscan.daemon.log import Log
 
-#: Seconds between the end of the process and the next attempt.
+#: Seconds between the end of the process and the next start.
 _AGAIN = 30.0
 
 
@@ -28,7 +29,7 @@ class Exporting:
     """Exports the metrics of the daemon."""
 
     def __init__(self, settings: Settings, log: Log) -> None:
-        """Begin with the first ``step``."""
+        """Start the process at the first ``step``."""
         self._log = log
         self._child: Child | None = None
         self.use(settings)
@@ -43,7 +44,7 @@ class Exporting:
 
     @property
     def connections(self) -> list[Connection]:
-        """The connection that is readable when ``take`` has something to log."""
+        """Return the connection that is readable when ``take`` has messages to log."""
         return [] if self._child is None else [self._child.connection]
 
     def step(self) -> None:

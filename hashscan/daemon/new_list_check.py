@@ -18,25 +18,27 @@ if TYPE_CHECKING:
 
 
 class NewLists:
-    """The known set that the brakes check now, if there is one.
+    """Runs the check of a newer known set by the brakes, if there is such a check.
 
     A check of a large catalog takes minutes. Meanwhile no change is missed, and no match moves
     because of the new filters.
     """
 
     def __init__(self, settings: Settings, state: State, catalog: Catalog, log: Log) -> None:
-        """``catalog``: whose files are judged."""
+        """``catalog`` is the catalog whose files are judged."""
         self._settings, self._state = settings, state
         self._catalog, self._log = catalog, log
         self._check: ListCheck | None = None
 
     @property
     def known(self) -> KnownSet | None:
-        """The known set that is checked now."""
+        """Return the known set that is checked now."""
         return None if self._check is None else self._check.known
 
     def begin(self, known: KnownSet) -> bool:
-        """Begin a check, if one is necessary; return whether it has begun. An earlier one ends.
+        """Begin a check, if a check is necessary; return whether it has begun.
+
+        An earlier check ends.
 
         Raises:
             StateError: the catalog cannot be used.
@@ -53,7 +55,7 @@ class NewLists:
         return [] if self._check is None else self._check.connections
 
     def take(self, ready: Collection[object]) -> KnownSet | None:
-        """Take reports; return the known set when its check has ended: it can be used now.
+        """Process reports; return the known set if its check has ended and it can be used now.
 
         Raises:
             StateError: the file of holds cannot be used.

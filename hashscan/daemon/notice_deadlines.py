@@ -1,6 +1,7 @@
-"""Writes a line of the audit log when a notice is due soon, and one when it is overdue.
+"""Writes a line to the audit log when a notice is due soon, and when a notice is overdue.
 
-``STATE/announced.json`` has the notices with such a line, so that a restart writes none again.
+The file ``STATE/announced.json`` names the notices that already have a line, so that a restarted
+daemon writes no line again.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ if TYPE_CHECKING:
 
     from hashscan.state import State
 
-#: Lines that are written at a time.
+#: Largest number of lines that are written together.
 _MOST = 1000
 
 
 class DeadlineLines:
-    """Knows the notices that have their line, by id: the event, and the deadline in it."""
+    """Remembers which notices have their line, by id: the event, and the deadline in the line."""
 
     def __init__(self, state: State, write: Callable[[str, str, str], bool]) -> None:
-        """``write``: takes event, notice and deadline; returns whether the line is written."""
+        """``write`` takes event, notice and deadline, and returns whether the line is written."""
         self._notices = state.notices
         self._path = os.path.join(state.directory, ANNOUNCED)
         self._write = write
@@ -40,11 +41,13 @@ class DeadlineLines:
                 self._said[one.facts["notice"]] = (one.event, one.facts["deadline"])
 
     def step(self, soon: float, now: float) -> None:
-        """Write the lines that are missing; ``soon`` in seconds.
+        """Write the missing lines about deadlines.
+
+        A notice is due soon ``soon`` seconds before its deadline.
 
         Raises:
             StateError: the file of notices cannot be read.
-            OSError: it cannot be noted that a line is written.
+            OSError: the file that remembers written lines cannot be written.
         """
         reader = open_existing(self._notices)
         if reader is None:
@@ -52,7 +55,7 @@ class DeadlineLines:
         said: dict[str, tuple[str, str]] = {}
         new = 0
         with reader:
-            for notice in reader.notices(only_open=True):  # the earliest deadline first
+            for notice in reader.notices(only_open=True):  # The earliest deadline comes first.
                 if notice.deadline > now + soon or new >= _MOST:
                     break
                 event = NOTICE_OVERDUE if notice.deadline < now else NOTICE_DUE

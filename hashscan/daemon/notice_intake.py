@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
 #: Seconds between two rounds through the Maildir, and between two checks of the deadlines.
 _MAILS_EVERY, _DEADLINES_EVERY = 30.0, 60.0
-#: Seconds between two messages of one kind.
+#: Seconds between two messages of the same kind.
 _HOUR = 3600.0
-#: Seconds for one mail, and bytes of memory beyond the daemon's.
+#: Seconds for one mail, and bytes of memory that the process may use beyond the daemon's.
 _LONGEST, _MOST_MEMORY = 60, 1 << 30
 
 
@@ -54,7 +54,7 @@ class Notices:
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Wait for the first ``step``. ``clock``: gives seconds since the epoch."""
+        """Start reading at the first ``step``. ``clock`` returns seconds since the epoch."""
         self._state = state
         self._log = log
         self._clock = clock
@@ -65,7 +65,7 @@ class Notices:
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
-        """Use these settings from now on; end a round with the old ones."""
+        """Use these settings from now on; end a round that runs with the old settings."""
         self.close()
         self._settings = settings
         self._maildir = settings.notices.maildir
@@ -81,7 +81,7 @@ class Notices:
 
     @property
     def connections(self) -> list[Connection]:
-        """The connection that is readable when ``take`` has a result."""
+        """Return the connection that is readable when ``take`` has a result."""
         return [] if self._job is None else [self._job.connection]
 
     def step(self) -> None:
@@ -142,17 +142,20 @@ class Notices:
             self._say("notices", f"deadlines are not in the audit log: {said_by(error)}")
 
     def _say(self, kind: str, message: str, *, same: str = "") -> None:
-        """Log a message, at most once an hour; another message, unless ``same``, immediately."""
+        """Log a message; repeat it (or, with ``same``, log any message) only after an hour."""
         now = self._clock()
         said, at = self._said.get(kind, ("", 0.0))
-        # A clock that is set back must not silence it.
+        # A clock that is set back must not silence the message.
         if said == (same or message) and 0 <= now - at < _HOUR:
             return
         self._said[kind] = (same or message, now)
         self._log.limited(f"notices: {kind}", "error" if kind == OVERDUE else "warning", message)
 
     def facts(self) -> MaildirStatus | None:
-        """For the file that ``status`` reads; ``None``: there is no Maildir."""
+        """Return the facts for the file that ``status`` reads.
+
+        The result is ``None`` if no Maildir is configured.
+        """
         if self._maildir is None:
             return None
         done = self._round or MaildirRound()
@@ -168,18 +171,18 @@ class Notices:
         }
 
     def logged(self) -> dict[str, float]:
-        """The times of the last log lines on deadlines, by kind, for the next daemon."""
+        """Return the times of the last log lines on deadlines, by kind, for the next daemon."""
         return {kind: self._said[kind][1] for kind in (OVERDUE, DUE_SOON) if kind in self._said}
 
     def close(self) -> None:
-        """End a running round; the next one goes on."""
+        """End a running round; the next round continues with the remaining mails."""
         if self._job is not None:
             self._job.close()
             self._job = self._begun = None
 
 
 def _said_before(state: State) -> dict[str, tuple[str, float]]:
-    """The last log lines on deadlines of the daemon before, so that a restart repeats none."""
+    """Return times of the previous daemon's lines on deadlines, so that none is repeated."""
     daemon = read_daemon_status(state.directory)
     found = None if daemon is None else daemon.get("deadlines_logged")
     if not isinstance(found, dict):

@@ -1,7 +1,7 @@
-"""The daemon's rounds over the items of notices, in a process of its own.
+"""Runs the daemon's rounds over the items of notices in a separate process.
 
 The process lives for many rounds, because reading the configurations of web servers with thousands
-of hosts takes seconds. It ends if a round fails or stands still, and if the known set or the
+of hosts takes seconds. The process ends if a round fails or hangs, and if the known set or the
 settings change.
 """
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from hashscan.jobs.known_set import KnownSet
     from hashscan.state import State
 
-#: Seconds between two rounds if items are open, if all are settled, and if there is more to do.
+#: Seconds between two rounds if items are open, if all items are settled, and if a round left work.
 _OPEN, _SETTLED, _MORE = 30.0, 300.0, 1.0
 #: Seconds between two checks for a notice that another process has stored.
 _CHECK = 1.0
@@ -42,7 +42,7 @@ _STILL = 300.0
 
 
 class _Order(NamedTuple):
-    """The arguments of one round; see ``run_round``."""
+    """Holds the arguments of one round; see ``run_round``."""
 
     memory: Memory
     why_unknown: str
@@ -61,19 +61,22 @@ class NoticeRounds:
         clock: Callable[[], float] = time.monotonic,
         still: float = _STILL,
     ) -> None:
-        """Wait for the first ``step``. ``clock``: in seconds. ``still``: see ``_STILL``."""
+        """Start rounds at the first ``step``.
+
+        The ``clock`` counts seconds. For ``still``, see ``_STILL``.
+        """
         self._state = state
         self._log = log
         self._clock = clock
         self._still = still
         self._job: Repeated[_Order, Round] | None = None
-        self._known: KnownSet | None = None  # of the job
+        self._known: KnownSet | None = None  # The known set of the job
         self._is_working = False
-        self._item = mmap.mmap(-1, 8)  # shared with the rounds
+        self._item = mmap.mmap(-1, 8)  # The daemon shares this memory with the rounds.
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
-        """Use these settings from now on; end a round with the old ones, and begin it again."""
+        """Use these settings from now on; begin a round that runs with the old settings again."""
         self.close()
         self._settings = settings
         self._memory = Memory()
@@ -84,13 +87,13 @@ class NoticeRounds:
 
     @property
     def connections(self) -> list[Connection]:
-        """The connection that is readable when ``take`` has a result."""
+        """Return the connection that is readable when ``take`` has a result."""
         return [] if self._job is None or not self._is_working else [self._job.connection]
 
     def step(self, session: Session | None, why_unknown: str) -> None:
         """Start a round if it is time.
 
-        ``why_unknown``: why no list can be asked without a session.
+        ``why_unknown`` is the reason why no list can be searched while there is no session.
         """
         now = self._clock()
         if self._is_working:
@@ -115,9 +118,9 @@ class NoticeRounds:
             self._is_working = self._job.give(order)
             if self._is_working:
                 return
-            self.close()  # somebody killed it
+            self.close()  # Another process killed the job.
         if session is not None:
-            session.commit()  # a fork must not have a transaction of this process
+            session.commit()  # A fork must not copy a transaction of this process.
         try:
             self._job, self._known = Repeated(self._rounds(known)), known
         except HashscanError as error:
@@ -126,7 +129,7 @@ class NoticeRounds:
             self._is_working = self._job.give(order)
 
     def _rounds(self, known: KnownSet | None) -> Callable[[_Order], Round]:
-        """Run one round; the process calls this for each order."""
+        """Run one round; the process calls this function for each order."""
         settings, state, begins = self._settings, self._state, self._begins
         sites = Sites(settings.sites)
 
@@ -148,7 +151,7 @@ class NoticeRounds:
         self._item[:8] = item.to_bytes(8, "little")
 
     def _watch(self, now: float) -> None:
-        """End a round that stands still, and leave its item out for an hour."""
+        """End a round that hangs, and skip its item for an hour."""
         assert self._job is not None
         done = cpu_ticks(self._job.process_id)
         if done != self._worked:
@@ -165,7 +168,7 @@ class NoticeRounds:
         )
 
     def _named(self, item: int) -> str:
-        """An item with its notice, for a message."""
+        """Name an item and its notice for a message."""
         with suppress(HashscanError):
             reader = open_existing(self._state.notices)
             if reader is not None:
@@ -175,14 +178,17 @@ class NoticeRounds:
         return f"item {item} of a notice"
 
     def _stored(self) -> object:
-        """A value that differs after a change of the file of notices; ``None``: no file."""
+        """Return a value that differs after a change of the file of notices.
+
+        The result is ``None`` if there is no file.
+        """
         found = []
         for path in (self._state.notices, f"{self._state.notices}-wal"):
             try:
                 status = os.stat(path)
             except OSError:
                 found.append((0, 0))
-            else:  # readers make an empty -wal, and leave it
+            else:  # Readers create an empty -wal file, and leave it.
                 found.append((status.st_size, status.st_mtime_ns if status.st_size else 0))
         return None if found[0] == (0, 0) else tuple(found)
 
@@ -205,7 +211,8 @@ class NoticeRounds:
             self._log.match(event)
         for level, text in done.lines:
             self._log.limited(f"notices {level}", "warning" if level == "warning" else "info", text)
-        # ``_mark`` stays as it was before the round: a notice may have been stored meanwhile.
+        # The value ``_mark`` remains from before the round: a notice may have been stored
+        # meanwhile.
         self._next = now + (_MORE if done.more else _OPEN if done.open else _SETTLED)
 
     def _fails(self, message: str) -> None:
@@ -213,11 +220,11 @@ class NoticeRounds:
         self._log.limited("notice_rounds", "error", message)
 
     def facts(self) -> NoticeRoundsStatus:
-        """Facts for ``status``: the end of the last round, and why a later one failed."""
+        """Return the facts for ``status``: end of the last round, and why a later round failed."""
         return {"time": self._ended, "trouble": self._trouble}
 
     def close(self) -> None:
-        """End the process; the next one does its round again."""
+        """End the process; the next process repeats its round."""
         if self._job is not None:
             self._job.close()
             self._job = self._known = None

@@ -1,4 +1,4 @@
-"""Sends notifications in a process of its own, so that no receiver ever delays the daemon."""
+"""Sends notifications in a separate process, so that no receiver ever delays the daemon."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ if TYPE_CHECKING:
 
 #: Seconds between two checks of the audit log.
 _EVERY = 1.0
-#: Seconds after which a process that died, or cannot use the outbox, starts again.
+#: Seconds until a process that died, or cannot use the outbox, is started again.
 _AGAIN = 30.0
-#: Seconds that the process has at the daemon's end to send the waiting notifications.
+#: Seconds for which the process may send waiting notifications when the daemon ends.
 _AT_THE_END = 4.0
 
 
 class NotificationProcess:
-    """The process that sends notifications, if the configuration has receivers."""
+    """Runs the process that sends notifications, if the configuration has receivers."""
 
     def __init__(self, settings: Settings, state: State, log: Log) -> None:
-        """Wait for the first ``step``."""
+        """Start the process at the first ``step``."""
         self._state = state
         self._log = log
         self._receivers = settings.notify
@@ -54,12 +54,12 @@ class NotificationProcess:
         self._begin = 0
         self._crashed = _ended_unnoticed(state)
         if self._receivers:
-            with suppress(StateError):  # reported by the process
+            with suppress(StateError):  # The process itself reports this error.
                 self._begin = newest(state.directory)
 
     @property
     def connections(self) -> list[Connection]:
-        """The connection that is readable when ``take`` has something to log."""
+        """Return the connection that is readable when ``take`` has messages to log."""
         return [] if self._child is None else [self._child.connection]
 
     def use(self, settings: Settings) -> None:
@@ -74,7 +74,7 @@ class NotificationProcess:
             self._begin = newest(self._state.directory)
 
     def step(self) -> None:
-        """Start the process if it is needed and does not run; the first time, note a crash."""
+        """Start the process if it is needed and does not run; first note the last crash."""
         if self._crashed is not None:
             seen, self._crashed = self._crashed, None
             try:
@@ -92,7 +92,7 @@ class NotificationProcess:
             self._log.limited("notify", "warning", message)
 
     def take(self, ready: Collection[object]) -> None:
-        """Log what the process reports; note its end."""
+        """Log the reports of the process; note the end of the process."""
         if self._child is None or self._child.connection not in ready:
             return
         connection = self._child.connection
@@ -111,7 +111,7 @@ class NotificationProcess:
             )
 
     def close(self, seconds: float = _AT_THE_END) -> None:
-        """Send what can be sent within ``seconds``, and end the process."""
+        """Send waiting notifications within ``seconds``, and end the process."""
         child, self._child = self._child, None
         if child is None:
             return
@@ -123,7 +123,10 @@ class NotificationProcess:
 
 
 def _ended_unnoticed(state: State) -> str | None:
-    """Return the last sign of the previous daemon if it crashed; ``None``: it ended on request."""
+    """Return the last sign of life of the previous daemon if it crashed.
+
+    The result is ``None`` if the previous daemon ended on request.
+    """
     before = read_daemon_status(state.directory)
     if before is None or before.get("stopped") or not isinstance(before.get("time"), int | float):
         return None
@@ -173,7 +176,7 @@ def _session(
             return True
     except (HashscanError, OSError) as error:
         if isinstance(error, (BrokenPipeError, ConnectionError)):
-            raise  # the daemon has ended
+            raise  # The connection ends if the daemon has ended.
         why = error if isinstance(error, HashscanError) else as_machine_error(error) or error
         connection.send(Line("error", "outbox", f"notify: {why}"))
         end_of_wait = time.monotonic() + _AGAIN

@@ -1,7 +1,8 @@
-"""The process that acts on matches, so that the daemon answers during the minutes of a large move.
+"""Runs the process that acts on matches, so that the daemon answers during a long move.
 
-It acts on one match at a time, because the quarantine has one lock. If the process is killed, the
-file is still in one place with its record, and the next start finishes or undoes the move.
+The process acts on one match at a time, because the quarantine has one lock. If the process is
+killed, the file is still in one place with its record, and the next start finishes or undoes the
+move.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from hashscan.model import Actor, Confirmed
 
-#: Seconds between two signs of life while a match is acted on.
+#: Seconds between two signs of life during an action on a match.
 _TICK = 0.2
 #: Seconds without CPU use of the process after which the daemon checks whether the volume answers.
 _STILL = 30.0
@@ -31,7 +32,7 @@ _DIED = "the process that moves files died; see the kernel's log (out of memory?
 
 
 class ActingProcess:
-    """An actor (``model.Actor``) that passes matches to another actor in a separate process."""
+    """Passes matches to another actor (``model.Actor``) in a separate process."""
 
     def __init__(
         self,
@@ -45,10 +46,10 @@ class ActingProcess:
         """Start the process.
 
         ``tick`` is called several times a second during an action, with whether the action makes
-        progress; if it raises, the waiting ends, and ``close`` then ends the action.
-        ``before_fork``: see ``scan.pool``. ``is_silent`` returns whether a volume does not answer.
-        It is called after ``still`` seconds without progress; if it returns true, the action is
-        given up.
+        progress; if ``tick`` raises an error, the waiting ends, and ``close`` then ends the action.
+        ``before_fork`` is called before each fork, see ``scan.pool``. ``is_silent`` returns whether
+        a volume does not answer. The function is called after ``still`` seconds without progress;
+        if it returns true, the action is given up.
         """
         self._actor = actor
         self._tick = tick
@@ -64,7 +65,7 @@ class ActingProcess:
         self._child = Child(_main, self._actor)
 
     def act(self, match: Confirmed) -> Acted:
-        """Have the process act on the match, and wait for the result."""
+        """Let the process act on the match, and wait for the result."""
         path = shown(match.candidate.full_path)
         if self._busy is not None and time.monotonic() < self._busy_until:
             return replace(self._busy, message=f"{path}{self._busy.message}")
@@ -80,7 +81,7 @@ class ActingProcess:
                 if time.monotonic() - since > self._still:
                     if self._is_silent(match.candidate.volume):
                         return self._given_up(path)
-                    since = time.monotonic()  # the volume answers; the disk may be slow
+                    since = time.monotonic()  # The volume answers, so only its disk may be slow.
             acted: Acted = self._child.connection.recv()
         except (EOFError, OSError):
             self._start_anew()
@@ -92,7 +93,7 @@ class ActingProcess:
         return acted
 
     def _given_up(self, path: str) -> Acted:
-        """Abandon an action on a dead file server; it keeps its lock until its process ends."""
+        """Abandon an action on a dead file server; its process keeps the lock until it ends."""
         self._start_anew()
         message = f"{path}: could not be moved to quarantine: its volume does not answer"
         return Acted("reported", message=message, problem="no-answer")
@@ -110,7 +111,8 @@ def cpu_ticks(process: int) -> list[bytes] | None:
     """Return a process's CPU time in ticks; it does not grow while it waits for a dead disk."""
     try:
         with open(f"/proc/{process}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[11:13]  # utime, stime: proc(5)
+            # The fields are utime and stime: proc(5).
+            return file.read().rpartition(b")")[2].split()[11:13]
     except OSError:
         return None
 

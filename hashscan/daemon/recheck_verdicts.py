@@ -1,4 +1,4 @@
-"""Schedules the jobs that ask again for digests in quarantine, and restore withdrawn files.
+"""Schedules the jobs that recheck digests in quarantine and restore withdrawn files.
 
 Both jobs run in separate processes, because they read every record of the quarantine.
 """
@@ -27,27 +27,27 @@ if TYPE_CHECKING:
     from hashscan.jobs.known_set import KnownSet
     from hashscan.state import State
 
-#: Seconds between two rounds, and if some questions were left.
+#: Seconds between two rounds: usually, and if some questions were left.
 _EVERY, _SOON = 3600.0, 60.0
-#: A round follows after so many times the seconds that reading all records took.
+#: The pause before a round is at least this multiple of the time for reading all records.
 _REST = 50.0
-#: Seconds of a turn of restoring, and between two turns.
+#: Seconds for which one turn restores files, and seconds between two turns.
 _TURN, _NEXT_TURN = 20.0, 10.0
-#: Seconds until a file that was not restored is tried again, twice as long each time up to a day:
+#: Seconds until a failed restore of a file is tried again, twice as long each time up to a day:
 #: each try writes two lines to the audit log.
 _AGAIN, _LONGEST = 3600.0, 86400.0
 
 
 class Waits:
-    """The times at which the restore of withdrawn files is tried again."""
+    """Holds the times at which the restore of withdrawn files is tried again."""
 
     def __init__(self) -> None:
         """Start without waiting files."""
-        #: By id of a record: the time of the next try, and the pause before it.
+        #: Time of the next try, and the pause before it, by id of the record.
         self._next: dict[str, tuple[float, float]] = {}
 
     def failed(self, ids: Iterable[str], now: float) -> None:
-        """Make files wait twice as long as the last time."""
+        """Let files wait twice as long as the last time."""
         for one in ids:
             _, last = self._next.get(one, (0.0, _AGAIN / 2))
             wait = min(2 * last, _LONGEST)
@@ -62,10 +62,10 @@ class Waits:
 
 
 class VerdictRechecks:
-    """The rounds of one daemon."""
+    """Runs the rounds of one daemon."""
 
     def __init__(self, settings: Settings, log: Log, state: State) -> None:
-        """Begin with the first ``step``."""
+        """Start jobs at the first ``step``."""
         self._state = state
         self._log = log
         self._round: Background[RecheckRound] | None = None
@@ -74,7 +74,7 @@ class VerdictRechecks:
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
-        """Use these settings from now on; jobs under way end, and begin again."""
+        """Use these settings from now on; running jobs end, and begin again."""
         self.close()
         self._settings = settings
         self._directory = settings.quarantine_directory
@@ -87,13 +87,13 @@ class VerdictRechecks:
 
     @property
     def connections(self) -> list[Connection]:
-        """Connections that are readable when ``take`` has a result."""
+        """Return the connections that are readable when ``take`` has a result."""
         return [one.connection for one in (self._round, self._turn) if one is not None]
 
     def step(self, session: Session | None) -> None:
         """Start due jobs.
 
-        ``session`` has the known set in use; ``None``: no list can be asked.
+        ``session`` provides the known set in use. If it is ``None``, no list can be searched.
         """
         self._session = session
         now = time.monotonic()
@@ -108,7 +108,7 @@ class VerdictRechecks:
 
     def _begin_round(self, known: KnownSet, now: float) -> None:
         interval = self._interval
-        # Digests that new filters do not hold are asked for immediately.
+        # Digests that new filters do not contain are rechecked immediately.
         if interval is None or (known.name == self._asked_by and now < self._round_at):
             return
         self._asked_by = known.name

@@ -31,7 +31,7 @@ _DUE_AT_ONCE = 1000
 
 
 class RejudgeProcesses:
-    """The processes that judge the catalog's rows, and the handling of their results.
+    """Runs the processes that judge the catalog's rows, and handles their results.
 
     Attributes:
         files: number of files that were judged again so far.
@@ -47,7 +47,10 @@ class RejudgeProcesses:
         *,
         jobs: int,
     ) -> None:
-        """Prepare; ``want_scan`` requests a scan, if many files must be read or processes die."""
+        """Prepare to judge the catalog.
+
+        ``want_scan`` requests a scan, if many files must be read or processes die.
+        """
         self._catalog = catalog
         self._changed_files = changed_files
         self._numbers = {volume.root: number for number, volume in enumerate(volumes)}
@@ -68,7 +71,7 @@ class RejudgeProcesses:
         self._start(known)
 
     def _start(self, known: KnownSet) -> None:
-        # Files found from now on get a later scan number: these filters judge them already.
+        # Files found from now on get a later scan number, because these filters already judge them.
         self._changed_files.begin()
         self._catalog.commit()
         self._process = Rejudging(
@@ -81,14 +84,14 @@ class RejudgeProcesses:
         )
 
     def end(self) -> None:
-        """End the process."""
+        """End the processes."""
         if self._process is not None:
             self._process.close()
             self._process = None
 
     @property
     def connections(self) -> list[Connection]:
-        """Return the connections to wait for now."""
+        """Return the connections on which results arrive now."""
         if self._process is None or self._changed_files.queued >= _MOST_BACKLOG:
             return []
         return self._process.connections
@@ -106,7 +109,7 @@ class RejudgeProcesses:
                     return
                 self._store(part)
         if not process.connections:
-            # Commit the last results and the end of the check in one transaction.
+            # The last results and the end of the check are committed in one transaction.
             self._catalog.set_judged_until(process.filterset, process.until)
             self._catalog.commit()
             self.end()
@@ -138,7 +141,7 @@ class RejudgeProcesses:
         at_once = part.due[: max(0, _DUE_AT_ONCE - self._due)]
         later = part.due[len(at_once) :]
         self._due += len(part.due)
-        # Mark files that must be read as hits: then no scan skips them as unchanged.
+        # Files that must be read are marked as hits, so that no scan skips them as unchanged.
         for found, hit, look in (
             (part.found + at_once, True, True),
             (later, True, False),

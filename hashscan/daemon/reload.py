@@ -24,7 +24,7 @@ class Reloading:
     """Tries new settings; filters that were never fetched are fetched first."""
 
     def __init__(self, state: State, log: Log, opening: Repeats) -> None:
-        """Start without new settings; ``opening`` logs notices of opening a known set."""
+        """Start without new settings; ``opening`` logs the messages of opening a known set."""
         self._state = state
         self._log = log
         self._opening = opening

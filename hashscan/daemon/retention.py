@@ -1,6 +1,6 @@
 """Applies the quarantine's retention every few hours in a separate process.
 
-It also runs the rounds that ask again for digests in quarantine (``recheck_verdicts``).
+The same step runs the rounds that recheck digests in quarantine (``recheck_verdicts``).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hashscan.daemon.session import Session
     from hashscan.state import State
 
-#: Seconds between two removals.
+#: Seconds between two removals of old contents.
 _EVERY = 6 * 3600.0
 
 
@@ -34,7 +34,7 @@ class Housekeeping:
     """Removes the contents that are older than ``quarantine.retention``."""
 
     def __init__(self, settings: Settings, log: Log, state: State) -> None:
-        """Begin with the first ``step``, if ``settings`` have a retention."""
+        """Start removals at the first ``step``, if ``settings`` have a retention."""
         self._log = log
         self._state = state
         self._job: Background[Purged] | None = None
@@ -52,12 +52,15 @@ class Housekeeping:
 
     @property
     def connections(self) -> list[Connection]:
-        """Connections that are readable when ``take`` has a result."""
+        """Return the connections that are readable when ``take`` has a result."""
         own = [] if self._job is None else [self._job.connection]
         return [*own, *self._again.connections]
 
     def step(self, session: Session | None) -> None:
-        """Start a removal and questions if they are due; ``session``: see ``VerdictRechecks``."""
+        """Start a removal and a recheck if they are due.
+
+        For ``session``, see ``VerdictRechecks``.
+        """
         self._again.step(session)
         directory, age = self._directory, self._age
         if not self._due.due() or self._job is not None or age is None:

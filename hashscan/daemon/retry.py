@@ -1,4 +1,4 @@
-"""Asks for verdicts in the daemon immediately, again with growing pauses, and acts on them."""
+"""Asks for verdicts in the daemon, immediately and again with growing pauses, and acts on them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from hashscan.scan.asker import Asker
     from hashscan.scan.confirmation import Confirmation
 
-#: Seconds until candidates without a verdict are asked again, twice as long each time up to ...
+#: Seconds until candidates without a verdict are asked again; the pause doubles each time.
 _FIRST = 5.0
 _LONGEST = 900.0
-#: ... and if the service refused the credentials, which an admin must change first.
+#: The pause if the service refused the credentials, which the sysadmin must change first.
 _REFUSED = 3600.0
 #: Seconds between two checks for inodes with several names, whose names are moved together.
 _LINKS = 2.0
-#: Seconds until matches that could not be moved are tried again, twice as long each time up to
+#: Seconds until matches that could not be moved are tried again; the pause doubles each time, up to
 #: ``_LONGEST``.
 _MOVE = 5.0
 #: Seconds of moving in one turn, during which the daemon does no other work.
@@ -30,7 +30,10 @@ _TURN = 0.5
 
 
 class Retry:
-    """Decides when to ask. The client bounds the time and the number of tries of a question."""
+    """Decides when the service is asked.
+
+    The client bounds the time and the number of tries of a question.
+    """
 
     def __init__(self, confirmation: Confirmation, asker: Asker, log: Log) -> None:
         """Prepare for one known set."""
@@ -70,7 +73,8 @@ class Retry:
             self._again = None
             if confirmation.refused is not None:
                 confirmation.refused = None
-                confirmation.take(self._asker.restart())  # it reads the password again
+                # A new asking process reads the password again.
+                confirmation.take(self._asker.restart())
             if not confirmation.ask_again() and not confirmation.more:
                 self._wait = _FIRST
             confirmation.more = True
@@ -81,7 +85,7 @@ class Retry:
             confirmation.links_wait = False
             confirmation.act_on_links(lambda: self._is_late(now))
             if self._is_late(now):
-                # More matches wait: continue after as much time for all other work.
+                # More matches wait, so the next turn follows after as much time for all other work.
                 confirmation.links_wait = True
                 self._links = time.monotonic() + _TURN - _LINKS
         self._move_again(now)
@@ -126,7 +130,7 @@ class Retry:
                 self._again = now + wait
                 self._wait = min(2 * self._wait, _LONGEST)
                 why = confirmation.last_failure
-                # Another kind of fault is logged even soon after the fault before.
+                # Another kind of fault is logged even soon after the previous fault.
                 fault = None if why is None else why.fault
                 what = "service" if confirmation.refused is None else "password"
                 self._log.record.problem(what, str(fault), "" if why is None else why.message)
@@ -137,7 +141,7 @@ class Retry:
                     f"{'' if why is None else why.message}",
                 )
         elif answered:
-            for what in ("service", "password"):  # an earlier daemon may have reported it
+            for what in ("service", "password"):  # An earlier daemon may have reported the match.
                 self._log.record.well(what)
             if not self.in_trouble:
                 return

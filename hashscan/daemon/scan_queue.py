@@ -1,4 +1,4 @@
-"""The queue of scans: for each volume the reason for its next scan and the earliest start."""
+"""Queues scans: for each volume the reason for its next scan and the earliest start."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SHORTEST_REST = 5.0
 
 
 class _Request(NamedTuple):
-    """Earliest start, reason, and time of the first request since the last mount change."""
+    """Holds earliest start, reason, and time of the first request since the last mount change."""
 
     at: float
     kind: str
@@ -21,7 +21,7 @@ class _Request(NamedTuple):
 
 
 class ScanQueue:
-    """The requested scans, at most one for each volume."""
+    """Holds the requested scans, at most one for each volume."""
 
     def __init__(self) -> None:
         """Start without requests."""
@@ -32,7 +32,7 @@ class ScanQueue:
         """Request a scan of a volume, which begins when no other scan is running.
 
         A customer can cause losses of changes. A loss is followed by a scan, but never by scans
-        without a pause. ``running``: the volume is being scanned now.
+        without a pause. ``running`` is set if the volume is being scanned now.
         """
         now = time.monotonic()
         at = now + (_SHORTEST_REST if running else 0.0)
@@ -42,7 +42,7 @@ class ScanQueue:
         since = now
         if before is not None:
             if kind != "mount":
-                # Keep the time of the first request; otherwise a stream of losses would postpone
+                # The time of the first request is kept; otherwise a stream of losses would postpone
                 # the scan forever.
                 since = before.since
             if at >= before.at:

@@ -1,7 +1,7 @@
-"""The daemon's work with one configuration: watch, check changes, scan, ask, judge again.
+"""Does the daemon's work with one configuration: watch, check changes, scan, ask, judge again.
 
-It is one process and one loop without threads, like the engine of a one-off scan: it writes the
-catalog, acts, and waits for no network. Each turn processes messages and hands out more work.
+A session is one process and one loop without threads, like the engine of a one-off scan: it writes
+the catalog, acts, and waits for no network. Each turn processes messages and hands out more work.
 """
 
 from __future__ import annotations
@@ -48,17 +48,17 @@ if TYPE_CHECKING:
     from hashscan.state import State
 
 _COMMIT_AFTER = 0.25
-#: Bytes: without a max_rate, reading them takes a fraction of a second.
+#: Number of bytes that takes a fraction of a second to read without a max_rate.
 _LARGE_APART = 64 << 20
-_IDLE = 1.0  # longest wait of an idle turn in seconds, before timed work is checked
+_IDLE = 1.0  # Longest wait of an idle turn in seconds, before timed work is checked
 #: Seconds between two probes of volumes that are missing or do not answer.
 _PROBE_AGAIN = 30.0
-#: Seconds for which a move waits for another process in the quarantine, before it is put off.
+#: Seconds for which a move waits for another process in the quarantine, before the move is delayed.
 _PATIENCE = 1.0
 
 
 class Session:
-    """All work that needs usable filters, from their start of use to its end."""
+    """Does all work that needs usable filters, from their start of use to its end."""
 
     def __init__(
         self,
@@ -134,9 +134,9 @@ class Session:
         catalog.commit()
         self.coverage = Coverages(self._volumes, catalog, log)
         for number, seen in enumerate(found):
-            self.coverage.may_be_scanned(number, seen)  # reports a missing volume immediately
+            self.coverage.may_be_scanned(number, seen)  # Reports a missing volume immediately.
         self._queue = ScanQueue()
-        # Fork them before this process opens connections of its own.
+        # The processes are forked before this process opens connections of its own.
         self.watches = Watches(
             self._volumes,
             [one.watch for one in settings.volumes],
@@ -238,7 +238,7 @@ class Session:
         device = candidate.identity.device
         return [device, *self._devices.get(device, ())]
 
-    # Scans
+    # Scans of volumes
 
     def request_all(self, kind: str) -> None:
         """Request a scan of all volumes."""
@@ -297,7 +297,7 @@ class Session:
             self.ended.add_scan(summary)
             self._log.summary(summary)
 
-    # A turn
+    # The turn of the loop
 
     def turn(self, others: list[Connection], longest: float = _IDLE) -> list[Connection]:
         """Run one turn, which waits ``longest`` seconds at most; return the ready ``others``.
@@ -375,7 +375,7 @@ class Session:
         for number in scan.vanished:
             self._queue.request(number, "mount")
 
-    # The watch
+    # Reports of the watch
 
     def _take_change(self, told: Changed | Lost) -> None:
         if isinstance(told, Lost):
@@ -383,7 +383,7 @@ class Session:
             return
         self.events += 1
         if told.volume in self.coverage.away:
-            return  # it is scanned as soon as it is there again
+            return  # A missing volume is scanned as soon as it is there again.
         if not self.changed_files.changed(*told):
             # A customer who fills the queue must not cause scans of other customers' volumes.
             crowded = self.changed_files.changes.most_crowded()
@@ -421,7 +421,7 @@ class Session:
         for number in self.coverage.partly_watched():
             self._queue.request(number, "unwatched")
 
-    # Volumes that are not there
+    # Missing volumes
 
     def _probe_volumes(self) -> None:
         """Probe missing volumes and volumes with silent worker processes."""
@@ -458,7 +458,7 @@ class Session:
             for one in others:
                 self._queue.request(one, "start")
 
-    # Filters
+    # Newer filters
 
     @property
     def newest(self) -> KnownSet:

@@ -1,4 +1,4 @@
-"""One scan of volumes inside the daemon: paced, and with less priority than the watch."""
+"""Runs one scan of volumes inside the daemon: paced, and with less priority than the watch."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 #: Seconds for which the end of a scan waits for verdicts; missing verdicts are pending then.
 _VERDICTS = 60.0
-#: Seconds for which changes may hold back a scan before it gets a turn anyway.
+#: Seconds for which changes may delay a scan before the scan gets a turn anyway.
 _HELD = 1.0
 
 
 class SessionScan:
-    """A scan that runs beside the daemon's other work.
+    """Runs a scan beside the daemon's other work.
 
     Attributes:
         kind: reason of the scan: ``start``, ``schedule``, ``unwatched``, ``overflow``, ``mount``...
-        volumes: indices of the daemon's volumes.
+        volumes: indices of the scanned volumes among the daemon's volumes.
         started: start of the scan in seconds since the epoch.
-        scan: the scan itself.
+        scan: the scan that runs.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class SessionScan:
         judged: int,
         judged_until: int,
     ) -> None:
-        """Begin a scan of the volumes in ``options``. ``record`` writes the audit log."""
+        """Begin a scan of the volumes in ``options``. ``record`` writes a line to the audit log."""
         self.kind = kind
         self.volumes = volumes
         self.started = time.time()
@@ -145,7 +145,8 @@ class SessionScan:
     def end(self, *, interrupted: bool, held: Iterable[int] = ()) -> Summary:
         """End the worker processes, store the scan's result in the catalog, and return it.
 
-        ``held``: ids of directories that the catalog must not forget, because they are in work.
+        ``held`` are ids of directories that the catalog must not forget, because their files are
+        being checked.
         """
         if self._walked is None:
             self.scan.pool.close()

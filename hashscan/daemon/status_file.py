@@ -28,59 +28,62 @@ _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class ObservedSession(Protocol):
-    """The parts of a session that the status file and the counters read, and never change."""
+    """Lists the parts of a session that the status file and the counters read, and never change."""
 
     @property
     def began(self) -> float:
-        """Start of the session, in seconds since the epoch."""
+        """Return the start of the session, in seconds since the epoch."""
 
     @property
     def known(self) -> KnownSet:
-        """The known set in use."""
+        """Return the known set in use."""
 
     @property
     def coverage(self) -> Coverages:
-        """The watched parts of each volume."""
+        """Return the watched parts of each volume."""
 
     @property
     def changed_files(self) -> ChangedFiles:
-        """The worker processes for changed files."""
+        """Return the worker processes for changed files."""
 
     @property
     def rejudging(self) -> RejudgeProcesses:
-        """The check of hashed files against newer filters."""
+        """Return the check of hashed files against newer filters."""
 
     @property
     def retry(self) -> Retry:
-        """The clock of the next question and the next move."""
+        """Return the object that plans the next question and the next move."""
 
     @property
     def running_scan(self) -> SessionScan | None:
-        """The scan that runs; ``None``: no scan runs."""
+        """Return the running scan.
+
+        The result is ``None`` if no scan runs.
+        """
 
     @property
     def found(self) -> Summary:
-        """Matches and candidates of this session."""
+        """Return the matches and candidates of this session."""
 
     @property
     def ended(self) -> Counters:
-        """Counts of the scans that have ended."""
+        """Return the counts of the scans that have ended."""
 
     @property
     def scans(self) -> int:
-        """Number of scans that ended without an interruption."""
+        """Return the number of scans that ended without an interruption."""
 
     @property
     def events(self) -> int:
-        """Number of changes that the watch reported."""
+        """Return the number of changes that the watch reported."""
 
     @property
     def lost(self) -> int:
-        """Number of times that changes were lost; each loss requested a scan."""
+        """Return the number of times that changes were lost; each loss requested a scan."""
 
 
 class SessionFacts:
-    """Builds the session's part of the status file, and says when that part has changed."""
+    """Builds the session's part of the status file, and detects when that part has changed."""
 
     def __init__(self, work: ObservedSession, catalog: Catalog) -> None:
         """Start without earlier facts."""
@@ -102,7 +105,7 @@ class SessionFacts:
         return (self._work.scans, self._work.running_scan is None, self._work.coverage.said)
 
     def _counts_now(self) -> tuple[int, ...]:
-        # Do not include events: a state directory inside a volume would cause endless events.
+        # Events are not included: a state directory inside a volume would cause endless events.
         return (
             self._work.lost,
             self._work.changed_files.tally.hashed,
@@ -167,7 +170,10 @@ class SessionFacts:
 
 
 def counted_by(work: ObservedSession | None, before: Counters) -> Counters:
-    """Return the counts so far: ``before`` plus the counts of the present session ``work``."""
+    """Return the counts so far.
+
+    They are the counts ``before`` plus the counts of the present session ``work``.
+    """
     counted = Counters()
     counted.add(before)
     if work is None:
@@ -208,7 +214,7 @@ def write_facts(directory: str, facts: DaemonStatus) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    # It is not synced to the disk: after a power cut nothing in it would be true.
+    # The file is not synced to the disk: after a power cut its content would be out of date anyway.
     path = os.path.join(directory, DAEMON_STATUS)
     beside = os.path.join(directory, temporary(DAEMON_STATUS))
     text = json.dumps(facts, separators=(",", ":")).encode()
@@ -221,20 +227,20 @@ def write_facts(directory: str, facts: DaemonStatus) -> None:
             with suppress(OSError):
                 os.unlink(beside)
             raise
-        # The old file would show that all is well.
+        # The old file would wrongly show that all is well.
         with suppress(OSError):
             os.unlink(beside)
         _overwrite(path, text)
 
 
 def _overwrite(path: str, text: bytes) -> None:
-    """Write a text over an old one within the room that the old one has.
+    """Write a text over an old text, within the blocks of the old text.
 
-    The blocks are not freed first: another process would take them.
+    The blocks are not freed first, because another process would take them.
 
     Raises:
-        OSError: the text is longer than its room, and the old one is unchanged; or it cannot be
-            written.
+        OSError: the text is longer than the old text, which then remains unchanged; or the file
+            cannot be written.
     """
     with closing(os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)) as fd:
         status = os.fstat(fd)

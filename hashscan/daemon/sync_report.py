@@ -1,4 +1,4 @@
-"""Logs the result of a sync, names its faults, and keeps its facts for ``status``."""
+"""Logs the result of a sync, names its faults, and stores its facts for ``status``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from hashscan.jobs.daemon_status import LastSync
     from hashscan.known.sync.client import SyncReport
 
-#: The facts of the status file before the first sync.
+#: Facts in the status file before the first sync.
 NOT_SYNCED: LastSync = {
     "time": None,
     "message": "",
@@ -39,7 +39,9 @@ def faults_of(report: SyncReport | Failure, log: Log) -> tuple[list[str], float 
 
 
 def synced(faults: list[str], now: float, before: LastSync) -> LastSync:
-    """Return the status file's facts after a sync with ``faults``; ``before``: the earlier facts.
+    """Return the status file's facts after a sync with ``faults``.
+
+    ``before`` are the facts of the previous sync.
 
     ``failing_since`` is the time of the first of several syncs that failed one after the other.
     """

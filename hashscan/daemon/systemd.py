@@ -1,7 +1,7 @@
 """Reports the daemon's state to the service manager: sd_notify(3), without a library.
 
 Each message is one datagram of ``NAME=value`` lines to the socket that NOTIFY_SOCKET names. Without
-that variable, nothing is sent. If the socket is gone or full, the daemon continues.
+the variable NOTIFY_SOCKET, no message is sent. If the socket is gone or full, the daemon continues.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class ServiceManager:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._socket.setblocking(False)
         if microseconds.isdecimal() and int(microseconds) and process in {"", str(os.getpid())}:
-            # Half of the time, as sd_watchdog_enabled(3) advises.
+            # The interval is half of the time, as sd_watchdog_enabled(3) advises.
             self.watchdog_interval = int(microseconds) / 2e6
 
     def _send(self, *lines: str) -> None:
@@ -43,7 +43,7 @@ class ServiceManager:
                 self._socket.sendto("\n".join(lines).encode("utf-8", "replace"), self._address)
 
     def close(self) -> None:
-        """Close the socket; nothing more is sent."""
+        """Close the socket; no more messages are sent."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -57,7 +57,10 @@ class ServiceManager:
         self._send(_status(text))
 
     def reloading(self) -> None:
-        """Report that the configuration is read again; ``ready`` reports the end."""
+        """Report that the configuration is being read again.
+
+        A call of ``ready`` reports the end of the reload.
+        """
         self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
@@ -70,5 +73,5 @@ class ServiceManager:
 
 
 def _status(text: str) -> str:
-    # Join the lines: a second line would be another message.
+    # The lines are joined, because a second line would be another message.
     return "STATUS=" + " ".join(text.split())[:_LONGEST_STATUS]

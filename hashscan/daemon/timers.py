@@ -19,14 +19,17 @@ if TYPE_CHECKING:
 
 
 class Cron:
-    """A timer by a cron expression, in local time; it runs once across a change of summer time.
+    """Is due at the local times of a cron expression; it runs once across a change of summer time.
 
     Attributes:
-        next: next time in seconds since the epoch; ``None``: never.
+        next: next time in seconds since the epoch; ``None``: the timer is never due.
     """
 
     def __init__(self, expression: str | None, *, clock: Callable[[], float] = time.time) -> None:
-        """``expression`` has five fields; ``None``: never."""
+        """``expression`` is a cron expression with five fields.
+
+        If it is ``None``, the timer is never due.
+        """
         self._expression = expression
         self._clock = clock
         self.next = self._after(clock())
@@ -34,24 +37,27 @@ class Cron:
     def _after(self, now: float) -> float | None:
         if self._expression is None:
             return None
-        # Without a zone: an hour that comes twice in autumn counts once.
+        # Times have no time zone, so an hour that comes twice in autumn counts once.
         here = datetime.fromtimestamp(now)  # noqa: DTZ006
         try:
             for following in CronSim(self._expression, here):
                 if following.timestamp() > now:
                     return following.timestamp()
         except CronSimError:
-            pass  # the settings' own check lets through what never comes
-        return None  # e.g. the thirtieth of February
+            pass  # The check of the settings accepts expressions for times that never come.
+        return None  # The thirtieth of February is an example of a time that never comes.
 
     @property
     def interval(self) -> float | None:
-        """Return the seconds between the next two times; ``None``: there are no two."""
+        """Return the seconds between the next two times.
+
+        The result is ``None`` if there are no two times.
+        """
         following = None if self.next is None else self._after(self.next)
         return None if self.next is None or following is None else following - self.next
 
     def due(self) -> bool:
-        """Whether its time has come; then the next one is reckoned from now."""
+        """Return whether the timer is due; if so, compute its next time from now."""
         now = self._clock()
         is_due = self.next is not None and now >= self.next
         following = self._after(now)
@@ -61,7 +67,7 @@ class Cron:
 
 
 class Files:
-    """Files that an admin may replace; only their stamps are checked, every few seconds.
+    """Detects that the sysadmin has replaced files, by checking their stamps every few seconds.
 
     Several files are replaced one after another, so a change counts only after a check without a
     further change.
@@ -74,7 +80,10 @@ class Files:
         every: float = 15.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Note the present stamps. ``every``: seconds between two checks."""
+        """Note the present stamps of the files.
+
+        ``every`` is the number of seconds between two checks.
+        """
         self._paths = paths
         self._every = every
         self._clock = clock
@@ -94,7 +103,7 @@ class Files:
         return found
 
     def changed(self) -> bool:
-        """Return whether a file has changed, and none changed since the last check."""
+        """Return whether a file has changed, and no file has changed since the last check."""
         if not self._paths or self._clock() < self._next:
             return False
         self._next = self._clock() + self._every
@@ -107,10 +116,10 @@ class Files:
 
 
 class Every:
-    """A timer with an interval, a little more or less; it is due sooner after a failure.
+    """Is due after an interval, varied a little at random, and sooner after a failure.
 
     Attributes:
-        next: next time in seconds since the epoch; ``None``: never.
+        next: next time in seconds since the epoch; ``None``: the timer is never due.
     """
 
     def __init__(
@@ -122,7 +131,7 @@ class Every:
         clock: Callable[[], float] = time.time,
         jitter: Callable[[float, float], float] = random.uniform,
     ) -> None:
-        """``interval`` in seconds; ``None``: never."""
+        """``interval`` is in seconds. If it is ``None``, the timer is never due."""
         self._interval = interval
         self._clock = clock
         self._jitter = jitter
@@ -137,11 +146,11 @@ class Every:
         return self._clock() + seconds * self._jitter(0.9, 1.1)
 
     def due(self) -> bool:
-        """Whether its time has come; then the next one is reckoned from now."""
+        """Return whether the timer is due; if so, compute its next time from now."""
         if self.next is None or self._interval is None:
             return False
         now = self._clock()
-        # The time is further away than this timer ever sets it, so the clock was set back.
+        # The next time is further away than this timer ever sets it, so the clock was set back.
         if now < self.next and self.next - now <= 1.2 * self._longest:
             return False
         self._longest = self._interval
@@ -151,7 +160,7 @@ class Every:
     def failed(self, at_least: float | None = None) -> float:
         """Set the next try after a failure, with growing pauses; return the seconds until it.
 
-        ``at_least``: number of seconds that the server asked to wait.
+        ``at_least`` is the number of seconds that the server asked to wait.
         """
         assert self._interval is not None
         wait = min(self._retry, self._interval)
@@ -162,5 +171,5 @@ class Every:
         return wait
 
     def succeeded(self) -> None:
-        """Let the next failure count as the first again."""
+        """Reset the pauses: the next failure counts as the first."""
         self._retry = self._first_retry

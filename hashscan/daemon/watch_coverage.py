@@ -1,4 +1,4 @@
-"""Keeps which parts of each volume are watched; only scans find changes elsewhere."""
+"""Tracks which parts of each volume are watched; only scans find changes in other parts."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class Coverages:
-    """Keeps the watch's reports on each volume, and logs changes.
+    """Stores the watch's reports on each volume, and logs changes.
 
     Attributes:
-        said: number of reports and of changes.
+        said: number of reports and of changes, to detect news.
     """
 
     def __init__(self, volumes: Sequence[Volume], catalog: Catalog, log: Log) -> None:
@@ -97,7 +97,8 @@ class Coverages:
         why = self._why_away(volume, seen)
         root = shown(volume.root)
         if why is None:
-            self._log.record.volume_back(volume.root)  # perhaps lost before the daemon's start
+            # The volume may have been lost before the daemon's start.
+            self._log.record.volume_back(volume.root)
             if self._away.pop(number, None) is not None:
                 self.said += 1
                 self._log.limited("volume back", "info", f"{root}: it is there again")
@@ -119,7 +120,7 @@ class Coverages:
         return why_not_there(seen, self._catalog)
 
     def facts(self) -> list[VolumeStatus]:
-        """Return the facts for the status file."""
+        """Return the watch's facts for the status file."""
         found: list[VolumeStatus] = []
         for number, volume in enumerate(self._volumes):
             said = self._said.get(number)

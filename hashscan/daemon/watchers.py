@@ -1,7 +1,7 @@
 """Starts the processes that watch, reads their reports, and restarts a dead or hanging process.
 
-The volumes of one file server share a process, because it may wait for the server for ever; all
-volumes on local file systems share another. There are never more than ``_MOST`` processes.
+The volumes of one file server share a process, because an access may wait for the server for ever;
+all volumes on local file systems share another process. At most ``_MOST`` processes run.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
     from hashscan.fs.volume import Volume
     from hashscan.watch.source import Changed, Lost, Told
 
-#: Seconds without a sign of life after which a process counts as hanging; it gives a sign every
-#: five seconds.
+#: Seconds without a sign of life after which a process counts as hanging; a process gives a sign
+#: every five seconds.
 SILENT = 60.0
 #: Seconds until a dead process is started again: the first pause, which doubles each time, and the
-#: longest pause ...
+#: longest pause.
 _FIRST, _LONGEST = 1.0, 300.0
-#: ... but the first pause again if the process lived for so many seconds.
+#: If a process lived for this number of seconds, the next pause is the first pause again.
 _LASTED = 60.0
-#: Processes for file servers; if there are more servers, some share a process.
+#: Number of processes for file servers; if there are more servers, some servers share a process.
 _MOST = 32
 #: Seconds until volumes that do not answer are tried again.
 _ANSWERS_AGAIN = 5.0
 
 
 class _Watch:
-    """One process, or the place of a process that will be started."""
+    """Describes one process, or the place of a process that will be started."""
 
     def __init__(self, numbers: list[int]) -> None:
         self.numbers = numbers
@@ -48,12 +48,12 @@ class _Watch:
         self.began = 0.0
         self.again = 0.0
         self.wait = _FIRST / 2
-        #: It was started before: changes since then were not seen.
+        #: The process was started before, so the changes since its end were not seen.
         self.missed = False
 
 
 class Watches:
-    """All processes that watch.
+    """Runs all processes that watch.
 
     Attributes:
         deaths: number of processes that died or were given up.
@@ -74,10 +74,10 @@ class Watches:
     ) -> None:
         """Start the processes.
 
-        ``on_again`` gets each volume of a process that is started again: changes in the meantime
-        were lost. ``on_silent`` gets each volume of a hanging process. ``is_silent`` returns
-        whether a volume does not answer: the watch of such a volume starts when it answers.
-        ``before_fork``: see ``scan.pool``.
+        ``on_again`` receives each volume of a process that is started again: changes in the
+        meantime were lost. ``on_silent`` receives each volume of a hanging process. ``is_silent``
+        returns whether a volume does not answer: the watch of a silent volume starts when the
+        volume answers. ``before_fork`` is called before each fork, see ``scan.pool``.
         """
         self._volumes = volumes
         self._modes = modes
@@ -123,7 +123,7 @@ class Watches:
                 yield one
 
     def step(self) -> None:
-        """Start due processes, and give up hanging processes."""
+        """Start processes that are due, and end processes that hang."""
         now = time.monotonic()
         for one in list(self._watches):
             if one.process is None:
@@ -226,7 +226,7 @@ class Watches:
 
 
 def _grouped(volumes: Sequence[Volume], numbers: Iterable[int]) -> list[list[int]]:
-    """Return groups of volumes that share a process: one a file server, one for local disks."""
+    """Return the volumes that share a process: a group for each server, and one for local disks."""
     mounts = MountTable(())
     with suppress(OSError):
         mounts = mounts_now()

@@ -1,7 +1,7 @@
-"""A sample volume with known files at nasty places, and digest lists of them.
+"""Makes a sample volume with known files at difficult paths, and digest lists of these files.
 
-The known files hold random bytes or are ordinary files of Python's library. Nothing here comes from
-a real list: the demo itself calls them known.
+The known files hold random bytes or are ordinary files of Python's library. No content comes from a
+real list: the demo itself calls the files known.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from hashscan.fs.beneath import closing, open_root
 if TYPE_CHECKING:
     from hashscan.demo.tree import SeenName
 
-#: Files of the library that are copied, and their bytes together.
+#: Number of library files that are copied, and their total size in bytes.
 FILES = 3000
 BYTES = 64 << 20
-_PADDING = 10_000  # digests that no file has
+_PADDING = 10_000  # Digests in the lists that no file has
 
-_DEEP = b"/".join([b"a-directory-with-a-long-name-" + b"x" * 71] * 45)  # 4,544 bytes
+# Length of this path: 4,544 bytes
+_DEEP = b"/".join([b"a-directory-with-a-long-name-" + b"x" * 71] * 45)
 
 #: Paths of planted known files, and the difficulty of each path.
 PLACES: tuple[tuple[bytes, str], ...] = (
@@ -47,7 +48,7 @@ PLACES: tuple[tuple[bytes, str], ...] = (
 _FIRST_LINK, _SECOND_LINK = PLACES[7][0], PLACES[8][0]
 _READ_ONLY, _ONE_BYTE = PLACES[5][0], PLACES[6][0]
 
-#: The digest lists of the known set, and the list of the digest that was withdrawn later.
+#: Digest lists of the known set, and the list of the digest that was withdrawn later.
 LISTS = ("one-a-line.txt", "table.csv", "sums.sha256", "vics.json")
 WITHDRAWN = "withdrawn.txt"
 CONFIGURATION = "config.yaml"
@@ -56,17 +57,18 @@ VOLUME = "www"
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The sample volume, and the files that must be found.
+    """Describes the sample volume, and the files that a scan must find.
 
     Attributes:
-        directory: holds ``www`` (the volume), ``lists`` and, later, all files of the story.
-        seen: everything on the volume except directories.
-        places: difficult paths that this file system accepts, and the difficulty of each.
+        directory: path of the directory that holds ``www`` (the volume), ``lists`` and, later, all
+            files of the story.
+        seen: the states of all names on the volume except directories.
+        places: difficult paths that this file system accepts, and the difficulty of each path.
         known: names whose content is in the known set.
-        false: names whose digest only the filter holds.
+        false: names whose digest only the filter contains.
         ordinary: a library file in the known set; ``innocent``: a library file that a list has in a
             category of innocent files.
-        left_out: paths that this file system does not accept, for the reader.
+        left_out: messages about paths that this file system does not accept.
     """
 
     directory: str
@@ -80,15 +82,15 @@ class Sample:
 
     @property
     def volume(self) -> str:
-        """The volume's absolute path."""
+        """Return the volume's absolute path."""
         return os.path.join(self.directory, VOLUME)
 
 
 def make(directory: str, files: int = FILES) -> Sample:
-    """Make volume and lists in the empty ``directory``.
+    """Make the volume and its lists in the empty ``directory``.
 
     Raises:
-        OSError: no space, no right to write.
+        OSError: the disk is full, or the directory cannot be written.
         UsageError: there are too few ordinary files to copy.
     """
     volume = os.path.join(directory, VOLUME)
@@ -114,7 +116,8 @@ def make(directory: str, files: int = FILES) -> Sample:
         directory=directory,
         seen=seen,
         places=tuple(place for place in PLACES if place[0] in contents),
-        # All names with one of the contents, so that a library with two equal files does no harm.
+        # The fields contain all names with one of the contents, so that a library with two equal
+        # files does no harm.
         known=_with_content(seen, known),
         false=_with_content(seen, [contents[withdrawn]]),
         ordinary=ordinary,
@@ -124,7 +127,7 @@ def make(directory: str, files: int = FILES) -> Sample:
 
 
 def _copy_library(root: int, files: int) -> dict[bytes, int]:
-    """Copy ordinary files of this machine; their paths in the volume, and sizes."""
+    """Copy ordinary files of this machine; return their paths in the volume, and their sizes."""
     paths = sysconfig.get_paths()
     sources = [paths["stdlib"], paths["platlib"], os.path.dirname(hashscan.__file__)]
     leave_out = frozenset({"__pycache__", "site-packages", "dist-packages"})
@@ -138,7 +141,7 @@ def _copy_library(root: int, files: int) -> dict[bytes, int]:
                     return copied
                 path = b"site-%d/%s" % (number, below)
                 folder, _, name = path.rpartition(b"/")
-                if folder != here:  # they come a directory at a time
+                if folder != here:  # Files are chosen one directory at a time.
                     stack.close()
                     parent, here = make_parent(root, path)[0], folder
                     stack.callback(os.close, parent)
@@ -149,7 +152,7 @@ def _copy_library(root: int, files: int) -> dict[bytes, int]:
 
 
 def _plant(root: int) -> tuple[dict[bytes, bytes], list[str]]:
-    """Write the known files and some decoys; return contents by path, and what was left out."""
+    """Write the known files and some decoys; return contents by path, and the paths left out."""
     contents: dict[bytes, bytes] = {}
     left_out = []
     for number, (path, why) in enumerate(PLACES):
@@ -201,13 +204,16 @@ def _hex(algorithm: str, content: bytes) -> str:
 
 
 def _write_lists(directory: str, known: list[bytes], withdrawn: bytes, innocent: bytes) -> None:
-    """Spread the known contents over lists of four kinds; ``innocent`` is listed as innocent."""
+    """Distribute the known contents over lists of four kinds.
+
+    The content ``innocent`` is listed as innocent.
+    """
     os.mkdir(directory)
     parts = [known[number :: len(LISTS)] for number in range(len(LISTS))]
 
     lines = ["# one digest a line, in any letter case; a comment"]
     lines += [_hex("sha1", content).upper() for content in parts[0]]
-    lines += [_hex("sha1", b"")]  # real lists have it at times
+    lines += [_hex("sha1", b"")]  # Real lists contain such a line at times.
     lines += [secrets.token_hex(20) for _ in range(_PADDING)]
     rows = ["Size,Category,MD5"]
     rows += [f"{len(content)},baseline,{_hex('md5', content)}" for content in parts[1]]

@@ -1,4 +1,4 @@
-"""The story's tools: narration, real commands in their own processes, comparisons."""
+"""Tools of the story: narration, real commands in their own processes, comparisons."""
 
 from __future__ import annotations
 
@@ -20,22 +20,25 @@ if TYPE_CHECKING:
 
 _WIDTH = 78
 _LONGEST_LINE = 240
-_PATIENCE = 300.0  # seconds for one command: a disk may be slow, but a hang must end
+_PATIENCE = 300.0  # Seconds for one command: a disk may be slow, but a command that hangs must end.
 _MATCH = re.compile(r"MATCH (.*): (reported|held|quarantined as (\S+)) [(\[]")
 _ERROR = "hashscan: error: "
 
 
 class Stage:
-    """Tells, runs and compares; each failure names the step."""
+    """Prints, runs and compares; each failure names the step."""
 
     def __init__(self, place: str, out: IO[str], command: Sequence[str]) -> None:
-        """Work in ``place``, an empty directory; ``command`` starts hashscan."""
+        """Work in ``place``, an empty directory.
+
+        ``command`` is the command line that starts hashscan.
+        """
         self._place = place
         self._out = out
         self._command = list(command)
         self._step = 0
 
-    # -- telling --------------------------------------------------------------------------------
+    # -- narration ------------------------------------------------------------------------------
 
     def _write(self, line: str) -> None:
         print(line, file=self._out, flush=True)
@@ -49,7 +52,7 @@ class Stage:
         self._write("")
         self._write(textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False))
 
-    # -- running --------------------------------------------------------------------------------
+    # -- commands -------------------------------------------------------------------------------
 
     def run(
         self,
@@ -61,17 +64,17 @@ class Stage:
         """Run hashscan in the demo's directory, and show the command and its output.
 
         Args:
-            arguments: of the command.
+            arguments: arguments of the command.
             code: the expected exit code.
-            first: show this many lines of the output, and of the rest
-            last: this many.
+            first: number of lines to show from the begin of the output.
+            last: number of lines to show from the end of the output.
 
         Returns:
             All of the output.
 
         Raises:
-            DemoError: another exit code, or no end.
-            MachineError: a limit of the machine ended it.
+            DemoError: the command ended with another exit code, or did not end.
+            MachineError: a limit of the machine ended the command.
         """
         self._write("")
         self._write(cut(f"  $ hashscan {shlex.join(shown(one) for one in arguments)}"))
@@ -113,7 +116,7 @@ class Stage:
         self._expect("the exit code", int(code), done.returncode)
         return told
 
-    # -- comparing ------------------------------------------------------------------------------
+    # -- comparisons ----------------------------------------------------------------------------
 
     def _expect(self, what: str, expected: Any, actual: Any) -> None:
         if expected != actual:
@@ -124,7 +127,7 @@ class Stage:
             raise self._not("a line of the output above", f"... {part} ...", "no such line")
 
     def _expect_matches(self, told: str, sample: Sample, action: str) -> list[str]:
-        """Exactly the known files, each with ``action``; returns the quarantine's ids."""
+        """Check that exactly the known files have ``action``; return the quarantine's ids."""
         found = [found for line in told.splitlines() if (found := _MATCH.match(line))]
         self._expect(
             "exactly the known files are found",
@@ -146,22 +149,22 @@ class Stage:
 
 
 def full(sample: Sample, paths: Iterable[bytes]) -> list[bytes]:
-    """Absolute paths of names in the volume, in order."""
+    """Return the absolute paths of names in the volume, in order."""
     return sorted(os.fsencode(sample.volume) + b"/" + path for path in paths)
 
 
 def cut(line: str, longest: int = _LONGEST_LINE) -> str:
-    """A line that is short enough for a screen; what is left out is said."""
+    """Shorten a line for the screen; the short line says how much is left out."""
     if len(line) <= longest:
         return line
-    # Parts of a name may be cut, so that one of 4,500 bytes does not fill the screen.
+    # Parts of a name may be cut, so that a name of 4,500 bytes does not fill the screen.
     head = longest // 2
     tail = longest // 5
     return f"{line[:head]}...({len(line) - head - tail} left out)...{line[-tail:]}"
 
 
 def _difference(expected: Any, actual: Any) -> tuple[str, str]:
-    """Two values as text; of collections only that in which they differ."""
+    """Return two values as text; of collections only the elements that differ."""
     if isinstance(expected, dict) and isinstance(actual, dict):
         keys = sorted(key for key in {*expected, *actual} if expected.get(key) != actual.get(key))[
             :3

@@ -1,4 +1,4 @@
-"""The demo's story: the steps of the job in order, each explained and its result compared."""
+"""Runs the demo's story: the steps of the job in order, each explained and its result compared."""
 
 from __future__ import annotations
 
@@ -42,30 +42,30 @@ def run(
     """Run the demo.
 
     Args:
-        directory: the parent of its directory; by default the system's directory for temporary
+        directory: parent of the demo's directory; by default the system's directory for temporary
             files.
-        out: for the narration.
-        keep: do not remove the sample volume and the state; print their path.
-        files: number of files of the library to copy.
-        command: starts hashscan; by default this very one.
+        out: stream for the narration.
+        keep: whether to keep the sample volume and the state, and print their path.
+        files: number of library files to copy.
+        command: command line that starts hashscan; by default this very program.
 
     Raises:
-        DemoError: a command did not do what it must.
-        UsageError: ``directory`` cannot be used.
-        InterruptError: SIGTERM.
+        DemoError: a command did not give the expected result.
+        UsageError: the directory ``directory`` cannot be used.
+        InterruptError: the process received SIGTERM.
     """
     with terminating(), workplace(directory, out, keep=keep) as place:
         Story(place, out, command or interpreter.command()).tell(files)
 
 
 class Story(Stage):
-    """One run; its steps in their order."""
+    """Runs the story once, its steps in order."""
 
     def tell(self, files: int) -> None:
-        """All of it.
+        """Run all steps.
 
         Raises:
-            DemoError: something was not as expected.
+            DemoError: a result was not as expected.
         """
         started = time.monotonic()
         sample = self._make(files)
@@ -279,7 +279,7 @@ class Story(Stage):
         self._expect_line(told, "  patch ")
         told = self.run("--config", CONFIGURATION, "sync")
         self._expect_line(told, "updated by a patch")
-        nothing = ExitCode.NOTHING_FOUND  # the known files are held
+        nothing = ExitCode.NOTHING_FOUND  # The brakes hold the known files here.
         told = self.run("--config", CONFIGURATION, "scan", code=nothing, first=0, last=3)
         self._expect_line(told, " 0 hashed (")
         self._expect_line(told, " 0 false positives, 0 pending")

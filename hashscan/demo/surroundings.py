@@ -1,4 +1,4 @@
-"""The story's needs beside the volume: names of directories, a password, a configuration."""
+"""Makes what the story needs beside the volume: directory names, a password, a configuration."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ USER = "demo"
 
 
 def write_password(directory: str) -> None:
-    """Make the password that the agent shows to the service."""
+    """Make the password that the agent sends to the service."""
     path = os.path.join(directory, PASSWORD)
     descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     with open(descriptor, "w", encoding="ascii") as file:
@@ -20,10 +20,10 @@ def write_password(directory: str) -> None:
 
 
 def write_configuration(directory: str, volume: str, url: str) -> None:
-    """Write the agent's configuration; ``url`` is the service's."""
+    """Write the agent's configuration. ``url`` is the address of the service."""
 
     def below(*names: str) -> str:
-        return json.dumps(os.path.join(directory, *names))  # YAML reads it as JSON does
+        return json.dumps(os.path.join(directory, *names))  # YAML reads the JSON text correctly.
 
     lines = [
         f"state: {below('state')}",

@@ -1,7 +1,7 @@
-"""The demo's own access to a tree, without ``hashscan.fs``: lists, writes and removes files.
+"""Lists, writes and removes files for the demo without ``hashscan.fs``, the agent's own code.
 
-By descriptor throughout, since the sample volume is deeper than PATH_MAX. Nothing here is safe
-against an adversary: it works in the demo's own directory only.
+All accesses use descriptors, because the sample volume is deeper than PATH_MAX. This module is not
+safe against an adversary: it works in the demo's own directory only.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class SeenName(NamedTuple):
-    """The state of a name; two states are equal if nothing about the name changed.
+    """Describes the state of a name; two states are equal if nothing about the name changed.
 
     Attributes:
-        what: the SHA-256 of a file's content, the target of a symbolic link, else empty.
-        inode: equal for names that are links to the same file.
+        what: the SHA-256 of a file's content, or the target of a symbolic link, else an empty text.
+        inode: number of the inode, equal for names that are links to the same file.
     """
 
     mode: int
@@ -38,13 +38,13 @@ class SeenName(NamedTuple):
 
 
 def look(root: str) -> dict[bytes, SeenName]:
-    """Everything below ``root`` that is no directory, by path; the agent's own directory aside."""
+    """Return the states of names below ``root``, by path, without directories and ``.hashscan``."""
     found = {}
     with closing(open_root(os.fsencode(root))) as top:
         for path, folders, names, fd in os.fwalk(b".", dir_fd=top):
             if path == b"." and PRIVATE_DIRECTORY in folders:
                 folders.remove(PRIVATE_DIRECTORY)
-            for name in folders + names:  # links to directories are among the folders
+            for name in folders + names:  # Links to directories are listed among the directories.
                 status = os.lstat(name, dir_fd=fd)
                 if not stat.S_ISDIR(status.st_mode):
                     found[os.path.join(path, name)[2:]] = _seen(fd, name, status)
@@ -71,7 +71,7 @@ def _seen(fd: int, name: bytes, status: os.stat_result) -> SeenName:
 
 
 def make_parent(root: int, path: bytes) -> tuple[int, bytes]:
-    """Open ``path``'s directory, made if missing; return its descriptor and the last name.
+    """Open the directory of ``path``, create it if missing; return descriptor and last name.
 
     The caller closes the descriptor.
     """
@@ -87,14 +87,14 @@ def make_parent(root: int, path: bytes) -> tuple[int, bytes]:
 
 
 def write(root: int, path: bytes, content: bytes, mode: int = 0o644) -> None:
-    """Make a new file with ``content``, and the directories above it."""
+    """Create a file with ``content``, and the directories above it."""
     parent, name = make_parent(root, path)
     with closing(parent):
         write_here(parent, name, content, mode)
 
 
 def write_here(parent: int, name: bytes, content: bytes, mode: int = 0o644) -> None:
-    """Make a new file with ``content`` in an open directory."""
+    """Create a file with ``content`` in an open directory."""
     fd = os.open(name, _NEW, 0o600, dir_fd=parent)
     with open(fd, "wb") as file:
         file.write(content)
@@ -102,10 +102,10 @@ def write_here(parent: int, name: bytes, content: bytes, mode: int = 0o644) -> N
 
 
 def remove(path: str) -> None:
-    """Take a directory away with all that is in it.
+    """Remove a directory with all its contents.
 
     Raises:
-        OSError: something could not be removed; the rest may be gone.
+        OSError: an entry could not be removed; other entries may be gone.
     """
     for _, folders, names, fd in os.fwalk(os.fsencode(path), topdown=False):
         for name in names:
@@ -119,10 +119,10 @@ def remove(path: str) -> None:
 
 
 def ordinary_files(root: str, leave_out: frozenset[str]) -> Iterator[tuple[bytes, bytes]]:
-    """Regular files below ``root`` up to 1 MiB, as path below it and content, in a fixed order.
+    """Return the regular files below ``root`` up to 1 MiB in a fixed order, as path and content.
 
     Args:
-        root: a directory; files in it that cannot be read are passed over.
+        root: path of a directory; files in it that cannot be read are left out.
         leave_out: names of directories that are not entered.
     """
     for path, folders, names, fd in os.fwalk(root):

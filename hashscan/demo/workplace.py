@@ -1,4 +1,4 @@
-"""The demo's directory: made, and taken away however the demo ends."""
+"""Makes the demo's directory, and removes it however the demo ends."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class DemoError(HashscanError):
-    """Something in the demo was not as it must be."""
+    """Reports that a result of the demo was not as expected."""
 
 
 @contextmanager
 def terminating() -> Iterator[None]:
-    """SIGTERM ends the demo as Ctrl-C does, so that nothing is left behind."""
+    """Let SIGTERM end the demo as Ctrl-C does, so that no file is left behind."""
 
     def stop(number: int, frame: object) -> None:
         del number, frame
@@ -40,11 +40,11 @@ def terminating() -> Iterator[None]:
 
 @contextmanager
 def workplace(directory: str | None, out: IO[str], *, keep: bool) -> Iterator[str]:
-    """An empty directory; with ``keep`` it is not removed, and its path is written to ``out``.
+    """Make an empty directory; with ``keep`` it is not removed, and its path is written to ``out``.
 
     Raises:
-        UsageError: it cannot be made, or the disk is full.
-        DemoError: it cannot be removed.
+        UsageError: the directory cannot be made, or the disk is full.
+        DemoError: the directory cannot be removed.
     """
     _check(directory or tempfile.gettempdir())
     try:
@@ -77,7 +77,7 @@ def _check(directory: str) -> None:
     """Refuse a directory early that the demo's commands would refuse later.
 
     Raises:
-        UsageError: somebody else can replace files that are made there.
+        UsageError: another user can replace files that are made there.
     """
     try:
         with opened_named(os.fsencode(directory)) as named:
@@ -87,11 +87,11 @@ def _check(directory: str) -> None:
                     f"it: {named.unsafe}; name another with --directory DIR"
                 )
     except OSError:
-        return  # reported when a directory is made there
+        return  # Making a directory there reports this error.
 
 
 def _clear(place: str, out: IO[str], *, ended: bool) -> None:
-    """Remove the directory; that it cannot be removed must not hide why the demo did not end."""
+    """Remove the directory; a failure to remove it must not hide why the demo ended."""
     try:
         remove(place)
     except OSError as error:

@@ -1,7 +1,7 @@
-"""The process that asks the central service, so that a slow one never holds up the scan.
+"""Runs the process that asks the central service, so that a slow service never delays the scan.
 
-It is a process rather than a thread of the engine: the engine forks worker processes, and a fork
-must not copy a lock that a thread holds.
+The questions need a process rather than a thread of the engine: the engine forks worker processes,
+and a fork must not copy a lock that a thread holds.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PARALLEL = 4
 
 
 class NoAnswer(NamedTuple):
-    """A question without a verdict.
+    """Describes why a question got no verdict.
 
     Attributes:
         message: why there is no verdict.
@@ -40,7 +40,7 @@ class NoAnswer(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """The answer to one question, or why there is none."""
+    """Holds the answer to one question, or why there is none."""
 
     digest: Digest
     answer: Answer | NoAnswer
@@ -88,7 +88,7 @@ class Asker:
         return found
 
     def restart(self, make: Callable[[], Confirmer] | None = None) -> list[Reply]:
-        """Restart the process with a new confirmer, which ``make`` makes if it is given.
+        """Restart the process with a new confirmer, which ``make`` makes unless it is ``None``.
 
         Returns:
             a reply without an answer to each question that was under way.
@@ -102,7 +102,7 @@ class Asker:
         return replies
 
     def close(self) -> None:
-        """End the process; questions under way are not answered any more."""
+        """End the process; questions under way get no answer."""
         self._child.end()
 
 
@@ -137,10 +137,13 @@ def _main(connection: Connection, make: Callable[[], Confirmer]) -> None:
         while True:
             digest = connection.recv()
             if isinstance(confirmer, NoAnswer):
-                confirmer = made()  # somebody may just have been writing another password
+                # Somebody may just have been writing another password, so the service is asked
+                # again.
+                confirmer = made()
             if isinstance(confirmer, NoAnswer):
                 connection.send(Reply(digest, confirmer))
             else:
                 threads.submit(answer, confirmer, digest)
-    # The engine has gone. Nobody hears the answers any more, so no question is waited for.
+    # The connection ends if the engine has ended. No process reads the answers any more, so the
+    # asking process ends without waiting for questions.
     os._exit(0)

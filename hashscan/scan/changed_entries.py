@@ -1,4 +1,4 @@
-"""One task of a worker process: check entries of a directory that the watch reported as changed."""
+"""Checks entries of a directory that the watch reported as changed: a task of a worker process."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ REST = 200_000_000
 def is_at_rest(directory: int, entry: ListedFile) -> bool:
     """Return whether a file seems whole: it did not change just now, and no process writes to it.
 
-    A file under a lease of another process is not whole: the lease is being broken. A file that
-    cannot be opened for another reason counts as whole here, because the hashing reports the
-    reason.
+    A file on which another process has a lease is not whole: the kernel breaks the lease first. A
+    file that cannot be opened for another reason counts as whole here, because the hashing reports
+    the reason.
     """
     age = time.time_ns() - entry.status.st_ctime_ns
     if 0 <= age < REST:
@@ -34,7 +34,7 @@ def is_at_rest(directory: int, entry: ListedFile) -> bool:
 
 
 class ChangedEntries(DirectoryTask):
-    """A task that checks only the entries that it names, of whatever kind they are now."""
+    """Checks only the entries that the task names, whatever kind they are now."""
 
     def _is_below_not_entered(self) -> bool:
         """Return whether a scan would not enter the directory or a directory above it.
@@ -53,7 +53,7 @@ class ChangedEntries(DirectoryTask):
         return False
 
     def run(self) -> None:
-        """Hash files that are whole, and hand the others back.
+        """Hash files that are whole, and return the others to the engine.
 
         Raises:
             OSError: the directory itself cannot be read.
@@ -74,14 +74,14 @@ class ChangedEntries(DirectoryTask):
             self._meet(entry)
         elif self._task.final:
             if not (self._is_excluded(name) or is_at_rest(self._fd, entry)):
-                # No event may follow for what is written into it from now on.
+                # No event may follow for data that a process writes into the file from now on.
                 self._findings.later.append((name, entry.status.st_size))
             self._meet(entry)
         elif self._is_excluded(name):
             self._findings.tally.skip({Skipped.EXCLUDED.value: 1})
         elif self._is_ruled_out(entry) and not is_at_rest(self._fd, entry):
-            # Its size now does not rule out its final size. So it is checked again, however large
-            # it is, even if a scan has stored a row for it meanwhile.
+            # The present size does not rule out the file's final size. Therefore the file is
+            # checked again, however large it is, even if a scan has stored a row for it meanwhile.
             self._findings.unrested.append((name, entry.status.st_size))
         elif not self._is_settled(entry):
             if self._is_apart(entry) or is_at_rest(self._fd, entry):

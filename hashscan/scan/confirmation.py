@@ -1,4 +1,4 @@
-"""Works off the catalog's queue of candidates during the walk: verdict, then action.
+"""Processes the catalog's queue of candidates during the walk: first the verdict, then the action.
 
 The digest of a candidate's strongest hit is asked first. A candidate is a false positive only if
 the service answered ``unknown`` to every hit. Each distinct digest is asked once.
@@ -41,30 +41,33 @@ _IN_FLIGHT = 256
 #: Problems of a match that leave nothing to move: its file was replaced or removed, and the watch
 #: reports that change.
 _GONE = frozenset({"changed", "vanished", "swapped", "displaced"})
-#: Number of unmoved matches that one retry tries to move.
+#: Number of unmoved matches that each retry tries to move.
 _RETRIED = 32
-#: Number of matches with a missing file that are remembered, so that each is reported only once.
+#: Number of matches with a missing file that are remembered, so that each match is reported only
+#: once.
 _MOST_AWAY = 4096
 #: Number of matches that are taken from the queue at a time.
 _AT_A_TIME = 64
 
 
 class _Open(NamedTuple):
-    """A candidate whose digests are being asked, plus its digests without a verdict this time."""
+    """Holds a candidate whose digests are being asked, plus its digests without a verdict."""
 
     queued: QueuedCandidate
     refused: dict[Digest, NoAnswer]
 
 
 class Confirmation:
-    """Asks, remembers, acts. The engine calls it between its other work.
+    """Asks for verdicts, remembers them, and acts on matches.
+
+    The engine calls the methods between its other work.
 
     Attributes:
         more: the queue may hold candidates that were not asked yet.
         summaries: the summaries that count candidates, by the number of the last scan that found
             the candidate.
         links_wait: the queue may hold matches whose inodes have several names.
-        refused: the service's refusal of the credentials; nothing more is asked then.
+        refused: the service refused the credentials; no more questions are asked then.
         answered: number of verdicts; ``failed``: number of questions without a verdict.
         last_failure: the reply to the last question without a verdict.
         unmoved: with ``lasting``, the queue holds matches that could not be moved.
@@ -91,14 +94,14 @@ class Confirmation:
         """Work off ``catalog``'s queue for scan number ``scan``.
 
         ``service`` is the confirmer's name. Verdicts of a ``remote`` confirmer are remembered as
-        long as ``filterset`` is in use. ``devices_of`` returns the numbers that the catalog's rows
-        have for a candidate's device. A ``lasting`` confirmation serves several scans, which count
-        their candidates themselves; a candidate of a scan without an entry in ``summaries`` counts
-        in ``summary``. ``on_stale`` gets the directory id and the names of a match's inode whose
-        rows have another stamp: the inode was written by one name, and only that name was checked.
-        Matches in a volume for which ``is_away`` returns true remain in the queue: a process that
-        touches a file of a dead file server waits for ever. ``record`` puts a match on record; if
-        it raises, the match remains in the queue.
+        long as ``filterset`` is in use. ``devices_of`` returns the device numbers that rows of the
+        catalog use for a candidate's device. A ``lasting`` confirmation serves several scans, which
+        count their candidates themselves; a candidate of a scan without an entry in ``summaries``
+        counts in ``summary``. ``on_stale`` receives the directory id and the names of a match's
+        inode whose rows have another stamp: the inode was written by one name, and only that name
+        was checked. Matches in a volume for which ``is_away`` returns true remain in the queue: a
+        process that touches a file of a dead file server waits for ever. ``record`` puts a match on
+        record; if it raises, the match remains in the queue.
         """
         self._record = record
         self._catalog = catalog
@@ -124,9 +127,10 @@ class Confirmation:
         self.failed = 0
         self.last_failure: NoAnswer | None = None
         self.unmoved = False
-        #: By the id of an unmoved match: the last scan that counted it, and its problem.
+        #: The last scan that counted an unmoved match, and its problem, by the match's id.
         self._unmoved: dict[int, tuple[int, str]] = {}
-        #: Matches whose file was gone before its move: the scan that found it, path, and problem.
+        #: Matches whose file was gone before its move: the scan that found the match, path, and
+        #: problem.
         self._away: set[tuple[int, bytes, str | None]] = set()
         self.summaries: dict[int, Summary] = {scan: summary}
         self.more = True
@@ -134,7 +138,7 @@ class Confirmation:
 
     @property
     def busy(self) -> bool:
-        """Return whether questions are under way."""
+        """Return whether a question is under way."""
         return bool(self._open)
 
     @property
@@ -168,12 +172,12 @@ class Confirmation:
         if not queued:
             return 0
         self._catalog.mark_asked(self._scan, [one.number for one in queued])
-        # Commit the candidates before their digests leave this machine.
+        # The candidates are committed before their digests leave this machine.
         self._catalog.commit()
         for one in queued:
             if not self._lasting:
                 self._summary.candidates += one.seen != self._scan
-            # A candidate that was found again during its question continues with the answer.
+            # If a candidate was found again during its question, it continues with the answer.
             if one.number not in self._open:
                 self._open[one.number] = _Open(one, {})
                 self._advance(self._open[one.number])
@@ -203,7 +207,8 @@ class Confirmation:
     def _remember(self, digest: Digest, answer: Answer) -> None:
         if len(self._answers) >= 4096:
             self._answers.clear()
-        if not (self._lasting and self._remote):  # verdicts in the catalog expire there
+        # Verdicts in the catalog expire when the set of filters changes.
+        if not (self._lasting and self._remote):
             self._answers[digest] = answer
         if self._remote:
             self._catalog.put_verdict(self._service, digest, answer, self._filterset)
@@ -226,7 +231,7 @@ class Confirmation:
             if answer is None:
                 refusal = one.refused.get(hit.digest) or self.refused
                 if refusal:
-                    # Another digest of the same file may still be answered.
+                    # Another digest of the same file may still get an answer.
                     refused = refused or refusal
                     continue
                 if hit.digest not in self._waiting:
@@ -254,7 +259,9 @@ class Confirmation:
             self._catalog.drop_candidate(queued.number, file_too=False)
 
     def _current(self, queued: QueuedCandidate) -> QueuedCandidate | None:
-        """Return the queue's current candidate; ``None`` if another file took its place.
+        """Return the queue's current candidate.
+
+        The result is ``None`` if another file took its place.
 
         The other file needs its own question: a verdict about the earlier file is not valid for it.
         """
@@ -278,7 +285,10 @@ class Confirmation:
         self.links_wait = True
 
     def act(self, queued: QueuedCandidate, *, names_left: int = 0) -> None:
-        """Act on a match and report it; ``names_left``: queued other names of its inode."""
+        """Act on a match and report it.
+
+        ``names_left`` are other names of its inode that are still in the queue.
+        """
         assert queued.known is not None
         category, number = queued.known
         if self._is_away(queued.candidate.volume):
@@ -306,7 +316,8 @@ class Confirmation:
         elif gone:
             is_news = self._is_first_away(queued, acted)
         if is_news:
-            # Record it before the queue forgets it: after a kill the next scan acts on it again.
+            # The match is recorded before the queue forgets it: after a kill the next scan acts on
+            # it again.
             try:
                 self._record(MatchEvent(match, acted))
             except StateError as error:
@@ -317,14 +328,16 @@ class Confirmation:
                 self._catalog.commit()
                 return
         if self._lasting and problem is not None:
-            # A full disk, for example, must not leave the file at its place until the next scan.
+            # After a full disk, for example, the file must not remain at its place until the next
+            # scan.
             self._catalog.mark_unmoved(queued.number, acted.message)
             self.unmoved = True
             self._unmoved[queued.number] = (queued.seen, problem)
         else:
             self._unmoved.pop(queued.number, None)
-            # Forget the row of a moved or changed file. If its owner or the agent puts the file
-            # back, the row must not count as its content: the file is hashed again.
+            # The row of a moved or changed file is removed from the catalog. If the owner or the
+            # agent puts the file back, the row must not count as its content: the file is hashed
+            # again.
             file_too = acted.action == "quarantined" or acted.problem == "changed"
             self._catalog.drop_candidate(
                 queued.number,
@@ -342,7 +355,7 @@ class Confirmation:
     def _is_first_away(self, queued: QueuedCandidate, acted: Acted) -> bool:
         """Return whether a match is reported as gone for the first time.
 
-        Its owner may remove and restore the file many times.
+        The owner of a file may remove and restore the file many times.
         """
         now = (queued.seen, queued.candidate.full_path, acted.problem)
         if now in self._away:
@@ -356,7 +369,8 @@ class Confirmation:
         """Try again to move some unmoved matches with ids above ``after``.
 
         Returns:
-            the last tried id, from which the next call continues; ``None`` if all were tried.
+            the last tried id, from which the next call continues; ``None`` if all matches were
+                tried.
         """
         some = self._catalog.unmoved(after, _RETRIED)
         for queued in some:
@@ -386,9 +400,9 @@ class Confirmation:
         self._named.clear()
 
     def drop_gone(self, roots: Iterable[bytes], scan: int | None = None) -> None:
-        """Forget candidates below ``roots`` that the finished walk did not find any more.
+        """Remove candidates below ``roots`` from the queue that the finished walk did not find.
 
-        ``scan`` is the number of that walk; default: this scan's number.
+        ``scan`` is the number of that walk; the default is this scan's number.
 
         A removed or renamed file is not at its path any more, and a changed file was judged again.
         A candidate whose unchanged file is still there (its directory could not be listed this
@@ -403,7 +417,7 @@ class Confirmation:
                 self._catalog.drop_candidate(queued.number, file_too=False)
 
     def _add_other_names(self) -> None:
-        """Queue names of matched inodes that only the catalog has, not this scan."""
+        """Queue names of matched inodes that only the catalog contains, not this scan."""
         names = set(self._catalog.places_to_act(self._service))
         for queued in self._catalog.linked_to_act(self._service):
             candidate = queued.candidate
@@ -443,9 +457,9 @@ class Confirmation:
         self.more = True
 
     def ask_again(self) -> bool:
-        """Ask again the questions without an answer; return whether there are any.
+        """Ask again the questions without an answer; return whether there is such a question.
 
-        If the service refused the credentials, nothing is asked.
+        If the service refused the credentials, no question is asked.
         """
         return self.refused is None and self._catalog.ask_again(self._scan) > 0
 
@@ -474,5 +488,5 @@ def _is_there(candidate: Candidate) -> bool:
 
 
 def replace_known(queued: QueuedCandidate, category: str, hit: int) -> QueuedCandidate:
-    """Return ``queued`` with its verdict."""
+    """Return the candidate ``queued`` with its verdict."""
     return queued._replace(known=(category, hit))

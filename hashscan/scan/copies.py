@@ -4,15 +4,16 @@ A hosting server holds the same files a thousand times. MD5 costs three times as
 if a known set needs MD5, the worker processes share a table in memory: it maps the BLAKE3 digest of
 a content to its other digests, which were computed for another file of the same content.
 
-Why that is safe: BLAKE3 is collision resistant (github.com/BLAKE3-team/BLAKE3-specs). Nobody can
-make two contents with the same BLAKE3 digest, so an entry is true for every file with its digest,
-also for files of different customers. MD5 and SHA-1 are not safe as keys: an attacker could make a
-harmless and a harmful file with the same SHA-1, and the digests of the first would count for the
-second. A name, a size or a time proves nothing. The size only decides whether BLAKE3 is computed:
-it is left out if no earlier file had that size, or if few of the latest files were copies. So a
-volume without copies is hardly slower. Entries hold only digests that worker processes of this scan
-computed themselves. Each entry has a checksum under a key of this table. The checksum rejects an
-entry that two processes wrote at the same moment, and an entry that a killed process wrote by half.
+This is safe for three reasons. BLAKE3 is collision resistant (github.com/BLAKE3-team/BLAKE3-specs).
+Nobody can make two contents with the same BLAKE3 digest, so an entry is true for every file with
+its digest, also for files of different customers. MD5 and SHA-1 are not safe as keys: an attacker
+could make a harmless and a harmful file with the same SHA-1, and the digests of the first would
+count for the second. A name, a size or a time proves nothing. The size only decides whether BLAKE3
+is computed: a file is hashed without BLAKE3 if no earlier file had its size, or if few of the
+latest files were copies. Therefore a volume without copies is hardly slower. Entries hold only
+digests that worker processes of this scan computed themselves. Each entry has a checksum under a
+key of this table. The checksum rejects an entry that two processes wrote at the same moment, and an
+entry that a killed process wrote by half.
 """
 
 from __future__ import annotations
@@ -30,10 +31,12 @@ if TYPE_CHECKING:
 
     from hashscan.model import Algorithm
 
-    #: Raw MD5, SHA-1 and SHA-256; ``None`` for an algorithm that is not needed.
+    #: The raw digests MD5, SHA-1 and SHA-256 of a content. A digest is ``None`` if its algorithm is
+    #: not needed.
     RawDigests = tuple[bytes | None, bytes | None, bytes | None]
 
-#: Number of entries. An entry that was found again survives the next content that needs its place.
+#: Number of entries in the table. An entry that was found again survives the next content that
+#: needs its place.
 PLACES = 1 << 17
 _KEY, _MD5, _SHA1, _SHA256, _CHECK = 32, 16, 20, 32, 8
 _ENTRY = _KEY + _MD5 + _SHA1 + _SHA256 + _CHECK
@@ -47,7 +50,10 @@ class _Blake3(Protocol):
 
 
 def _blake3() -> Callable[[memoryview], _Blake3] | None:
-    """Return the BLAKE3 constructor; ``None`` if the package is not installed on this machine."""
+    """Return the BLAKE3 constructor.
+
+    The result is ``None`` if the package is not installed on this machine.
+    """
     try:
         from blake3 import blake3  # noqa: PLC0415 - loaded only if it is used
     except ImportError:
@@ -56,10 +62,10 @@ def _blake3() -> Callable[[memoryview], _Blake3] | None:
 
 
 class CopyTable:
-    """A table of digests that a fork shares: make it before the worker processes start.
+    """Maps contents to digests for forked processes: make the table before the first fork.
 
     Attributes:
-        seen: a byte for each size below ``BUFFER_SIZE``, set if a file of that size was hashed.
+        seen: one byte for each size below ``BUFFER_SIZE``, set if a file of that size was hashed.
         key_of: returns the BLAKE3 state of a content; its ``digest()`` is the key.
     """
 
@@ -77,7 +83,10 @@ class CopyTable:
         self._sha256 = "sha256" in algorithms
 
     def get(self, key: bytes) -> RawDigests | None:
-        """Return the digests of the content with this BLAKE3 digest; ``None``: not in the table."""
+        """Return the digests of the content with this BLAKE3 digest.
+
+        The result is ``None`` if the content is not in the table.
+        """
         place = int.from_bytes(key[:4], "little") % PLACES
         start = place * _ENTRY
         entry = self._entries[start : start + _ENTRY]
@@ -94,7 +103,7 @@ class CopyTable:
         """Store the digests of a content."""
         place = int.from_bytes(key[:4], "little") % PLACES
         if self._used[place]:
-            self._used[place] = 0  # the next attempt may replace it
+            self._used[place] = 0  # The next attempt may replace the entry.
             return
         md5, sha1, sha256 = digests
         entry = b"".join((key, md5 or bytes(_MD5), sha1 or bytes(_SHA1), sha256 or bytes(_SHA256)))
@@ -109,6 +118,9 @@ class CopyTable:
 
 
 def copy_table(algorithms: frozenset[Algorithm]) -> CopyTable | None:
-    """Return a table if it saves time: MD5 is needed and BLAKE3 is installed; else ``None``."""
+    """Return a table if it saves time, else ``None``.
+
+    It saves time if MD5 is needed and BLAKE3 is installed.
+    """
     key_of = _blake3() if "md5" in algorithms else None
     return None if key_of is None else CopyTable(algorithms, key_of)

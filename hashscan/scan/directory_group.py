@@ -1,4 +1,4 @@
-"""A directory being scanned, and its results, which count only when the whole directory is done."""
+"""Describes a directory being scanned; its results count only when the whole directory is done."""
 
 from __future__ import annotations
 
@@ -18,26 +18,27 @@ class DirectoryGroup:
     """A directory being scanned, plus the parts of it handed to other workers.
 
     Attributes:
-        waiting: the directory.
-        tally: outcomes so far.
+        waiting: the directory to scan.
+        tally: outcomes of the finished parts.
         open: number of unfinished parts.
-        failed: a process died over a part.
-        deaths: number of processes that died over the directory.
-        at: name that a process was about to touch.
-        avoid: names over which processes died.
+        failed: a process died while it worked on a part.
+        deaths: number of processes that died while they worked on the directory.
+        at: name of the entry that a process was about to touch.
+        avoid: names of entries at which processes died.
         names: the only entries to handle, with their inodes; ``None``: all entries.
         final: files among them are hashed even if they are not whole yet.
-        large: ``names`` are large files.
-        unrested: names and sizes of files among them that are not whole yet.
-        later: names and sizes of files among them to check again.
-        elsewhere: names of large files among them, which have their own groups.
-        forgotten: the group is not repeated if it fails.
+        large: the entries in ``names`` are large files.
+        unrested: names and sizes of files among ``names`` that are not whole yet.
+        later: names and sizes of files among ``names`` to check again.
+        elsewhere: names of large files among ``names``, which have their own groups.
+        forgotten: a failed group is not repeated.
         lost: names and inodes of files that were gone when they were opened.
         unopened: entries without an outcome, because the directory was gone.
-        replaced: see ``Findings``.
-        search: lost directories to find in the directory; then the group does nothing else.
-        check: only check whether the volume is still there.
-        since: monotonic time at which the watch requested the check of ``names``; 0: no such check.
+        replaced: inode that the listing of the parent did not expect, see ``Findings``.
+        search: lost directories to find in the directory; such a group does no other work.
+        check: the group only checks whether the volume is still there.
+        since: monotonic time at which the watch requested the check of ``names``; 0: the watch did
+            not request it.
     """
 
     waiting: WaitingDirectories
@@ -62,7 +63,7 @@ class DirectoryGroup:
     since: float = 0.0
 
     def task(self, number: int) -> Task:
-        """Return the task that does this group, which has the number ``number``."""
+        """Return the task that does the work of this group, which has the number ``number``."""
         volume, directory, _ = self.waiting
         task = Task(number, volume, directory.number, directory.path, directory.fresh)
         search = self.search
@@ -75,7 +76,7 @@ class DirectoryGroup:
         return task._replace(names=self.names, look=True, final=self.final, large=self.large)
 
     def again(self) -> DirectoryGroup:
-        """Return a new group for the work of this group, which failed."""
+        """Return a new group that repeats the work of this group after a failure."""
         return DirectoryGroup(
             self.waiting,
             deaths=self.deaths,
@@ -99,13 +100,13 @@ def group_of(search: Search) -> DirectoryGroup:
 
 
 class Looked(NamedTuple):
-    """The result of checking some entries of a directory.
+    """Holds the result of checking some entries of a directory.
 
     Attributes:
         directory: path below the volume's root.
         names: names of the checked entries.
-        unrested: names and sizes of files among them that are not whole yet.
-        later: names and sizes of files to check again even if they do not change.
+        unrested: names and sizes of the checked files that are not whole yet.
+        later: names and sizes of the checked files to check again even if they do not change.
     """
 
     volume: int

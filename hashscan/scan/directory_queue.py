@@ -1,4 +1,4 @@
-"""The directories that wait to be listed: a bounded stack in memory, the rest in the catalog."""
+"""Holds the directories that wait to be listed: a stack in memory, the rest in the catalog."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _owners = itertools.count()
 
 
 class WaitingDirectories(NamedTuple):
-    """A directory that waits to be listed.
+    """Describes a directory that waits to be listed.
 
     Attributes:
         volume: index of the volume.
-        weight: the share of the whole scan that it counts as.
+        weight: the share of the whole scan that the directory counts as.
     """
 
     volume: int
@@ -33,7 +33,7 @@ class WaitingDirectories(NamedTuple):
 
 
 class Frontier:
-    """A stack of directories: last in, first out, so that depth, not width, decides its size."""
+    """Holds directories on a stack: last in, first out, so that depth decides its size."""
 
     def __init__(self, catalog: Catalog) -> None:
         """Make an empty stack that spills directories to ``catalog`` if memory holds too many.
@@ -71,7 +71,7 @@ class Frontier:
             self._bytes = sum(len(one.directory.path) for one in self._stack)
 
     def forget_volume(self, volume: int) -> None:
-        """Remove the directories of a volume from the frontier."""
+        """Remove the waiting directories of a volume."""
         self._stack = [one for one in self._stack if one.volume != volume]
         if self._spilled:
             self._spilled -= self._catalog.forget_spilled(self._owner, volume)
@@ -90,7 +90,8 @@ class Frontier:
         return waiting
 
     def _bring_back(self) -> None:
-        # Only ids are spilled. Paths may be long, so they come from the catalog's tree.
+        # Only the ids of directories are spilled. Paths may be long, so they come from the
+        # catalog's tree.
         while self._spilled and len(self._stack) < _BACK and self._bytes < _MOST_BYTES // 2:
             back = self._catalog.unspill(self._owner, min(self._spilled, _STEP))
             self._spilled -= len(back)

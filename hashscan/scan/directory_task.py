@@ -1,6 +1,7 @@
-"""One task of a worker process: list a directory, or hash some of its files, and report each entry.
+"""Runs a task of a worker process: lists a directory, or hashes some of its files.
 
-A task gets its tools from the worker and has no reference to it. ``findings`` makes the reports.
+A task gets its tools from the worker and has no reference to it. The object ``findings`` makes the
+reports.
 """
 
 from __future__ import annotations
@@ -53,30 +54,31 @@ if TYPE_CHECKING:
     from hashscan.scan.unchanged_files import UnchangedFiles
     from hashscan.scan.volume_root import VolumeRoot
 
-#: Bytes after which a part of a directory is full; PART_FILES files fill it, too.
+#: Number of bytes after which a part of a directory is full. A part with PART_FILES files is full,
+#: too.
 PART_BYTES = 64 << 20
-#: Number of names that are sent at a time.
+#: Number of names that are sent together.
 PART_NAMES = 4096
-#: Number of levels of directories that are entered below the volume's root. Each directory is
-#: opened from the root, so a chain costs its length squared: at this depth about a millisecond a
-#: directory.
+#: Largest depth below the volume's root at which directories are entered. Each directory is opened
+#: from the root, so a chain of directories costs its length squared: at this depth about a
+#: millisecond a directory.
 MAX_LEVELS = 4096
 _SWAPPED = "it was a file and is something else now; it is looked at in the next scan"
 _OTHER_KINDS = {Skipped.SYMLINK, Skipped.FIFO, Skipped.SOCKET, Skipped.DEVICE}
-#: Digests of a file that is skipped by its size.
+#: The digests in the row of a file that is skipped by its size.
 _NO_DIGESTS = FileDigests()
 _size_and_head = values_of("size", "head")
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """The tools of a task.
+    """Holds the tools of a task.
 
     Attributes:
         settings: the settings of the scan.
         catalog: finds the rows of files.
         unchanged: decides which files need not be hashed.
-        filters: judge digests.
+        filters: check digests.
         screen: rules files out by their size.
         hasher: hashes files, at the pace of this kind of task.
         outbox: sends the findings.
@@ -92,7 +94,7 @@ class Tools:
 
 
 class DirectoryTask:
-    """A task under way, plus its findings that are not sent yet."""
+    """Holds a task under way, plus its findings that are not sent yet."""
 
     def __init__(self, tools: Tools, task: Task, root: VolumeRoot, fd: int) -> None:
         """Prepare a task for the directory below ``root`` that is open at descriptor ``fd``."""
@@ -108,7 +110,7 @@ class DirectoryTask:
         self._looked_bytes = 0
         self._known: dict[bytes, FileRow | None] | None = {}
         self._lost: list[tuple[bytes, int]] = []
-        # Rows and owners of ordinary files that were hashed and not judged yet.
+        # Rows and owners of ordinary files that are hashed and not yet checked by the filters.
         self._rows: list[RawRow] = []
         self._owners: list[int] = []
 
@@ -121,7 +123,8 @@ class DirectoryTask:
         if self._task.names is None:
             self._list()
         else:
-            # Files that another process listed; if this one dies, the directory is listed again.
+            # Another process listed these files; if this process dies, the directory is listed
+            # again.
             self._hash_all(self._task.names)
             self._send(done=True)
 
@@ -134,10 +137,10 @@ class DirectoryTask:
         """Send the findings so far."""
         self._send()
 
-    # Listing
+    # Listing of the directory
 
     def _list(self) -> None:
-        """List the directory; hash changed files, or hand parts of them to idle processes."""
+        """List the directory; hash changed files, or hand parts of it to idle processes."""
         status = os.fstat(self._fd)
         if self._task.inode not in {0, status.st_ino} and status.st_dev == self._root.device:
             self._findings.replaced = status.st_ino
@@ -151,7 +154,7 @@ class DirectoryTask:
             self._known = self._tools.catalog.directory(self._task.directory)
         # Only a directory that the catalog knows can have lost files.
         met: set[bytes] | None = set() if self._known else None
-        # A new file is opened anyway, so it needs no stat before.
+        # A new file is opened anyway, so no stat is needed before.
         fresh = self._task.fresh and not self._task.again
         names_only = fresh and not self._tools.screen.sizes
         entries = listing(
@@ -198,15 +201,15 @@ class DirectoryTask:
             return Skipped.HASHSCAN
         if identity in self._root.others:
             return Skipped.OTHER_VOLUME
-        # Only the agent can make a directory with its own owner and this mode. So a customer cannot
-        # hide files below a directory with such a name.
+        # Only the agent can make a directory with its own owner and this mode. Therefore a customer
+        # cannot hide files below a directory with such a name.
         is_private = status.st_uid == os.geteuid() and not status.st_mode & 0o077
         if is_private and (name.startswith(PRIVATE_DIRECTORY) or is_quarantine(fd)):
             return Skipped.HASHSCAN
         return None
 
     def _gone(self, met: set[bytes] | None) -> Iterator[bytes]:
-        """Yield the names that the catalog has and that are not files in the directory any more."""
+        """Yield names that the catalog contains and that are no longer files in the directory."""
         if met is not None and self._known is not None:
             yield from self._known.keys() - met
         elif self._known is None:
@@ -235,7 +238,7 @@ class DirectoryTask:
         elif isinstance(entry, ListedError):
             outcome = outcome_of_error(entry.error)
             count_not_hashed(self._findings, entry.name, outcome)
-            # It may be a directory.
+            # The name may now belong to a directory.
             self._findings.unread |= outcome.reason in STORAGE_PROBLEMS
         many = max(len(self._findings.directories), len(self._lost))
         if many >= PART_FILES or tally.files >= 16 * PART_FILES:
@@ -245,7 +248,7 @@ class DirectoryTask:
         return self._root.has_excludes and self._root.excludes(self._prefix + name)
 
     def _is_apart(self, entry: ListedFile) -> bool:
-        """Return whether a file must be handed back: it, or the files before it, are too large.
+        """Return whether a file must go back to the engine, because of its size or earlier files.
 
         A file that is mostly holes is not read, so its size does not count.
         """
@@ -274,7 +277,8 @@ class DirectoryTask:
 
     def _meet_directory(self, entry: ListedDirectory) -> None:
         path = self._prefix + entry.name
-        # A glob that ends in /* means all below, so the directory itself need not be entered.
+        # A glob that ends in /* excludes everything below, so the directory itself need not be
+        # entered.
         if self._root.has_excludes and (
             self._root.excludes(path) or self._root.excludes(path + b"/")
         ):
@@ -318,7 +322,7 @@ class DirectoryTask:
             self._hash_all(names)
 
     def _hash_all(self, names: Sequence[tuple[bytes, int]], *, may_hand_over: bool = True) -> None:
-        """Hash files; after every ``PART_BYTES``, hand the rest to an idle process, if any."""
+        """Hash files; after every ``PART_BYTES``, hand the rest to idle processes, if any."""
         count = start = 0
         while start < len(names):
             start, read = self._tools.hasher.fast.run(
@@ -389,12 +393,12 @@ class DirectoryTask:
             result = self._tools.hasher.hash(self._fd, name)
         self._take(name, status.st_ino, result, was_file=stat.S_ISREG(status.st_mode))
 
-    # Reporting
+    # Reports of entries
 
     def _send(self, *, done: bool = False) -> None:
         self._settle_ordinary()
         if self._task.look:
-            # If a changed file was renamed, the watch reports its new name by itself.
+            # If a changed file was renamed, the watch also reports its new name.
             self._findings.tally.skip(
                 {Skipped.VANISHED.value: len(self._lost)} if self._lost else {}
             )
@@ -410,7 +414,7 @@ class DirectoryTask:
     def _settle_ordinary(self) -> None:
         """Judge and count the files that the fast path hashed."""
         rows, owners = self._rows.copy(), self._owners.copy()
-        self._rows.clear()  # the fast path may be running, and continues to append to these lists
+        self._rows.clear()  # The fast path may be running, and continues to append to these lists.
         self._owners.clear()
         for number in self._tools.filters.among(rows):
             row = FileRow._make(rows[number])
@@ -451,9 +455,9 @@ class DirectoryTask:
         """Report the outcome of a file that was opened."""
         if isinstance(result, NotHashed):
             if result.reason is Skipped.VANISHED:
-                self._lost.append((name, inode))  # it may have another name by now
+                self._lost.append((name, inode))  # The file may have another name by now.
             elif result.reason in _OTHER_KINDS and was_file:
-                # It was a file when the directory was read: somebody swapped it.
+                # The entry was a file when the directory was read: another process replaced it.
                 count_not_hashed(self._findings, name, NotHashed(Problem.CHANGED, _SWAPPED))
             else:
                 count_not_hashed(self._findings, name, result)

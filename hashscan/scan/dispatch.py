@@ -30,12 +30,13 @@ if TYPE_CHECKING:
     from hashscan.scan.messages import Message
     from hashscan.scan.pool import Pool, WorkerHandle
 
-#: Directories handed out at a time, at most.
+#: Largest number of directories that are handed out at the same time.
 _BATCH = 64
-#: Number of lost files of one directory after which it is listed again, although other files of it
-#: are not hashed yet.
+#: Number of lost files of one directory after which the directory is listed again, although other
+#: files of it are not hashed yet.
 _MOST_LOST = 50_000
-#: Number of deaths over one directory after which it is reported as a problem and given up.
+#: Number of processes that may die at one directory; then the directory is reported as a problem
+#: and skipped.
 _MOST_DEATHS = 8
 
 
@@ -50,7 +51,7 @@ class Dispatch:
         tally: outcomes of finished directories.
         early: outcomes in unfinished directories.
         fraction: finished part of the work, an estimate from 0 to 1.
-        provisional: bytes read of files without an outcome, by worker.
+        provisional: bytes read of files that have no outcome yet, by worker.
         unseen: volumes with files that the scan does not see.
     """
 
@@ -71,9 +72,9 @@ class Dispatch:
         """Store findings under scan number ``scan``, judged by filter set ``judged``.
 
         ``on_candidate`` is called for each queued candidate. With ``once`` a directory is listed
-        once in this scan, however often it is found. ``on_looked`` gets the result of each
-        ``look``. ``on_too_many`` gets the index of a volume with so many waiting large files that
-        they are dropped: the volume must be scanned.
+        once in this scan, however often a worker finds it. ``on_looked`` receives the result of
+        each ``look``. ``on_too_many`` receives the index of a volume with so many waiting large
+        files that they are dropped: the volume must be scanned.
         """
         self._catalog = catalog
         self._reporter = reporter
@@ -83,8 +84,8 @@ class Dispatch:
         self._jobs = jobs
         self._on_candidate = on_candidate
         self._once = once
-        # The watch keeps one process free of bulk work. So a user who moves whole trees into a
-        # volume, or keeps changing large files, does not delay the small files of others.
+        # The watch keeps one process free of bulk work. Therefore a user who moves whole trees into
+        # a volume, or keeps changing large files, does not delay the small files of others.
         self._most_in_bulk = jobs if once else max(1, jobs - 1)
         self._on_looked = on_looked
         self._frontier = Frontier(catalog)
@@ -102,7 +103,7 @@ class Dispatch:
         self.provisional: dict[WorkerHandle, int] = {}
 
     def __bool__(self) -> bool:
-        """Return whether anything is left to do."""
+        """Return whether any work is left."""
         return bool(
             self._groups
             or self._frontier
@@ -132,7 +133,10 @@ class Dispatch:
 
     @property
     def waits_since(self) -> float | None:
-        """Return the monotonic time of the oldest waiting check; ``None``: no check waits."""
+        """Return the monotonic time of the oldest waiting check.
+
+        The result is ``None`` if no check waits.
+        """
         return self._looks[0].since if self._looks else None
 
     @property
@@ -156,7 +160,7 @@ class Dispatch:
         self.unseen.begin(waiting)
 
     def forget_volume(self, volume: int) -> None:
-        """Drop a volume's waiting directories; do not repeat the ones under way if they fail."""
+        """Drop a volume's waiting directories; do not repeat its running directories."""
         self._looks = deque(one for one in self._looks if one.waiting.volume != volume)
         self._frontier.forget_volume(volume)
         self._lost.forget_volume(volume)
@@ -174,7 +178,7 @@ class Dispatch:
         self._take_unseen(volume, Findings(0, vanished=why))
 
     def start_over(self, judged: int) -> None:
-        """Repeat the work of worker processes that have ended, by filter set ``judged``."""
+        """Repeat the work of worker processes that have ended, now by filter set ``judged``."""
         self._judged = judged
         self._given.clear()
         for number in list(self._groups):
@@ -187,7 +191,7 @@ class Dispatch:
     ) -> None:
         """Queue a check of some entries of a directory, before all other waiting work.
 
-        A file that is not whole yet is handed back, unless ``final`` is set.
+        A file that is not whole yet goes back to the caller, unless ``final`` is set.
         """
         self._looks.append(
             DirectoryGroup(
@@ -198,10 +202,10 @@ class Dispatch:
             )
         )
 
-    # Handing out
+    # Tasks for workers
 
     def hand_out(self, pool: Pool, *, urgent: bool = False) -> None:
-        """Give tasks to idle processes; with ``urgent`` only the rest of begun directories."""
+        """Give tasks to idle processes; if ``urgent`` is set, only tasks of begun directories."""
         idle = pool.idle()
         in_bulk = sum(any(map(_is_bulk, worker.tasks)) for worker in pool.workers)
         while idle:
@@ -217,7 +221,8 @@ class Dispatch:
         if self._given and bulk:
             return [self._given.pop()]
         if self._redo and (bulk or not self._redo[-1].is_bulk):
-            # Hand it out alone: then the next death shows that this directory is the cause.
+            # A directory at which a process died is handed out alone: then the next death shows
+            # that this directory is the cause.
             return [self._task_again(self._redo.pop())]
         if urgent:
             return []
@@ -233,7 +238,8 @@ class Dispatch:
             ]
         if not bulk:
             return []
-        # A scan has no other work. In the watch, a change must not wait for a batch.
+        # A scan has no other work that such a directory could delay. In the watch, a change must
+        # not wait for a batch of tasks.
         most = _BATCH if self._once else 1
         count = max(1, min(most, len(self._frontier) // (2 * self._jobs)))
         tasks: list[Task] = []
@@ -244,7 +250,8 @@ class Dispatch:
         if not tasks and self._large:
             return [self._task(self._group(self._large.next()))]
         if not tasks and not any(group.is_bulk for group in self._groups.values()):
-            # No task is left that may lose directories of the same parent, so it is listed once.
+            # No remaining task can lose directories of the same parent, so the parent is listed
+            # once.
             tasks = self._next_searches()
         if not tasks and not self._groups:
             return self._next_checks()
@@ -281,7 +288,7 @@ class Dispatch:
         group = failed.again()
         return self._task(self._group(group))._replace(fresh=False, again=True, avoid=group.avoid)
 
-    # Taking in
+    # Messages from workers
 
     def heard(self, worker: WorkerHandle, message: Message) -> None:
         """Process a message from a worker process."""
@@ -353,13 +360,14 @@ class Dispatch:
             self._part_done(findings.group, group)
 
     def _take_unseen(self, volume: int, findings: Findings) -> None:
-        if not self._once:  # the daemon's probes find out what became of the volume
+        if not self._once:  # The daemon's probes find out whether the volume is still there.
             if findings.vanished:
                 self.forget_volume(volume)
             return
         self.unseen.take(volume, findings.vanished, unread=findings.unread)
         if findings.vanished:
-            # Thousands of volumes may vanish together: drop a waiting directory at its turn.
+            # Thousands of volumes may vanish together, so a waiting directory is dropped only at
+            # its turn.
             self._leave(volume)
 
     def _tell_problems(
@@ -378,8 +386,8 @@ class Dispatch:
     def _push(self, group: DirectoryGroup, children: list[QueuedDirectory]) -> None:
         if not children or group.waiting.volume in self.unseen.vanished:
             return
-        # A directory's share is divided among its subdirectories as they are found. The number of
-        # further subdirectories is unknown, so each batch gets half of the remaining share.
+        # A directory's share is divided among its subdirectories as a worker finds them. The number
+        # of further subdirectories is unknown, so each batch gets half of the remaining share.
         volume, directory, weight = group.waiting
         share = weight / 2
         for child in children:
@@ -427,7 +435,7 @@ class Dispatch:
             volume, directory, _ = group.waiting
             entries = [LostEntry(directory.number, name) for name in group.unopened]
             self._settle(self._lost.add(volume, entries))
-        if group.replaced and self._once:  # the daemon's watch reports a rename by itself
+        if group.replaced and self._once:  # The daemon's watch also reports a rename.
             entry = LostEntry(group.waiting.directory.number, instead=group.replaced)
             self._settle(self._lost.add(group.waiting.volume, [entry]))
         if self._on_looked is not None and (group.names is not None or group.later):
@@ -449,7 +457,8 @@ class Dispatch:
             if task is tasks[0]:
                 group.deaths += 1
                 if worker.stalled:
-                    group.deaths += _MOST_DEATHS // 2  # each costs minutes
+                    # Each repetition of such a task costs minutes.
+                    group.deaths += _MOST_DEATHS // 2
             self._part_done(task.group, group)
 
     def _give_up_or_redo(self, group: DirectoryGroup) -> None:

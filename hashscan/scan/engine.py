@@ -1,4 +1,4 @@
-"""The engine: one process that hands out directories, writes the catalog, and acts.
+"""Runs the engine: one process that hands out directories, writes the catalog, and acts.
 
 Its loop waits for messages from the worker processes and the asking process, stores them, and hands
 out more directories. The engine itself walks and hashes nothing, and never waits for the network.
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hashscan.scan.asker import Asker, NoAnswer
     from hashscan.scan.options import ScanOptions, VolumePresence
 
-#: Seconds between commits, and between reports of the progress.
+#: Seconds between two commits, and between two reports of the progress.
 _COMMIT_AFTER = 1.0
 _PROGRESS_AFTER = 0.1
 #: Seconds without a sign of life from a worker process after which its volume is checked, and
@@ -40,7 +40,7 @@ _NO_ANSWER = "its file system does not answer any more (a dead file server?)"
 
 
 class Engine:
-    """One scan."""
+    """Runs one scan."""
 
     def __init__(
         self,
@@ -53,7 +53,9 @@ class Engine:
         missing: int = 0,
         record: Callable[[MatchEvent], None] = lambda _event: None,
     ) -> None:
-        """Prepare a scan; ``run`` does it. ``missing`` volumes count as problems.
+        """Prepare a scan.
+
+        The method ``run`` carries the scan out. Volumes in ``missing`` count as problems.
 
         ``record`` puts a match on record; see ``Confirmation``.
 
@@ -66,7 +68,8 @@ class Engine:
         self._reporter = reporter
         self._missing = missing
         roots = [volume.root for volume in options.volumes]
-        # Keep the identity of a volume that was found before: the volume may have vanished since.
+        # The identity of a volume that was found before is kept: the volume may have vanished
+        # since.
         given = options.identities
         found = {root: given[root] if root in given else identity_of_root(root) for root in roots}
         self._options = replace(options, identities=found)
@@ -81,7 +84,7 @@ class Engine:
             options.max_rate,
             options.max_files,
         )
-        #: By device: the numbers that rows have for it in the volumes whose roots are on it.
+        #: Device numbers that rows of the catalog use, by the real device of the volumes' roots.
         self._numbers_on: dict[int, list[int]] = {}
         for root, queued in self._scan.roots.items():
             self._numbers_on.setdefault(found[root].device, []).append(-queued.number)
@@ -101,7 +104,7 @@ class Engine:
         )
         self._stop = False
         self._walking = False
-        #: Roots of volumes that do not answer any more.
+        #: Roots of volumes that no longer answer.
         self._silent: set[bytes] = set()
         self._last_commit = self._last_progress = self._last_look = time.monotonic()
 
@@ -112,10 +115,12 @@ class Engine:
         device = candidate.identity.device
         return [device, *self._numbers_on.get(device, ())]
 
-    # The run
+    # The run of the scan
 
     def run(self) -> Summary:
-        """Scan. An interrupt (SIGINT, SIGTERM) ends it early; the finished work is committed.
+        """Run the scan.
+
+        An interrupt (SIGINT, SIGTERM) ends the scan early; the finished work is committed.
 
         Raises:
             StateError: the catalog cannot be written any more.
@@ -136,7 +141,8 @@ class Engine:
             if not self._stop:
                 self._confirmation.drop_gone(scan.roots.keys() - scan.dispatch.unseen.roots)
                 self._drain()
-                # A service that was away for a while may be back at the end of a long scan.
+                # A service that did not answer for a while may answer again at the end of a long
+                # scan.
                 if self._confirmation.ask_again():
                     self._drain()
                 self._confirmation.act_on_links(lambda: self._stop)
@@ -151,7 +157,10 @@ class Engine:
 
     @property
     def unanswered(self) -> NoAnswer | None:
-        """Return why candidates have no verdict after the scan; ``None``: no question failed."""
+        """Return why candidates have no verdict after the scan.
+
+        The result is ``None`` if no question failed.
+        """
         return self._confirmation.last_failure if self._scan.summary.pending else None
 
     @property
@@ -201,7 +210,8 @@ class Engine:
         if len(self._silent) > before:
             for number, volume in enumerate(self._options.volumes):
                 if volume.root not in self._silent:
-                    presence.ask(number)  # finds other volumes of the same server early
+                    # An early check also finds other dead volumes of the same server.
+                    presence.ask(number)
         now = time.monotonic()
         if now - self._last_look >= _LOOK_AFTER:
             self._last_look = now

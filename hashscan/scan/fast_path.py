@@ -2,7 +2,7 @@
 
 A file that is special in any way (a link, a hole, a size beyond the buffer, a change while it was
 read, an error of any kind) is left to ``hashing.Hasher``, which starts again with it and reports
-its outcome. So this loop makes the same system calls as ``Hasher``, in the same order: it opens the
+its outcome. The loop makes the same system calls as ``Hasher``, in the same order: it opens the
 file without following a link, stats it, reads all of it in one read, stats it again, and checks
 whether a process may still write to it.
 """
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from hashscan.scan.copies import CopyTable, RawDigests
     from hashscan.scan.hashing import Hasher
 
-#: Number of files after which a sign of life is due, if nothing has to be paced.
+#: Number of files after which the loop sends a sign of life, if no bound slows the scan.
 EACH = 16
-#: After each ``_ASKED`` look-ups: if fewer than ``_WORTH_IT`` found a copy, the next ``_PAUSE``
+#: After each ``_ASKED`` look-ups that found fewer than ``_WORTH_IT`` copies, the next ``_PAUSE``
 #: files are hashed without a look-up.
 _ASKED, _WORTH_IT, _PAUSE = 128, 16, 512
 
@@ -50,14 +50,14 @@ class FastPath:
         on_bytes: Callable[[int], None] = lambda _: None,
         each: int = EACH,
     ) -> None:
-        """Hash as ``hasher`` does.
+        """Prepare to hash files like ``hasher``.
 
-        Rows get the scan number ``scan`` and the filter set ``judged``. ``copies`` holds digests
-        of content that was hashed before. ``on_bytes`` is called with the number of bytes read,
-        after ``each`` files or a megabyte.
+        New rows get the scan number ``scan`` and the filter set ``judged``. ``copies`` holds
+        digests of content that was hashed before. ``on_bytes`` is called with the number of bytes
+        read, after ``each`` files or a megabyte.
         """
         self._hasher = hasher
-        # One function for all directories: it must not forget the copies at a directory's end.
+        # All directories share one function, so that it remembers copies beyond a directory's end.
         compute = digester(hasher.algorithms)
         self._digests_of = compute if copies is None else _recognising(compute, copies)
         self._judged = judged
@@ -76,18 +76,18 @@ class FastPath:
         rows: list[RawRow],
         owners: list[int],
     ) -> tuple[int, int]:
-        """Hash files of a directory.
+        """Hash ordinary files of a directory.
 
         Args:
-            directory: its descriptor.
-            names: names and inodes.
+            directory: descriptor of the directory.
+            names: names and inodes of the files.
             start: index of the first file to hash.
             root: device number of the volume's root, and the number that rows have for it; see
                 ``FileRow.device``.
             most_bytes: number of bytes after which the loop stops.
-            rows: gets the rows of files that were hashed and not judged yet, and of files that
-                their first block ruled out. ``on_bytes`` may remove rows from it.
-            owners: gets the files' user ids, in the same order.
+            rows: receives the rows of files that were hashed and not judged yet, and of files that
+                their first block ruled out. ``on_bytes`` may remove rows from the list.
+            owners: receives the files' user ids, in the same order.
 
         Returns:
             the index of the next file, and the number of bytes read. The next file is a special
@@ -201,7 +201,7 @@ def digester(algorithms: Collection[Algorithm]) -> Callable[[memoryview], RawDig
 def _recognising(
     compute: Callable[[memoryview], RawDigests], copies: CopyTable
 ) -> Callable[[memoryview], RawDigests]:
-    """Return a function that does what ``compute`` does, and recognises copies."""
+    """Return a function that computes the digests of a content, and recognises copies."""
     seen, key_of, get, put = copies.seen, copies.key_of, copies.get, copies.put
     asked = found_before = paused = 0
 

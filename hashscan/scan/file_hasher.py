@@ -1,4 +1,4 @@
-"""Hashes a worker's files at the scan's pace: fast, carefully, or by another name of the inode."""
+"""Hashes a worker's files at the scan's pace: in a fast loop, singly, or once for all links."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class FileHasher:
     """Hashes files at one pace.
 
     Attributes:
-        fast: hashes ordinary files, many in one loop.
-        listed: steps aside if the disks are busy; called once for some entries of a directory.
+        fast: hashes many ordinary files in one loop.
+        listed: pauses if the disks are busy; called once for some entries of a directory.
     """
 
     def __init__(
@@ -41,7 +41,10 @@ class FileHasher:
         pace: Pace,
         outbox: FindingsOutbox,
     ) -> None:
-        """Read into the buffer of ``reader``; ``outbox`` sends signs of life between reads."""
+        """Read files into the buffer of ``reader``.
+
+        ``outbox`` sends signs of life between reads.
+        """
         self._options = settings.options
         self._catalog = catalog
         self._links = links
@@ -92,7 +95,7 @@ class FileHasher:
     def hash_link(
         self, directory: int, name: bytes, status: os.stat_result, device: int
     ) -> Hashed | NotHashed:
-        """Hash a file whose inode has other names, unless it was hashed by one of them."""
+        """Hash a file whose inode has other names, unless the inode was hashed by another name."""
         stamp = stamp_of(status)
         try:
             with self._links.claim(identity_in(status), self._show_life) as place:

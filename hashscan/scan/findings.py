@@ -23,7 +23,8 @@ _PASSING = {Problem.CHANGED, Problem.BUSY, Problem.IO_ERROR, Problem.STALE}
 #: see its files.
 STORAGE_PROBLEMS = {Problem.IO_ERROR, Problem.STALE, Problem.OTHER}
 
-#: Reasons in the file itself that may surprise its owner: reported with the path and these words.
+#: Reasons that may surprise the file's owner: such a file is reported with its path and these
+#: words.
 WHY_SKIPPED = {
     Skipped.SPARSE.value: "nearly all of it is holes, not data",
     Skipped.TOO_LARGE.value: "it is larger than scan.max_file_size",
@@ -31,7 +32,7 @@ WHY_SKIPPED = {
 
 
 def count_not_hashed(findings: Findings, name: bytes, outcome: NotHashed) -> None:
-    """Count one entry that was not hashed; a problem is reported too."""
+    """Count one entry that was not hashed; report the entry, too, if it is a problem."""
     if isinstance(outcome.reason, Skipped):
         findings.tally.skip({outcome.reason.value: 1})
         if outcome.reason.value in WHY_SKIPPED:
@@ -66,7 +67,10 @@ def candidate_of(
 def candidate_of_row(
     row: FileRow, found: tuple[FilterHit, ...], *, owner: int, root: int
 ) -> FoundCandidate:
-    """Return the candidate of a file with one name, by its row; ``root``: device of the root."""
+    """Return the candidate of a file with one name, from the file's row.
+
+    ``root`` is the device of the volume's root.
+    """
     return FoundCandidate(
         row.name,
         Identity(root if row.device < 0 else row.device, unsigned(row.inode)),

@@ -2,9 +2,9 @@
 
 The processes share a table in memory with the latest inodes that have several names. A process that
 finds such a name locks the inode's place in the table. The lock is a record lock, which the kernel
-releases if its holder dies. The process hashes the inode only if it is not in the table. An inode
-that the table has forgotten is in the catalog: it costs a look-up there. After a crash before the
-catalog has the inode, it is read a second time.
+releases if its holder dies. The process hashes the inode only if the table does not contain it. An
+inode that the table has forgotten is in the catalog: finding it there costs a look-up. If a crash
+prevents that an inode reaches the catalog, the inode is read a second time.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _PLACES = 32768
-LONGEST_WAIT = 60.0  # seconds; then an inode is hashed a second time
-# device, inode, size, mtime, ctime, which digests there are, and the digests
+# Seconds that a process waits for another; then it hashes the inode a second time.
+LONGEST_WAIT = 60.0
+# The fields are device, inode, size, mtime, ctime, the set of digests, and the digests.
 _PLACE = struct.Struct("<QQqqqB16s20s32s")
 _RACY = 1 << 7
 _WHICH = struct.calcsize("<QQqqq")
 
 
 class LinkTable:
-    """A table of inodes that a fork shares: make it before the worker processes start."""
+    """Holds inodes in memory for forked processes: make the table before the first fork."""
 
     def __init__(self) -> None:
         """Reserve the table; memory is used as it fills, at most about 4 MiB."""
@@ -46,7 +47,7 @@ class LinkTable:
 
     @contextmanager
     def claim(self, identity: Identity, on_wait: Callable[[], None]) -> Iterator[LinkPlace]:
-        """Hold an inode's place; another process that needs it waits until the block ends.
+        """Lock an inode's place; another process that needs the place waits until the block ends.
 
         ``on_wait`` is called again and again while this process waits.
 
@@ -72,10 +73,10 @@ class LinkTable:
 
 
 class LinkPlace:
-    """One inode's place in the table, while it is held."""
+    """Accesses one inode's place in the table, while the place is locked."""
 
     def __init__(self, table: mmap.mmap, offset: int, identity: Identity) -> None:
-        """Make a view of a place; only ``LinkTable`` calls this."""
+        """Prepare access to a place; only ``LinkTable`` calls this."""
         self._table = table
         self._offset = offset
         self._identity = identity
@@ -83,7 +84,7 @@ class LinkPlace:
     def get(self, stamp: Stamp) -> tuple[FileDigests, bool] | None:
         """Return the inode's digests under this stamp, and whether they are racy.
 
-        ``None``: the table does not have them.
+        The result is ``None`` if the table does not contain them.
         """
         device, inode, size, mtime, ctime, which, *raw = _PLACE.unpack_from(
             self._table, self._offset
@@ -101,7 +102,8 @@ class LinkPlace:
         """Store the digests of the inode under this stamp."""
         which = _RACY if racy else 0
         which += sum(1 << bit for bit, digest in enumerate(digests) if digest is not None)
-        # The byte that makes the place valid is written last: this process may be killed before.
+        # The byte that makes the place valid is written last: a kill before it leaves the place
+        # invalid.
         _PLACE.pack_into(
             self._table,
             self._offset,

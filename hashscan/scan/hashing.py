@@ -1,7 +1,8 @@
 """Hashes one file: all digests in one read, and only if its stamp did not change meanwhile.
 
 A file that changes while it is read is read again. After a few attempts it is reported as a
-problem. A file that grows without end, or is an endless hole, is bounded here.
+problem. The number of bytes read is limited, because a file may grow without end or be an endless
+hole.
 """
 
 from __future__ import annotations
@@ -42,13 +43,13 @@ _LOOK_AGAIN = 64 << 20
 
 
 class Hashed(NamedTuple):
-    """A file that was read whole, unchanged from its first byte to its last.
+    """Describes a file that was read whole, unchanged from its first byte to its last.
 
     Attributes:
         status: the file's status after the read.
         bytes_read: number of bytes read.
-        racy: a later change may not show in the stamp.
-        head: the key of the first block, if it ruled the file out; the file then has no digests.
+        racy: the stamp may not show a later change.
+        head: key of the first block, if the block ruled the file out; such a file has no digests.
             See ``catalog.rows.FileRow``.
     """
 
@@ -74,7 +75,7 @@ class Hashed(NamedTuple):
 
 
 class NotHashed(NamedTuple):
-    """A file that was not hashed, with its reason.
+    """Describes a file that was not hashed, with the reason.
 
     Attributes:
         message: explanation for the sysadmin; empty for an outcome ``skipped``.
@@ -85,7 +86,7 @@ class NotHashed(NamedTuple):
 
 
 class Linked(NamedTuple):
-    """A file that was not hashed because its inode has other names."""
+    """Describes a file that was not hashed because its inode has other names."""
 
     status: os.stat_result
 
@@ -99,8 +100,9 @@ _PROBLEM_BY_ERRNO = {
             errno.ENODEV,
             errno.ENXIO,
             errno.EREMOTEIO,
-            errno.EUCLEAN,  # the file system's structures are damaged (ext4, XFS, Btrfs)
-            errno.EBADMSG,  # a checksum of the file system is wrong
+            # This error means that the file system's structures are damaged (ext4, XFS, Btrfs).
+            errno.EUCLEAN,
+            errno.EBADMSG,  # This error means that a checksum of the file system is wrong.
         ),
         Problem.IO_ERROR,
     ),
@@ -117,7 +119,7 @@ _PROBLEM_BY_ERRNO = {
             errno.ENETDOWN,
             errno.ENETUNREACH,
             errno.ENOLINK,
-            errno.ETIMEDOUT,  # NFS with softerr
+            errno.ETIMEDOUT,  # NFS with the mount option softerr reports this error.
         ),
         Problem.STALE,
     ),
@@ -161,7 +163,7 @@ class Hasher:
 
     Attributes:
         algorithms: algorithms of the digests, which are computed in one pass.
-        max_file_size: in bytes; larger files are skipped.
+        max_file_size: largest size in bytes; larger files are skipped.
         reader: reads files into its one buffer.
         screen: rules files out by their first block.
     """
@@ -175,7 +177,10 @@ class Hasher:
         reader: CacheNeutralReader | None = None,
         screen: Screen | None = None,
     ) -> None:
-        """Prepare; ``on_bytes`` gets the length of each read: to pace, and to show life."""
+        """Prepare to hash files.
+
+        ``on_bytes`` receives the length of each read, to bound the rate and to send signs of life.
+        """
         self.algorithms = tuple(name for name in ALGORITHMS if name in algorithms)
         self._makers = [
             partial(getattr(hashlib, name), usedforsecurity=False) for name in self.algorithms
@@ -256,7 +261,7 @@ class Hasher:
     def _hash_parts(self, fd: int, before: os.stat_result, count: int) -> FileDigests | None:
         """Hash a file; the buffer already holds its first ``count`` bytes.
 
-        ``None``: the file's size or stamp has changed.
+        The result is ``None`` if the file's size or stamp has changed.
         """
         states = [maker() for maker in self._makers]
         size, offset, look = before.st_size, 0, _LOOK_AGAIN
@@ -269,7 +274,7 @@ class Hasher:
                 offset += count
                 self._on_bytes(count)
             if offset == size and size:
-                break  # a byte more would show in the stamp below
+                break  # If the file has one byte more, the stamp below shows the change.
             if not count or offset > size:
                 break
             if offset >= look:
@@ -296,8 +301,8 @@ def has_all(digests: FileDigests, algorithms: Collection[Algorithm]) -> bool:
 def hash_below(hasher: Hasher, root: bytes, path: bytes) -> Hashed | NotHashed:
     """Hash the file at a path below a root.
 
-    Mounts below the root are entered even if the volume's setting forbids it: nothing is moved
-    here.
+    Mounts below the root are entered even if the volume's setting forbids it, because hashing moves
+    nothing.
     """
     try:
         with closing(open_root(root)) as top:

@@ -1,4 +1,4 @@
-"""Volumes that a scan does not see as a whole: they vanish, or their storage fails."""
+"""Tracks volumes that a scan does not see as a whole: they vanish, or their storage fails."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class UnseenVolumes:
 
     Attributes:
         vanished: indices of volumes that vanished.
-        follow_mounts: see ``ScanOptions``.
+        follow_mounts: reports lost mounts, see ``ScanOptions``.
     """
 
     def __init__(self, volumes: Sequence[Volume], reporter: Reporter, tally: Tally) -> None:
-        """Start with all volumes present; problems count in ``tally``."""
+        """Start with all volumes present; count problems in ``tally``."""
         self._volumes = volumes
         self._reporter = reporter
         self._unread: set[int] = set()
@@ -57,7 +57,10 @@ class UnseenVolumes:
             self._unmounted[root.volume] = self.follow_mounts(volume.root)
 
     def next(self) -> DirectoryGroup | None:
-        """Return the next check of a volume; ``None``: all are done."""
+        """Return the next check of a volume.
+
+        The result is ``None`` if all checks are done.
+        """
         while self._unchecked:
             root = self._unchecked.pop()
             if root.volume not in self.vanished:

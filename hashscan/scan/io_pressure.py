@@ -1,7 +1,7 @@
 """Measures how long other processes wait for the disks, from pressure stall information.
 
-/proc/pressure/io also counts the scan's own reads: a scan that is alone on a slow disk would step
-aside for itself for ever. So, on cgroup v2, the pressure of other groups is read: at each level
+/proc/pressure/io also counts the scan's own reads: a scan that is alone on a slow disk would pause
+for itself for ever. Therefore, on cgroup v2, the pressure of other groups is read: at each level
 from the root to hashscan's own group, the groups beside it. If there are no other groups (a
 container whose root is hashscan's own group, or no cgroup v2), the pressure of the whole machine or
 container is read. Source: the kernel's Documentation/accounting/psi.rst.
@@ -19,19 +19,25 @@ if TYPE_CHECKING:
 
 WHOLE_MACHINE = "/proc/pressure/io"
 _SOME = re.compile(rb"some avg10=([0-9]{1,3}(?:\.[0-9]{1,4})?)(?:\s|$)")
-#: Number of groups that are read at most, and seconds after which they are listed again.
+#: Largest number of groups that are read, and seconds after which they are listed again.
 _MOST = 400
 _LIST_AFTER = 30.0
 
 
 def parse(text: bytes) -> float | None:
-    """Return the share, from 0 to 1, of the last ten seconds; ``None`` if the text has none."""
+    """Return the share of the last ten seconds, from 0 to 1.
+
+    The result is ``None`` if the text contains no share.
+    """
     found = _SOME.match(text)
     return None if found is None else min(1.0, float(found.group(1)) / 100)
 
 
 def mount_of_cgroup2(mountinfo: str = "/proc/self/mountinfo") -> str | None:
-    """Return the mount point of cgroup v2; ``None``: it is not mounted."""
+    """Return the mount point of cgroup v2.
+
+    The result is ``None`` if cgroup v2 is not mounted.
+    """
     try:
         with open(mountinfo, encoding="utf-8", errors="surrogateescape") as file:
             for line in file:
@@ -44,7 +50,10 @@ def mount_of_cgroup2(mountinfo: str = "/proc/self/mountinfo") -> str | None:
 
 
 def own_group(cgroup: str = "/proc/self/cgroup") -> str:
-    """Return this process's cgroup v2 path, from the root that it sees; ``/`` if unknown."""
+    """Return this process's cgroup v2 path, from the root that it sees.
+
+    The result is ``/`` if the path is unknown.
+    """
     try:
         with open(cgroup, encoding="utf-8", errors="surrogateescape") as file:
             for line in file:
@@ -66,7 +75,10 @@ class Pressure:
         whole: str = WHOLE_MACHINE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Prepare; ``mount`` of cgroup v2 and own ``group`` are found if they are not given."""
+        """Prepare to read the pressure of other groups.
+
+        By default the ``mount`` of cgroup v2 and the process's own ``group`` are read from /proc.
+        """
         self._mount = mount_of_cgroup2() if mount is None else mount
         self._group = own_group() if group is None else group
         self._whole = whole
@@ -82,7 +94,7 @@ class Pressure:
         return max((share for share in map(_read, self._files) if share is not None), default=0.0)
 
     def describe(self) -> str:
-        """Return in words which files are read."""
+        """Return a description of the files that are read."""
         files = self._find()
         if files == [self._whole]:
             return f"{self._whole}, which counts hashscan's own waiting too"

@@ -1,4 +1,4 @@
-"""Large files that changed: they wait in a queue of their own, so that small files do not wait."""
+"""Queues changed large files separately, so that small files do not wait for them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class LargeFiles:
     """A queue of large files; a file waits once, however often it changes."""
 
     def __init__(self, jobs: int, on_too_many: Callable[[int], None]) -> None:
-        """Make an empty queue for ``jobs`` processes; ``on_too_many``: see ``Dispatch``."""
+        """Make an empty queue for ``jobs`` processes. For ``on_too_many``, see ``Dispatch``."""
         self._jobs = jobs
         self._on_too_many = on_too_many
         self._waiting: dict[tuple[int, bytes], DirectoryGroup] = {}
@@ -37,7 +37,7 @@ class LargeFiles:
         return self._waiting.values()
 
     def add(self, found: DirectoryGroup, name: bytes) -> None:
-        """Queue a large file that the group ``found`` handed back; it gets its own group."""
+        """Queue a large file from the results of group ``found``; the file gets its own group."""
         volume, directory, _ = found.waiting
         if len(self._waiting) >= _MOST_LARGE:
             # A user who fills the queue must not cause scans of other users' volumes.
@@ -74,15 +74,15 @@ class LargeFiles:
         self._open.add(number)
 
     def ended(self, number: int) -> None:
-        """Note that group ``number``, of any kind, is done."""
+        """Note that group ``number`` is done, whether it holds a large file or not."""
         self._open.discard(number)
 
     @property
     def is_next(self) -> bool:
         """Return whether a large file is the next task, before small files.
 
-        Of several processes, one at a time hashes a large file. A single process takes a large file
-        every ``_LARGE_WAITS`` seconds.
+        If there are several processes, only one at a time hashes a large file. A single process
+        takes a large file every ``_LARGE_WAITS`` seconds.
         """
         if self._open or not self._waiting:
             return False

@@ -1,9 +1,9 @@
-"""Lost directories: gone when a worker was to list them, because they were removed or renamed.
+"""Searches for lost directories, which were removed or renamed before a worker listed them.
 
-A removed directory does not concern a scan. A renamed directory would be skipped in silence. To
-distinguish the two, the parent directory is listed: once for all its lost subdirectories, after its
-last subdirectory was tried. If the parent is gone as well, it is searched in its own parent, and
-its lost subdirectories share its fate.
+A scan can ignore a removed directory. The files of a renamed directory would be skipped in silence.
+To distinguish the two cases, the parent directory is listed: once for all its lost subdirectories,
+after its last subdirectory was tried. If the parent is gone as well, the parent is searched in its
+own parent, and its lost subdirectories share its fate.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from hashscan.catalog.store import Catalog
 
-#: Number of lost directories that may wait. If more wait, a search begins before all directories
-#: are listed.
+#: Number of lost directories that may wait for a search. If more directories wait, a search begins
+#: before all directories are listed.
 MOST = 100_000
 #: Number of lost directories that one listing searches.
 _AT_ONCE = 50_000
@@ -33,7 +33,7 @@ _UNKNOWN = "it was gone when it was to be listed, and the directory above it doe
 
 
 class Fate(IntEnum):
-    """The fate of a lost directory: gone, at its place, or there under another name."""
+    """Names the fate of a lost directory: gone, at its place, or there under another name."""
 
     GONE = 0
     HERE = 1
@@ -41,20 +41,24 @@ class Fate(IntEnum):
 
 
 def fate_of(name: bytes, now: bytes | None) -> Fate:
-    """Return the fate of directory ``name``; ``now``: its inode's name there now, if any."""
+    """Return the fate of directory ``name``.
+
+    ``now`` is the present name of its inode in the searched directory, if there is one.
+    """
     if now is None:
         return Fate.GONE
     return Fate.HERE if now == name else Fate.ELSEWHERE
 
 
 class LostEntry(NamedTuple):
-    """An entry without an outcome, because its directory is lost.
+    """Describes an entry without an outcome, because its directory is lost.
 
     Attributes:
-        directory: id of that directory.
-        name: of a file in it; empty: the directory itself, which counts as one entry.
-        instead: inode of another directory that was listed in its place; 0: none was listed. With
-            ``instead``, the entry counts only if the lost directory has another name now.
+        directory: id of the lost directory.
+        name: name of a file in the directory; empty: the directory itself, which counts as one
+            entry.
+        instead: inode of another directory that was listed in place of the lost one; 0: none was
+            listed. If it is set, the entry counts only if the lost directory has another name now.
     """
 
     directory: int
@@ -63,11 +67,11 @@ class LostEntry(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """An entry that has its outcome.
+    """Describes an entry that now has its outcome.
 
     Attributes:
         volume: index of the volume.
-        problem: message of the problem; empty: its directory was removed.
+        problem: message of the problem; empty: the entry's directory was removed.
     """
 
     volume: int
@@ -76,16 +80,16 @@ class Settled(NamedTuple):
 
 
 class Search(NamedTuple):
-    """A search for lost directories in the directory that held them.
+    """Describes a search for lost directories in the directory that held them.
 
     Attributes:
         volume: index of the volume.
-        directory: id of the directory that held them.
-        path: its path below the volume's root.
-        inode: the inode that it must have; 0: any.
+        directory: id of the searched directory.
+        path: path of the searched directory below the volume's root.
+        inode: inode that the searched directory must have; 0: any inode.
         names: two pairs for each lost directory: its name with its inode, and its name with the
             inode of the directory in its place.
-        lost: by id of a lost directory, the entries that share its fate.
+        lost: entries that share the fate of a lost directory, by its id.
     """
 
     volume: int
@@ -97,12 +101,12 @@ class Search(NamedTuple):
 
 
 class LostDirectories:
-    """The lost directories that wait for a search, by the directory that held them."""
+    """Holds the lost directories that wait for a search, by the directory that held them."""
 
     def __init__(self, catalog: Catalog) -> None:
-        """Start empty; names, inodes and parents of directories come from ``catalog``."""
+        """Start without lost directories; names, inodes and parents come from ``catalog``."""
         self._catalog = catalog
-        #: By volume and parent directory: the entries, by id of their lost directory.
+        #: Entries by the id of their lost directory, for each volume and parent directory.
         self._held: dict[tuple[int, int], dict[int, list[LostEntry]]] = {}
         self._count = 0
         #: Ids of directories that a search found at their place, although they could not be opened
@@ -114,7 +118,7 @@ class LostDirectories:
         return self._count
 
     def ids(self) -> Iterator[int]:
-        """Yield the ids of waiting directories, which the catalog must keep meanwhile."""
+        """Yield the ids of waiting directories, which the catalog must keep until the search."""
         for lost in self._held.values():
             for number, entries in lost.items():
                 yield number
@@ -132,7 +136,8 @@ class LostDirectories:
     def _add(self, volume: int, lost: int, entries: Sequence[LostEntry]) -> list[Settled]:
         parent = self._catalog.place_of(lost).parent
         if not parent:
-            # It is the volume's root, which has no parent, or the catalog forgot the directory.
+            # The lost directory is the volume's root, which has no parent, or the catalog forgot
+            # the directory.
             return [Settled(volume, entry, RENAMED) for entry in entries if not entry.instead]
         held = self._held.setdefault((volume, parent), {})
         held.setdefault(lost, []).extend(entries)
@@ -140,7 +145,10 @@ class LostDirectories:
         return []
 
     def next(self) -> Search | None:
-        """Return the next search, which is one listing; ``None``: nothing waits."""
+        """Return the next search, which is one listing.
+
+        The result is ``None`` if no search waits.
+        """
         if not self._held:
             return None
         key = volume, directory = next(iter(self._held))
@@ -177,12 +185,12 @@ class LostDirectories:
         for (number, entries), fate, fate_of_other in pairs:
             for entry in entries:
                 if entry.instead:
-                    # Otherwise it was removed, or its file system shows other inodes in a listing
-                    # than after opening.
+                    # Otherwise the directory was removed, or its file system shows other inodes in
+                    # a listing than after opening.
                     if (fate, fate_of_other) == (Fate.ELSEWHERE, Fate.HERE):
                         settled.append(Settled(volume, entry, REPLACED))
                 elif fate == Fate.HERE and entry.directory != number:
-                    # Search its lost subdirectories in it.
+                    # The lost subdirectories of a directory are searched in this directory.
                     self._sure.add(number)
                     settled += self._add(volume, entry.directory, [entry])
                 else:

@@ -1,8 +1,8 @@
-"""The messages between the engine and its worker processes.
+"""Defines the messages between the engine and its worker processes.
 
 The unit of work is a directory. The process that lists a large directory hands parts of it to idle
-processes, through the engine. The directory and these parts form a group. A group counts only when
-the whole group is done. So a group whose process dies is simply repeated.
+processes, through the engine. The directory and these parts form a group. The results of a group
+count only when the whole group is done. Therefore a group whose process dies is simply repeated.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from hashscan.scan.options import ScanOptions
 
 
-#: Number of rows that are sent at a time.
+#: Number of rows that are sent together.
 PART_FILES = 256
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """The settings of the worker processes; each gets the same.
+    """Holds the settings of the worker processes; all processes get the same settings.
 
     Attributes:
         options: the options of the scan.
@@ -35,7 +35,7 @@ class WorkerSettings:
         scan: number of this scan.
         resumed: with ``options.full``, the number of the interrupted scan that this scan continues.
         judged_until: rows of scans up to this number were already checked against the filter set
-            ``judged``, even if they name another set; 0: no such rows.
+            ``judged``, even if they name another set; 0: there are no such rows.
     """
 
     options: ScanOptions
@@ -48,7 +48,7 @@ class WorkerSettings:
 
 
 class Job(IntEnum):
-    """The work in a task's directory.
+    """Names the kind of work in a task's directory.
 
     ``SCAN``: list the directory and hash its files, or hash the files that the task names.
     ``FOLLOW``: hash files that were gone when they were opened, under their present names.
@@ -63,7 +63,7 @@ class Job(IntEnum):
 
 
 class Task(NamedTuple):
-    """A directory to list and hash, or some of its files to hash.
+    """Describes a directory to list and hash, or some of its files to hash.
 
     Attributes:
         group: number of the group that the task belongs to.
@@ -72,17 +72,17 @@ class Task(NamedTuple):
         path: path of the directory below the volume's root.
         fresh: the catalog has no rows of the directory.
         names: the files to hash, with their inodes; ``None``: list the directory.
-        again: a process died over the directory before. Files already stored by this scan are
-            counted and not hashed again, and each name is announced before it is opened.
-        avoid: names over which processes died.
-        look: ``names`` are changed entries of any kind. A file with a valid row in the catalog
-            counts as unchanged, a directory is reported, and a file that is not whole yet is handed
-            back.
-        final: with ``look``: hash a file even if it is not whole yet.
-        large: ``names`` are files that were handed back for their size.
+        again: a process died at the directory before. Files already stored by this scan are counted
+            and not hashed again, and the worker announces each name before it opens the file.
+        avoid: names of entries at which processes died.
+        look: the entries in ``names`` have changed and may be of any kind. A file with a valid row
+            in the catalog counts as unchanged, a directory is reported, and a file that is not
+            whole yet goes back to the engine.
+        final: if ``look`` is set: hash a file even if it is not whole yet.
+        large: the entries in ``names`` are files that an earlier task left out for their size.
         job: with ``FOLLOW`` the task names lost files, with ``SEARCH`` lost subdirectories.
-        inode: the inode that the directory must have with ``SEARCH``, and should have if it is
-            listed; 0: any.
+        inode: the inode that the directory must have for ``SEARCH``, and should have if it is
+            listed; 0: any inode.
     """
 
     group: int
@@ -102,7 +102,7 @@ class Task(NamedTuple):
 
 @dataclass(slots=True)
 class Tally:
-    """The numbers of files with each outcome."""
+    """Counts the files with each outcome."""
 
     hashed: int = 0
     unchanged: int = 0
@@ -147,7 +147,7 @@ class Tally:
 
 @dataclass(slots=True)
 class Findings:
-    """The results of a process for a part of one directory.
+    """Holds the results of a process for a part of one directory.
 
     Attributes:
         group: number of the task's group.
@@ -171,8 +171,8 @@ class Findings:
             under its name; 0: both inodes are equal.
         tally: counts of the outcomes.
         damaged: number of damaged rows of the catalog, which were ignored.
-        vanished: why the volume is not there any more; empty: it is there. If it is set, the task
-            was not done.
+        vanished: why the volume has vanished; empty: the volume is there. A task in a vanished
+            volume was not done.
         unread: the storage failed, so a directory was not listed.
         done: the task is finished.
     """
@@ -202,20 +202,20 @@ class Findings:
 
 
 class At(NamedTuple):
-    """The name that a process opens next, in a task that is repeated after a death."""
+    """Announces the name that a process opens next, in a task that is repeated after a death."""
 
     group: int
     name: bytes
 
 
 class Alive(NamedTuple):
-    """A sign of life during a long read or a pause, plus the bytes read since the last sign."""
+    """Reports a sign of life during a long read or a pause, plus the bytes read since then."""
 
     bytes_read: int
 
 
 class Failed(NamedTuple):
-    """The reason why a process cannot continue, e.g. the catalog cannot be read."""
+    """Reports why a process cannot continue, e.g. the catalog cannot be read."""
 
     kind: str
     message: str

@@ -1,4 +1,4 @@
-"""The options of a scan."""
+"""Defines the options of a scan."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from hashscan.model import Algorithm, Filter, Identity
 
 
-#: Seconds without a sign of life after which a process counts as stuck (a dead file server).
+#: Seconds without a sign of life after which a process counts as stuck (e.g. at a dead file
+#: server).
 STALL_AFTER = 300.0
 
 
@@ -48,7 +49,7 @@ class VolumePresence(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ScanOptions:
-    """The volumes to scan, and the options of the scan; worker processes get all of it.
+    """Holds the volumes to scan, and the options of the scan; worker processes get all of it.
 
     Attributes:
         volumes: the volumes to scan.
@@ -57,16 +58,18 @@ class ScanOptions:
         filterset: the versions of the filters, which identify the set of filters.
         algorithms: algorithms that the filters need; their digests are computed for each file.
         service, remote: the confirmer's name, and whether its verdicts are remembered.
-        full: also hash unchanged files.
-        own: identities of directories that hold hashscan's state; they are never entered.
-        max_file_size: in bytes; larger files are skipped.
+        full: whether unchanged files are hashed, too.
+        own: identities of directories that hold hashscan's state; a scan never enters them.
+        max_file_size: largest size in bytes; larger files are skipped.
         max_rate, max_files: bytes and files a second, of all processes that share ``turns``.
-        pause_above_io_pressure: share of time; see ``throttle``.
+        pause_above_io_pressure: share of time that other processes wait for disks, above which the
+            scan pauses; see ``throttle``.
         step_aside: the worker processes run with the lowest priority.
-        large_apart: bytes; larger changed files are handed back, so that they are hashed separately
-            from the others.
+        large_apart: size in bytes; larger changed files are left out, so that they are hashed
+            separately from the others.
         stall_after: seconds without a sign of life after which a worker process is replaced.
-        turns: shared with other scans for which the same bounds hold; see ``throttle``.
+        turns: times of the next reads, shared with other scans that have the same bounds; see
+            ``throttle``.
         others: volumes that are scanned at other times; a scan of ``volumes`` does not enter them.
         identities: identities of the volumes' roots, by path, at the time when the caller found
             them. A root whose identity has changed, or that cannot be opened any more, has

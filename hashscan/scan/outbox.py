@@ -22,11 +22,14 @@ class FindingsOutbox:
     """Collects findings and sends them.
 
     Attributes:
-        gather: makes the task under way put in its findings so far.
+        gather: function that makes the running task add its findings so far.
     """
 
     def __init__(self, send: Callable[[Message], None], idle: mmap.mmap) -> None:
-        """Send through ``send``; ``idle``: a shared byte with the number of idle processes."""
+        """Prepare to send messages through ``send``.
+
+        ``idle`` is a shared byte with the number of idle processes.
+        """
         self._send = send
         self._idle = idle
         self._unsent: list[Findings] = []
@@ -36,14 +39,14 @@ class FindingsOutbox:
         self.gather: Callable[[], None] = nothing
 
     def put(self, findings: Findings) -> None:
-        """Send findings, now or soon."""
+        """Send findings, immediately or with the next batch."""
         self._unsent.append(findings)
         self._count += 1 + len(findings.rows) + len(findings.problems) + len(findings.gone)
         if self._count >= PART_FILES or time.monotonic() - self._last_sent >= _SEND_AFTER:
             self.flush()
 
     def flush(self) -> None:
-        """Send the findings that were put in and not sent yet."""
+        """Send the added findings that are not sent yet."""
         if self._unsent:
             self._send(self._unsent)
             self._unsent = []
@@ -68,7 +71,7 @@ class FindingsOutbox:
         self._send(At(group, name))
 
     def may_hand_over(self) -> bool:
-        """Return whether a process is idle; the processes then count as busy."""
+        """Return whether a process is idle; afterwards all processes count as busy."""
         if self._idle[0]:
             self._idle[0] = 0
             return True
@@ -76,4 +79,4 @@ class FindingsOutbox:
 
 
 def nothing() -> None:
-    """Do nothing: no task is under way."""
+    """Add no findings, because no task is under way."""

@@ -1,4 +1,4 @@
-"""The worker processes: started, watched, replaced when they die."""
+"""Starts and watches the worker processes, and replaces processes that die."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
     from hashscan.scan.messages import Message, Task, WorkerSettings
 
-_MOST_FAILED_STARTS = 5  # in a row
+_MOST_FAILED_STARTS = 5  # Number of processes that may die in a row as they start.
 
 
 class WorkerHandle:
-    """A worker process as the engine sees it.
+    """Represents a worker process in the engine.
 
     Attributes:
-        tasks: tasks that it got and has not reported as done.
-        started: it has sent a message.
-        stalled: it was killed because it gave no sign of life.
+        tasks: tasks that the process received and has not reported as done.
+        started: the process has sent a message.
+        stalled: the process was killed because it gave no sign of life.
     """
 
     def __init__(self, child: Child) -> None:
@@ -43,7 +43,7 @@ class WorkerHandle:
 
 
 class Pool:
-    """Worker processes by fork: the engine has no threads, so a fork copies no held lock."""
+    """Forks the worker processes: the engine has no threads, so a fork copies no held lock."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Pool:
         its parent's transaction as its own.
 
         Raises:
-            OSError: the kernel lets no more processes run.
+            OSError: a limit of the kernel forbids more processes.
         """
         self._settings = settings
         self._stall_after = settings.options.stall_after
@@ -123,10 +123,13 @@ class Pool:
     def receive(
         self, others: list[Connection], timeout: float
     ) -> Iterator[tuple[WorkerHandle, Message | None] | Connection]:
-        """Yield the messages that arrive within ``timeout`` seconds; ``None``: the process died.
+        """Yield the messages that arrive within ``timeout`` seconds.
 
-        The handle of a dead process still has its tasks. It is not in ``workers`` any more; a new
-        process has its place. Of ``others``, each readable connection is yielded.
+        The message is ``None`` if the process died.
+
+        The handle of a dead process still has its tasks. The dead process is no longer in
+        ``workers``; a new process has its place. Readable connections among ``others`` are yielded,
+        too.
 
         Raises:
             HashscanError: a process cannot work at all, or several processes die as they start.
@@ -160,14 +163,15 @@ class Pool:
             if not worker.stalled:
                 worker.stalled = True
                 worker.heard = now - self._stall_after + 5
-                worker.child.kill()  # then its connection ends, and it is replaced
+                worker.child.kill()  # The process ends its connection, and is replaced.
             else:
-                # The killed process does not end: it waits inside the kernel. Leave it behind.
+                # The killed process does not end: it waits inside the kernel. Such a process is
+                # abandoned.
                 yield self._replace(worker), None
 
     def _replace(self, worker: WorkerHandle) -> WorkerHandle:
         if not worker.stalled:
-            worker.child.wait(1.0)  # its own exit code is reported, not the signal's
+            worker.child.wait(1.0)  # The process's own exit code is reported, not the signal's.
         worker.child.end()
         self._failed_starts += not worker.started
         if self._failed_starts >= _MOST_FAILED_STARTS:
@@ -181,9 +185,9 @@ class Pool:
         return worker
 
     def close(self) -> None:
-        """End all processes. Their unreported work counts as not done."""
+        """End all processes. Work that the processes have not reported counts as not done."""
         for worker in self.workers:
-            worker.child.kill()  # kill all processes before waiting for the first
+            worker.child.kill()  # All processes are killed before the first wait.
         for worker in self.workers:
             worker.child.end()
         self._links.close()

@@ -1,9 +1,9 @@
 """Judges the digests in the catalog by a new set of filters, without reading a file.
 
-Separate processes read the catalog's digests, each a part of them. They report only files whose
-judgement changed: new candidates, and files that are not candidates any more. A new candidate is
-then checked like a changed file, which shows whether the file still matches its row. Files without
-a digest that the new filters need are reported separately: all files may be among them.
+Separate processes read the catalog's digests; each process reads a part. They report only files
+whose judgement changed: new candidates, and files that are not candidates any more. A new candidate
+is then checked like a changed file, which shows whether the file still matches its row. Files
+without a digest that the new filters need are reported separately: all files may be among them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MOST_PROCESSES = 4
 
 
 class Judged(NamedTuple):
-    """The result for a part of the catalog.
+    """Holds the result for a part of the catalog.
 
     Attributes:
         found: directory id and name of files that a filter holds now.
@@ -55,12 +55,12 @@ class Judged(NamedTuple):
 
 
 class Judge:
-    """A set of filters, for many files at a time.
+    """Judges many files at a time by a set of filters.
 
     Attributes:
-        needed: algorithms of the digests that it checks.
-        filterset: number of this set; rows that it has judged are left alone.
-        until: rows of scans after this number are left alone.
+        needed: algorithms of the digests that the filters need.
+        filterset: number of this set of filters; rows that the set has judged are not judged again.
+        until: rows of scans with a higher number are not judged.
     """
 
     def __init__(
@@ -71,7 +71,10 @@ class Judge:
         filterset: int,
         until: int,
     ) -> None:
-        """Prepare; ``algorithms``: the algorithms that any of ``filters`` needs."""
+        """Prepare to judge files by ``filters``.
+
+        ``algorithms`` are the algorithms that any of the filters needs.
+        """
         self.filterset = filterset
         self.until = until
         self.needed = [name for name in ALGORITHMS if name in algorithms]
@@ -89,8 +92,8 @@ class Judge:
     def are_clear(self, digests: Sequence[tuple[bytes | None, ...]]) -> bool:
         """Return whether no filter holds any of the digests, and no digest is missing.
 
-        ``digests`` has the ``needed`` digests of each file. This takes half the time of ``judge``,
-        but does not find out which file has a hit.
+        ``digests`` has the ``needed`` digests of each file. This method takes half the time of
+        ``judge``, but does not find out which file has a hit.
         """
         columns = list(zip(*digests, strict=True))
         if any(None in column for column in columns):
@@ -148,11 +151,11 @@ def _place(file: tuple[int, FileRow]) -> tuple[int, bytes]:
 
 
 class Rejudging:
-    """The processes that judge, as the daemon sees them.
+    """Runs the processes that judge, for the daemon.
 
     Attributes:
         filterset: number of the set of filters.
-        until: rows of scans after this number are judged already.
+        until: rows of scans with a higher number are already judged.
         files: number of files judged so far.
     """
 
@@ -177,7 +180,8 @@ class Rejudging:
         judge = Judge(filters, algorithms, filterset=filterset, until=until)
         reader = CatalogReader(catalog)
         newest = reader.last_directory()
-        reader.close()  # a fork must not copy an open reader
+        # The reader is opened after the fork, because a fork must not copy an open reader.
+        reader.close()
         count = max(1, min(processes, _MOST_PROCESSES, newest))
         bounds = [newest * number // count for number in range(count + 1)]
         self._children: list[Child] = []
@@ -190,11 +194,14 @@ class Rejudging:
 
     @property
     def connections(self) -> list[Connection]:
-        """Return connections that become readable when ``take`` has a result; empty: all done."""
+        """Return connections that become readable if ``take`` has a result; empty: all are done."""
         return [child.connection for child in self._children]
 
     def take(self, connection: Connection) -> Judged | None:
-        """Return the next result of the process at ``connection``; ``None``: it has died."""
+        """Return the next result of the process at ``connection``.
+
+        The result is ``None`` if the process has died.
+        """
         try:
             judged: Judged = connection.recv()
         except (EOFError, OSError):
@@ -234,7 +241,7 @@ def _main(
 
 
 def _count_clear(reader: CatalogReader, judge: Judge, after: int, up_to: int) -> int | None:
-    """Return the number of files to judge in some directories, if all are clear; else ``None``."""
+    """Return the number of files to judge in some directories; ``None``: a filter holds one."""
     files = 0
     for digests in reader.plain_digests(
         after, up_to, judge.needed, judged=judge.filterset, until=judge.until, step=_STEP

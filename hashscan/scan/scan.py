@@ -1,4 +1,4 @@
-"""One scan of volumes: its directories, its worker processes, and its result in the catalog.
+"""Runs one scan of volumes: its directories, its worker processes, and its result in the catalog.
 
 A scan has no loop of its own: ``scan/engine`` runs it as a one-off scan, ``daemon/session_scan``
 beside the daemon's other work.
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
 
 class Scan:
-    """A scan of the volumes in its options.
+    """Scans the volumes in its options once.
 
     Attributes:
-        options: its options.
-        number: its number in the catalog.
+        options: options of the scan.
+        number: number of the scan in the catalog.
         resumed: number of the interrupted full scan that this scan continues; ``None``: it
             continues none.
         roots: the queued root directory of each volume, by the volume's path.
         dispatch: hands out directories and stores findings.
         pool: the worker processes; see ``start_workers``.
-        expected: the expected work; ``None``: there was no whole scan of these volumes.
+        expected: the expected amount of work; ``None``: there was no whole scan of these volumes.
         summary: the result; complete after ``end``.
     """
 
@@ -90,7 +90,7 @@ class Scan:
         self._on_candidate()
 
     def start_workers(self, judged_until: int = 0) -> None:
-        """Start the worker processes; ``judged_until``: see ``WorkerSettings``."""
+        """Start the worker processes. For ``judged_until``, see ``WorkerSettings``."""
         settings = WorkerSettings(
             self.options,
             tuple(root.number for root in self.roots.values()),
@@ -149,7 +149,8 @@ class Scan:
     ) -> Summary:
         """Store the result in the catalog, and return it; the caller has closed the pool.
 
-        ``missing`` volumes count as problems. ``costs`` and ``held``: see ``Catalog.end_scan``.
+        The volumes in ``missing`` count as problems. For ``costs`` and ``held``, see
+        ``Catalog.end_scan``.
 
         Raises:
             StateError: the catalog cannot be written.

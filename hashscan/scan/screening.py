@@ -25,7 +25,7 @@ _DIGEST_OF = [values_of(name) for name in ALGORITHMS]
 
 
 class Screen:
-    """The tiers of a set of filters.
+    """Searches the tiers of a set of filters for sizes and first blocks.
 
     Attributes:
         sizes: a file's size can rule the file out.
@@ -44,7 +44,7 @@ class Screen:
     def rules_out_size(self, size: int) -> bool:
         """Return whether no known file has this size, in bytes.
 
-        Size 0 never rules a file out: some file systems report it for files with content (FUSE,
+        Size 0 never rules a file out: some file systems report size 0 for files with content (FUSE,
         /proc), and an empty file costs little.
         """
         if not self.sizes or not size:
@@ -60,8 +60,8 @@ class Screen:
         """Return whether no known file has this size and this first block.
 
         Args:
-            size: in bytes.
-            head: the key of the first block (``model.head_key``); empty: the block is not known.
+            size: size of the file in bytes.
+            head: key of the first block (``model.head_key``); empty: the block is not known.
         """
         key = size_key(size)
         return bool(self._tiers) and all(
@@ -72,7 +72,7 @@ class Screen:
 
 
 class Filters:
-    """The digests of a set of filters."""
+    """Searches a set of filters for digests."""
 
     def __init__(self, filters: Sequence[Filter]) -> None:
         """Use the digests of all ``filters``."""
@@ -89,7 +89,7 @@ class Filters:
                 raw = digests[algorithm]
                 if raw is not None and raw.hex() in one:
                     return hits(self._filters, digests)
-        return ()  # nearly always; so no object was built for it
+        return ()  # Nearly all files have no hit, so no object is built for them.
 
     def among(self, rows: Sequence[RawRow]) -> set[int]:
         """Return the indices of rows with a digest that a filter holds."""
@@ -99,7 +99,8 @@ class Filters:
                 for algorithm in wanted:
                     digests = list(map(_DIGEST_OF[algorithm], rows))
                     numbers: Sequence[int] = range(len(rows))
-                    if None in digests:  # the first block ruled such files out
+                    # The first block ruled these files out, so they have no digests.
+                    if None in digests:
                         numbers = [number for number in numbers if digests[number] is not None]
                         digests = [digests[number] for number in numbers]
                     hit = one.among(digests)

@@ -11,15 +11,17 @@ from hashscan.scan.io_pressure import Pressure
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_LOOK_EVERY = 1.0  # seconds; the kernel renews the averages every two
-_LONGEST_PAUSE = 5.0  # seconds in a row; then a second of work follows even under pressure
+# Seconds between two readings of the pressure; the kernel renews the averages every two seconds.
+_LOOK_EVERY = 1.0
+# Longest uninterrupted pause in seconds; then a second of work follows even under pressure.
+_LONGEST_PAUSE = 5.0
 
 
 class Turns:
-    """The times of the next byte and the next file, shared by all processes with the same bound.
+    """Holds the times of the next byte and file, which all processes with one bound share.
 
-    There is no lock, because a killed process could not release it. If two processes take the same
-    turn at the same moment, one block more is read than the bound allows.
+    The times have no lock, because a killed process could not release it. If two processes take the
+    same turn at the same moment, one block more is read than the bound allows.
     """
 
     def __init__(self) -> None:
@@ -28,7 +30,9 @@ class Turns:
 
 
 class Pace:
-    """Slows one worker process down. Call it after each read, and ``file`` for each file read.
+    """Slows one worker process down.
+
+    Call ``bytes`` after each read, and ``file`` for each file read.
 
     Attributes:
         bounds: whether a bound is set; otherwise no call is needed.
@@ -46,7 +50,7 @@ class Pace:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Set the bounds; ``None``: no bound.
+        """Set the bounds. A bound that is ``None`` does not apply.
 
         ``max_rate`` is in bytes a second, ``max_files`` in files a second, and ``pause_above`` is a
         share of time. All processes with the same ``turns`` share the bounds. ``alive`` is called
@@ -60,7 +64,7 @@ class Pace:
         self._pressure = Pressure().others if pressure is None else pressure
         self._clock = clock
         self._sleep = sleep
-        #: For the next byte, and the next file.
+        #: Times of the next byte, and of the next file.
         self._turns = memoryview(bytearray(16)).cast("d") if turns is None else turns.times
         self._look = clock() + _LOOK_EVERY
 
@@ -81,7 +85,7 @@ class Pace:
         self._step_aside(now)
 
     def listed(self) -> None:
-        """Step aside while a directory is listed: a listing reads from the disk, too."""
+        """Pause under pressure while a directory is listed: a listing reads from the disk, too."""
         self._step_aside(self._clock())
 
     def _step_aside(self, now: float) -> None:

@@ -1,11 +1,11 @@
 """Estimates a scan's remaining time from costs of files and bytes, learnt from the scan itself.
 
 A scan spends its time on listing (each file), opening (each hashed file) and reading (each byte).
-Their costs differ a hundredfold between disks, and throttles raise only one of them. So each
-interval's time is divided among the three by their costs so far, and a cost is its share of the
-time, divided by its number: the update of Richardson and Lucy, whose estimates are never negative.
-A scan begins with the costs that the last scan of the same volumes learnt: small files do not show
-the cost of a byte, and large files do not show the cost of opening.
+The costs of these steps differ a hundredfold between disks, and throttles raise only one of them.
+Therefore each interval's time is divided among the three steps by their costs so far, and a cost is
+its share of the time, divided by its number: the update of Richardson and Lucy, whose estimates are
+never negative. A scan begins with the costs that the last scan of the same volumes learnt: small
+files do not show the cost of a byte, and large files do not show the cost of opening.
 """
 
 from __future__ import annotations
@@ -18,23 +18,24 @@ if TYPE_CHECKING:
 
     from hashscan.reporter import Progress
 
-#: Seconds for a file, for one that is hashed besides, and for a byte, on a middling disk: before
-#: the first scan. Only their ratios matter: the scan's own time scales them.
+#: Seconds for a file, for hashing a file, and for a byte, on a middling disk: used before the first
+#: scan. Only the ratios of these costs matter: the scan's own time scales them.
 _USUAL = (10e-6, 100e-6, 1e-9)
-#: This share of the time so far is divided by the ratios of the costs at the start. So a cost that
-#: the scan has hardly shown yet is scaled like the others.
+#: This share of the time so far is divided by the ratios of the costs at the start. Therefore a
+#: cost that the scan has hardly shown yet is scaled like the others.
 _PRIOR = 0.03
-#: Seconds and share of the work after which there is an estimate.
+#: Seconds and share of the work after which an estimate is shown.
 _AFTER = 0.5
 _SHARE = 0.01
-#: Bounds of costs, in seconds, that are taken from an earlier scan.
+#: Bounds of the costs, in seconds, that are taken from an earlier scan.
 _LEAST, _MOST = 1e-15, 1e5
-#: Most seconds that one interval counts: in a longer one the process was stopped, not slow.
+#: Most seconds that one interval counts: during a longer interval the process was stopped, not
+#: slow.
 _INTERVAL = 10.0
 
 
 class _Work(NamedTuple):
-    """Numbers of files and bytes."""
+    """Counts files and bytes."""
 
     files: float
     hashed: float
@@ -42,7 +43,7 @@ class _Work(NamedTuple):
 
 
 class Remaining:
-    """An estimate of a scan's remaining time from each of its states."""
+    """Estimates a scan's remaining time from each of its states."""
 
     def __init__(
         self,
@@ -54,10 +55,10 @@ class Remaining:
         """Start at the first state: the time before it, in which filters are built, is not work.
 
         Args:
-            costs: ``costs`` of an earlier scan of the same volumes.
+            costs: the learnt costs of an earlier scan of the same volumes.
             max_rate: the most bytes a second that the scan may read.
             max_files: the most files a second that the scan may hash.
-            clock: seconds.
+            clock: function that returns seconds.
         """
         self._clock = clock
         listed, hashed, byte = _checked(costs)
@@ -76,11 +77,14 @@ class Remaining:
 
     @property
     def costs(self) -> list[float] | None:
-        """Seconds for a file, for hashing it, and for a byte; ``None``: too little was done."""
+        """Return the seconds for a file, for hashing it, and for a byte.
+
+        The result is ``None`` if too little work was done.
+        """
         return self._costs if any(self._times) and self.elapsed >= _AFTER else None
 
     def update(self, progress: Progress) -> float | None:
-        """Take in a state; return the remaining seconds, or ``None`` if they are not known."""
+        """Add a state; return the remaining seconds, or ``None`` if they are unknown."""
         now = self._clock()
         seconds = 0.0 if self._at is None else min(now - self._at, _INTERVAL)
         self._at = now
@@ -126,7 +130,7 @@ class Remaining:
 
 
 def _checked(costs: Sequence[float] | None) -> tuple[float, ...]:
-    """Return costs by which one can divide: unusable ones are replaced by the usual ones."""
+    """Return costs by which one can divide: usual costs replace unusable ones."""
     if costs is None or len(costs) != len(_USUAL):
         return _USUAL
     if not all(isinstance(cost, float) and _LEAST < cost < _MOST for cost in costs):
@@ -135,15 +139,18 @@ def _checked(costs: Sequence[float] | None) -> tuple[float, ...]:
 
 
 def _rest(progress: Progress) -> _Work | None:
-    """The work that is left; ``None`` if it is unknown, or the scan has exceeded the expected."""
+    """Return the work that is left.
+
+    The result is ``None`` if the work is unknown, or the scan has exceeded the expected work.
+    """
     expected = progress.expected
     if expected is None or progress.files >= expected.files:
         return None
     files = expected.files - progress.files
     if expected.hashed is None:
-        # Assume that as large a part of the rest has changed. Its bytes are the known total less
-        # those seen; towards the end that is a small difference of large numbers, and the average
-        # of the finished files is better.
+        # The estimate assumes that an equal share of the remaining files has changed. The remaining
+        # bytes are the known total less the bytes seen; towards the end that is a small difference
+        # of large numbers, and the average of the finished files is better.
         done = max(1, progress.files)
         judged = max(1, progress.hashed + progress.unchanged)
         left = expected.bytes * progress.hashed / judged - progress.bytes_hashed
@@ -153,6 +160,6 @@ def _rest(progress: Progress) -> _Work | None:
         return _Work(files, files * progress.hashed / done, size)
     hashed = max(0, expected.hashed - progress.hashed)
     size = max(0, expected.bytes - progress.bytes_hashed)
-    if hashed > files:  # a newer filter rules some of them out
+    if hashed > files:  # A newer filter rules some of these files out.
         return _Work(files, files, size * files / hashed)
     return _Work(files, hashed, size)

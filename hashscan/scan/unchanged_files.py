@@ -28,7 +28,10 @@ class UnchangedFiles:
     def __init__(
         self, settings: WorkerSettings, catalog: CatalogReader, filters: Filters, screen: Screen
     ) -> None:
-        """Prepare; ``filters`` judge kept digests, ``screen`` judges kept sizes and heads."""
+        """Prepare to decide about files.
+
+        ``filters`` judge the digests in rows, ``screen`` judges the sizes and heads in rows.
+        """
         self._settings = settings
         self._options = settings.options
         self._catalog = catalog
@@ -36,7 +39,7 @@ class UnchangedFiles:
         self._screen = screen
 
     def of_directory(self, task: Task, root: VolumeRoot) -> Unchanged | None:
-        """Return the rows of a directory if no unchanged file of it needs a decision of its own."""
+        """Return a directory's rows if all its files are unchanged and can be counted together."""
         settings = self._settings
         if task.again or self._options.full or root.has_excludes:
             return None
@@ -62,9 +65,9 @@ class UnchangedFiles:
         Args:
             row: row of the file's name.
             status: status of the file.
-            device: the number of its device in rows.
-            findings: gets the file's outcome.
-            again: see ``Task``.
+            device: the number of the file's device in rows.
+            findings: receives the file's outcome.
+            again: a process died at the directory before, see ``Task``.
         """
         if (
             row is None
@@ -77,7 +80,7 @@ class UnchangedFiles:
         settings = self._settings
         tally = findings.tally
         if self._options.full and row.head is not None:
-            return False  # a full scan hashes every file
+            return False  # A full scan hashes every file.
         if again and row.scan == settings.scan and row.judged == settings.judged:
             if row.head is None:
                 tally.hashed += 1

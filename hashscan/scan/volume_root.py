@@ -19,17 +19,17 @@ class VanishedError(OSError):
 
 
 class VolumeRoot:
-    """The root of a volume in a worker process.
+    """Represents the root of a volume in a worker process.
 
-    It is open only while the process has tasks: an open directory prevents the volume's file system
-    from being unmounted.
+    The root is open only while the process has tasks: an open directory prevents the volume's file
+    system from being unmounted.
     """
 
     def __init__(self, volume: Volume, number: int, identity: Identity | None = None) -> None:
         """Prepare the root with the catalog id ``number``, without opening it.
 
-        ``identity`` is the root's identity when the scan began; ``None``: any directory is the
-        root.
+        ``identity`` is the root's identity when the scan began. If it is ``None``, any directory
+        may be the root.
         """
         self._volume = volume
         self._identity = identity
@@ -38,7 +38,7 @@ class VolumeRoot:
         #: The root's device, and its number in the catalog's rows; see ``FileRow``.
         self.row_device = (-1, -number)
         self.fd = -1
-        #: Identities of the roots of other volumes inside this one.
+        #: Identities of the roots of other volumes inside this volume.
         self.others: frozenset[Identity] = frozenset()
         self.one_file_system = volume.one_file_system
         self.excludes = excluder(volume.exclude)
@@ -69,7 +69,7 @@ class VolumeRoot:
         return fd
 
     def why_vanished(self) -> str:
-        """Return why the volume has vanished since the scan began; empty: it is there."""
+        """Return why the volume has vanished since the scan began; empty: the volume is there."""
         try:
             with closing(self._open()) as fd, os.scandir(fd) as entries:
                 next(entries, None)
@@ -80,10 +80,10 @@ class VolumeRoot:
         return ""
 
     def find_others(self, roots: Roots) -> None:
-        """Find the directories that are the roots of other volumes inside this one.
+        """Find the directories that are the roots of other volumes inside this volume.
 
-        They are opened from this root, never by their absolute paths: a path may lead to a dead
-        file server.
+        The roots of other volumes are opened from this root, never by their absolute paths: a path
+        may lead to a dead file server.
         """
         found = set()
         for path in roots.inside(self._volume.root):

@@ -1,7 +1,8 @@
-"""The worker process: lists directories, hashes changed files, asks the filters.
+"""Runs the worker process, which lists directories, hashes changed files, and asks the filters.
 
-It reads the catalog and writes nothing. For each task it opens the directory by descriptor, from
-the volume's root. So a task is safe even if the path in it is not valid any more.
+A worker process reads the catalog and writes nothing. For each task, the worker opens the directory
+by descriptor, from the volume's root. Therefore a task is safe even if its path is not valid any
+more.
 """
 
 from __future__ import annotations
@@ -61,10 +62,11 @@ class Worker:
 
         Args:
             settings: settings of the scan.
-            links: table shared with the other processes.
-            copies: table shared with the other processes.
+            links: table of hard-linked inodes, shared with the other processes.
+            copies: table of copied contents, shared with the other processes; ``None``: there is no
+                table.
             idle: one shared byte with the number of idle processes.
-            send: sends a message to the engine.
+            send: function that sends a message to the engine.
 
         Raises:
             HashscanError: the catalog cannot be used.
@@ -107,7 +109,7 @@ class Worker:
                 alive=outbox.show_life,
             )
         )
-        # Changed small files are checked even if the disks are busy or the files are many.
+        # Changed small files are checked even if the disks are busy or many files are waiting.
         self._at_once = tools(
             Pace(options.max_rate, None, turns=options.turns, alive=outbox.show_life)
         )
@@ -179,7 +181,7 @@ class Worker:
         raise AssertionError
 
     def _unopened(self, task: Task, error: OSError) -> Findings:
-        """Return the findings of a directory that cannot be opened: one entry, or one a name."""
+        """Return the findings of a directory that cannot be opened: an entry for each name."""
         findings = Findings(task.group, done=True)
         names = [name for name, _ in task.names or ((b"", 0),)]
         if isinstance(error, CrossesMountError):
@@ -189,7 +191,7 @@ class Worker:
         else:
             outcome = outcome_of_error(error)
             if task.look and outcome.reason in {Skipped.VANISHED, Problem.CHANGED}:
-                # The watch reports the directory's new name by itself.
+                # The watch also reports the directory's new name.
                 outcome = NotHashed(Skipped.VANISHED)
             elif outcome.reason is Skipped.VANISHED:
                 findings.unopened = tuple(names)
@@ -234,7 +236,8 @@ def run(
     try:
         ignore_lease_breaks()
         worker = Worker(settings, links, copies, idle, connection.send)
-        connection.send(Alive(0))  # so the engine distinguishes a failed start from a fatal task
+        # A first message lets the engine distinguish a failed start from a fatal task.
+        connection.send(Alive(0))
         while True:
             tasks: list[Task] = connection.recv()
             for task in tasks:

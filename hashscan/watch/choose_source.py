@@ -13,14 +13,17 @@ if TYPE_CHECKING:
 
 
 class Choice(NamedTuple):
-    """The back-end of a volume (``fanotify``, ``inotify`` or ``off``), and the reason in words."""
+    """Holds the back-end of a volume (``fanotify``, ``inotify``, ``off``), and the reason."""
 
     backend: str
     why: str
 
 
 def choose(volumes: Sequence[Volume], modes: Sequence[str]) -> list[Choice]:
-    """Return the choice for each volume and mode: ``auto``, ``inotify``, ``fanotify``, ``off``."""
+    """Return the back-end for each volume and mode.
+
+    The modes are ``auto``, ``inotify``, ``fanotify`` and ``off``.
+    """
     wanted = [n for n, mode in enumerate(modes) if mode not in {"off", "inotify"}]
     reasons = dict(zip(wanted, reasons_not([volumes[n] for n in wanted]), strict=True))
     found = []

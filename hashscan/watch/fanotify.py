@@ -1,14 +1,15 @@
-"""fanotify(7): one mark for a whole file system, however many directories it has.
+"""Watches by fanotify(7): one mark covers a file system, however many directories it has.
 
 For each event the mark reports a handle of the directory and the entry's name (FAN_REPORT_DIR_FID,
-FAN_REPORT_NAME; Linux 5.9), so that moves and links are reported as well. It also reports a handle
-of the entry itself (FAN_REPORT_FID). Without that, the kernel does not report a file that was
-opened by a handle (e.g. by an NFS server) if the kernel does not know its directory. The events
-cover the whole file system. A handle is turned into a path once, and events outside the volumes are
-dropped. The mark needs CAP_SYS_ADMIN, and opening handles needs CAP_DAC_READ_SEARCH.
+FAN_REPORT_NAME; Linux 5.9), so that the kernel reports moves and links as well. The mark also
+reports a handle of the entry itself (FAN_REPORT_FID). Without the entry's handle, the kernel does
+not report a file that was opened by a handle (e.g. by an NFS server) if the kernel does not know
+the file's directory. The events cover the whole file system. A handle is turned into a path once,
+and events outside the volumes are dropped. The mark needs CAP_SYS_ADMIN, and opening handles needs
+CAP_DAC_READ_SEARCH.
 
-Layouts: ``struct fanotify_event_metadata``, ``fanotify_event_info_fid`` and ``file_handle`` of
-<linux/fanotify.h> and open_by_handle_at(2).
+Sources of the layouts: the structures ``fanotify_event_metadata``, ``fanotify_event_info_fid`` and
+``file_handle`` of <linux/fanotify.h> and open_by_handle_at(2).
 """
 
 from __future__ import annotations
@@ -51,11 +52,11 @@ _MOST_EVENTS = 8192
 _CACHE = 16384
 _PATH_MAX = 4096
 _MOST_LEVELS = 4096
-#: Seconds after an event in a volume's directory with a too long path; during them all directories
-#: with too long paths on that file system count as inside a volume.
+#: Seconds after an event in a volume's directory with a too long path; during these seconds all
+#: directories with too long paths on that file system count as inside a volume.
 _CLIMB_AFTER = 5.0
 _TOO_DEEP = "something changed in a directory whose path is too long to be told"
-#: Seconds between attempts to open a handle.
+#: Seconds between two attempts to open a handle.
 _PAUSES = (0.0005, 0.002, 0.01, 0.05)
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -69,11 +70,11 @@ _libc.fanotify_mark.argtypes = (
 
 
 class FanotifyEvent(NamedTuple):
-    """One event.
+    """Holds one event.
 
     Attributes:
-        mask: kinds of changes, as bits.
-        filesystem: the ``fsid`` that ``handle`` belongs to.
+        mask: bits that name the kinds of changes.
+        filesystem: the ``fsid`` of the file system that ``handle`` belongs to.
         handle: type and bytes of the directory's file handle; empty if the kernel does not know the
             directory.
         name: name of the entry.
@@ -172,7 +173,7 @@ def _handle_of(directory: int) -> tuple[int, bytes]:
 
 
 def _fsid(directory: int) -> bytes:
-    """Return the file system's identity as in events: ``f_fsid`` of statfs(2)."""
+    """Return the file system's identity as in events. The identity is ``f_fsid`` of statfs(2)."""
     return struct.pack("=Q", os.fstatvfs(directory).f_fsid & (2**64 - 1))
 
 
@@ -188,12 +189,17 @@ _WHAT_TO_DO = {
 
 
 def why_not(volumes: Sequence[Volume]) -> str | None:
-    """Return in a line why this back-end cannot watch the volumes here; ``None``: it can."""
+    """Return in a line why this back-end cannot watch the volumes here.
+
+    The result is ``None`` if it can watch them.
+    """
     return next((why for why in reasons_not(volumes) if why is not None), None)
 
 
 def reasons_not(volumes: Sequence[Volume]) -> list[str | None]:
-    """Return for each volume a line why this back-end cannot watch it here; ``None``: it can.
+    """Return for each volume a line why this back-end cannot watch it here.
+
+    The line is ``None`` if the back-end can watch the volume.
 
     Each file system is tried once, however many volumes are on it.
     """
@@ -235,8 +241,8 @@ def _told(error: OSError) -> str:
 def _is_outside(fd: int, roots: Collection[Identity]) -> bool:
     """Return whether a directory is certainly not below any of the directories ``roots``.
 
-    This climbs to the parents, for a directory without a path. A directory that is too deep to
-    climb from may be below.
+    For a directory without a path, this function climbs to the parents. A directory that is too
+    deep for climbing counts as possibly below a root.
     """
     here = os.dup(fd)
     try:
@@ -248,7 +254,7 @@ def _is_outside(fd: int, roots: Collection[Identity]) -> bool:
             os.close(here)
             here = above
             if identity_of(here) == now:
-                return True  # the root of the file system
+                return True  # The climb has reached the root of the file system.
         return False
     finally:
         os.close(here)
@@ -263,7 +269,7 @@ def _upwards(path: bytes) -> Iterator[bytes]:
 
 
 class _Place(NamedTuple):
-    """The place of a directory: index of the volume and path below its root."""
+    """Holds the place of a directory: index of the volume and path below its root."""
 
     volume: int
     directory: bytes
@@ -278,11 +284,11 @@ class FanotifySource:
         self._numbers = {volume.root: number for number, volume in enumerate(volumes)}
         self._excludes = [excluder(volume.exclude) for volume in volumes]
         self._fd = -1
-        #: By file system: time of the last change in a directory that is too deep.
+        #: Time of the last change in a directory that is too deep, by file system.
         self._too_deep: dict[bytes, float] = {}
         self._cache: OrderedDict[tuple[bytes, bytes], _Place | None] = OrderedDict()
-        #: By file system and mount: a directory on it. One directory for each mount resolves all
-        #: handles, however many volumes there are.
+        #: A directory on each mount, by file system and mount. One directory for each mount
+        #: resolves all handles, however many volumes there are.
         self._on: dict[bytes, dict[int, dict[bytes, Identity]]] = {}
         self._noted: dict[bytes, tuple[bytes, int]] = {}
 
@@ -332,12 +338,12 @@ class FanotifySource:
         return trouble
 
     def fileno(self) -> int:
-        """Readable when there are events."""
+        """Return a descriptor that is readable if there are events."""
         return self._fd
 
     @property
     def has_more(self) -> bool:
-        """Return false: ``read`` returns all events that it has read."""
+        """Return false. The method ``read`` returns all events that it has read, so none waits."""
         return False
 
     def read(self) -> list[Told]:
@@ -371,7 +377,7 @@ class FanotifySource:
         if event.mask & Q_OVERFLOW:
             return self._all_lost("overflow", "the kernel's queue of changes was full")
         if event.mask & ONDIR and event.mask & (MOVED_FROM | MOVED_TO):
-            self._cache.clear()  # everything below it has another path now
+            self._cache.clear()  # All directories below the moved directory have another path now.
         if not event.filesystem or not event.mask & (CLOSE_WRITE | MOVED_TO | CREATE):
             return []
         if event.filesystem not in self._on:
@@ -390,7 +396,7 @@ class FanotifySource:
                     self._too_deep[event.filesystem] = time.monotonic()
                     return self._lost_on(event.filesystem, "unplaced", _TOO_DEEP)
                 if error.errno == errno.ESTALE:
-                    return []  # the directory is gone, with all its entries
+                    return []  # The directory is gone, with all its entries.
                 return self._lost_on(
                     event.filesystem, "unplaced", f"a change has no place: {error.strerror}"
                 )
@@ -416,7 +422,7 @@ class FanotifySource:
         return [Lost(number, b"", reason, message) for number in sorted(concerned)]
 
     def _open_mount(self, mount: int, roots: Collection[bytes]) -> int:
-        """Open a directory on a mount; -1: none of ``roots`` is there."""
+        """Open a directory on a mount; return -1 if none of ``roots`` exists."""
         for root in roots:
             with suppress(OSError):
                 fd = open_root(root)
@@ -426,7 +432,9 @@ class FanotifySource:
         return -1
 
     def _place(self, event: FanotifyEvent, mounts: dict[int, int]) -> _Place | None:
-        """Return the present place of the event's directory; ``None``: outside the volumes.
+        """Return the present place of the event's directory.
+
+        The result is ``None`` if the directory is outside the volumes.
 
         Raises:
             OSError: ESTALE: the directory is gone; ENAMETOOLONG: its path is too long.
@@ -448,7 +456,7 @@ class FanotifySource:
                     path = b"/" * _PATH_MAX
                 if len(path) >= _PATH_MAX - 1:
                     last = self._too_deep.get(event.filesystem, -math.inf)
-                    # Climbing takes long, and a user may make thousands of such directories.
+                    # Climbing takes long, and a customer may make thousands of such directories.
                     if time.monotonic() - last > _CLIMB_AFTER and _is_outside(
                         fd, set(roots.values())
                     ):
@@ -469,7 +477,7 @@ class FanotifySource:
         return None
 
     def rewatch(self, volume: int) -> list[Told]:
-        """Mark the file systems that are mounted there now."""
+        """Mark the file systems that are mounted on and below a volume now."""
         self._cache.clear()
         return self._watch(volume)
 

@@ -1,9 +1,9 @@
-"""inotify(7): one watch for each directory, through watchdog's interface to the kernel.
+"""Watches directories by inotify(7): one watch for each directory, through watchdog's interface.
 
 A watch is put on a directory that was opened safely from the volume's root, never on a path. Events
-and walks keep the tree of watched directories (``tree``) up to date. An overflow of the queue, a
-watch that could not be set, a tree that was moved in: the source reports each of them, and the
-daemon scans the affected files.
+and walks keep the tree of watched directories (``tree``) up to date. Each overflow of the queue,
+each failed watch and each moved-in tree is reported as a loss, and the daemon scans the affected
+files.
 """
 
 from __future__ import annotations
@@ -62,9 +62,9 @@ _BUFFER = 256 << 10
 _DRAIN_AFTER = 64
 _MOST_UNREAD = 64 << 20
 _MOST_EVENTS = 8192
-#: Seconds between two attempts to set the watches that could not be set.
+#: Seconds between two attempts to set the watches that failed before.
 _TRY_AGAIN = 60.0
-#: ... or this multiple of the length of an attempt, if that is longer.
+#: The pause is at least this multiple of the length of an attempt.
 _TRY_AGAIN_AFTER = 20.0
 #: Seconds between two walks that complete the tree of watches after the queue overflowed.
 _WALK_AGAIN = 3.0
@@ -79,7 +79,7 @@ _UNPLACED = "something changed in a directory that lies too deep, or was moved j
 
 
 class _Volume:
-    """A volume with its watches' state."""
+    """Holds a volume with the state of its watches."""
 
     def __init__(self, number: int, volume: Volume) -> None:
         self.number = number
@@ -140,16 +140,17 @@ class InotifySource:
         return told
 
     def fileno(self) -> int:
-        """Readable when there are events."""
+        """Return a descriptor that is readable if there are events."""
         return self._fd
 
     def close(self) -> None:
         """Close the descriptor; this removes the watches."""
         self._kernel.close()
-        with suppress(OSError):  # its reading thread would close it, and was never started
+        # watchdog's reading thread would close the descriptor, but the thread was never started.
+        with suppress(OSError):
             os.close(self._fd)
 
-    # Watches
+    # Watches of directories
 
     def _watch_volume(self, one: _Volume) -> list[Told]:
         """Watch a volume again; existing watches are kept."""
@@ -166,10 +167,10 @@ class InotifySource:
             found = self._add(one, root, ROOT, b"", b"")
             if found is not None:
                 if one.root != found:
-                    self._forget(one.root)  # another file system is mounted there now
+                    self._forget(one.root)  # Another file system is mounted there now.
                 one.root = found
             self._watch_below(one, root, b"", found)
-        # Forget directories that the walk did not find; the events of their removal may be lost.
+        # The walk did not find these directories, and the events of their removal may be lost.
         for watch in self._tree.watches_of(one.number):
             if watch not in self._met:
                 self._forget(watch)
@@ -201,7 +202,7 @@ class InotifySource:
                     try:
                         child = open_step(directory, name, cross_mounts=cross)
                     except CrossesMountError:
-                        continue  # scans do not enter it either
+                        continue  # Scans do not enter such a directory either.
                     except OSError as error:
                         if error.errno not in _CHANGED:
                             self._not_watched(one, below, error)
@@ -234,11 +235,12 @@ class InotifySource:
     ) -> int | None:
         """Watch an open directory; return ``None``, and count it, if it cannot be watched."""
         if parent is None:
-            # Its parent is not watched, so the events of a watch on it would have no path.
+            # The directory's parent is not watched, so the events of a watch on it would have no
+            # path.
             one.unwatched += 1
             return None
         if path.count(b"/") >= MOST_LEVELS or len(path) > MAX_PATH:
-            # Scans do not enter it either, and they report it.
+            # Scans do not enter such a directory either, and they report it.
             self._not_watched(one, path, OSError(errno.ENAMETOOLONG, "it lies too deep"))
             return None
         if self._limited:
@@ -275,13 +277,16 @@ class InotifySource:
         """Remove the watches of a directory and all directories below it."""
         for one, node in self._tree.take_out(watch):
             self._volumes[node.volume].watched -= 1
-            inotify_rm_watch(self._fd, WatchDescriptor(one))  # it may be gone: no matter
+            # The watch may be gone already, which does not matter.
+            inotify_rm_watch(self._fd, WatchDescriptor(one))
             self._limited = False
 
-    # Events
+    # Events of the kernel
 
     def _drain(self) -> None:
-        """Read the kernel's queue during a long walk; ``read`` reports its events later.
+        """Read the kernel's queue during a long walk.
+
+        The method ``read`` reports these events later.
 
         Setting tens of thousands of watches takes seconds, in which the queue would overflow.
         """
@@ -321,9 +326,10 @@ class InotifySource:
                 for one in self._tell(*event):
                     told[one] = None
         if not count:
-            # The queue is empty: directories that were moved away did not return to a volume.
+            # The queue is empty, so directories that were moved away did not return to a volume.
             for watch in self._moved.values():
-                if self._tree.is_away(watch):  # otherwise another move brought it back
+                # If the directory has a place, another move brought it back.
+                if self._tree.is_away(watch):
                     self._forget(watch)
             self._moved.clear()
         for one in self._watch_what_came():
@@ -382,7 +388,7 @@ class InotifySource:
     def _directory_came(
         self, one: _Volume, watch: int, name: bytes, path: bytes, cookie: int
     ) -> list[Told]:
-        """Watch a directory that was made or moved there; its subdirectories follow soon."""
+        """Watch a directory that was created or moved in; its subdirectories follow soon."""
         before = one.unwatched
         child = self._moved.pop(cookie, None) if cookie else None
         node = None if child is None else self._tree.get(child)
@@ -401,7 +407,8 @@ class InotifySource:
                 directory = open_directory(root, path, cross_mounts=not one.volume.one_file_system)
             except OSError as error:
                 if error.errno in _CHANGED:
-                    return []  # it is gone, or has another name, which another event reports
+                    # The directory is gone, or has another name, which another event reports.
+                    return []
                 self._not_watched(one, path, error)
                 return [one.coverage()]
             with closing(directory):
@@ -413,9 +420,9 @@ class InotifySource:
     def _watch_what_came(self) -> list[Told]:
         """Watch the directories below new directories; return changes of the coverage.
 
-        This runs once for all events that were read together. If a user renames the top of a large
-        tree again and again, the tree must not be walked each time while the kernel's queue
-        overflows.
+        This method runs once for all events that were read together. If a customer renames the top
+        of a large tree again and again, the tree must not be walked each time while the kernel's
+        queue overflows.
         """
         told: list[Told] = []
         came, self._came = self._came, {}
@@ -428,7 +435,7 @@ class InotifySource:
                     told.append(Lost(node.volume, b"", "unplaced", _UNPLACED))
                 continue
             if place is None:
-                continue  # it is gone already, or was moved out
+                continue  # The directory is gone already, or was moved out.
             one = self._volumes[place[0]]
             before = one.unwatched
             try:
@@ -454,7 +461,7 @@ class InotifySource:
         return [one.coverage(), Lost(one.number, b"", "mount", one.message)]
 
     def _make_whole(self) -> list[Told]:
-        """Set the watches that an overflow, or the limit, prevented."""
+        """Set the watches that failed because of an overflow or the limit."""
         now = time.monotonic()
         overflowed = self._walk_at is not None and now >= self._walk_at
         again = now >= self._try_again and any(one.unwatched for one in self._volumes)
@@ -467,7 +474,7 @@ class InotifySource:
                 before = one.unwatched
                 told += self._watch_volume(one)
                 if one.unwatched < before:
-                    # Changes there until now were not reported.
+                    # Changes in these directories until now were not reported.
                     told.append(Lost(one.number, b"", "unwatched", _WATCHED_NOW))
         if overflowed:
             self._walk_at, self._walked = None, time.monotonic()
@@ -476,5 +483,5 @@ class InotifySource:
         return told
 
     def rewatch(self, volume: int) -> list[Told]:
-        """Watch the directories that are there now."""
+        """Watch the directories that exist now."""
         return self._watch_volume(self._volumes[volume])

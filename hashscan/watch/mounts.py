@@ -1,6 +1,6 @@
 """Finds the file systems that are mounted at and below volumes, and notices changes.
 
-Source: proc(5), /proc/self/mountinfo; a poll for POLLPRI and POLLERR reports each change.
+Sources: proc(5), /proc/self/mountinfo; a poll for POLLPRI and POLLERR reports each change.
 """
 
 from __future__ import annotations
@@ -27,15 +27,16 @@ _MOST_LINKS = 40
 
 
 class Mount(NamedTuple):
-    """One line of mountinfo.
+    """Describes one mount, which is one line of mountinfo.
 
     Attributes:
         number: the mount's id; a new mount at the same place has another id.
-        device: ``major:minor``.
-        where: the mount point.
+        device: device number of the file system, ``major:minor``.
+        where: path of the mount point.
         kind: the file system's type.
-        source: what is mounted, e.g. ``server:/export``.
-        root: the directory of the file system that is mounted; for a bind mount not ``/``.
+        source: the mounted source, e.g. ``server:/export``.
+        root: the directory of the file system that is mounted; for a bind mount it may differ from
+            ``/``.
     """
 
     number: int
@@ -73,12 +74,12 @@ def _unescaped(field: bytes) -> bytes:
 
 
 class Reach(NamedTuple):
-    """The server that must answer before a path can be opened.
+    """Describes the server that must answer before a path can be opened.
 
     Attributes:
-        server: its name; empty: the path is on local file systems only.
-        mount: id of the mount for which the server answers, or else of the path's mount; -1:
-            unknown.
+        server: name of the server; empty: the path is on local file systems only.
+        mount: id of the mount for which the server answers, or else of the path's mount; -1: the
+            mount is unknown.
     """
 
     server: bytes
@@ -86,10 +87,10 @@ class Reach(NamedTuple):
 
 
 class MountTable:
-    """The mounts of one moment, by place: a look-up costs the depth of a path."""
+    """Holds the mounts of one moment, by place: a look-up costs the depth of a path."""
 
     def __init__(self, mounts: Iterable[Mount]) -> None:
-        """``mounts`` in the order of mountinfo: a later mount hides an earlier one at its place."""
+        """Sort ``mounts`` (in mountinfo's order): a later mount hides an earlier one."""
         self._at = {mount.where: mount for mount in mounts}
         self._places = sorted(where.rstrip(b"/") + b"/" for where in self._at)
 
@@ -102,7 +103,7 @@ class MountTable:
             path = path.rpartition(b"/")[0] or b"/"
 
     def kind(self, path: bytes) -> bytes:
-        """Return the type of the file system of the directory ``path``; empty: unknown."""
+        """Return the type of the file system of the directory ``path``; empty: unknown type."""
         on = self.under(path)
         return b"" if on is None else on.kind
 
@@ -110,7 +111,8 @@ class MountTable:
         """Return the mounts at the directory ``path`` and below it."""
         prefix = path.rstrip(b"/") + b"/"
         start = bisect.bisect_left(self._places, prefix)
-        end = bisect.bisect_left(self._places, prefix[:-1] + b"0", start)  # "0" follows "/"
+        # In byte order "0" follows "/", so all paths below the prefix sort before this end.
+        end = bisect.bisect_left(self._places, prefix[:-1] + b"0", start)
         return [self._at[place[:-1] or b"/"] for place in self._places[start:end]]
 
     def is_mounted(self, path: bytes) -> bool:
@@ -141,7 +143,8 @@ class MountTable:
                     return Reach(_server(mount), mount.number)
                 on = mount
                 automatic = mount if mount.kind == b"autofs" else automatic
-            elif automatic is None:  # a stat of a name below it would mount the file system
+            # A stat of a name below an automount point would mount the file system.
+            elif automatic is None:
                 try:
                     target = os.readlink(here)
                 except OSError:
@@ -160,8 +163,8 @@ class MountTable:
 def _server(mount: Mount | None) -> bytes:
     """Return the name of the server that answers for a mount; empty: a local file system.
 
-    Network file systems name their host in the mount's source (``host:/export``,
-    ``//host/share``). For other file systems with a server the name is that of the device.
+    Network file systems name their host in the mount's source (``host:/export``, ``//host/share``).
+    For other file systems with a server, the name is the name of the device.
     """
     if mount is None or not answers_by_others(mount.kind):
         return b""
@@ -174,7 +177,8 @@ def _server(mount: Mount | None) -> bytes:
 def answers_by_others(kind: bytes) -> bool:
     """Return whether a file system of this type may wait for a server that does not answer.
 
-    Other hosts may also change its files, and the kernel of this host reports no such change.
+    Other hosts may also change files on such a file system, and the kernel of this host reports no
+    such change.
     """
     return kind.split(b".")[0] in _BY_OTHERS
 
@@ -183,7 +187,7 @@ def mounts_now() -> MountTable:
     """Return the present mounts, as this process sees them.
 
     Raises:
-        OSError: there is no /proc.
+        OSError: /proc is missing.
     """
     with open(MOUNTINFO, "rb") as file:
         return MountTable(parse(file.read()))
@@ -195,7 +199,7 @@ def mount_of(fd: int) -> int:
     Source: proc(5), /proc/pid/fdinfo.
 
     Raises:
-        OSError: there is no /proc.
+        OSError: /proc is missing.
     """
     with open(f"/proc/self/fdinfo/{fd}", "rb") as file:
         return int(next(line.split()[1] for line in file if line.startswith(b"mnt_id:")))
@@ -205,7 +209,7 @@ def roots_now() -> dict[int, bytes]:
     """Return the ``root`` of each mount, by its id.
 
     Raises:
-        OSError: there is no /proc.
+        OSError: /proc is missing.
     """
     with open(MOUNTINFO, "rb") as file:
         return {one.number: one.root for one in parse(file.read())}
@@ -227,7 +231,7 @@ class Mounts:
         """Note the present mounts.
 
         Raises:
-            OSError: there is no /proc.
+            OSError: /proc is missing.
         """
         self._volumes = volumes
         self._fd = os.open(MOUNTINFO, os.O_RDONLY | os.O_CLOEXEC)
@@ -255,5 +259,5 @@ class Mounts:
         ]
 
     def close(self) -> None:
-        """Close."""
+        """Close the descriptor."""
         os.close(self._fd)

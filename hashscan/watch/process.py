@@ -1,9 +1,10 @@
-"""The process that watches: it reads the kernel's events immediately, even if the daemon is busy.
+"""Runs the process that watches, so that events are read even while the daemon is busy.
 
-It is a separate process with normal priority: the kernel's queue must be emptied even while the
-workers, with the lowest priority, lag behind. Changes that the daemon has not fetched yet wait
-here, once for each entry. If too many wait, the volumes are scanned instead. The process sends a
-sign of life every few seconds; a process that waits for a dead file server sends none.
+The watch needs a separate process with normal priority: the kernel's queue must be emptied even
+while the workers, with the lowest priority, lag behind. Changes that the daemon has not fetched yet
+wait in this process, once for each entry. If too many changes wait, the volumes are scanned
+instead. The process sends a sign of life every few seconds; a process that waits for a dead file
+server sends none.
 """
 
 from __future__ import annotations
@@ -33,21 +34,21 @@ if TYPE_CHECKING:
     from hashscan.fs.volume import Volume
     from hashscan.watch.source import Source, Told
 
-#: Largest number of changes that wait for the daemon, and of bytes of their paths, ...
+#: Largest number of changes that wait for the daemon, and of bytes of their paths.
 _MOST, _MOST_BYTES = 1_000_000, 256 << 20
-#: ... and largest number of changes that are sent together.
+#: Largest number of changes that are sent together.
 _BATCH, _BATCH_BYTES = 4096, 4 << 20
-_POLL = 5.0  # seconds; a source may have something to try again
+_POLL = 5.0  # Longest wait for events in seconds; a source may have to try a watch again.
 #: Seconds until the next attempt to watch a volume that could not be watched at all.
 _TRY_AGAIN = 900.0
-#: Seconds that a process goes on if it can watch nothing, so that its message can be read.
+#: Seconds that a process continues if it can watch nothing, so that its message can be read.
 _START_AGAIN = 30.0
-#: Seconds between two signs of life, if nothing is to be reported.
+#: Seconds between two signs of life, if there is no report.
 _ALIVE_AFTER = 5.0
 #: Seconds between two checks whether the volumes' roots are still the same directories.
 _ROOTS = 5.0
-#: Pause between two readings of the mounts, in lengths of a reading: a user who mounts thousands of
-#: file systems one after the other must not keep this process busy.
+#: Pause between two readings of the mounts, as a multiple of the time of a reading: a customer who
+#: mounts thousands of file systems one after the other must not keep this process busy.
 _MOUNTS_REST = 20.0
 _MOUNTED = "a file system was mounted or unmounted there"
 _REPLACED = "another directory is in its place now"
@@ -56,11 +57,11 @@ _BLIND = "what other hosts change on this {} is not told"
 
 
 class Watching:
-    """The process, as the daemon sees it.
+    """Represents the process that watches in the daemon.
 
     Attributes:
-        connection: readable when ``take`` has something.
-        heard: monotonic time of its last sign of life.
+        connection: readable when ``take`` has reports.
+        heard: monotonic time of the process's last sign of life.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Watching:
     ) -> None:
         """Start the process for the volumes with these indices.
 
-        It first reports a ``Coverage`` for each of them.
+        The process first reports a ``Coverage`` for each of these volumes.
         """
         self.heard = time.monotonic()
         self._child = Child(_main, volumes, modes, numbers)
@@ -80,7 +81,10 @@ class Watching:
         return self._child.pid
 
     def take(self) -> list[Told] | None:
-        """Return the reports, which may be none; ``None``: the process has died."""
+        """Return the reports, which may be none.
+
+        The result is ``None`` if the process has died.
+        """
         try:
             told: list[Told] = self.connection.recv()
         except (EOFError, OSError):
@@ -94,7 +98,7 @@ class Watching:
 
 
 class _Outbox:
-    """The waiting reports; a separate thread sends them, so that the source never waits."""
+    """Holds the waiting reports; a separate thread sends them, so that the source never waits."""
 
     def __init__(self, connection: Connection, volumes: Sequence[int]) -> None:
         self._connection = connection
@@ -118,7 +122,7 @@ class _Outbox:
                     self._waiting[Lost(volume, b"", "overflow", message)] = None
             for one in told:
                 if isinstance(one, Coverage):
-                    self._waiting.pop(one, None)  # the latest word comes last
+                    self._waiting.pop(one, None)  # The newest report about a volume is sent last.
                 elif one not in self._waiting:
                     self._bytes += _size(one)
                 self._waiting[one] = None
@@ -150,7 +154,7 @@ class _Outbox:
                         del self._waiting[one]
                     self._bytes = self._bytes - size if self._waiting else 0
                 self._connection.send(batch)
-        os._exit(0)  # nobody listens any more
+        os._exit(0)  # The daemon no longer reads the reports.
 
 
 def _size(told: Told) -> int:
@@ -175,7 +179,7 @@ def _renumbered(told: Sequence[Told], numbers: Sequence[int]) -> list[Told]:
 
 
 class _Backend:
-    """One source and the volumes that it watches."""
+    """Watches its volumes by one source."""
 
     def __init__(self, source: Source, of: list[int], volumes: Sequence[Volume]) -> None:
         self.of = of
@@ -193,7 +197,7 @@ class _Backend:
             self._blind[number] = _BLIND.format(shown(kind)) if answers_by_others(kind) else ""
 
     def rewatch(self, number: int) -> list[Told]:
-        """Watch a volume again, if it belongs to this source."""
+        """Watch a volume again, if the volume belongs to this source."""
         index = self._index.get(number)
         return [] if index is None else self.told(self.source.rewatch(index))
 
@@ -217,7 +221,7 @@ def _main(
         chosen = choose(these, [modes[number] for number in numbers])
         choices = dict(zip(numbers, chosen, strict=True))
         backends, told = _start(volumes, choices, outbox.alive)
-    except (OSError, MemoryError) as error:  # e.g. without /proc
+    except (OSError, MemoryError) as error:  # Without /proc, for example, mounts cannot be read.
         why = f"nothing can be watched: {explain(error) or said_by(error)}"
         outbox.put([Coverage(number, "off", unwatched=1, message=why) for number in numbers])
         time.sleep(_START_AGAIN)
@@ -237,7 +241,7 @@ def _main(
     mounts_changed, mounts_at = False, 0.0
     while True:
         if failed and time.monotonic() - began > _TRY_AGAIN:
-            os._exit(1)  # it is started again, and then it may be possible
+            os._exit(1)  # The daemon starts the process again, and then the watch may be possible.
         outbox.alive()
         wait = _POLL
         if any(backend.source.has_more for backend in backends):

@@ -1,4 +1,4 @@
-"""The interface of a source of changes, and the reports that it gives."""
+"""Defines the interface of a source of changes, and its reports."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import NamedTuple, Protocol
 
 
 class Changed(NamedTuple):
-    """An entry of a directory that was closed after writing, made, linked or moved there.
+    """Reports a directory's entry that was closed after writing, created, linked or moved there.
 
-    The entry may be a directory: then everything below it must be checked, too. Its source watches
-    the directory before it reports it, so that later changes in it are reported as well.
+    The entry may be a directory: then everything below it must be checked, too. The source watches
+    such a directory before the report, so that later changes in the directory are reported as well.
 
     Attributes:
         volume: index of the volume.
@@ -24,12 +24,13 @@ class Changed(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """A loss of changes below ``directory``, which must be scanned.
+    """Reports a loss of changes below ``directory``, which must be scanned.
 
     Attributes:
         volume: index of the volume.
-        directory: path below its root; empty: the whole volume.
-        reason: one word: ``overflow``, ``limit``, ``mount``, ``unwatched``, ``unplaced``, ...
+        directory: path below the volume's root; empty: the whole volume.
+        reason: the kind of loss as one word: ``overflow``, ``limit``, ``mount``, ``unwatched``,
+            ``unplaced``, ...
         message: explanation for the log.
     """
 
@@ -41,17 +42,19 @@ class Lost(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """The watched part of one volume.
+    """Describes the watched part of one volume.
 
     Attributes:
         volume: index of the volume.
         backend: ``inotify``, ``fanotify`` or ``off``.
         directories: number of directories with a watch; 0 for a back-end that needs no watches.
         unwatched: number of directories without a watch that should have a watch; only scans find
-            their changes.
-        example: path below the root of an unwatched directory; empty: no directory is unwatched.
-        message: why a part is not watched, and what to do; empty: the whole volume is watched.
-        blind: other writers whose changes this watch cannot report; empty: it reports all changes.
+            changes in them.
+        example: path below the root of an unwatched directory; empty: all directories are watched.
+        message: why a part is not watched, and how to mend that; empty: the whole volume is
+            watched.
+        blind: other writers whose changes this watch cannot report; empty: the watch reports all
+            changes.
     """
 
     volume: int
@@ -67,15 +70,17 @@ Told = Changed | Lost | Coverage
 
 
 class Source(Protocol):
-    """A back-end. One thread uses it; it waits for nothing except file systems.
+    """Describes the interface of a back-end.
 
-    During long work it sends signs of life: see ``process``.
+    Only one thread uses a source; a source waits for nothing except file systems.
+
+    During long work a source sends signs of life, see ``process``.
 
     A path is never trusted: directories are opened from the volume's root, without links.
     """
 
     def start(self) -> list[Told]:
-        """Watch the volumes; afterwards no change is missed in silence.
+        """Watch the volumes; afterwards every change is reported or counts as a loss.
 
         Returns:
             a ``Coverage`` for each volume, and a ``Lost`` for each part that could not be watched.
@@ -103,5 +108,5 @@ class Source(Protocol):
         ...
 
     def close(self) -> None:
-        """Release everything; the source then holds no directory and no mount open."""
+        """Release everything; afterwards the source holds no directory and no mount open."""
         ...

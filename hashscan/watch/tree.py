@@ -1,7 +1,7 @@
-"""The tree of watched directories, by parent and name, so that a rename moves one node.
+"""Holds the tree of watched directories, by parent and name, so that a rename moves one node.
 
 Events show the past and walks show the present, so the tree may be wrong for moments. Two
-directories may even be inside each other, if a customer swapped them between an event and a walk.
+directories may even be inside each other, if a customer exchanged them between an event and a walk.
 Later events correct the tree.
 """
 
@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-#: The parent of a volume's root, ...
+#: The parent of a volume's root.
 ROOT = -1
-#: ... and the parent of a directory that was moved to an unknown place.
+#: The parent of a directory that was moved to an unknown place.
 AWAY = -2
 #: Largest depth of a directory with a place; scans have the same limit (``scan.directory_task``).
 MOST_LEVELS = 4096
 
 
 class Node:
-    """A watched directory.
+    """Describes a watched directory.
 
     Attributes:
         volume: index of the volume.
-        parent: the watch of its parent directory, or ``ROOT`` or ``AWAY``.
-        name: its name in the parent.
+        parent: watch of the directory's parent, or ``ROOT`` or ``AWAY``.
+        name: name of the directory in its parent.
         children: watches of subdirectories by name.
     """
 
@@ -46,14 +46,14 @@ class NoPlaceError(Exception):
 
 
 class Tree:
-    """All watched directories, by their watches."""
+    """Holds all watched directories, by their watches."""
 
     def __init__(self) -> None:
         """Make an empty tree."""
         self._nodes: dict[int, Node] = {}
         self._of: defaultdict[int, set[int]] = defaultdict(set)
-        #: By parent and name: the directory that had that name before another directory got it; and
-        #: the same by directory.
+        #: The directory that had a name before another directory got the name, by parent and name;
+        #: and the same by directory.
         self._displaced: dict[tuple[int, bytes], int] = {}
         self._lost_names: dict[int, set[tuple[int, bytes]]] = {}
 
@@ -72,7 +72,7 @@ class Tree:
         """Note the place of a directory.
 
         Returns:
-            the volume in which it was before; ``None``: it is new.
+            the volume in which the directory was before; ``None``: the directory is new.
         """
         node = self._nodes.get(watch)
         before = None if node is None else node.volume
@@ -93,7 +93,7 @@ class Tree:
         return before
 
     def _displace(self, old: int, new: int) -> None:
-        """Note that ``new`` took the name of ``old``, which was removed or exchanged with it."""
+        """Note that ``new`` took the name of ``old``, which was removed or exchanged."""
         node = self._nodes.get(old)
         if node is not None and old != new:
             place = node.parent, node.name
@@ -156,7 +156,7 @@ class Tree:
     def topmost(self, watches: Iterable[int]) -> list[int]:
         """Return the directories that are not below another of the directories."""
         wanted = dict.fromkeys(watches)
-        below: dict[int, bool] = {}  # whether a directory of ``watches`` is above it
+        below: dict[int, bool] = {}  # True for a directory below one of ``watches``.
         found = []
         for watch in wanted:
             node = self._nodes.get(watch)
@@ -164,7 +164,7 @@ class Tree:
             here = ROOT if node is None else node.parent
             while here not in wanted and here not in below and here in self._nodes:
                 if len(climbed) > MOST_LEVELS:
-                    break  # for a moment it is inside itself
+                    break  # The directory is, for a moment, inside itself.
                 climbed.append(here)
                 here = self._nodes[here].parent
             is_below = here in wanted or below.get(here, False)
@@ -174,10 +174,12 @@ class Tree:
         return found
 
     def place(self, watch: int) -> tuple[int, bytes] | None:
-        """Return volume and path of a directory; ``None``: it is not in a volume any more.
+        """Return volume and path of a directory.
+
+        The result is ``None`` if the directory is not in a volume any more.
 
         Raises:
-            NoPlaceError: it is deeper than ``MOST_LEVELS``, or inside itself.
+            NoPlaceError: the directory is deeper than ``MOST_LEVELS``, or inside itself.
         """
         names: list[bytes] = []
         node = self._nodes.get(watch)
