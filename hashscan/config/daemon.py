@@ -74,7 +74,7 @@ def _ever_comes(expression: str) -> bool:
 
 
 def watch(value: object) -> str:
-    """Check the way of watching for changes; ``true`` is ``auto``, ``false`` is ``off``."""
+    """Check the way of watching for changes (``true`` means ``auto``, ``false`` means ``off``)."""
     if isinstance(value, bool):
         return "auto" if value else "off"
     if isinstance(value, str) and value.lower() in {"auto", "inotify", "fanotify", "off"}:

@@ -7,7 +7,7 @@ import pwd
 
 
 def home() -> str | None:
-    """This user's home directory, from $HOME or passwd(5); ``None`` if the user has none."""
+    """This user's home directory, from $HOME or passwd(5), or ``None`` if the user has none."""
     named = os.environ.get("HOME", "")
     if named.startswith("/"):
         return named

@@ -32,7 +32,7 @@ def default_path() -> str:
 
 
 def user_path() -> str | None:
-    """The path of a user's own configuration; ``None`` without a home directory."""
+    """The path of a user's own configuration, or ``None`` without a home directory."""
     base = below_home("XDG_CONFIG_HOME", ".config")
     return None if base is None else os.path.join(base, "hashscan", "config.yaml")
 
@@ -82,7 +82,7 @@ def validate(
     path: str = "configuration",
     check_files: bool = True,
 ) -> Settings:
-    """Check a parsed configuration file; ``path`` is used in messages.
+    """Check a parsed configuration file, whose ``path`` is for messages.
 
     Raises:
         ConfigError: the file has errors; the message lists all of them in the order of the lines.

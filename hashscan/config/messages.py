@@ -41,7 +41,7 @@ def models_of(annotation: Any) -> list[type[BaseModel]]:
 
 
 def section_at(loc: Loc) -> type[BaseModel] | None:
-    """The type of the section at ``loc``; ``None`` if no section is there."""
+    """The type of the section at ``loc``, or ``None`` if no section is there."""
     model: type[BaseModel] = Settings
     for part in loc:
         if isinstance(part, int):
@@ -55,7 +55,7 @@ def section_at(loc: Loc) -> type[BaseModel] | None:
 
 
 def field_at(loc: Loc) -> FieldInfo | None:
-    """The field at ``loc``; ``None`` if ``loc`` is not a section's field."""
+    """The field at ``loc``, or ``None`` if ``loc`` is not a section's field."""
     section = section_at(loc[:-1]) if loc else None
     return section.model_fields.get(str(loc[-1])) if section else None
 

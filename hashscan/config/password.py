@@ -42,7 +42,7 @@ class HasUser(HasPassword, Protocol):
 
 
 def credential(name: str = SERVICE_CREDENTIAL) -> str | None:
-    """The path of the systemd credential ``name``; ``None`` if this process does not have it.
+    """The path of the systemd credential ``name``, or ``None`` if this process does not have it.
 
     A credential whose content is a bare line end counts as missing: the unit sets such a default
     for an optional file.
@@ -104,7 +104,7 @@ def _refusal(path: str, error: OSError, noun: str) -> tuple[str, str]:
 
 
 def fault_of(path: str, noun: str = "password") -> tuple[str, str] | None:
-    """The fault of a file whose ``noun`` cannot be used, and the fix; ``None``: it can be used."""
+    """The fault of a secret file, and the fix, or ``None`` if its ``noun`` can be used."""
     try:
         _secret_of(path, noun, private=True)
     except _UnusableError as error:
@@ -127,7 +127,8 @@ def has_blanks_around(path: str) -> bool:
 def read_password(service: HasPassword) -> str:
     """Read the password of ``service``, from the systemd credential or else the password file.
 
-    The password is one line of UTF-8, without the newline at its end. Keep it out of logs.
+    The password is one line of UTF-8, without the newline at its end. Keep the password out of
+    logs.
 
     Raises:
         ConfigError: there is no password, other users may read it, or it is no line of text.
@@ -148,7 +149,7 @@ def read_token(path: str) -> str:
 
 
 def read_filter_password(settings: HasUser) -> str | None:
-    """Read the password for the repository of filters; ``None`` if none is needed.
+    """Read the password for the repository of filters, or ``None`` if none is needed.
 
     Raises:
         ConfigError: the settings name a user, and there is no usable password.
@@ -182,7 +183,7 @@ def read_secret(file: str | None, name: str, setting: str) -> str:
 
 
 class _UnusableError(Exception):
-    """The file has no usable secret; ``what`` is the fault, ``fix`` the fix."""
+    """The file has no usable secret, because of the fault ``what`` with the fix ``fix``."""
 
     def __init__(self, what: str, fix: str) -> None:
         self.what = what

@@ -236,7 +236,7 @@ class Settings(Section):
 
     @property
     def file(self) -> str | None:
-        """The configuration file of these settings; ``None`` if they come from no file."""
+        """The configuration file of these settings, or ``None`` if they come from no file."""
         return self._file
 
     def read_from(self, path: str | None) -> Self:

@@ -47,7 +47,7 @@ def url_path(value: object) -> str:
 
 
 def root_pattern(value: object) -> str | None:
-    """Check a directory; ``{host}`` in its path is replaced by the host of the URL."""
+    """Check a directory (with ``{host}`` in its path in place of the host of the URL)."""
     if value is None:
         return None
     path = values.absolute_path(value)

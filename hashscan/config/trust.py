@@ -39,7 +39,7 @@ def moves(settings: Settings) -> bool:
 
 
 def fault_of(path: str, *, optional: bool = False) -> tuple[str, str] | None:
-    """The reason why others can change a file, and the fix; ``None`` if nobody can.
+    """The reason why others can change a file, and the fix, or ``None`` if nobody can.
 
     ``optional``: the file may be missing; then no other user may be able to make it.
     """
@@ -163,7 +163,7 @@ def require_trusted(
 def require_trusted_file(
     settings: Settings, where: str, path: str, notice: Callable[[str], None], *, always: bool
 ) -> None:
-    """Check a file that a command uses; ``where`` is the setting that names the file.
+    """Check a file that a command uses, and that the setting ``where`` names.
 
     ``always``: refuse the file even if the configuration allows no move. If false, a fault then
     goes to ``notice``.

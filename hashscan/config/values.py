@@ -37,7 +37,7 @@ CHECK_FILES = "check_files"
 
 
 def bad(what: str, fix: str = "", *, at: tuple[str | int, ...] = ()) -> PydanticCustomError:
-    """An error with its fix; ``at`` is the error's place below the checked value."""
+    """An error with its fix, at the place ``at`` below the checked value."""
     return PydanticCustomError("hashscan", "{what}", {"what": what, "fix": fix, "at": at})
 
 

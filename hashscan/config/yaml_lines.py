@@ -13,7 +13,7 @@ _LONGEST_KEY = 60  # characters, in messages
 
 
 class TextError(Exception):
-    """The text is not YAML; ``line`` is the number of the faulty line, from 1."""
+    """The text is not YAML, because of a fault on line ``line`` (from 1)."""
 
     def __init__(self, line: int, what: str, fix: str) -> None:
         self.line = line

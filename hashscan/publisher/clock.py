@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _LONGEST = 1 << 20
 #: Seconds by which the wall clock may be ahead of the count: the machine may have been off.
 _AHEAD = 7 * 86400.0
-#: The same limit while the snapshot is valid: its term may exceed the time the machine is off.
+#: Seconds by which the wall clock may be ahead of the count while the snapshot is valid.
 _FAR_AHEAD = 366 * 86400.0
 
 
@@ -36,7 +36,7 @@ def _places(keys: Sequence[str]) -> Iterator[str]:
 
 
 def _kept(keys: Sequence[str]) -> Timeline | None:
-    """The newest timeline kept beside the keys; ``None`` if none exists, or all are damaged."""
+    """The newest timeline kept beside the keys, or ``None`` if none exists, or all are damaged."""
     found = []
     for path in _places(keys):
         try:

@@ -1,4 +1,6 @@
-"""The publisher's keys: Ed25519, one PEM file (PKCS #8) each, ``ROLE-NUMBER.pem``.
+"""Makes, reads and keeps the publisher's keys.
+
+The keys are Ed25519, one PEM file (PKCS #8) each, ``ROLE-NUMBER.pem``.
 
 Root and targets keys should be kept off line; snapshot and timestamp keys are kept on the machine
 that refreshes the repository. A key's file may be encrypted (``openssl pkcs8 -topk8``); then the

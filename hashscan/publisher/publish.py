@@ -53,7 +53,7 @@ OFFLINE = ("root", "targets")
 
 @dataclass(frozen=True, slots=True)
 class RoleState:
-    """Version and expiry of one role's metadata; ``renewed``: this command renewed them."""
+    """Version and expiry of one role's metadata, and whether this command renewed them."""
 
     role: str
     version: int
@@ -99,7 +99,7 @@ class Signing:
         now: datetime,
         terms: Mapping[str, timedelta] | None = None,
     ) -> None:
-        """``signers`` are the available keys, by key id; ``now`` is when the terms begin."""
+        """Keep the keys ``signers`` (by key id), and ``now``, the time when terms begin."""
         self._signers = signers
         self._terms = {**TERMS, **(terms or {})}
         self.now = now.astimezone(UTC).replace(microsecond=0)

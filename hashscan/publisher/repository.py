@@ -224,7 +224,7 @@ def _is(path: str, content: bytes) -> bool:
 
 @contextlib.contextmanager
 def locked(directory: str) -> Iterator[None]:
-    """Lock the repository for one publisher; the kernel releases the lock when it dies.
+    """Lock the repository for one publisher; the kernel releases the lock of a dead process.
 
     Raises:
         UsageError: the directory does not exist, or a customer's link leads to it.

@@ -48,7 +48,7 @@ class Version:
 
 
 def unpacked(repository: Repository, category: str, part: PartName, path: str) -> Version | None:
-    """Unpack the published version to ``path``; ``None`` if no version is published.
+    """Unpack the published version to ``path``, or ``None`` if no version is published.
 
     Raises:
         FilterError: the unpacked file is not the file that was published.

@@ -320,7 +320,7 @@ def _replace_tier(
 
 def _is_same(one: FilterMetadata | TierMetadata, other: FilterMetadata | TierMetadata) -> bool:
     """Whether two tiers have the same bits and belong to the same filter."""
-    assert isinstance(one, TierMetadata)  # compared by path
+    assert isinstance(one, TierMetadata)  # the target's path says so
     assert isinstance(other, TierMetadata)
     return (one.sha256, one.filter) == (other.sha256, other.filter)
 

@@ -42,7 +42,7 @@ _BODY, _TOO_LONG = 256, "the body is more than one digest"
 
 
 class Desk:
-    """The state that all requests share; ``serve`` keeps it up to date.
+    """The state that all requests share, which ``serve`` keeps up to date.
 
     Attributes:
         credentials: the credentials of the users who may ask questions.
@@ -178,7 +178,7 @@ async def _gone(request: Request, error: Exception) -> Response:
 
 
 def _basic(header: str) -> tuple[str, str] | None:
-    """The user and password of Basic authentication (RFC 7617); ``None``: invalid header."""
+    """The user and password of Basic authentication (RFC 7617), or ``None`` if it is invalid."""
     scheme, _, rest = header.partition(" ")
     if scheme.lower() != "basic" or len(rest) > 4 * PASSWORD_LIMIT:
         return None

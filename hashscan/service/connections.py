@@ -131,7 +131,7 @@ class Connections:
         client.close()
 
     def _push_out_idle(self) -> bool:
-        """Close the known connection that is idle longest; its client can open another one."""
+        """Close the known connection that is idle longest; its client can connect again."""
         idle = [client for client in self._known if not client.asking]
         if idle:
             client = min(idle, key=lambda one: one.since)

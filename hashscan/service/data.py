@@ -38,7 +38,7 @@ class Data:
     """
 
     def __init__(self, directory: str, option: str = "--data") -> None:
-        """Make or check the directory; ``option`` names the directory in messages.
+        """Make or check the directory, which ``option`` names in messages.
 
         Raises:
             UsageError: the directory cannot be used, or others may enter it.
@@ -83,7 +83,7 @@ class Data:
             ) from error
 
     def stamp(self, name: str = _SETS) -> tuple[int, int] | None:
-        """The identity of a file, which changes if it is replaced; ``None`` if it is missing."""
+        """The identity of a file, which changes if it is replaced, or ``None`` if it is missing."""
         try:
             status = os.stat(self.path(name))
         except OSError:
@@ -91,7 +91,7 @@ class Data:
         return status.st_ino, status.st_mtime_ns
 
     def open_set(self, which: Which) -> LocalConfirmer | None:
-        """Open the set in use; ``None`` if no set was loaded.
+        """Open the set in use, or ``None`` if no set was loaded.
 
         Raises:
             StateError: the set is damaged.

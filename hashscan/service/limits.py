@@ -13,7 +13,7 @@ _KEPT = 10_000
 
 
 class Limiter:
-    """A bucket for each key: ``burst`` tokens at first, ``rate`` more a second, one per action."""
+    """Has a bucket of ``burst`` tokens for each key; each second adds ``rate`` tokens."""
 
     def __init__(
         self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic

@@ -1,8 +1,8 @@
 """Decides the order of password checks: a check takes 50 ms, so a flood could use all time.
 
-Requests of a user who was recognised at the same address before are checked first. Then follow
-addresses without a recent wrong password, then all other addresses, which may use one of the two
-places. So a flood of wrong passwords from one address delays no other address, and a flood from
+Requests of a user who was recognised at the same address before are checked first. Second are
+addresses without a recent wrong password. Last are all other addresses, which may use one of the
+two places. So a flood of wrong passwords from one address delays no other address, and a flood from
 many addresses delays no known user.
 """
 

@@ -146,7 +146,7 @@ class Protocol(H11Protocol):
         self._refuse(400, msg)
 
     def check(self, now: float) -> None:
-        """End the connection if its client takes too long; ``now``: time in monotonic seconds."""
+        """End the connection if its client takes too long before ``now`` (monotonic seconds)."""
         if self.transport.is_closing():
             self._closing_since = self._closing_since or now
             if now - self._closing_since > LINGER:

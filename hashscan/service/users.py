@@ -98,7 +98,7 @@ class Credentials:
     """Checks credentials; remembers right credentials until the user changes."""
 
     def __init__(self) -> None:
-        """Start without users, so that nobody may ask; ``take`` sets the users."""
+        """Start without users, so that nobody may ask before ``take`` sets the users."""
         self._users: dict[str, HashedSecret] = {}
         # The password is compared with this hash if the user does not exist: the duration reveals
         # no names.

@@ -1,8 +1,8 @@
 """Decides when the central service may be asked: a circuit breaker, plus the service's own pauses.
 
-The breaker follows M. Nygard, "Release It!". It is closed at first. After several failures in a
-row, it is open for a growing time. Then it is half-open: one caller tries the service while the
-other callers still wait.
+The breaker follows M. Nygard, "Release It!". At first, the breaker is closed. After several
+failures in a row, the breaker is open for a growing time. Then the breaker is half-open: one caller
+tries the service while the other callers still wait.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ class CircuitBreaker:
         """Report that the service was asked, and gave no usable answer."""
         with self._lock:
             self._failures += 1
-            # Answers to questions that were sent before the breaker opened must not keep it open
+            # Answers to questions sent before the breaker opened must not keep the breaker open
+            # longer.
             # longer.
             late = self._open_until is not None and not self._trying
             if self._failures >= self._threshold and not late:

@@ -130,7 +130,7 @@ class LocalConfirmer:
             raise StateError(f"{self._where}: cannot be read: {error}") from error
 
     def close(self) -> None:
-        """Close the index; ``confirm`` gives no answers afterwards."""
+        """Close the index, so that ``confirm`` gives no further answers."""
         self._connection.close()
 
 

@@ -42,7 +42,7 @@ from hashscan.text import shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-#: Version of a kept set's format. It is raised whenever sets of an older hashscan must not be used.
+#: Version of a kept set's format; raised whenever sets of an older hashscan must not be used.
 BUILDER_VERSION = 5
 #: Number of kept sets of the same lists: the set in use, and the set that was used before it.
 KEPT = 2
@@ -112,7 +112,7 @@ def open_local(
         make_directories(cache_directory)
         with _locked(cache_directory, notice):
             _clean(cache_directory)
-            # Another process may have made the set. Its damage was already reported.
+            # Another process may have made the set; the set's damage was already reported.
             found = _open_kept(directory, key, name, lambda _message: None)
             if found:
                 return found
@@ -259,7 +259,7 @@ def _make(
 def _open_kept(
     directory: str, key: str, name: str, notice: Callable[[str], None], *, strict: bool = True
 ) -> LocalKnownSet | None:
-    """Open the kept set; ``None`` if the set does not exist, or is damaged.
+    """Open the kept set, or ``None`` if the set does not exist, or is damaged.
 
     If ``strict`` is false, a set with a damaged tier is still used.
     """

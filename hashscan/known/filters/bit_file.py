@@ -50,7 +50,7 @@ class Bits:
     __slots__ = ("_bits", "_bits_per_slice", "_rounds", "fill", "path", "version")
 
     def __init__(self, path: str, metadata: FileMetadata, bits: bitarray) -> None:
-        """Keep ``bits`` without a check; ``read_bits`` checks them."""
+        """Keep the ``bits`` that ``read_bits`` has checked."""
         self.path = path
         self.version: str = metadata.version
         slices, self._bits_per_slice = geometry(metadata.capacity, metadata.error_rate)

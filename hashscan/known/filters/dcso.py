@@ -142,7 +142,7 @@ class DcsoFile:
         category: str,
         algorithms: Iterable[Algorithm],
     ) -> None:
-        """Keep ``header`` and ``bits`` without a check; ``load_dcso`` checks them."""
+        """Keep the ``header`` and the ``bits`` that ``load_dcso`` has checked."""
         names = in_order(algorithms)
         self.path = path
         self.category = category

@@ -45,7 +45,7 @@ class BloomFile(Bits):
     def __init__(
         self, path: str, metadata: FilterMetadata, bits: bitarray, tiers: FoundTiers
     ) -> None:
-        """Keep ``bits`` without a check; ``load`` checks them."""
+        """Keep the ``bits`` that ``load`` has checked."""
         super().__init__(path, metadata, bits)
         self.category: str = metadata.category
         self.algorithms: frozenset[Algorithm] = frozenset(metadata.algorithms)

@@ -45,7 +45,7 @@ _Canaries = Annotated[
 
 
 class FileMetadata(BaseModel):
-    """The description of a file of bits, with values that show whether it is complete.
+    """The description of a file of bits, with values that show whether the file is complete.
 
     Attributes:
         format: version of the format, ``FORMAT``.

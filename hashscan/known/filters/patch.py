@@ -120,7 +120,7 @@ def bits_of(patch: bytes) -> int:
 
 
 def apply(base: str, patch: bytes, metadata: FileMetadata, output: str) -> None:
-    """Write the filter file that ``metadata`` describes: ``base`` with the patch's bits inverted.
+    """Invert the patch's bits in ``base``, and write the filter file that ``metadata`` describes.
 
     Args:
         base: path of the filter file that the patch changes.

@@ -60,7 +60,7 @@ class TierFile(Bits):
     __slots__ = ("metadata",)
 
     def __init__(self, path: str, metadata: TierMetadata, bits: bitarray) -> None:
-        """Keep ``bits`` without a check; ``load_tier`` checks them."""
+        """Keep the ``bits`` that ``load_tier`` has checked."""
         super().__init__(path, metadata, bits)
         self.metadata = metadata
 
@@ -103,7 +103,7 @@ def load_tiers(path: str, metadata: FilterMetadata) -> FoundTiers:
 
 
 def load_tier(path: str, name: TierName, filter_metadata: FilterMetadata) -> TierFile | None:
-    """Load a tier of the filter file ``path``; ``None`` if the tier does not exist.
+    """Load a tier of the filter file ``path``, or ``None`` if the tier does not exist.
 
     Raises:
         FilterError: the tier is damaged, or belongs to another filter.

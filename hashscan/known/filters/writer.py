@@ -47,7 +47,7 @@ class FilterWriter:
     """Fills a new filter and writes it with its metadata."""
 
     def __init__(self, *, capacity: int, error_rate: float = DEFAULT_ERROR_RATE) -> None:
-        """Make an empty filter in memory; ``capacity`` counts the canaries too.
+        """Make an empty filter in memory, with room for ``capacity`` keys, canaries included.
 
         Raises:
             StateError: the filter would be larger than ``load`` accepts.

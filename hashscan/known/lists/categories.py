@@ -88,7 +88,7 @@ EVERY = frozenset({"*"})
 
 
 def chosen(names: Collection[str] | None) -> frozenset[str] | None:
-    """The named categories, spelled as in the entries of lists; ``None`` if no category is named.
+    """The named categories, spelled as in the entries of lists, or ``None`` if none is named.
 
     Raises:
         UsageError: a name is not a possible name of a category.
@@ -108,7 +108,7 @@ def chosen(names: Collection[str] | None) -> frozenset[str] | None:
 
 
 def vics_category(value: object) -> str:
-    """The category of a VICS medium as a text; ``vics-none`` if it cannot be understood.
+    """The category of a VICS medium as a text, or ``vics-none`` if it cannot be understood.
 
     A whole number is a VICS number; the number may be a text, alone or after "category". A longer
     text is category 1 only if it means child abuse material. Otherwise the text is returned

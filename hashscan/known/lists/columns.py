@@ -196,7 +196,7 @@ def columns(names: Sequence[str], report: ListReport, number: int) -> Columns | 
             "call it md5, sha1 or sha256 if it does, and otherwise, say, other",
         )
     category, vics = _category(names, plain, categories, report, number)
-    # If there are several, it is unknown which one is the size of the file with the digest.
+    # If there are several columns of sizes, it is unknown which has the size of the digest's file.
     report.size_columns = max(report.size_columns, len(sizes))
     size = sizes[0] if len(sizes) == 1 and sizes[0] >= 0 else None
     head = heads[0] if len(heads) == 1 else None
@@ -222,7 +222,7 @@ def _quoted(name: str) -> str:
 def _category(
     names: Sequence[str], plain: list[str], found: list[int], report: ListReport, number: int
 ) -> tuple[int | None, bool]:
-    """Index of the column of the category, and whether it has the numbers of VICS."""
+    """Index of the column of the category, and whether the column has VICS numbers."""
     if not found or report.every_category:
         return None, False
     called = ", ".join(_quoted(names[index]) for index in found)

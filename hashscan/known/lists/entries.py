@@ -59,7 +59,7 @@ NAME_THEM = (
 
 
 class FatalListError(Exception):
-    """The rest of a list cannot be read; ``Lists`` turns this into a ``DigestListError``."""
+    """A list cannot be read on; ``Lists`` makes a ``DigestListError`` of this error."""
 
     def __init__(self, where: str, what: str, fix: str = "") -> None:
         """Keep the finding, which describes the fault and its line."""

@@ -272,7 +272,7 @@ def _source(
     report: ListReport,
     on_bytes: Callable[[int], None] | None,
 ) -> TextSource | None:
-    """The text of a list, with its kind noted in ``report``; ``None`` for an empty file."""
+    """The text of a list, with its kind noted in ``report``, or ``None`` for an empty file."""
     head = b""
     try:
         while len(head) < _HEAD and (chunk := os.read(descriptor, _HEAD - len(head))):

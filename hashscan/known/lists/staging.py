@@ -137,7 +137,7 @@ class ListStaging:
         return bool(found)
 
     def tier_count(self, name: TierName) -> int | None:
-        """The number of distinct keys of a tier; ``None`` if a digest has no key."""
+        """The number of distinct keys of a tier, or ``None`` if a digest has no key."""
         column, mark = _TIER_TABLES[name]
         if not self._all_have(mark):
             return None

@@ -99,7 +99,7 @@ def entries(source: TextSource) -> Iterator[ListEntry]:
 
 
 class _Reader:
-    """A window on the document that moves forward; ``_at`` is the reader's index in the window."""
+    """A window that moves forward on the document, with the reader's index ``_at`` in it."""
 
     def __init__(self, source: TextSource) -> None:
         self._text, self._report = source
@@ -338,7 +338,7 @@ class _Reader:
         role: _Role,
         value: object,
     ) -> bool:
-        """Add a digest if it is not null; false if the record is refused because of it."""
+        """Add a digest if it is not null; false if the digest is invalid and its record refused."""
         if role.algorithm is None:
             if not role.digest or not _has_digest(value):
                 return True
@@ -439,7 +439,7 @@ class _Role:
 
 @lru_cache(maxsize=1024)
 def _role_of(name: str) -> _Role | None:
-    """The role of a value called ``name`` (lower case); ``None`` if the value has no role."""
+    """The role of a value called ``name`` (lower case), or ``None`` if the value has no role."""
     plain = plain_name(name)
     found = digest_name(plain)
     algorithm = found if found or plain in ("hash", "filehash") else None

@@ -61,7 +61,7 @@ class Maker:
     def __init__(
         self, updater: Updater, fetcher: Fetcher, url: str, notice: Callable[[str], None]
     ) -> None:
-        """``updater`` fetches from ``url`` by ``fetcher``; ``notice`` is called with each fault."""
+        """Keep the source; each fault of a part is reported by a call of ``notice``."""
         self._updater = updater
         self._fetcher = fetcher
         self._url = url

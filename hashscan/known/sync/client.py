@@ -262,7 +262,7 @@ class _Sync:
             for why in one.tiers_unused:
                 self._notice(why)
             if kept is not None and _description(kept) == _description(one):
-                return self._still(category, kept)  # a tier is new, and cannot be had
+                return self._still(category, kept)  # a new tier cannot be fetched
             one = self._take_over(category, made, one)
         finally:
             self._remove(made)

@@ -46,7 +46,7 @@ class _Target(BaseModel):
 
 
 class FilterTarget(_Target):
-    """A whole filter; unpacked it has ``metadata.length`` bytes and ``metadata.sha256``."""
+    """A whole filter; ``metadata`` has the length and the SHA-256 of the unpacked filter."""
 
     kind: Literal["filter"] = "filter"
     metadata: FilterMetadata
@@ -123,12 +123,12 @@ def patch_target(category: str, part: PartName, base: str) -> str:
 
 
 def metadata_file(role: str, version: int) -> str:
-    """The file name of a role's metadata; ``timestamp`` has only one file, ``TIMESTAMP``."""
+    """The file name of a role's metadata (``TIMESTAMP`` for the role ``timestamp``)."""
     return f"{version}.{role}.json"
 
 
 def version_of(name: str) -> tuple[str, int] | None:
-    """The role and version in a metadata file's ``name``; ``None`` for another file."""
+    """The role and version in a metadata file's ``name``, or ``None`` for another file."""
     found = _NUMBERED.fullmatch(name)
     return (found[2], int(found[1])) if found else None
 

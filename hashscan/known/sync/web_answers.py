@@ -197,7 +197,7 @@ def decoded(chunks: Iterator[bytes], coding: str, url: str, most: int) -> Iterat
 
 
 def _has_zlib_header(beginning: bytes) -> bool:
-    """Whether compressed data begins with the header of RFC 1950, 2.2, as far as it has arrived."""
+    """Whether compressed data begins with zlib's header (RFC 1950, 2.2), as far as it arrived."""
     if len(beginning) < 2:
         return True
     return beginning[0] & 0x0F == 8 and (beginning[0] << 8 | beginning[1]) % 31 == 0

@@ -78,8 +78,8 @@ class Box:
         """Store a report durably; ``key``: the SHA-256 of its sender and its bytes.
 
         A report may be stored but not answered, because the process was killed or the disk is slow.
-        Then the sender sends it again, and it is stored only once. If the same report is sent after
-        an answer, it is a new notice: the URLs are still online.
+        Then the sender sends the report again, and the report is stored only once. A report that is
+        sent again after an answer is a new notice: its URLs are still online.
 
         Raises:
             HTTPException: 503, because the report is not stored, or not yet.

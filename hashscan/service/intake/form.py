@@ -39,7 +39,7 @@ _AHEAD = 300.0
 
 
 class ReportRefusedError(HTTPException):
-    """The report is refused; ``errors`` has the faults by field."""
+    """The report is refused because of ``errors``, the faults by field."""
 
     def __init__(self, status: int, message: str, errors: Mapping[str, list[str]]) -> None:
         """``message``: one sentence on the refusal."""

@@ -138,7 +138,7 @@ class Links:
             return Checked(ContentPresence.UNKNOWN, "undecided")
 
     def _sender(self, intake: LinkAdmission, request: Request) -> str | None:
-        """The sender; ``None``: the client has no token, and needs no token.
+        """The sender, or ``None`` for a client that needs no token and has none.
 
         Raises:
             HTTPException: 401 or 429: the sender is refused.

@@ -68,7 +68,7 @@ class Serving:
 
 
 def running_intake(state: State) -> Running | None:
-    """The state of the intake over HTTP; ``None``: no token exists, and no process serves.
+    """The state of the intake over HTTP, or ``None`` without tokens and process.
 
     Raises:
         HashscanError: the tokens cannot be read.

@@ -27,7 +27,7 @@ _LONGEST = 256
 
 
 class Token(NamedTuple):
-    """A stored token; ``added`` is when it was made, in seconds since the epoch."""
+    """A stored token, with the time when it was ``added`` (seconds since the epoch)."""
 
     sha256: bytes
     added: float
@@ -74,7 +74,7 @@ class TokenSenders:
     """
 
     def __init__(self, clock: Limiter | None = None) -> None:
-        """Start without tokens; ``clock`` is used to limit wrong tokens by address."""
+        """Start without tokens; the ``clock`` is used to limit wrong tokens by address."""
         self._tokens: dict[str, Token] = {}
         self._limits = clock or Limiter(1 / WRONG_SECONDS, WRONG_BURST)
         self.wrong = 0
@@ -84,7 +84,7 @@ class TokenSenders:
         self._tokens = tokens
 
     def name_of(self, token: str, address: str) -> str | None:
-        """The name of the token's sender; ``None``: the token does not exist.
+        """The name of the token's sender, or ``None`` if the token does not exist.
 
         A right token is accepted even during a flood of wrong tokens from the same address, e.g. a
         proxy: nobody can guess a token.
