@@ -120,7 +120,7 @@ def _signs(piece: str) -> set[str]:
 
 
 def _after(name: str, signs: set[str]) -> set[str]:
-    """The possible last names of a path after one more sign; ``a`` is any valid name."""
+    """The possible last names of a path after one more sign, with ``a`` for any valid name."""
     found = set()
     for sign in signs:
         if sign == "/":

@@ -249,7 +249,7 @@ def place(path: str, info: ValidationInfo) -> str:
 
 
 def same_file(path: str, info: ValidationInfo) -> str:
-    """A text that is equal for two paths to the same file; others' links are no error here."""
+    """A text that is equal for two paths to the same file; other users' links are allowed."""
     return os.path.realpath(path) if checks_files(info) else os.path.normpath(path)
 
 

@@ -392,7 +392,7 @@ def rotate(
         role: root, targets, snapshot or timestamp.
         remove: ids of the keys that agents must not trust any more; default: the role's only key.
         ask: called to ask for a passphrase.
-        clock_is_right: see ``check_clock``.
+        clock_is_right: true if a person has checked the clock, see ``check_clock``.
         now: time when the new terms begin; default: the present time.
 
     Raises:

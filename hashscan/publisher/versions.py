@@ -153,14 +153,14 @@ def add(
             digests.
         patches: number of earlier versions from which a patch is published.
         allow_large_change: publish even if many digests are added or withdrawn.
-        skip_invalid: see ``build``.
-        only_categories: see ``build``.
-        tiers: see ``build``.
-        jobs: see ``build``.
-        terms: see ``publish.init``.
-        ask: see ``keys.load_keys``.
-        on_progress: see ``build``.
-        clock_is_right: see ``check_clock``.
+        skip_invalid: count invalid lines instead of raising an error for them.
+        only_categories: leave out entries of other categories, see ``build``.
+        tiers: publish each tier for which the lists name a key for every digest.
+        jobs: number of processes that fill the filter, see ``build``.
+        terms: term for which the metadata is valid, by role, see ``publish.init``.
+        ask: called to ask for a passphrase, see ``keys.load_keys``.
+        on_progress: called with the stage of the build, see ``build``.
+        clock_is_right: true if a person has checked the clock, see ``check_clock``.
         now: time when the new terms begin; default: the present time.
 
     Raises:

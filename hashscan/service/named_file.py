@@ -31,7 +31,7 @@ class NamedFile(Generic[Secret]):
     Attributes:
         name: name of the file in the service's directory, without ``.json``; also the only key in
             it.
-        one: the word for an entry in messages.
+        one: word for an entry of the file in messages, e.g. "user".
         command: the commands that add, list and remove entries, for messages.
         load: makes a secret of the JSON value of an entry.
         dump: makes the JSON value of a secret.

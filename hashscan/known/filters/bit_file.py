@@ -163,7 +163,7 @@ def read_bits(path: str, metadata: FileMetadata) -> bitarray:
 
 
 def refused(path: str, what: str) -> FilterError:
-    """The error for a file of bits that is refused."""
+    """The error for a refused file of bits."""
     return FilterError(f"{shown(path)}: {what}; {MEND}")
 
 

@@ -111,7 +111,7 @@ class DcsoFile:
 
     Attributes:
         path: the file's path.
-        category, algorithms: from the caller; the file does not name them.
+        category, algorithms: category and algorithms that the caller names; the file names neither.
         version: the start of the file's SHA-256, and the algorithms.
         metadata: the file's metadata.
         fill: the share of bits that are set, 0 to 1.
@@ -329,7 +329,7 @@ def _check_length(path: str, header: Header, length: int) -> None:
 
 
 class _Tee:
-    """Reads a descriptor for gzip, and hashes what it reads."""
+    """Reads a descriptor for gzip, and hashes the bytes that are read."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor

@@ -20,8 +20,8 @@ _LEVEL = 9
 #: Size in bytes of the largest window that a frame may need. Frames packed by hashscan need no
 #: larger window.
 _WINDOW = 1 << 23
-#: Number of a frame's bytes that are unpacked in one step. They unpack to 16 MiB at most (blocks of
-#: 128 KiB, each in 4 bytes), so memory never holds more.
+#: Number of a frame's bytes that are unpacked in one step. These bytes unpack to 16 MiB at most
+#: (the blocks have 128 KiB, each in 4 bytes), so memory never holds more.
 _PIECE = 512
 
 

@@ -69,7 +69,7 @@ class TierFile(Bits):
         first = self._rounds[0]
         a, b, _, _ = first.few(first.make(first.salt + hexlify(key)).digest())
         bits, step = self._bits, self._bits_per_slice
-        # For most keys, one of these two bits is not set.
+        # Most look-ups end here, because one of the first two bits of a key is not set.
         return bool(bits[a % step] and bits[first.offsets[1] + b % step] and self.holds(key.hex()))
 
 

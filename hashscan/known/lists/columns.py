@@ -27,7 +27,7 @@ _HASH = re.compile(r"checksum|hash|digest")
 _MAYBE_DIGEST = re.compile(r".*(?:md5|sha1|sha256|sha2256).*")
 # A "length" may be the length of a film, in seconds.
 _SIZE = re.compile(r"(?:file|media|content)?(?:size(?:(?:in)?bytes)?|length(?:in)?bytes)")
-# "Physical size", "size in KB" ...: beside one of these, the meaning of a plain "size" is unclear.
+# "Physical size", "size in KB" ...: beside such a column, the meaning of a plain "size" is unclear.
 _OTHER_SIZE = re.compile(r".*size.*|.*bytes.*")
 _OF_A_FILE = re.compile(r".*(?:name|path|file|url).*")
 _HEAD = re.compile(r"xxh3(?:128)?4096")
@@ -69,7 +69,7 @@ def is_class(text: str) -> bool:
 
 
 class Unclassed:
-    """The columns that are not read; one of them may be the category by its cells."""
+    """The columns that are not read; the cells of one of these columns may be categories."""
 
     def __init__(self, unread: Iterable[tuple[int, str]]) -> None:
         """Keep index and name of each column that is not read."""
@@ -110,7 +110,7 @@ class Columns:
         digests: algorithm (``None``: known by the length) and index of each digest.
         vics: the column ``category`` has the numbers of VICS.
         unread: index and name of each column that is not read.
-        unclassed: those of them that are checked for classes of files; ``None`` if there is a
+        unclassed: unread columns that are checked for classes of files; ``None`` if there is a
             category.
     """
 

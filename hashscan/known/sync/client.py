@@ -290,7 +290,7 @@ class _Sync:
                 "filter.categories, or ask the publisher"
             )
         found = read_custom(target)
-        assert isinstance(found, FilterTarget)  # by its path, which read_custom compares
+        assert isinstance(found, FilterTarget)  # read_custom checks this by the target's path
         return WantedPart(target, found)
 
     def _wanted_tiers(

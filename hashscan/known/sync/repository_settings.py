@@ -32,7 +32,7 @@ class RepositorySource:
 
 
 def sync_offset(host: str, interval: float) -> float:
-    """This host's moment in each ``interval``, in seconds from its beginning.
+    """The moment in each ``interval`` at which this host syncs, in seconds from its beginning.
 
     The moments of many hosts are spread evenly over the interval, even if all hosts start at the
     same minute. Each host syncs at the same moment of every interval.

@@ -1,4 +1,4 @@
-"""The synced filters on disk: complete versions, of which one of each category is in use.
+"""The synced filters on disk: complete versions; one version of each category is in use.
 
 Below ``STATE/filters`` each repository has ``repository-KEY``; KEY is a digest of its URL and its
 pinned root, so a filter that was verified with another pinned root is never used. It holds:

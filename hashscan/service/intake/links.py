@@ -74,7 +74,7 @@ class LinkOptions:
         parameter: name of the parameter with the URL to check.
         empty: send an empty body unless the answer is *offline*, also for errors.
         without_token: answer clients without a token.
-        trust_sites: see ``notices.online.check``.
+        trust_sites: answer *offline* even if hashscan never found a file for a notice of the URL.
     """
 
     path: str = "/api/v1/online"
