@@ -73,9 +73,10 @@ def test_too_late_it_is_killed():
 
 def test_its_group_is_killed_with_it(tmp_path):
     begun = tmp_path / "begun"
-    ran = shell(f"sleep 600 & echo $!; echo $$; touch '{begun}'; wait", stopped=begun.exists)
+    script = f"sleep 600 & echo $! $$ > '{begun}.new'; mv '{begun}.new' '{begun}'; wait"
+    ran = shell(script, stopped=begun.exists)
     assert (ran.code, ran.in_time) == (-9, False)
-    child, program = ran.output.split()
+    child, program = begun.read_text().split()
     assert is_gone(int(child))
     assert is_gone(int(program))
 
