@@ -9,7 +9,8 @@ class CandidateState(StrEnum):
     """A candidate's state in the queue: the column ``state``.
 
     The column ``error`` says why for some states: why there is no verdict (``WAITING``), why the
-    match was not moved (``UNMOVED``, ``REPORTED``), or the id of the hold (``HELD``).
+    match was not moved (``UNMOVED``, ``REPORTED``), why its last move failed (``ACTING``), or the
+    id of the hold (``HELD``).
     """
 
     #: The candidate has no verdict.
@@ -42,8 +43,11 @@ REPORTED = is_in(_STATE.REPORTED)
 NOT_MOVED = f"{REPORTED} AND error IS NOT NULL"
 #: Candidates that leave the queue if no scan finds them again.
 UNTIL_MISSED = is_in(_STATE.REPORTED, _STATE.HELD)
-#: Candidates that wait for a verdict, and matches that wait for an action.
-PENDING = is_in(_STATE.WAITING, _STATE.MATCH, _STATE.ACTING)
+#: Matches that could not be moved, also while their move is tried again: the reason of the last
+#: failure is kept until the move succeeds.
+COULD_NOT_MOVE = f"({UNMOVED} OR ({is_in(_STATE.ACTING)} AND error IS NOT NULL))"
+#: Candidates that wait for a verdict, and matches that wait for their first action.
+PENDING = f"({is_in(_STATE.WAITING, _STATE.MATCH, _STATE.ACTING)} AND NOT {COULD_NOT_MOVE})"
 #: All candidates in the queue.
 QUEUED = is_in(_STATE.WAITING, _STATE.MATCH, _STATE.ACTING, _STATE.UNMOVED)
 #: Matches on which no process is acting.

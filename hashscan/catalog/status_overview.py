@@ -9,7 +9,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hashscan.catalog import checksums
-from hashscan.catalog.candidate_state import IS_WAITING, NOT_MOVED, PENDING, REPORTED, UNMOVED
+from hashscan.catalog.candidate_state import (
+    COULD_NOT_MOVE,
+    IS_WAITING,
+    NOT_MOVED,
+    PENDING,
+    REPORTED,
+)
 from hashscan.catalog.scans import WHOLE
 from hashscan.catalog.schema import FORMAT, VERSION, translated
 from hashscan.database import connect_read_only
@@ -107,7 +113,7 @@ def overview(path: str) -> Overview | None:
         ).fetchone()
         unmoved = connection.execute(
             "SELECT count(*) OVER (), full_path, error FROM candidate"  # noqa: S608
-            f" WHERE {UNMOVED} OR {NOT_MOVED} ORDER BY id DESC LIMIT 1"
+            f" WHERE {COULD_NOT_MOVE} OR {NOT_MOVED} ORDER BY id DESC LIMIT 1"
         ).fetchone()
         refused = connection.execute(
             f"SELECT error FROM candidate WHERE {IS_WAITING}"  # noqa: S608

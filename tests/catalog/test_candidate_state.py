@@ -12,6 +12,7 @@ GROUPS = {
     "UNMOVED": {"unmoved"},
     "REPORTED": {"reported"},
     "UNTIL_MISSED": {"reported", "held"},
+    "COULD_NOT_MOVE": {"unmoved"},
     "PENDING": {"waiting", "match", "acting"},
     "QUEUED": {"waiting", "match", "acting", "unmoved"},
     "NOT_BEGUN": {"match", "unmoved"},
@@ -23,9 +24,9 @@ GROUPS = {
 @pytest.mark.parametrize("name", GROUPS)
 def test_a_condition_holds_for_its_states(name):
     with sqlite3.connect(":memory:") as connection:
-        connection.execute("CREATE TABLE candidate (state TEXT)")
+        connection.execute("CREATE TABLE candidate (state TEXT, error TEXT)")
         connection.executemany(
-            "INSERT INTO candidate VALUES (?)", [(one,) for one in CandidateState]
+            "INSERT INTO candidate VALUES (?, NULL)", [(one,) for one in CandidateState]
         )
         condition = getattr(candidate_state, name)
         found = connection.execute(f"SELECT state FROM candidate WHERE {condition}").fetchall()

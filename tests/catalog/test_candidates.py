@@ -105,6 +105,25 @@ def test_matches_that_could_not_be_moved(catalog, queued):
     assert catalog.candidate(third + 1) is None
 
 
+def test_a_match_counts_as_unmoved_while_its_move_is_tried_again(catalog, queued):
+    number = queued[0]
+    catalog.mark_known(number, "baseline", 0)
+    catalog.mark_acting(number)
+    catalog.commit()
+    seen = overview(catalog.path)
+    assert (seen.unmoved, seen.pending, catalog.waiting()[0]) == (None, 3, 3), "the first move"
+    catalog.mark_unmoved(number, "disk full")
+    catalog.mark_acting(number)
+    catalog.commit()
+    seen = overview(catalog.path)
+    assert (seen.unmoved, seen.pending) == ((1, b"/srv/a", "disk full"), 2)
+    assert catalog.waiting()[0] == 2
+    assert [one.number for one in catalog.candidates_to_act("s", 9)] == [number], "after a kill"
+    catalog.mark_known(number, "baseline", 0)
+    catalog.commit()
+    assert overview(catalog.path).unmoved is None, "a new verdict forgets the failure"
+
+
 def test_a_candidate_that_this_scan_queued_as_it_is_now_is_not_queued_again(catalog, queued):
     (directory,) = catalog.queue_directories(8, 0, b"", [(b"/srv", 0)])
     assert not catalog.put_candidate(7, b"/srv", directory, found(b"a"))
