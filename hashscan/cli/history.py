@@ -124,8 +124,8 @@ def verify_command(
 ) -> None:
     """Check the whole audit log for lines that were changed, removed, moved or cut off.
 
-    The command prints the number and the hash of the newest line. Keep this number and hash on
-    another machine: if you give them with --known, a later check finds even a log that was
+    The command prints the number and the hash of the newest line of the log. Keep this number and
+    hash on another machine: if you give them with --known, a later check finds even a log that was
     rewritten as a whole. Exit code 3: the check found a fault in the audit log.
     """
     directory = open_own_configuration(context.obj or Options(), state).state

@@ -140,7 +140,7 @@ def _row(brief: Brief) -> tuple[str, ...]:
 @click.argument("record_id", metavar="ID")
 @click.pass_context
 def show_command(context: click.Context, state: str | None, as_json: bool, record_id: str) -> None:
-    """Show one whole record, but never the file's content."""
+    """Show the whole record of a quarantined file, but never its content."""
     with opened(settings_of(context, state), change=False) as store:
         if store is None:
             raise _no_record(record_id)
@@ -226,7 +226,10 @@ def _show(record: Record, remaining: list[Record]) -> None:
 @click.argument("record_id", metavar="ID")
 @click.pass_context
 def export_command(context: click.Context, state: str | None, output: str, record_id: str) -> None:
-    """Write record and content to a tar file, for the police; the file stays in quarantine."""
+    """Write a file's record and content to a tar file, for the police.
+
+    The file stays in quarantine.
+    """
     with opened(settings_of(context, state), change=True) as store:
         assert store is not None
         full = resolve(store, record_id)
@@ -260,7 +263,7 @@ def purge_command(
     yes: bool,
     record_ids: tuple[str, ...],
 ) -> None:
-    """Delete contents for good and keep the records.
+    """Delete the contents of quarantined files for good, and keep the records.
 
     Without ID and --older-than, the command purges contents older than the configured
     quarantine.retention. The age of a content is the time that has certainly passed, even if the
@@ -344,7 +347,7 @@ def _age(settings: Settings, given: str | None, ids: tuple[str, ...]) -> float |
 @json_option
 @click.pass_context
 def verify_command(context: click.Context, state: str | None, as_json: bool) -> None:
-    """Hash all contents again and compare them with their records."""
+    """Hash all contents in quarantine again, and compare them with their records."""
     settings = settings_of(context, state)
     volumes = []
     for volume in settings.volumes:

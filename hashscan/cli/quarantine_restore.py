@@ -134,13 +134,14 @@ def restore_command(
     withdrawn: bool,
     record_ids: tuple[str, ...],
 ) -> None:
-    """Put files back with owner, mode, times, attributes and flags; no file is overwritten.
+    """Put quarantined files back with owner, mode, times, attributes and flags.
 
-    Name the files by ID, or restore many files: with --all, or all files that fit each given option
-    of --path, --since, --owner, --digest, --category and --withdrawn. If a file cannot be restored,
-    the command goes on with the others. If the command is killed, run the same command again to
-    continue. The next scans do not quarantine a restored file again, until `purge ID` ends this
-    exception. But scans quarantine a withdrawn file again if the service knows its digest again.
+    The command overwrites no file. Name the files by ID, or restore many files: with --all, or all
+    files that fit each given option of --path, --since, --owner, --digest, --category and
+    --withdrawn. If a file cannot be restored, the command goes on with the others. If the command
+    is killed, run the same command again to continue. The next scans do not quarantine a restored
+    file again, until `purge ID` ends this exception. But scans quarantine a withdrawn file again if
+    the service knows its digest again.
     """
     many = every or since is not None or withdrawn or any((paths, owners, digests, categories))
     if many == bool(record_ids):
