@@ -11,7 +11,8 @@ from pydantic import PlainValidator
 
 from hashscan.config.values import bad, kind_of_value, short_path
 
-_LONGEST_NAME = 255  # bytes of a name in a directory
+#: Length in bytes of the longest name in a directory.
+_LONGEST_NAME = 255
 #: Brackets as ``fnmatch`` reads them: a ``]`` that comes first does not close them.
 _BRACKETS = re.compile(r"\[!?+\]?+[^]]*\]")
 _NO_NAMES = {"", ".", ".."}

@@ -17,7 +17,8 @@ from hashscan.machine import explain
 from hashscan.text import shown
 
 SYSTEM_PATH = "/etc/hashscan/config.yaml"
-LARGEST = 1 << 20  # bytes
+#: Size in bytes of the largest configuration file.
+LARGEST = 1 << 20
 _INIT = "run `hashscan config init` to write an example"
 
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from hashscan.config.yaml_lines import Document, Loc
 
-MOST = 100  # findings; a file with more is not a configuration
+#: Number of reported faults; a file with more faults is not a configuration.
+MOST = 100
 _SECRETS = frozenset({"password", "passwd", "pass", "secret", "token", "credentials"})
 
 

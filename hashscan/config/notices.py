@@ -16,7 +16,8 @@ SENDMAIL = ("/usr/sbin/sendmail", "-t", "-i")
 ANSWERS = ("receipt", "decision", "statement")
 LANGUAGES = ("en", "nl")
 Classification = Literal["baseline", "A1", "A2", "B1", "B2"]
-_LONGEST_NAME = 200  # XARF v4, contact_info.org
+#: Length of the longest name of a contact (XARF v4, contact_info.org).
+_LONGEST_NAME = 200
 
 
 def _name(value: Any) -> str:

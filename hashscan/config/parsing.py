@@ -16,12 +16,15 @@ import yaml
 from hashscan.config.yaml_lines import Document, Loc, TextError
 from hashscan.text import one_line
 
-_DEEPEST = 20  # levels; the settings have four
-_MOST = 100_000  # nodes
+#: Number of levels of nesting that are allowed; the settings have four levels.
+_DEEPEST = 20
+#: Number of values (YAML nodes) that a file may have.
+_MOST = 100_000
 _TRUE = frozenset({"yes", "true", "on"})
 
 
-_LONGEST = 500  # characters of a message; it quotes at most a character or a name of the file
+#: Length in characters of the longest message; a message quotes only a character or a name.
+_LONGEST = 500
 _QUOTE = 'put the value in quotes, as in "*.bak": YAML takes signs such as * & ! % @ at its start'
 #: Regular expression for a message of PyYAML, and the fix; the first expression that matches
 #: counts.

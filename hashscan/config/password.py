@@ -10,7 +10,8 @@ from typing import Protocol
 from hashscan.errors import ConfigError, Finding
 from hashscan.text import shown
 
-_LONGEST = 4096  # bytes
+#: Size in bytes of the largest secret file.
+_LONGEST = 4096
 #: The names of the systemd credentials that hold passwords.
 SERVICE_CREDENTIAL = "password"
 FILTER_CREDENTIAL = "filter-password"

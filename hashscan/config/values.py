@@ -25,12 +25,16 @@ from hashscan.text import parse_duration, parse_size, shown
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LONGEST = 3660 * 86400.0  # seconds: ten years; more is a mistake in typing
+#: Seconds of the longest duration: ten years; a longer duration is a mistake in typing.
+LONGEST = 3660 * 86400.0
 SHORTEST = 0.001
-LARGEST = 1 << 53  # bytes: 8 PiB; beyond it parse_size, which uses floats, is not exact
+#: Bytes of the largest size: 8 PiB; parse_size uses floats, and is not exact beyond this size.
+LARGEST = 1 << 53
 _NONE = "none"
-_MOST_WORDS = 20  # of a program and its arguments
-_LONGEST_TEXT = 40  # characters of a number with its unit
+#: Largest number of words of a command (a program and its arguments).
+_MOST_WORDS = 20
+#: Length in characters of the longest number with its unit.
+_LONGEST_TEXT = 40
 
 # Keys of the validation context: check the file system; check the volumes too.
 CHECK_FILES = "check_files"

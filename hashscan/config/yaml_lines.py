@@ -9,7 +9,8 @@ from hashscan.text import shown
 
 Loc = tuple[str | int, ...]
 
-_LONGEST_KEY = 60  # characters, in messages
+#: Number of characters of a key that a message shows.
+_LONGEST_KEY = 60
 
 
 class TextError(Exception):

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _T = TypeVar("_T", Root, Targets, Snapshot, Timestamp)
-_LONGEST = 64 << 20  # bytes of the largest metadata file
+#: Size in bytes of the largest metadata file that is read.
+_LONGEST = 64 << 20
 #: Seconds for which a file is kept after the metadata drops it: a running sync may need the file.
 KEEP = 86400.0
 

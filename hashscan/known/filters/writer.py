@@ -40,7 +40,8 @@ F = TypeVar("F", bound=FileMetadata)
 
 DEFAULT_ERROR_RATE = 1e-6
 CANARIES = 16
-_TIER_KEY = 16  # bytes, see model.size_key
+#: Length in bytes of a tier's key, see model.size_key.
+_TIER_KEY = 16
 
 
 class FilterWriter:

@@ -54,7 +54,8 @@ _CLASS = re.compile(
     r"|illegal|lawful|unlawful|whitelist(?:ed)?|allowlist(?:ed)?|known(?:good|bad)|(?:non)?notable"
     r"|adult(?:porn.*)?|baseline|unbedenklich|strafbar|straffrei)"
 )
-_LONGEST_CLASS = 60  # characters; a longer text is a description
+#: Length in characters of the longest class of files; a longer text is a description.
+_LONGEST_CLASS = 60
 #: A column with more distinct texts is not the category.
 _MOST_CLASSES = 256
 _RENAME = (

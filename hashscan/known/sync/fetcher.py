@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 #: The slowest average speed, in bytes a second: a slower download is ended.
 SLOWEST = 1024.0
 _CHUNK = 1 << 16
-_HEADERS = 64 * 1024  # bytes beside the body: status line, headers, sizes of chunks
+#: Number of bytes allowed besides the body: status line, headers, sizes of chunks.
+_HEADERS = 64 * 1024
 _PARTIAL = re.compile(r"[0-9a-f]{64}\.")
 _RANGE = re.compile(r"bytes ([0-9]{1,15})-[0-9]{1,15}/(?:[0-9]{1,15}|\*)")
 _NAMES = Names(

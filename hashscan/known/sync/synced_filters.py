@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 
 FILTER = "filter.bloom"
 _POINTER = "current.json"
-_LONGEST = 1 << 20  # bytes of the pointer
-_ROOT_LIMIT = 512_000  # bytes, as python-tuf's
+#: Size in bytes of the largest pointer file.
+_LONGEST = 1 << 20
+#: Size in bytes of the largest root file, as in python-tuf.
+_ROOT_LIMIT = 512_000
 _DAY = 86400.0
 
 

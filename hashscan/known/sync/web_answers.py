@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 _MISSING = (requests.codes.not_found, requests.codes.gone)
 _LATER = (requests.codes.too_many_requests, requests.codes.service_unavailable)
-_LONG = 7200.0  # seconds that nobody reads as seconds
+#: Seconds from which on a message shows a duration in larger units.
+_LONG = 7200.0
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 
 
