@@ -155,7 +155,7 @@ def check(context: click.Context, file: str | None) -> None:
     """
     from hashscan.jobs.notices.mailbox import maildir_fault  # noqa: PLC0415 - heavy
     from hashscan.jobs.startup_check import not_fetched_yet  # noqa: PLC0415 - heavy
-    from hashscan.jobs.volume_probe import look_at_all  # noqa: PLC0415 - heavy
+    from hashscan.jobs.volume_probe import check_all  # noqa: PLC0415 - heavy
     from hashscan.state import State  # noqa: PLC0415 - heavy
 
     path, settings = _load(file or _configured(context))
@@ -175,7 +175,7 @@ def check(context: click.Context, file: str | None) -> None:
         click.echo(f"note: {' and '.join(missing)}: missing; the daemon does not start without")
     # As in the daemon, a volume that is missing or does not answer does not delay the others.
     first_index: dict[bytes, int] = {}
-    for index, seen in enumerate(look_at_all([one.path for one in settings.volumes])):
+    for index, seen in enumerate(check_all([one.path for one in settings.volumes])):
         where = f"volumes[{index}].path"
         if seen.error is not None:
             click.echo(f"note: {Finding(where, *_why_not_scanned(seen))}")

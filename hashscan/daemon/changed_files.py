@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from hashscan.catalog.store import Catalog
     from hashscan.reporter import Reporter
-    from hashscan.scan.directory_group import Looked
+    from hashscan.scan.directory_group import CheckedEntries
     from hashscan.scan.messages import Message, Tally
     from hashscan.scan.options import ScanOptions
     from hashscan.scan.pool import WorkerHandle
@@ -71,7 +71,7 @@ class ChangedFiles:
             jobs=options.jobs,
             on_candidate=on_candidate,
             once=False,
-            on_looked=self._take_checked,
+            on_checked=self._take_checked,
             on_too_many=on_too_many,
         )
         self.pool = self._make_pool(judged, judged_until)
@@ -183,21 +183,21 @@ class ChangedFiles:
             self._directories[key] = found
         return found
 
-    def _take_checked(self, looked: Looked) -> None:
+    def _take_checked(self, result: CheckedEntries) -> None:
         now = time.monotonic()
-        key = Key(looked.volume, looked.directory)
-        later = dict(looked.later)
-        waiting = {name for name, _ in looked.unrested} | later.keys()
-        self.changes.rested(key, [name for name in looked.names if name not in waiting])
+        key = Key(result.volume, result.directory)
+        later = dict(result.later)
+        waiting = {name for name, _ in result.unrested} | later.keys()
+        self.changes.rested(key, [name for name in result.names if name not in waiting])
         for name, size in later.items():
             self.changes.look_later(key, name, size, now)
         too_many = [
             name
-            for name, size in looked.unrested
+            for name, size in result.unrested
             if not self.changes.not_whole(key, name, size, now)
         ]
         if too_many:
-            self._dispatch.look(looked.volume, self._directory(key), too_many, final=True)
+            self._dispatch.look(result.volume, self._directory(key), too_many, final=True)
 
     def receive(self, others: list[Connection], timeout: float) -> tuple[list[Connection], int]:
         """Process messages of the workers; return the ready ``others`` and the message count."""

@@ -222,7 +222,7 @@ class Daemon:
             self._reload = False
             self._load_anew()
         self._by_the_clock()
-        self._tell()
+        self._ping_and_write()
 
     def _during_a_turn(self, goes_on: bool) -> None:
         """Update status and watchdog during a long turn, e.g. the move of a large match.
@@ -237,7 +237,7 @@ class Daemon:
         if self._is_ready:
             self._in_turn = True
             try:
-                self._tell()
+                self._ping_and_write()
             finally:
                 self._in_turn = False
 
@@ -412,7 +412,7 @@ class Daemon:
 
     # Reports of the daemon's state
 
-    def _tell(self) -> None:
+    def _ping_and_write(self) -> None:
         now = time.monotonic()
         interval = self._notifier.watchdog_interval
         if interval is not None and now >= self._ping_at and self._goes_on(now):

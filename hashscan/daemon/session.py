@@ -97,7 +97,7 @@ class Session:
         self._stack.callback(catalog.close)
         self._probes = Probes([one.path for one in settings.volumes], before_fork=catalog.commit)
         self._stack.callback(self._probes.close)
-        found = self._probes.look_at_all(lambda: self._tick(True))
+        found = self._probes.check_all(lambda: self._tick(True))
         self._volumes = tuple(
             Volume(seen.root, tuple(one.exclude), one.one_file_system)
             for one, seen in zip(settings.volumes, found, strict=True)
@@ -317,8 +317,8 @@ class Session:
             self.running_scan.hand_out(hold=self.changed_files.busy)
             listen += self.running_scan.connections
         ready, spoke = self.changed_files.receive(listen, min(longest, self._until_next()))
-        for told in self.watches.take(ready):
-            self._take_change(told)
+        for change in self.watches.take(ready):
+            self._take_change(change)
         for number in self._probes.take(ready):
             self._take_probe(number)
         if self._asker.connection in ready:
@@ -377,38 +377,38 @@ class Session:
 
     # Reports of the watch
 
-    def _take_change(self, told: Changed | Lost) -> None:
-        if isinstance(told, Lost):
-            self._lost(told)
+    def _take_change(self, change: Changed | Lost) -> None:
+        if isinstance(change, Lost):
+            self._lost(change)
             return
         self.events += 1
-        if told.volume in self.coverage.away:
+        if change.volume in self.coverage.away:
             return  # A missing volume is scanned as soon as it is there again.
-        if not self.changed_files.changed(*told):
+        if not self.changed_files.changed(*change):
             # A customer who fills the queue must not cause scans of other customers' volumes.
             crowded = self.changed_files.changes.most_crowded()
             self.changed_files.changes.forget_volume(crowded)
             self._scan_instead(crowded)
-            if crowded != told.volume:
-                self.changed_files.changed(*told)
+            if crowded != change.volume:
+                self.changed_files.changed(*change)
 
     def _scan_instead(self, volume: int) -> None:
-        self._lost(Lost(volume, b"", "overflow", "too many changes wait to be looked at"))
+        self._lost(Lost(volume, b"", "overflow", "too many changes wait to be checked"))
 
     @property
     def lost(self) -> int:
         """Return how often changes were lost; each loss requested a scan."""
         return self._lost_changes + self.watches.deaths
 
-    def _lost(self, told: Lost) -> None:
+    def _lost(self, loss: Lost) -> None:
         self._lost_changes += 1
-        root = shown(self._volumes[told.volume].root)
-        self._log.limited(f"lost {told.reason}", "warning", f"{root}: {told.message}; scanned anew")
-        running = self.running_scan is not None and told.volume in self.running_scan.volumes
-        if running and told.reason == "mount":
+        root = shown(self._volumes[loss.volume].root)
+        self._log.limited(f"lost {loss.reason}", "warning", f"{root}: {loss.message}; scanned anew")
+        running = self.running_scan is not None and loss.volume in self.running_scan.volumes
+        if running and loss.reason == "mount":
             # The catalog must not forget files that are missing because of an unmount.
-            self._end_scan_of(told.volume)
-        self._queue.request(told.volume, told.reason, running=running)
+            self._end_scan_of(loss.volume)
+        self._queue.request(loss.volume, loss.reason, running=running)
 
     def _scan_unwatched(self) -> None:
         now = time.monotonic()

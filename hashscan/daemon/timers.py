@@ -87,11 +87,11 @@ class Files:
         self._paths = paths
         self._every = every
         self._clock = clock
-        self._now = self._look()
+        self._now = self._read_stamps()
         self._unrest = False
         self._next = clock() + every
 
-    def _look(self) -> list[tuple[int, int, int, int] | None]:
+    def _read_stamps(self) -> list[tuple[int, int, int, int] | None]:
         found: list[tuple[int, int, int, int] | None] = []
         for path in self._paths:
             try:
@@ -107,7 +107,7 @@ class Files:
         if not self._paths or self._clock() < self._next:
             return False
         self._next = self._clock() + self._every
-        before, self._now = self._now, self._look()
+        before, self._now = self._now, self._read_stamps()
         if before != self._now:
             self._unrest = True
             return False

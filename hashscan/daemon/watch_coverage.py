@@ -50,36 +50,36 @@ class Coverages:
         for volume in volumes:
             self._awaited.pop(volume, None)
 
-    def heard(self, told: Coverage) -> None:
+    def heard(self, coverage: Coverage) -> None:
         """Process a report of the watch."""
-        self.awaits_no_more([told.volume])
-        before = self._said.get(told.volume)
-        self._said[told.volume] = told
+        self.awaits_no_more([coverage.volume])
+        before = self._said.get(coverage.volume)
+        self._said[coverage.volume] = coverage
         self.said += 1
         if before is not None and (before.backend, before.unwatched, before.message) == (
-            told.backend,
-            told.unwatched,
-            told.message,
+            coverage.backend,
+            coverage.unwatched,
+            coverage.message,
         ):
             return
-        root = shown(self._volumes[told.volume].root)
-        example = f" (e.g. {shown(told.example)})" if told.example else ""
-        level: Level = "warning" if told.unwatched else "info"
-        if told.backend == "off" or (told.unwatched and not told.directories):
+        root = shown(self._volumes[coverage.volume].root)
+        example = f" (e.g. {shown(coverage.example)})" if coverage.example else ""
+        level: Level = "warning" if coverage.unwatched else "info"
+        if coverage.backend == "off" or (coverage.unwatched and not coverage.directories):
             what = "is not watched: only scans find changes"
-        elif told.unwatched:
+        elif coverage.unwatched:
             what = (
-                f"{counted(told.unwatched, 'directory', 'directories')}{example} "
-                f"{'is' if told.unwatched == 1 else 'are'} not watched, only scans find changes "
-                f"there; {told.directories:,} watched by {told.backend}"
+                f"{counted(coverage.unwatched, 'directory', 'directories')}{example} "
+                f"{'is' if coverage.unwatched == 1 else 'are'} not watched, only scans find "
+                f"changes there; {coverage.directories:,} watched by {coverage.backend}"
             )
         else:
-            what = f"watched by {told.backend}"
-            if told.directories:
-                what += f", {counted(told.directories, 'directory', 'directories')}"
-        message = f"{root}: {what}" + (f": {told.message}" if told.message else "")
-        if told.blind:
-            message += f"; {told.blind}: scans find it"
+            what = f"watched by {coverage.backend}"
+            if coverage.directories:
+                what += f", {counted(coverage.directories, 'directory', 'directories')}"
+        message = f"{root}: {what}" + (f": {coverage.message}" if coverage.message else "")
+        if coverage.blind:
+            message += f"; {coverage.blind}: scans find it"
         self._log.limited(f"watched volume, {level}", level, message)
 
     def partly_watched(self) -> list[int]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hashscan.daemon.log import Log
     from hashscan.daemon.watch_coverage import Coverages
     from hashscan.fs.volume import Volume
-    from hashscan.watch.source import Changed, Lost, Told
+    from hashscan.watch.source import Changed, Lost, WatchReport
 
 #: Seconds without a sign of life after which a process counts as hanging; a process gives a sign
 #: every five seconds.
@@ -108,15 +108,15 @@ class Watches:
         for one in list(self._watches):
             if one.process is None or one.process.connection not in ready:
                 continue
-            told = one.process.take()
-            if told is None:
+            reports = one.process.take()
+            if reports is None:
                 self._ended(one, "the process that watches died")
             else:
-                found += self._heard(told)
+                found += self._heard(reports)
         return found
 
-    def _heard(self, told: list[Told]) -> Iterable[Changed | Lost]:
-        for one in told:
+    def _heard(self, reports: list[WatchReport]) -> Iterable[Changed | Lost]:
+        for one in reports:
             if isinstance(one, Coverage):
                 self._coverage.heard(one)
             else:

@@ -95,8 +95,8 @@ class Stage:
         except OSError as error:
             what = f"{shown(error.filename or self._command[0])}: {error.strerror}"
             raise self._not("hashscan can be started", "a new process", what) from error
-        told = done.stdout.decode("utf-8", "backslashreplace")
-        lines = told.splitlines()
+        output = done.stdout.decode("utf-8", "backslashreplace")
+        lines = output.splitlines()
         hidden = max(0, len(lines) - first - last)
         for line in lines[:first]:
             self._write(f"  {cut(line)}")
@@ -114,7 +114,7 @@ class Stage:
                 f"{why.removeprefix(_ERROR) or 'see its output above'}"
             )
         self._expect("the exit code", int(code), done.returncode)
-        return told
+        return output
 
     # -- comparisons ----------------------------------------------------------------------------
 
@@ -122,13 +122,13 @@ class Stage:
         if expected != actual:
             raise self._not(what, *_difference(expected, actual))
 
-    def _expect_line(self, told: str, part: str) -> None:
-        if part not in told:
+    def _expect_line(self, output: str, part: str) -> None:
+        if part not in output:
             raise self._not("a line of the output above", f"... {part} ...", "no such line")
 
-    def _expect_matches(self, told: str, sample: Sample, action: str) -> list[str]:
+    def _expect_matches(self, output: str, sample: Sample, action: str) -> list[str]:
         """Check that exactly the known files have ``action``; return the quarantine's ids."""
-        found = [found for line in told.splitlines() if (found := _MATCH.match(line))]
+        found = [found for line in output.splitlines() if (found := _MATCH.match(line))]
         self._expect(
             "exactly the known files are found",
             sorted(shown(path) for path in full(sample, sample.known)),

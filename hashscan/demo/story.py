@@ -79,7 +79,7 @@ class Story(Stage):
             self._report(sample)
             self._again(sample)
             ids = self._quarantine(sample)
-            self._look(sample, ids)
+            self._inspect(sample, ids)
             self._restore(sample, ids)
             self._hold(sample)
             self._withdraw(sample)
@@ -123,8 +123,8 @@ class Story(Stage):
             "file, and another names an innocent file, in the category of such files; both are "
             "left out. A third one holds a digest that will be withdrawn later:"
         )
-        told = self._add(*LISTS, WITHDRAWN)
-        self._expect_line(told, "whole file")
+        output = self._add(*LISTS, WITHDRAWN)
+        self._expect_line(output, "whole file")
 
     def _add(self, *names: str) -> str:
         lists = [os.path.join("lists", name) for name in names]
@@ -139,8 +139,8 @@ class Story(Stage):
         )
         write_password(self._place)
         lists = [os.path.join("lists", name) for name in LISTS]
-        told = self.run("service", "load", "--data", SERVICE, *lists)
-        self._expect_line(told, "digests are the known set now")
+        output = self.run("service", "load", "--data", SERVICE, *lists)
+        self._expect_line(output, "digests are the known set now")
         arguments = ("--password-file", PASSWORD, USER)
         self.run("service", "user", "add", "--data", SERVICE, *arguments)
 
@@ -152,17 +152,17 @@ class Story(Stage):
             "too. The configuration names the volume, the service, the repository with its pinned "
             "root key, and what to do about a match: only report, for now."
         )
-        told = self.run("--config", CONFIGURATION, "config", "check")
-        self._expect_line(told, "no errors")
+        output = self.run("--config", CONFIGURATION, "config", "check")
+        self._expect_line(output, "no errors")
 
     def _sync(self) -> None:
         self._title("Fetch the filter")
         self._say("Nothing of it is used before its signatures and its content are checked:")
-        told = self.run("--config", CONFIGURATION, "sync")
-        self._expect_line(told, "fetched whole")
+        output = self.run("--config", CONFIGURATION, "sync")
+        self._expect_line(output, "fetched whole")
         self._say("One screen says how it is, and what somebody has to see to: a first scan.")
-        told = self.run("--config", CONFIGURATION, "status", code=ExitCode.UNREADABLE)
-        self._expect_line(told, "nothing has been scanned")
+        output = self.run("--config", CONFIGURATION, "status", code=ExitCode.UNREADABLE)
+        self._expect_line(output, "nothing has been scanned")
 
     def _check(self, sample: Sample) -> None:
         self._title("Is this file known?")
@@ -179,21 +179,21 @@ class Story(Stage):
                     "And the one whose digest only the filter holds: so it is a candidate, the "
                     "service is asked, does not know it, and it is left alone:"
                 )
-            told = self.run(
+            output = self.run(
                 "--config", CONFIGURATION, "check", f"{VOLUME}/{os.fsdecode(path)}", code=code
             )
-            self._expect_line(told, f"{word} {VOLUME}/{shown(path)}")
+            self._expect_line(output, f"{word} {VOLUME}/{shown(path)}")
 
     def _report(self, sample: Sample) -> None:
         self._title("The first scan: only a report")
         self._say("Always the first thing to do on a server. Every file is read once, none moved:")
-        told = self.run("--config", CONFIGURATION, "scan", code=ExitCode.MATCHES)
-        self._expect_matches(told, sample, "reported")
+        output = self.run("--config", CONFIGURATION, "scan", code=ExitCode.MATCHES)
+        self._expect_matches(output, sample, "reported")
         skipped = sum(1 for one in sample.seen.values() if not stat.S_ISREG(one.mode))
-        self._expect_line(told, f"Scanned {len(sample.seen):,} files in ")
-        self._expect_line(told, f" {len(sample.seen) - skipped:,} hashed (")
-        self._expect_line(told, " 0 problems.")
-        self._expect_line(told, f"{len(sample.false):,} false positives, 0 pending")
+        self._expect_line(output, f"Scanned {len(sample.seen):,} files in ")
+        self._expect_line(output, f" {len(sample.seen) - skipped:,} hashed (")
+        self._expect_line(output, " 0 problems.")
+        self._expect_line(output, f"{len(sample.false):,} false positives, 0 pending")
         self._expect("nothing has changed in the volume", sample.seen, look(sample.volume))
         self._say(
             f"All {len(sample.known)} known files were found, and nothing else. Every file has "
@@ -204,16 +204,16 @@ class Story(Stage):
     def _again(self, sample: Sample) -> None:
         self._title("The second scan: what did not change is not read again")
         self._say("The same, as JSON lines for your own scripts:")
-        told = self.run(
+        output = self.run(
             "--config", CONFIGURATION, "scan", "--json", code=ExitCode.MATCHES, first=1, last=1
         )
-        events = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
+        events = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
         paths = [os.fsencode(one["path"]) for one in events if one["event"] == "match"]
         self._expect("all matches are in the JSON lines", full(sample, sample.known), sorted(paths))
         summary = events[-1] if events else {}
         self._expect("no file was read again", 0, summary.get("bytes_hashed"))
         self._expect("the outcomes add up", len(sample.seen), _outcomes(summary))
-        self._say("No byte was read again, and the matches are still told.")
+        self._say("No byte was read again, and the matches are still reported.")
 
     def _quarantine(self, sample: Sample) -> list[str]:
         self._title("Now in earnest: quarantine")
@@ -222,25 +222,25 @@ class Story(Stage):
             "After the move it is hashed again, so that an innocent file which took the name in "
             "the meantime goes back."
         )
-        told = self.run(
+        output = self.run(
             "--config", CONFIGURATION, "scan", "--action", "quarantine", code=ExitCode.MATCHES
         )
-        ids = self._expect_matches(told, sample, "quarantined")
+        ids = self._expect_matches(output, sample, "quarantined")
         left = {path: one for path, one in sample.seen.items() if path not in sample.known}
         self._expect("the known files are gone and the others untouched", left, look(sample.volume))
         return ids
 
-    def _look(self, sample: Sample, ids: list[str]) -> None:
+    def _inspect(self, sample: Sample, ids: list[str]) -> None:
         self._title("What is in quarantine")
-        told = self.run("--config", CONFIGURATION, "quarantine", "list")
-        listed = [line.split()[0] for line in told.splitlines() if line]
+        output = self.run("--config", CONFIGURATION, "quarantine", "list")
+        listed = [line.split()[0] for line in output.splitlines() if line]
         self._expect("the list names them all", sorted(ids), sorted(listed))
         self._say("Each has a record: the evidence, and all that is needed to put it back.")
-        told = self.run("--config", CONFIGURATION, "quarantine", "show", ids[0])
-        self._expect_line(told, ids[0])
+        output = self.run("--config", CONFIGURATION, "quarantine", "show", ids[0])
+        self._expect_line(output, ids[0])
         self._say("Is everything whole?")
-        told = self.run("--config", CONFIGURATION, "quarantine", "verify")
-        self._expect_line(told, f"{len(sample.known)} contents checked, 0 problems")
+        output = self.run("--config", CONFIGURATION, "quarantine", "verify")
+        self._expect_line(output, f"{len(sample.known)} contents checked, 0 problems")
 
     def _restore(self, sample: Sample, ids: list[str]) -> None:
         self._title("Undo")
@@ -248,8 +248,8 @@ class Story(Stage):
             "Lists can be wrong: in 2021 one flagged pictures that come with WordPress. So every "
             "action can be undone, in one command, and nothing is overwritten by it:"
         )
-        told = self.run("--config", CONFIGURATION, "quarantine", "restore", *ids)
-        self._expect("each is told", len(ids), told.count(": restored to "))
+        output = self.run("--config", CONFIGURATION, "quarantine", "restore", *ids)
+        self._expect("each is reported", len(ids), output.count(": restored to "))
         self._expect("the volume is as it was, bit for bit", sample.seen, look(sample.volume))
         self._say(
             f"Compared with the state before: all {len(sample.seen):,} files have the same "
@@ -262,11 +262,11 @@ class Story(Stage):
             "The same files are found again, and held: your decision counts until you take it "
             "back with 'quarantine purge ID'. Only the restored files are read again:"
         )
-        told = self.run(
+        output = self.run(
             "--config", CONFIGURATION, "scan", "--action", "quarantine", code=ExitCode.NOTHING_FOUND
         )
-        self._expect_matches(told, sample, "held")
-        self._expect_line(told, f" {len(sample.known):,} hashed (")
+        self._expect_matches(output, sample, "held")
+        self._expect_line(output, f" {len(sample.known):,} hashed (")
         self._expect("nothing was moved", sample.seen, look(sample.volume))
 
     def _withdraw(self, sample: Sample) -> None:
@@ -275,14 +275,14 @@ class Story(Stage):
             "The publisher makes the next version without it. Agents fetch a patch, which is a "
             "small part of the whole file, and the digest is no candidate any more:"
         )
-        told = self._add(*LISTS)
-        self._expect_line(told, "  patch ")
-        told = self.run("--config", CONFIGURATION, "sync")
-        self._expect_line(told, "updated by a patch")
+        output = self._add(*LISTS)
+        self._expect_line(output, "  patch ")
+        output = self.run("--config", CONFIGURATION, "sync")
+        self._expect_line(output, "updated by a patch")
         nothing = ExitCode.NOTHING_FOUND  # The brakes hold the known files here.
-        told = self.run("--config", CONFIGURATION, "scan", code=nothing, first=0, last=3)
-        self._expect_line(told, " 0 hashed (")
-        self._expect_line(told, " 0 false positives, 0 pending")
+        output = self.run("--config", CONFIGURATION, "scan", code=nothing, first=0, last=3)
+        self._expect_line(output, " 0 hashed (")
+        self._expect_line(output, " 0 false positives, 0 pending")
         self._expect("nothing has changed in the volume", sample.seen, look(sample.volume))
         self._say("No file was read for that: the digests from before were asked again.")
 

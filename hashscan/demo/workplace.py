@@ -95,10 +95,10 @@ def _clear(place: str, out: IO[str], *, ended: bool) -> None:
     try:
         remove(place)
     except OSError as error:
-        told = (
+        message = (
             f"{shown(place)}: the demo's directory could not be removed: {error.strerror}; "
             f"run: rm -rf {shlex.quote(place)}"
         )
         if ended:
-            raise DemoError(told) from error
-        print(told, file=out, flush=True)
+            raise DemoError(message) from error
+        print(message, file=out, flush=True)

@@ -175,11 +175,11 @@ def _stopped(directory: str, daemon: DaemonStatus) -> tuple[ReasonFault, ...]:
         return ()
     since = human_age(time.time() - float(daemon.get("time") or 0))
     path = shown(os.path.join(directory, DAEMON_STATUS))
-    told = (
+    message = (
         f"the daemon was stopped {since} ago, and nothing is watched or scanned by schedule until "
         f"it starts again (systemctl start hashscan); if it shall not run any more, remove {path}"
     )
-    return (ReasonFault(Reason.DAEMON_STOPPED, told),)
+    return (ReasonFault(Reason.DAEMON_STOPPED, message),)
 
 
 def _uncovered(daemon: DaemonStatus) -> list[ReasonFault]:

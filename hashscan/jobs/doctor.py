@@ -27,7 +27,7 @@ from hashscan.jobs.notices.deadlines import deadlines_of
 from hashscan.jobs.notices.mailbox import authority_of_mails, maildir_fault
 from hashscan.jobs.receiver_check import check_receivers
 from hashscan.jobs.status import filters_of, quarantine_counts
-from hashscan.jobs.volume_probe import look_at_all
+from hashscan.jobs.volume_probe import check_all
 from hashscan.known.filters.open_filter import kind_of_filter as kind_of_file
 from hashscan.known.lists.staging import staging
 from hashscan.machine import with_cause
@@ -82,7 +82,7 @@ class Check:
 
 def examine(settings: Settings) -> Iterator[Check]:
     """Check everything that the configuration names; no digest of a file is sent."""
-    volumes = look_at_all([one.path for one in settings.volumes])
+    volumes = check_all([one.path for one in settings.volumes])
     checks: tuple[tuple[str, Callable[[], Iterator[Check]]], ...] = (
         ("trust", lambda: _trust(settings)),
         ("volumes", lambda: _volumes(settings, volumes)),
@@ -157,7 +157,7 @@ def _watch(settings: Settings, seen: Sequence[Seen]) -> Iterator[Check]:
             yield Check(
                 name,
                 "note",
-                f"what other hosts change on this {shown(kind)} is not told; it is scanned every "
+                f"changes by other hosts on this {shown(kind)} go unreported; it is scanned every "
                 f"{human_age(settings.scan.unwatched)}",
                 "run hashscan on the file server itself, if that can be; or set scan.unwatched",
             )
@@ -405,7 +405,7 @@ def _kernel(settings: Settings) -> Iterator[Check]:
             yield Check(
                 "leases",
                 "note",
-                "are disabled: whether a file is still written is told by its times only",
+                "are disabled: only its times show whether a file is still written",
                 "sysctl fs.leases-enable=1",
             )
 

@@ -10,7 +10,7 @@ from hashscan.audit.recorder import Recorder
 from hashscan.fs.reading import identity_in, stamp_of
 from hashscan.jobs.allowed_matches import Allowing, open_allow
 from hashscan.jobs.brakes import open_brakes
-from hashscan.jobs.volume_probe import look_at_all
+from hashscan.jobs.volume_probe import check_all
 from hashscan.model import ALGORITHMS, Candidate, MatchEvent
 from hashscan.quarantine.act import Quarantine
 from hashscan.quarantine.dismissed_digests import Dismissed
@@ -63,7 +63,7 @@ def move_released(
     """
     files = list(files)
     volumes = sorted({one.volume for one in files})
-    answers = look_at_all([os.fsdecode(one) for one in volumes])
+    answers = check_all([os.fsdecode(one) for one in volumes])
     away = {
         volume: seen.error
         for volume, seen in zip(volumes, answers, strict=True)

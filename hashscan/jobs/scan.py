@@ -22,7 +22,7 @@ from hashscan.jobs.scan_exit_code import exit_code
 from hashscan.jobs.scan_options import jobs_of, scan_options
 from hashscan.jobs.scan_problems import STOPS, ScanProblems
 from hashscan.jobs.volume_presence import follow_mounts, why_not_there
-from hashscan.jobs.volume_probe import NO_ANSWER, Probes, look_at_all
+from hashscan.jobs.volume_probe import NO_ANSWER, Probes, check_all
 from hashscan.model import Acted, Problem, ProblemEvent
 from hashscan.quarantine.dismissed_digests import Dismissed
 from hashscan.scan.asker import Asker
@@ -62,7 +62,7 @@ class ReportOnly:
         return held or Acted("reported", message=self._message)
 
 
-class CheckedNames:
+class CheckedActor:
     """Acts on matches only after a check has passed."""
 
     def __init__(self, check: Callable[[], None], actor: Actor) -> None:
@@ -106,7 +106,7 @@ def places_of(settings: Settings, paths: Sequence[str]) -> Places:
         require_volumes(settings)
     named = [os.path.abspath(path) for path in paths]
     every = list(dict.fromkeys([*named, *(one.path for one in settings.volumes)]))
-    looks = dict(zip(every, look_at_all(every), strict=True))
+    looks = dict(zip(every, check_all(every), strict=True))
     if named:
         _require_one({path: looks[full] for path, full in zip(paths, named, strict=True)})
     configured = {
@@ -225,7 +225,7 @@ def run_scan(
             if allow is not None:
                 actor = Allowing(allow, actor)
             if before_act is not None:
-                actor = CheckedNames(before_act, actor)
+                actor = CheckedActor(before_act, actor)
             options = scan_options(
                 settings,
                 main,

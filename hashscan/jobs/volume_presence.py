@@ -39,7 +39,7 @@ class Seen(NamedTuple):
     refused: bool = False
 
 
-def look_at(root: bytes, mounts: MountTable | None = None) -> Seen:
+def check_volume(root: bytes, mounts: MountTable | None = None) -> Seen:
     """Check the volume with this resolved path; a volume on a dead file server never answers.
 
     ``mounts`` is the present list of mounts, for callers that check many volumes.

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from hashscan.errors import UnsafePathError
 from hashscan.fs.named import resolve
 from hashscan.jobs.machine_limits import is_limit, limit_reached
-from hashscan.jobs.volume_presence import Seen, look_at
+from hashscan.jobs.volume_presence import Seen, check_volume
 from hashscan.processes import Child
 from hashscan.text import said_by
 from hashscan.watch.mounts import MountTable, mounts_now
@@ -44,7 +44,7 @@ _MOUNTS_FOR = 1.0
 #: Seconds until the next attempt to start a process, if a limit of the machine forbids it.
 _TRY_AGAIN = 5.0
 #: Number of volumes that a process gets together, and seconds after which it sends its results.
-_BATCH, _TELL_AFTER = 256, 0.1
+_BATCH, _SEND_AFTER = 256, 0.1
 NO_ANSWER = "its file system does not answer (a dead file server?)"
 _NOT_YET = "its file server has not answered yet"
 _TOO_MANY = (
@@ -53,9 +53,9 @@ _TOO_MANY = (
 )
 
 
-def _look_at(path: str, mounts: MountTable | None) -> Seen:
+def _check_volume(path: str, mounts: MountTable | None) -> Seen:
     try:
-        return look_at(os.fsencode(resolve(path)), mounts)
+        return check_volume(os.fsencode(resolve(path)), mounts)
     except UnsafePathError as error:
         return Seen(os.fsencode(os.path.normpath(path)), str(error), refused=True)
 
@@ -115,18 +115,18 @@ def _main(connection: Connection, paths: Sequence[str]) -> None:
             with suppress(OSError):  # Without /proc the list of mounts stays unknown.
                 mounts = mounts_now()
             found = []
-            told = time.monotonic()
+            sent = time.monotonic()
             for number in numbers:
                 try:
-                    seen = _look_at(paths[number], mounts)
+                    seen = _check_volume(paths[number], mounts)
                 except (OSError, ValueError) as error:
                     seen = Seen(
                         os.fsencode(paths[number]), f"it cannot be opened: {said_by(error)}"
                     )
                 found.append((number, seen))
-                if time.monotonic() - told > _TELL_AFTER:
+                if time.monotonic() - sent > _SEND_AFTER:
                     connection.send(found)
-                    found, told = [], time.monotonic()
+                    found, sent = [], time.monotonic()
             if found:
                 connection.send(found)
 
@@ -344,18 +344,18 @@ class Probes:
         return found
 
     def _heard(self, prober: _Prober, now: float) -> list[int]:
-        told = prober.take()
+        results = prober.take()
         if prober in self._hanging:
             self._hanging.remove(prober)
-            if told is None or prober.server in self._probers:
+            if results is None or prober.server in self._probers:
                 self._wait_again(prober)
                 prober.close()
             else:
                 self._probers[prober.server] = prober
-        if told is None:
+        if results is None:
             return self._died(prober)
         found = []
-        for number, seen in told:
+        for number, seen in results:
             one = self._asked.pop(number, None)
             if one is not None:
                 self._answers[number] = (now if one.late else one.at, seen)
@@ -421,7 +421,7 @@ class Probes:
                 del self._probers[server]
                 prober.close()
 
-    def look_at_all(self, tick: Callable[[], None]) -> list[Seen]:
+    def check_all(self, tick: Callable[[], None]) -> list[Seen]:
         """Check all volumes, and wait for the answers as long as the time limits allow.
 
         ``tick`` is called several times a second.
@@ -455,16 +455,16 @@ class Probes:
         self._waiting.clear()
 
 
-def look_at_all(paths: Sequence[str], tick: Callable[[], None] = lambda: None) -> list[Seen]:
+def check_all(paths: Sequence[str], tick: Callable[[], None] = lambda: None) -> list[Seen]:
     """Check the volumes with these absolute paths; a volume on a dead file server gets an error.
 
-    ``tick`` is called as in ``Probes.look_at_all``.
+    ``tick`` is called as in ``Probes.check_all``.
 
     Raises:
         OSError: a limit of the system forbids the start of a process.
     """
     probes = Probes(paths, patient=False)
     try:
-        return probes.look_at_all(tick)
+        return probes.check_all(tick)
     finally:
         probes.close()

@@ -71,12 +71,12 @@ class ChangedEntries(DirectoryTask):
             if self._tools.catalog.has(self._task.directory, name):
                 self._findings.gone.append(name)
         elif not isinstance(entry, ListedFile):
-            self._meet(entry)
+            self._handle(entry)
         elif self._task.final:
             if not (self._is_excluded(name) or is_at_rest(self._fd, entry)):
                 # No event may follow for data that a process writes into the file from now on.
                 self._findings.later.append((name, entry.status.st_size))
-            self._meet(entry)
+            self._handle(entry)
         elif self._is_excluded(name):
             self._findings.tally.skip({Skipped.EXCLUDED.value: 1})
         elif self._is_ruled_out(entry) and not is_at_rest(self._fd, entry):
@@ -85,6 +85,6 @@ class ChangedEntries(DirectoryTask):
             self._findings.unrested.append((name, entry.status.st_size))
         elif not self._is_settled(entry):
             if self._is_apart(entry) or is_at_rest(self._fd, entry):
-                self._meet_changed(entry)
+                self._handle_changed(entry)
             else:
                 self._findings.unrested.append((name, entry.status.st_size))

@@ -99,7 +99,7 @@ def group_of(search: Search) -> DirectoryGroup:
     return DirectoryGroup(WaitingDirectories(search.volume, directory, 0.0), search=search)
 
 
-class Looked(NamedTuple):
+class CheckedEntries(NamedTuple):
     """Holds the result of checking some entries of a directory.
 
     Attributes:

@@ -63,7 +63,7 @@ PART_NAMES = 4096
 #: from the root, so a chain of directories costs its length squared: at this depth about a
 #: millisecond a directory.
 MAX_LEVELS = 4096
-_SWAPPED = "it was a file and is something else now; it is looked at in the next scan"
+_SWAPPED = "it was a file and is something else now; the next scan checks it"
 _OTHER_KINDS = {Skipped.SYMLINK, Skipped.FIFO, Skipped.SOCKET, Skipped.DEVICE}
 #: The digests in the row of a file that is skipped by its size.
 _NO_DIGESTS = FileDigests()
@@ -107,7 +107,7 @@ class DirectoryTask:
         self._todo: list[ListedFile] = []
         self._todo_bytes = 0
         self._new: list[tuple[bytes, int]] = []
-        self._looked_bytes = 0
+        self._seen_bytes = 0
         self._known: dict[bytes, FileRow | None] | None = {}
         self._lost: list[tuple[bytes, int]] = []
         # Rows and owners of ordinary files that are hashed and not yet checked by the filters.
@@ -163,11 +163,11 @@ class DirectoryTask:
         try:
             for entry in entries:
                 if isinstance(entry, ListedName):
-                    self._meet_new(entry)
+                    self._handle_new(entry)
                     continue
                 if met is not None and self._known and entry.name in self._known:
                     met.add(entry.name)
-                self._meet(entry)
+                self._handle(entry)
         except OSError as error:
             count_not_hashed(self._findings, b"", outcome_of_error(error))
             self._count_unchanged(unchanged)
@@ -221,15 +221,15 @@ class DirectoryTask:
                 except OSError:
                     continue
 
-    def _meet(self, entry: Listed) -> None:
+    def _handle(self, entry: Listed) -> None:
         tally = self._findings.tally
         if isinstance(entry, ListedFile):
             if self._is_excluded(entry.name):
                 tally.skip({Skipped.EXCLUDED.value: 1})
             elif not self._is_settled(entry):
-                self._meet_changed(entry)
+                self._handle_changed(entry)
         elif isinstance(entry, ListedDirectory):
-            self._meet_directory(entry)
+            self._handle_directory(entry)
         elif isinstance(entry, ListedGone):
             self._lost.append((entry.name, entry.inode))
         elif isinstance(entry, ListedOther):
@@ -256,26 +256,26 @@ class DirectoryTask:
         if bound is None or self._task.large:
             return False
         size, allocated = entry.status.st_size, 512 * entry.status.st_blocks
-        before = self._looked_bytes if self._task.look else 0
+        before = self._seen_bytes if self._task.look else 0
         return before + size > bound and allocated > size * (1 - SPARSE_SHARE)
 
     def _is_ruled_out(self, entry: ListedFile) -> bool:
         return self._tools.screen.rules_out_size(entry.status.st_size)
 
-    def _meet_changed(self, entry: ListedFile) -> None:
+    def _handle_changed(self, entry: ListedFile) -> None:
         if self._is_ruled_out(entry):
             self._rule_out(entry)
             return
         if self._is_apart(entry):
             self._findings.large.append(entry.name)
             return
-        self._looked_bytes += min(entry.status.st_size, 5120 * entry.status.st_blocks)
+        self._seen_bytes += min(entry.status.st_size, 5120 * entry.status.st_blocks)
         self._todo.append(entry)
         self._todo_bytes += entry.status.st_size
         if len(self._todo) >= PART_FILES or self._todo_bytes >= PART_BYTES:
             self._end_part()
 
-    def _meet_directory(self, entry: ListedDirectory) -> None:
+    def _handle_directory(self, entry: ListedDirectory) -> None:
         path = self._prefix + entry.name
         # A glob that ends in /* excludes everything below, so the directory itself need not be
         # entered.
@@ -303,7 +303,7 @@ class DirectoryTask:
             row, entry.status, device, self._findings, again=self._task.again
         )
 
-    def _meet_new(self, entry: ListedName) -> None:
+    def _handle_new(self, entry: ListedName) -> None:
         """Gather a file of a directory that the catalog does not know."""
         if self._is_excluded(entry.name):
             self._findings.tally.skip({Skipped.EXCLUDED.value: 1})

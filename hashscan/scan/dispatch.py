@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hashscan.catalog.rows import FoundProblem, QueuedDirectory
 from hashscan.model import Problem, ProblemEvent, Skipped, join
-from hashscan.scan.directory_group import DirectoryGroup, Looked, group_of
+from hashscan.scan.directory_group import CheckedEntries, DirectoryGroup, group_of
 from hashscan.scan.directory_queue import Frontier, WaitingDirectories
 from hashscan.scan.findings import WHY_SKIPPED
 from hashscan.scan.incomplete_volumes import UnseenVolumes
@@ -66,13 +66,13 @@ class Dispatch:
         jobs: int,
         on_candidate: Callable[[], None],
         once: bool = True,
-        on_looked: Callable[[Looked], None] | None = None,
+        on_checked: Callable[[CheckedEntries], None] | None = None,
         on_too_many: Callable[[int], None] = lambda _volume: None,
     ) -> None:
         """Store findings under scan number ``scan``, judged by filter set ``judged``.
 
         ``on_candidate`` is called for each queued candidate. With ``once`` a directory is listed
-        once in this scan, however often a worker finds it. ``on_looked`` receives the result of
+        once in this scan, however often a worker finds it. ``on_checked`` receives the result of
         each ``look``. ``on_too_many`` receives the index of a volume with so many waiting large
         files that they are dropped: the volume must be scanned.
         """
@@ -87,14 +87,14 @@ class Dispatch:
         # The watch keeps one process free of bulk work. Therefore a user who moves whole trees into
         # a volume, or keeps changing large files, does not delay the small files of others.
         self._most_in_bulk = jobs if once else max(1, jobs - 1)
-        self._on_looked = on_looked
+        self._on_checked = on_checked
         self._frontier = Frontier(catalog)
         self._lost = LostDirectories(catalog)
         self._groups: dict[int, DirectoryGroup] = {}
         self._next_group = 1
         self._redo: list[DirectoryGroup] = []
         self._given: list[Task] = []
-        self._looks: deque[DirectoryGroup] = deque()
+        self._checks: deque[DirectoryGroup] = deque()
         self._large = LargeFiles(jobs, on_too_many)
         self.tally = Tally()
         self.unseen = UnseenVolumes(volumes, reporter, self.tally)
@@ -109,7 +109,7 @@ class Dispatch:
             or self._frontier
             or self._redo
             or self._given
-            or self._looks
+            or self._checks
             or self._large
             or self._lost
             or self.unseen
@@ -121,7 +121,7 @@ class Dispatch:
             len(self._groups)
             + len(self._frontier)
             + len(self._redo)
-            + len(self._looks)
+            + len(self._checks)
             + len(self._large)
             + len(self._lost)
         )
@@ -129,7 +129,7 @@ class Dispatch:
     @property
     def ahead(self) -> int:
         """Return the number of waiting checks of changed entries."""
-        return len(self._looks)
+        return len(self._checks)
 
     @property
     def waits_since(self) -> float | None:
@@ -137,7 +137,7 @@ class Dispatch:
 
         The result is ``None`` if no check waits.
         """
-        return self._looks[0].since if self._looks else None
+        return self._checks[0].since if self._checks else None
 
     @property
     def under_way(self) -> bool:
@@ -146,7 +146,7 @@ class Dispatch:
 
     def held(self) -> set[int]:
         """Return the ids of directories that wait or are under way, except the spilled ones."""
-        groups = [*self._groups.values(), *self._redo, *self._looks, *self._large.groups()]
+        groups = [*self._groups.values(), *self._redo, *self._checks, *self._large.groups()]
         numbers = {group.waiting.directory.number for group in groups}
         for group in groups:
             if group.search is not None:
@@ -161,7 +161,7 @@ class Dispatch:
 
     def forget_volume(self, volume: int) -> None:
         """Drop a volume's waiting directories; do not repeat its running directories."""
-        self._looks = deque(one for one in self._looks if one.waiting.volume != volume)
+        self._checks = deque(one for one in self._checks if one.waiting.volume != volume)
         self._frontier.forget_volume(volume)
         self._lost.forget_volume(volume)
         self._large.forget_volume(volume)
@@ -193,7 +193,7 @@ class Dispatch:
 
         A file that is not whole yet goes back to the caller, unless ``final`` is set.
         """
-        self._looks.append(
+        self._checks.append(
             DirectoryGroup(
                 WaitingDirectories(volume, directory, 0.0),
                 names=tuple((name, 0) for name in names),
@@ -230,11 +230,11 @@ class Dispatch:
             return self._next_searches()
         if bulk and self._large.is_next:
             return [self._task(self._group(self._large.next()))]
-        if self._looks:
-            count = max(1, min(_BATCH, len(self._looks) // (2 * self._jobs)))
+        if self._checks:
+            count = max(1, min(_BATCH, len(self._checks) // (2 * self._jobs)))
             return [
-                self._task(self._group(self._looks.popleft()))
-                for _ in range(min(count, len(self._looks)))
+                self._task(self._group(self._checks.popleft()))
+                for _ in range(min(count, len(self._checks)))
             ]
         if not bulk:
             return []
@@ -324,7 +324,7 @@ class Dispatch:
         for found in findings.candidates:
             if catalog.put_candidate(self.scan, volume, directory, found):
                 self._on_candidate()
-        self._tell_problems(volume, directory, findings.problems)
+        self._report_problems(volume, directory, findings.problems)
         for name, reason in findings.skipped:
             path = join(volume, directory.path + b"/" + name if directory.path else name)
             self._reporter.skipped(ProblemEvent(path, reason, WHY_SKIPPED[reason]))
@@ -370,7 +370,7 @@ class Dispatch:
             # its turn.
             self._leave(volume)
 
-    def _tell_problems(
+    def _report_problems(
         self, volume: bytes, directory: QueuedDirectory, problems: list[FoundProblem]
     ) -> None:
         if not problems:
@@ -415,7 +415,7 @@ class Dispatch:
             path = self._catalog.directory_path(entry.directory)
             directory = QueuedDirectory(entry.directory, path, fresh=False)
             found = FoundProblem(entry.name, Problem.CHANGED.value, problem)
-            self._tell_problems(self._volumes[volume].root, directory, [found])
+            self._report_problems(self._volumes[volume].root, directory, [found])
             self.tally.problems += 1
 
     def _part_done(self, number: int, group: DirectoryGroup) -> None:
@@ -438,10 +438,12 @@ class Dispatch:
         if group.replaced and self._once:  # The daemon's watch also reports a rename.
             entry = LostEntry(group.waiting.directory.number, instead=group.replaced)
             self._settle(self._lost.add(group.waiting.volume, [entry]))
-        if self._on_looked is not None and (group.names is not None or group.later):
+        if self._on_checked is not None and (group.names is not None or group.later):
             names = [name for name, _ in group.names or () if name not in group.elsewhere]
             volume, directory, _ = group.waiting
-            self._on_looked(Looked(volume, directory.path, names, group.unrested, group.later))
+            self._on_checked(
+                CheckedEntries(volume, directory.path, names, group.unrested, group.later)
+            )
         self.tally.add(group.tally)
         self.fraction += group.waiting.weight
 
@@ -479,7 +481,7 @@ class Dispatch:
             "see the kernel's log, and scan it alone with --jobs 1"
         )
         root = self._volumes[volume].root
-        self._tell_problems(root, directory, [FoundProblem(b"", reason.value, message)])
+        self._report_problems(root, directory, [FoundProblem(b"", reason.value, message)])
         self.tally.problems += 1
         self._take_unseen(volume, Findings(0, unread=True))
         self.fraction += weight

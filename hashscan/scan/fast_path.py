@@ -108,7 +108,7 @@ class FastPath:
         add, own = rows.append, owners.append
         on_bytes, each = self._on_bytes, self._each
         no_digests: RawDigests = (None, None, None)
-        total = told = 0
+        total = sent = 0
         for number in range(start, len(names)):
             name = names[number][0]
             try:
@@ -172,16 +172,16 @@ class FastPath:
             )
             own(after.st_uid)
             total += count
-            if total - told >= BUFFER_SIZE or not (number - start + 1) % each:
-                on_bytes(total - told)
-                told = total
+            if total - sent >= BUFFER_SIZE or not (number - start + 1) % each:
+                on_bytes(total - sent)
+                sent = total
                 if total >= most_bytes:
                     number += 1  # noqa: PLW2901 - the loop ends
                     break
         else:
             number = len(names)
-        if total > told:
-            on_bytes(total - told)
+        if total > sent:
+            on_bytes(total - sent)
         return number, total
 
 

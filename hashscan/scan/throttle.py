@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 # Seconds between two readings of the pressure; the kernel renews the averages every two seconds.
-_LOOK_EVERY = 1.0
+_CHECK_EVERY = 1.0
 # Longest uninterrupted pause in seconds; then a second of work follows even under pressure.
 _LONGEST_PAUSE = 5.0
 
@@ -66,7 +66,7 @@ class Pace:
         self._sleep = sleep
         #: Times of the next byte, and of the next file.
         self._turns = memoryview(bytearray(16)).cast("d") if turns is None else turns.times
-        self._look = clock() + _LOOK_EVERY
+        self._check_at = clock() + _CHECK_EVERY
 
     def __call__(self, count: int) -> None:
         """Account for ``count`` bytes, and wait until the bounds allow more."""
@@ -89,11 +89,11 @@ class Pace:
         self._step_aside(self._clock())
 
     def _step_aside(self, now: float) -> None:
-        if self._pause_above is not None and now >= self._look:
+        if self._pause_above is not None and now >= self._check_at:
             end = now + _LONGEST_PAUSE
             while self._pressure() > self._pause_above and self._clock() < end:
-                self._wait(_LOOK_EVERY)
-            self._look = self._clock() + _LOOK_EVERY
+                self._wait(_CHECK_EVERY)
+            self._check_at = self._clock() + _CHECK_EVERY
 
     def _wait(self, seconds: float) -> None:
         while seconds > 0:

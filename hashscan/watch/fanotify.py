@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from hashscan.model import Identity
-    from hashscan.watch.source import Told
+    from hashscan.watch.source import WatchReport
 
 _CLOEXEC, _NONBLOCK, _UNLIMITED_QUEUE = 0x1, 0x2, 0x10
 _REPORT_FID, _REPORT_DIR_FID, _REPORT_NAME = 0x200, 0x400, 0x800
@@ -55,7 +55,7 @@ _MOST_LEVELS = 4096
 #: Seconds after an event in a volume's directory with a too long path; during these seconds all
 #: directories with too long paths on that file system count as inside a volume.
 _CLIMB_AFTER = 5.0
-_TOO_DEEP = "something changed in a directory whose path is too long to be told"
+_TOO_DEEP = "something changed in a directory whose path is too long to be reported"
 #: Seconds between two attempts to open a handle.
 _PAUSES = (0.0005, 0.002, 0.01, 0.05)
 
@@ -292,15 +292,15 @@ class FanotifySource:
         self._on: dict[bytes, dict[int, dict[bytes, Identity]]] = {}
         self._noted: dict[bytes, tuple[bytes, int]] = {}
 
-    def start(self) -> list[Told]:
+    def start(self) -> list[WatchReport]:
         """Mark the file systems."""
         self._fd = _init()
-        told: list[Told] = []
+        reports: list[WatchReport] = []
         for number in range(len(self._volumes)):
-            told += self._watch(number)
-        return told
+            reports += self._watch(number)
+        return reports
 
-    def _watch(self, number: int) -> list[Told]:
+    def _watch(self, number: int) -> list[WatchReport]:
         volume = self._volumes[number]
         try:
             with closing(open_root(volume.root)) as root:
@@ -346,9 +346,9 @@ class FanotifySource:
         """Return false. The method ``read`` returns all events that it has read, so none waits."""
         return False
 
-    def read(self) -> list[Told]:
+    def read(self) -> list[WatchReport]:
         """Return the changes and losses since the last call."""
-        told: dict[Told, None] = {}
+        reports: dict[WatchReport, None] = {}
         mounts: dict[int, int] = {}
         count = 0
         try:
@@ -359,21 +359,21 @@ class FanotifySource:
                     break
                 for event in parse(data):
                     count += 1
-                    for one in self._tell(event, mounts):
-                        told[one] = None
+                    for one in self._reports_of(event, mounts):
+                        reports[one] = None
         except ValueError as error:
-            told |= dict.fromkeys(self._all_lost("unreadable", str(error)))
+            reports |= dict.fromkeys(self._all_lost("unreadable", str(error)))
         finally:
             # An open directory would keep the file system from being unmounted.
             for fd in mounts.values():
                 if fd >= 0:
                     os.close(fd)
-        return list(told)
+        return list(reports)
 
-    def _all_lost(self, reason: str, message: str) -> list[Told]:
+    def _all_lost(self, reason: str, message: str) -> list[WatchReport]:
         return [Lost(number, b"", reason, message) for number in range(len(self._volumes))]
 
-    def _tell(self, event: FanotifyEvent, mounts: dict[int, int]) -> list[Told]:
+    def _reports_of(self, event: FanotifyEvent, mounts: dict[int, int]) -> list[WatchReport]:
         if event.mask & Q_OVERFLOW:
             return self._all_lost("overflow", "the kernel's queue of changes was full")
         if event.mask & ONDIR and event.mask & (MOVED_FROM | MOVED_TO):
@@ -411,7 +411,7 @@ class FanotifySource:
             return []
         return [Changed(place.volume, place.directory, event.name)]
 
-    def _lost_on(self, filesystem: bytes, reason: str, message: str) -> list[Told]:
+    def _lost_on(self, filesystem: bytes, reason: str, message: str) -> list[WatchReport]:
         concerned = {
             self._numbers[above]
             for roots in self._on.get(filesystem, {}).values()
@@ -476,7 +476,7 @@ class FanotifySource:
                 return _Place(number, path[len(root) :].lstrip(b"/"))
         return None
 
-    def rewatch(self, volume: int) -> list[Told]:
+    def rewatch(self, volume: int) -> list[WatchReport]:
         """Mark the file systems that are mounted on and below a volume now."""
         self._cache.clear()
         return self._watch(volume)

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from hashscan.fs.volume import Volume
-    from hashscan.watch.source import Told
+    from hashscan.watch.source import WatchReport
     from hashscan.watch.tree import Node
 
 _MASK = Mask(
@@ -132,12 +132,12 @@ class InotifySource:
         self._walk_at: float | None = None
         self._walked = 0.0
 
-    def start(self) -> list[Told]:
+    def start(self) -> list[WatchReport]:
         """Watch every directory of the volumes."""
-        told: list[Told] = []
+        reports: list[WatchReport] = []
         for one in self._volumes:
-            told += self._watch_volume(one)
-        return told
+            reports += self._watch_volume(one)
+        return reports
 
     def fileno(self) -> int:
         """Return a descriptor that is readable if there are events."""
@@ -152,7 +152,7 @@ class InotifySource:
 
     # Watches of directories
 
-    def _watch_volume(self, one: _Volume) -> list[Told]:
+    def _watch_volume(self, one: _Volume) -> list[WatchReport]:
         """Watch a volume again; existing watches are kept."""
         one.unwatched, one.example, one.message = 0, b"", ""
         began = time.monotonic()
@@ -313,9 +313,9 @@ class InotifySource:
         """Return whether events were read from the kernel and are not reported yet."""
         return bool(self._unread)
 
-    def read(self) -> list[Told]:
+    def read(self) -> list[WatchReport]:
         """Return the changes and losses since the last call."""
-        told: dict[Told, None] = {}
+        reports: dict[WatchReport, None] = {}
         count = 0
         while count < _MOST_EVENTS:
             data = self._next_events()
@@ -323,8 +323,8 @@ class InotifySource:
                 break
             for event in InotifyFD._parse_event_buffer(data):  # noqa: SLF001
                 count += 1
-                for one in self._tell(*event):
-                    told[one] = None
+                for one in self._reports_of(*event):
+                    reports[one] = None
         if not count:
             # The queue is empty, so directories that were moved away did not return to a volume.
             for watch in self._moved.values():
@@ -333,19 +333,19 @@ class InotifySource:
                     self._forget(watch)
             self._moved.clear()
         for one in self._watch_what_came():
-            told[one] = None
+            reports[one] = None
         for one in [*self._make_whole(), *self._counts()]:
-            told[one] = None
-        return list(told)
+            reports[one] = None
+        return list(reports)
 
-    def _counts(self) -> list[Told]:
+    def _counts(self) -> list[WatchReport]:
         now = time.monotonic()
         if now < self._count_at:
             return []
         self._count_at = now + _COUNT_AFTER
         return [one.coverage() for one in self._volumes if one.told_of != one.watched]
 
-    def _tell(self, watch: int, mask: int, cookie: int, name: bytes) -> list[Told]:
+    def _reports_of(self, watch: int, mask: int, cookie: int, name: bytes) -> list[WatchReport]:
         if mask & InotifyConstants.IN_Q_OVERFLOW:
             if self._walk_at is None:
                 self._walk_at = max(time.monotonic(), self._walked + _WALK_AGAIN)
@@ -375,10 +375,10 @@ class InotifySource:
         if one.excludes(path) or (is_directory and one.excludes(path + b"/")):
             self._forget_moved(cookie)
             return []
-        told: list[Told] = [Changed(volume, directory, name)]
+        reports: list[WatchReport] = [Changed(volume, directory, name)]
         if is_directory:
-            told = self._directory_came(one, watch, name, path, cookie) + told
-        return told
+            reports = self._directory_came(one, watch, name, path, cookie) + reports
+        return reports
 
     def _forget_moved(self, cookie: int) -> None:
         child = self._moved.pop(cookie, None) if cookie else None
@@ -387,7 +387,7 @@ class InotifySource:
 
     def _directory_came(
         self, one: _Volume, watch: int, name: bytes, path: bytes, cookie: int
-    ) -> list[Told]:
+    ) -> list[WatchReport]:
         """Watch a directory that was created or moved in; its subdirectories follow soon."""
         before = one.unwatched
         child = self._moved.pop(cookie, None) if cookie else None
@@ -417,14 +417,14 @@ class InotifySource:
             self._came[found] = None
         return [one.coverage()] if one.unwatched != before else []
 
-    def _watch_what_came(self) -> list[Told]:
+    def _watch_what_came(self) -> list[WatchReport]:
         """Watch the directories below new directories; return changes of the coverage.
 
         This method runs once for all events that were read together. If a customer renames the top
         of a large tree again and again, the tree must not be walked each time while the kernel's
         queue overflows.
         """
-        told: list[Told] = []
+        reports: list[WatchReport] = []
         came, self._came = self._came, {}
         for watch in self._tree.topmost(came):
             node = self._tree.get(watch)
@@ -432,7 +432,7 @@ class InotifySource:
                 place = self._tree.place(watch)
             except NoPlaceError:
                 if node is not None:
-                    told.append(Lost(node.volume, b"", "unplaced", _UNPLACED))
+                    reports.append(Lost(node.volume, b"", "unplaced", _UNPLACED))
                 continue
             if place is None:
                 continue  # The directory is gone already, or was moved out.
@@ -446,10 +446,10 @@ class InotifySource:
                 with closing(root):
                     self._watch_below(one, root, place[1], watch)
             if one.unwatched != before:
-                told.append(one.coverage())
-        return told
+                reports.append(one.coverage())
+        return reports
 
-    def _gone(self, watch: int, node: Node) -> list[Told]:
+    def _gone(self, watch: int, node: Node) -> list[WatchReport]:
         """Forget a watched directory that was removed, or whose file system was unmounted."""
         is_root = node.parent == ROOT
         one = self._volumes[node.volume]
@@ -460,7 +460,7 @@ class InotifySource:
         one.message = "it is not there: its file system was unmounted, or it was removed"
         return [one.coverage(), Lost(one.number, b"", "mount", one.message)]
 
-    def _make_whole(self) -> list[Told]:
+    def _make_whole(self) -> list[WatchReport]:
         """Set the watches that failed because of an overflow or the limit."""
         now = time.monotonic()
         overflowed = self._walk_at is not None and now >= self._walk_at
@@ -468,20 +468,20 @@ class InotifySource:
         if not (overflowed or again):
             return []
         self._limited = False
-        told: list[Told] = []
+        reports: list[WatchReport] = []
         for one in self._volumes:
             if overflowed or one.unwatched:
                 before = one.unwatched
-                told += self._watch_volume(one)
+                reports += self._watch_volume(one)
                 if one.unwatched < before:
                     # Changes in these directories until now were not reported.
-                    told.append(Lost(one.number, b"", "unwatched", _WATCHED_NOW))
+                    reports.append(Lost(one.number, b"", "unwatched", _WATCHED_NOW))
         if overflowed:
             self._walk_at, self._walked = None, time.monotonic()
             message = "the kernel's queue of changes (fs.inotify.max_queued_events) was full"
-            told += [Lost(one.number, b"", "overflow", message) for one in self._volumes]
-        return told
+            reports += [Lost(one.number, b"", "overflow", message) for one in self._volumes]
+        return reports
 
-    def rewatch(self, volume: int) -> list[Told]:
+    def rewatch(self, volume: int) -> list[WatchReport]:
         """Watch the directories that exist now."""
         return self._watch_volume(self._volumes[volume])

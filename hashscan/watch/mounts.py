@@ -235,13 +235,13 @@ class Mounts:
         """
         self._volumes = volumes
         self._fd = os.open(MOUNTINFO, os.O_RDONLY | os.O_CLOEXEC)
-        self._now = self._look()
+        self._now = self._read_mounts()
 
     def fileno(self) -> int:
         """Return the descriptor to poll for POLLPRI."""
         return self._fd
 
-    def _look(self) -> list[frozenset[Mount]]:
+    def _read_mounts(self) -> list[frozenset[Mount]]:
         os.lseek(self._fd, 0, os.SEEK_SET)
         text = b""
         while part := os.read(self._fd, 1 << 16):
@@ -251,7 +251,7 @@ class Mounts:
 
     def changed(self) -> list[int]:
         """Return the indices of the volumes whose mounts have changed since the last call."""
-        before, self._now = self._now, self._look()
+        before, self._now = self._now, self._read_mounts()
         return [
             index
             for index, (old, new) in enumerate(zip(before, self._now, strict=True))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from hashscan.fs.volume import Volume
-    from hashscan.watch.source import Source, Told
+    from hashscan.watch.source import Source, WatchReport
 
 #: Largest number of changes that wait for the daemon, and of bytes of their paths.
 _MOST, _MOST_BYTES = 1_000_000, 256 << 20
@@ -53,7 +53,7 @@ _MOUNTS_REST = 20.0
 _MOUNTED = "a file system was mounted or unmounted there"
 _REPLACED = "another directory is in its place now"
 _GONE = "it is not there any more"
-_BLIND = "what other hosts change on this {} is not told"
+_BLIND = "changes by other hosts on this {} are not reported"
 
 
 class Watching:
@@ -80,17 +80,17 @@ class Watching:
         """Return the id of the process."""
         return self._child.pid
 
-    def take(self) -> list[Told] | None:
+    def take(self) -> list[WatchReport] | None:
         """Return the reports, which may be none.
 
         The result is ``None`` if the process has died.
         """
         try:
-            told: list[Told] = self.connection.recv()
+            reports: list[WatchReport] = self.connection.recv()
         except (EOFError, OSError):
             return None
         self.heard = time.monotonic()
-        return told
+        return reports
 
     def close(self) -> None:
         """End the process."""
@@ -103,24 +103,24 @@ class _Outbox:
     def __init__(self, connection: Connection, volumes: Sequence[int]) -> None:
         self._connection = connection
         self._volumes = volumes
-        self._waiting: dict[Told, None] = {}
+        self._waiting: dict[WatchReport, None] = {}
         self._bytes = 0
         self._is_alive = False
         self._alive_at = time.monotonic()
         self._there = threading.Condition()
         threading.Thread(target=self._send, daemon=True).start()
 
-    def put(self, told: Sequence[Told]) -> None:
+    def put(self, reports: Sequence[WatchReport]) -> None:
         with self._there:
-            if len(self._waiting) + len(told) > _MOST or self._bytes > _MOST_BYTES:
+            if len(self._waiting) + len(reports) > _MOST or self._bytes > _MOST_BYTES:
                 kept = [one for one in self._waiting if isinstance(one, Coverage)]
                 self._waiting = dict.fromkeys(kept)
                 self._bytes = 0
-                told = [one for one in told if isinstance(one, Coverage)]
-                message = "too many changes waited to be looked at"
+                reports = [one for one in reports if isinstance(one, Coverage)]
+                message = "too many changes waited to be checked"
                 for volume in self._volumes:
                     self._waiting[Lost(volume, b"", "overflow", message)] = None
-            for one in told:
+            for one in reports:
                 if isinstance(one, Coverage):
                     self._waiting.pop(one, None)  # The newest report about a volume is sent last.
                 elif one not in self._waiting:
@@ -143,7 +143,7 @@ class _Outbox:
                     while not (self._waiting or self._is_alive):
                         self._there.wait()
                     self._is_alive = False
-                    batch: list[Told] = []
+                    batch: list[WatchReport] = []
                     size = 0
                     for one in self._waiting:
                         if len(batch) >= _BATCH or size > _BATCH_BYTES:
@@ -157,17 +157,17 @@ class _Outbox:
         os._exit(0)  # The daemon no longer reads the reports.
 
 
-def _size(told: Told) -> int:
+def _size(report: WatchReport) -> int:
     """Return the number of bytes of the path in a report."""
-    if isinstance(told, Changed):
-        return len(told.directory) + len(told.name)
-    return len(told.directory) if isinstance(told, Lost) else 0
+    if isinstance(report, Changed):
+        return len(report.directory) + len(report.name)
+    return len(report.directory) if isinstance(report, Lost) else 0
 
 
-def _renumbered(told: Sequence[Told], numbers: Sequence[int]) -> list[Told]:
+def _renumbered(reports: Sequence[WatchReport], numbers: Sequence[int]) -> list[WatchReport]:
     """Return reports with the daemon's volume indices; a source counts only its own volumes."""
-    found: list[Told] = []
-    for one in told:
+    found: list[WatchReport] = []
+    for one in reports:
         number = numbers[one.volume]
         if isinstance(one, Changed):
             found.append(Changed(number, one.directory, one.name))
@@ -187,24 +187,24 @@ class _Backend:
         self.source = source
         self._volumes = volumes
         self._blind: dict[int, str] = {}
-        self.look_at_mounts()
+        self.find_blind_volumes()
 
-    def look_at_mounts(self) -> None:
+    def find_blind_volumes(self) -> None:
         """Find the volumes that other hosts may change without a report here."""
         mounts = mounts_now()
         for number in self.of:
             kind = mounts.kind(self._volumes[number].root)
             self._blind[number] = _BLIND.format(shown(kind)) if answers_by_others(kind) else ""
 
-    def rewatch(self, number: int) -> list[Told]:
+    def rewatch(self, number: int) -> list[WatchReport]:
         """Watch a volume again, if the volume belongs to this source."""
         index = self._index.get(number)
-        return [] if index is None else self.told(self.source.rewatch(index))
+        return [] if index is None else self.with_blind(self.source.rewatch(index))
 
-    def told(self, told: Sequence[Told]) -> list[Told]:
+    def with_blind(self, reports: Sequence[WatchReport]) -> list[WatchReport]:
         return [
             replace(one, blind=self._blind[one.volume]) if isinstance(one, Coverage) else one
-            for one in _renumbered(told, self.of)
+            for one in _renumbered(reports, self.of)
         ]
 
 
@@ -220,13 +220,13 @@ def _main(
         mounts = Mounts(these)
         chosen = choose(these, [modes[number] for number in numbers])
         choices = dict(zip(numbers, chosen, strict=True))
-        backends, told = _start(volumes, choices, outbox.alive)
+        backends, reports = _start(volumes, choices, outbox.alive)
     except (OSError, MemoryError) as error:  # Without /proc, for example, mounts cannot be read.
         why = f"nothing can be watched: {explain(error) or said_by(error)}"
         outbox.put([Coverage(number, "off", unwatched=1, message=why) for number in numbers])
         time.sleep(_START_AGAIN)
         os._exit(1)
-    outbox.put(told)
+    outbox.put(reports)
     watched = {number for backend in backends for number in backend.of}
     failed = any(
         choice.backend != "off" and number not in watched for number, choice in choices.items()
@@ -237,7 +237,7 @@ def _main(
     for backend in backends:
         poll.register(backend.source.fileno(), select.POLLIN)
     roots = {number: _identity(volumes[number]) for number in numbers}
-    looked = time.monotonic()
+    checked = time.monotonic()
     mounts_changed, mounts_at = False, 0.0
     while True:
         if failed and time.monotonic() - began > _TRY_AGAIN:
@@ -249,8 +249,8 @@ def _main(
         elif mounts_changed:
             wait = min(wait, max(0.0, mounts_at - time.monotonic()))
         ready = {fd for fd, _ in poll.poll(wait * 1000)}
-        if time.monotonic() - looked >= _ROOTS:
-            looked = time.monotonic()
+        if time.monotonic() - checked >= _ROOTS:
+            checked = time.monotonic()
             now = {number: _identity(volumes[number]) for number in numbers}
             changed = [number for number, one in now.items() if one != roots[number]]
             roots = now
@@ -261,18 +261,18 @@ def _main(
             mounts_changed = False
             changed = [numbers[index] for index in mounts.changed()]
             for backend in backends:
-                backend.look_at_mounts()
+                backend.find_blind_volumes()
             mounts_at = time.monotonic() + _MOUNTS_REST * (time.monotonic() - began_look)
             outbox.put(_renewed(changed, backends, _MOUNTED))
         for backend in backends:
             if not ready or backend.source.has_more or backend.source.fileno() in ready:
-                outbox.put(backend.told(backend.source.read()))
+                outbox.put(backend.with_blind(backend.source.read()))
 
 
 def _start(
     volumes: Sequence[Volume], choices: Mapping[int, Choice], alive: Callable[[], None]
-) -> tuple[list[_Backend], list[Told]]:
-    told: list[Told] = [
+) -> tuple[list[_Backend], list[WatchReport]]:
+    reports: list[WatchReport] = [
         Coverage(number, "off", message=choice.why)
         for number, choice in choices.items()
         if choice.backend == "off"
@@ -290,15 +290,15 @@ def _start(
                 FanotifySource(these) if name == "fanotify" else InotifySource(these, alive=alive)
             )
             backend = _Backend(source, of, volumes)
-            told += backend.told(source.start())
+            reports += backend.with_blind(source.start())
             found.append(backend)
         except OSError as error:
             why = f"{name} cannot be used: {error.strerror or error}"
             if name == "fanotify":
                 left = of
             else:
-                told += [Coverage(number, "off", unwatched=1, message=why) for number in of]
-    return found, told
+                reports += [Coverage(number, "off", unwatched=1, message=why) for number in of]
+    return found, reports
 
 
 def _identity(volume: Volume) -> Identity | None:
@@ -310,10 +310,12 @@ def _identity(volume: Volume) -> Identity | None:
     return Identity(status.st_dev, status.st_ino)
 
 
-def _renewed(changed: Sequence[int], backends: Sequence[_Backend], message: str) -> list[Told]:
-    told: list[Told] = []
+def _renewed(
+    changed: Sequence[int], backends: Sequence[_Backend], message: str
+) -> list[WatchReport]:
+    reports: list[WatchReport] = []
     for number in changed:
         for backend in backends:
-            told += backend.rewatch(number)
-        told.append(Lost(number, b"", "mount", message))
-    return told
+            reports += backend.rewatch(number)
+        reports.append(Lost(number, b"", "mount", message))
+    return reports

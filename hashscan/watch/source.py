@@ -66,7 +66,7 @@ class Coverage:
     blind: str = ""
 
 
-Told = Changed | Lost | Coverage
+WatchReport = Changed | Lost | Coverage
 
 
 class Source(Protocol):
@@ -79,7 +79,7 @@ class Source(Protocol):
     A path is never trusted: directories are opened from the volume's root, without links.
     """
 
-    def start(self) -> list[Told]:
+    def start(self) -> list[WatchReport]:
         """Watch the volumes; afterwards every change is reported or counts as a loss.
 
         Returns:
@@ -99,11 +99,11 @@ class Source(Protocol):
         """Return whether ``read`` has a report even if the descriptor is not readable."""
         ...
 
-    def read(self) -> list[Told]:
+    def read(self) -> list[WatchReport]:
         """Return changes since the last call, from some thousands of events, without waiting."""
         ...
 
-    def rewatch(self, volume: int) -> list[Told]:
+    def rewatch(self, volume: int) -> list[WatchReport]:
         """Watch a volume again after a mount or an unmount; return the same as ``start``."""
         ...
 

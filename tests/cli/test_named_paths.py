@@ -115,7 +115,7 @@ def test_volumes(place):
     assert f"volume {place}/www: is there" in done.stdout
     # The daemon's check reports the link; the other volume is not held up.
     probes = Probes([f"{place}/cust/link", f"{place}/www"])
-    bad, good = probes.look_at_all(lambda: None)
+    bad, good = probes.check_all(lambda: None)
     probes.close()
     assert f"{place}/cust/link is a link to" in bad.error
     assert good.error is None

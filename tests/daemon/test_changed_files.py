@@ -56,7 +56,7 @@ def test_its_processes_begin_with_the_roots_of_all_volumes(tmp_path, monkeypatch
     ]
     assert given == {
         "scan": one.scan, "judged": 5, "jobs": 3, "on_candidate": "found", "once": False,
-        "on_looked": one._take_checked, "on_too_many": "many",
+        "on_checked": one._take_checked, "on_too_many": "many",
     }  # fmt: skip
     assert len(one.changes) == 0
     catalog.close()

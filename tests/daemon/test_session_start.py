@@ -30,7 +30,7 @@ class Part:
 
     end = close
 
-    def look_at_all(self, tick):
+    def check_all(self, tick):
         tick()
         return [
             Seen(b"/a", None), Seen(b"/real/b", NO_ANSWER), Seen(b"/c", "it cannot be opened: no"),

@@ -39,7 +39,7 @@ def test_a_check_that_fails_is_reported_and_the_others_follow(settings, monkeypa
         yield Check("some", "ok", "well")
         raise HashscanError("damaged")
 
-    monkeypatch.setattr(doctor, "look_at_all", list)
+    monkeypatch.setattr(doctor, "check_all", list)
     names = ("_trust", "_volumes", "_watch", "_filters", "_service", "_state", "_quarantine",
              "_notices", "_sites", "_receivers", "_kernel", "_priority")  # fmt: skip
     for name in names:

@@ -369,7 +369,7 @@ def test_all_volumes_are_waited_for_a_minute(machine, clock, monkeypatch):
         return []
 
     monkeypatch.setattr(module, "wait", waits_for)
-    found = probes.look_at_all(lambda: ticks.append(1))
+    found = probes.check_all(lambda: ticks.append(1))
     assert len(ticks) == 4
     assert found == [
         Seen(b"/a", None), Seen(b"/s1/1/b", module._NOT_YET), Seen(b"/s1/1/d", module._NOT_YET),
@@ -386,7 +386,7 @@ def test_no_volume_is_waited_for_after_it_is_late(machine, clock, monkeypatch):
         return []
 
     monkeypatch.setattr(module, "wait", waits_for)
-    assert [one.error for one in probes.look_at_all(lambda: None)] == [NO_ANSWER]
+    assert [one.error for one in probes.check_all(lambda: None)] == [NO_ANSWER]
     assert clock.now == 1021
 
 
@@ -396,14 +396,14 @@ def test_the_bounds():
 
 def test_what_one_look_at_a_volume_says(tmp_path, monkeypatch):
     (tmp_path / "link").symlink_to(tmp_path)
-    assert module._look_at(f"{tmp_path}/link", None).root == os.fsencode(tmp_path)
-    gone = module._look_at(f"{tmp_path}/none", None)
+    assert module._check_volume(f"{tmp_path}/link", None).root == os.fsencode(tmp_path)
+    gone = module._check_volume(f"{tmp_path}/none", None)
     assert gone.error == "it cannot be opened: No such file or directory"
     assert (gone.number, gone.identity, gone.refused) == (errno.ENOENT, None, False)
     if os.geteuid() == 0:
         os.chown(tmp_path / "link", 65534, 65534, follow_symlinks=False)
         monkeypatch.chdir("/")
-        refused = module._look_at(f"{tmp_path}/link/../x", None)
+        refused = module._check_volume(f"{tmp_path}/link/../x", None)
         assert refused.refused is True
         assert refused.root == os.fsencode(f"{tmp_path}/x")
 
@@ -412,7 +412,7 @@ def test_an_error_of_one_volume_is_its_answer_and_the_others_are_checked(clock, 
     """In the process that checks: it answers soon, or for all that it got."""
     checked = []
 
-    def look_at(path, mounts):
+    def check_volume(path, mounts):
         assert mounts == "mounts"
         checked.append(path)
         if path == "/bad":
@@ -423,7 +423,7 @@ def test_an_error_of_one_volume_is_its_answer_and_the_others_are_checked(clock, 
     pipe = Connection()
     pipe.found = [[1, 0], [], EOFError()]
     monkeypatch.setattr(module, "mounts_now", lambda: "mounts")
-    monkeypatch.setattr(module, "_look_at", look_at)
+    monkeypatch.setattr(module, "_check_volume", check_volume)
     module._main(pipe, ["/good", "/bad"])
     (first,), (second,) = pipe.sent
     assert (first[0], first[1].root) == (1, b"/bad")

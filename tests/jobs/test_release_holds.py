@@ -83,7 +83,7 @@ def test_files_of_a_volume_that_is_not_there_wait(release, volume, monkeypatch):
     away = [file._replace(volume=b"/away") for file in (one, two)]
     monkeypatch.setattr(
         release_holds,
-        "look_at_all",
+        "check_all",
         lambda paths: [Seen(os.fsencode(p), "no answer" if p == "/away" else None) for p in paths],
     )
     assert release(*away, there) == Released(moved=1, gone=0, failed=2)

@@ -62,16 +62,16 @@ def test_what_a_check_of_a_volume_finds(tmp_path, monkeypatch):
     root = os.fsencode(tmp_path)
     table = SimpleNamespace(is_mounted=lambda path: path == root)
     status = os.stat(tmp_path)
-    seen = volume_presence.look_at(root, table)
+    seen = volume_presence.check_volume(root, table)
     assert seen == Seen(root, None, Identity(status.st_dev, status.st_ino), True, True)
     (tmp_path / "x").touch()
-    assert volume_presence.look_at(root, table).empty is False
-    gone = volume_presence.look_at(root + b"/none", table)
+    assert volume_presence.check_volume(root, table).empty is False
+    gone = volume_presence.check_volume(root + b"/none", table)
     assert gone == Seen(
         root + b"/none", "it cannot be opened: No such file or directory", number=errno.ENOENT
     )
     monkeypatch.setattr(volume_presence, "open_root", raising(errno.EMFILE))
-    limited = volume_presence.look_at(root, table)
+    limited = volume_presence.check_volume(root, table)
     assert limited.error.startswith("it cannot be opened: too many open files: this process may")
     assert limited.number == errno.EMFILE
 

@@ -125,7 +125,7 @@ def test_many_volumes_on_one_silent_server_cost_one_process(tmp_path):
 
     with silent(tmp_path / "dead"):
         before = len(multiprocessing.active_children())
-        found = probes.look_at_all(tick)
+        found = probes.check_all(tick)
         assert most - before <= 2
         assert {one.error for one in found[:600]} == {NO_ANSWER}
         assert {one.error for one in found[600:]} == {None}
@@ -153,7 +153,7 @@ def test_a_mount_that_hangs_does_not_hold_up_others_of_its_server(tmp_path, monk
     probes = Probes([f"{paths[0]}/x", f"{paths[0]}/y", *paths[1:]], within=2.0)
     monkeypatch.setattr(probes, "_reach", lambda number: Reach(b"server", max(0, number - 1)))
     with silent(paths[0]):
-        found = probes.look_at_all(lambda: None)
+        found = probes.check_all(lambda: None)
         assert [one.error for one in found] == [NO_ANSWER, NO_ANSWER, None, None]
     probes.close()
 
@@ -166,7 +166,7 @@ def test_the_processes_are_bounded_and_local_volumes_have_their_own(tmp_path, mo
     servers = [b"first", b"second", b""]
     monkeypatch.setattr(probes, "_reach", lambda number: Reach(servers[number], number))
     with silent(paths[0]):
-        found = probes.look_at_all(lambda: None)
+        found = probes.check_all(lambda: None)
         assert found[0].error == NO_ANSWER
         assert "1 processes wait for other file servers" in found[1].error
         assert found[2].error is None
@@ -183,7 +183,7 @@ def test_a_limit_of_processes_is_told_and_tried_again(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(os, "fork", refuse)
         patch.setattr(volume_probe, "_TRY_AGAIN", 0.0)
-        found = probes.look_at_all(lambda: None)
+        found = probes.check_all(lambda: None)
         assert len(os.listdir("/proc/self/fd")) <= before, "a fork that fails leaves nothing open"
     assert all("TasksMax=" in one.error for one in found)
     end = time.monotonic() + 60
@@ -199,7 +199,7 @@ def test_a_command_does_not_wait_for_a_limit_to_be_raised(tmp_path, monkeypatch)
 
     monkeypatch.setattr(os, "fork", refuse)
     ticks = []
-    found = volume_probe.look_at_all(made(tmp_path, 20), lambda: ticks.append(1))
+    found = volume_probe.check_all(made(tmp_path, 20), lambda: ticks.append(1))
     assert all("TasksMax=" in one.error for one in found)
     assert len(ticks) <= 2, "a fifth of a second each"
 
@@ -210,7 +210,7 @@ def test_the_cost_of_a_volume_does_not_grow_with_their_number(tmp_path):
     for count in (1000, 4000):
         probes = Probes(paths[:count])
         began = time.process_time()
-        assert {one.error for one in probes.look_at_all(lambda: None)} == {None}
+        assert {one.error for one in probes.check_all(lambda: None)} == {None}
         seconds.append(time.process_time() - began)
         probes.close()
     assert seconds[1] < 8 * seconds[0] + 0.5, seconds
@@ -232,7 +232,7 @@ def test_without_proc_volumes_are_looked_at_all_the_same(tmp_path, monkeypatch):
 
     monkeypatch.setattr(volume_probe, "mounts_now", no_proc)
     monkeypatch.setattr(volume_presence, "mounts_now", no_proc)
-    (seen,) = volume_probe.look_at_all([str(tmp_path)])
+    (seen,) = volume_probe.check_all([str(tmp_path)])
     assert (seen.error, seen.empty) == (None, True)
 
 

@@ -191,14 +191,14 @@ def test_files_are_handed_over_after_so_many_bytes(monkeypatch, sizes, given):
 )
 def test_an_entry_that_the_storage_does_not_show_may_be_a_directory(number, is_unread):
     part = bare_part()
-    part._meet(ListedError(b"x", OSError(number, os.strerror(number))))
+    part._handle(ListedError(b"x", OSError(number, os.strerror(number))))
     assert (part._findings.unread, part._findings.tally.problems) == (is_unread, 1)
 
 
 @pytest.mark.parametrize(("excluded", "reason"), [(True, "excluded"), (False, "fifo")])
 def test_an_excluded_special_file_is_skipped_as_excluded(excluded, reason):
     part = bare_part(excluded)
-    part._meet(ListedOther(b"x", Skipped.FIFO))
+    part._handle(ListedOther(b"x", Skipped.FIFO))
     assert part._findings.tally.skipped == {reason: 1}
 
 
@@ -320,7 +320,7 @@ def test_directories_are_entered_to_a_depth_that_the_problem_names(
 ):
     monkeypatch.setattr(directory_task, "MAX_LEVELS", 10)
     part = bare_part(path=path)
-    part._meet(ListedDirectory(name, 5))
+    part._handle(ListedDirectory(name, 5))
     found = part._findings
     assert found.directories == ([(name, 5)] if is_entered else [])
     assert [(one.name, one.reason) for one in found.problems] == (
@@ -331,7 +331,7 @@ def test_directories_are_entered_to_a_depth_that_the_problem_names(
 
 def test_an_entry_that_is_gone_is_followed_by_its_inode():
     part = bare_part()
-    part._meet(ListedGone(b"x", 7))
+    part._handle(ListedGone(b"x", 7))
     assert part._lost == [(b"x", 7)]
     assert part._findings.tally.files == 0, "it has its outcome later"
 

@@ -33,7 +33,7 @@ def make(state):
             jobs=jobs,
             on_candidate=lambda: None,
             once=False,
-            on_looked=lambda told: looked.append((told.names, told.unrested)),
+            on_checked=lambda told: looked.append((told.names, told.unrested)),
             on_too_many=crowded.append,
         )
         one.crowded = crowded

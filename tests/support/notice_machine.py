@@ -10,7 +10,7 @@ from hashscan.jobs.known_set import open_known_set
 from hashscan.jobs.notices.one_round import run_round
 from hashscan.jobs.notices.round_result import Memory
 from hashscan.jobs.scan import run_scan
-from hashscan.jobs.volume_presence import look_at
+from hashscan.jobs.volume_presence import check_volume
 from hashscan.model import Digest
 from hashscan.notices.notice import Channel, ItemKind, ParsedItem, ParsedNotice
 from hashscan.notices.store import NoticeStore
@@ -142,8 +142,8 @@ class Machine:
 
 
 def probe(paths):
-    """As ``look_at_all``, without a process for it."""
-    return [look_at(os.fsencode(os.path.realpath(path))) for path in paths]
+    """As ``check_all``, without a process for it."""
+    return [check_volume(os.fsencode(os.path.realpath(path))) for path in paths]
 
 
 def item(text):

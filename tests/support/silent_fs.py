@@ -14,16 +14,16 @@ _DETACH = 2
 
 def forks_hold_no_server(monkeypatch):
     """Keep forks that look at volumes from holding the servers of this test's file systems."""
-    real = volume_probe._look_at
+    real = volume_probe._check_volume
 
-    def look_at(path, mounts):
+    def check_volume(path, mounts):
         for name in os.listdir("/proc/self/fd"):
             with contextlib.suppress(OSError):
                 if os.readlink(f"/proc/self/fd/{name}") == "/dev/fuse":
                     os.close(int(name))
         return real(path, mounts)
 
-    monkeypatch.setattr(volume_probe, "_look_at", look_at)
+    monkeypatch.setattr(volume_probe, "_check_volume", check_volume)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import os
 import shlex
 from typing import TYPE_CHECKING
 
-from hashscan.jobs.volume_probe import look_at_all
+from hashscan.jobs.volume_probe import check_all
 from hashscan.notices.maildir import why_unusable
 from hashscan.notices.senders import ANYBODY, Senders
 from hashscan.text import names_of, shown
@@ -24,7 +24,7 @@ def maildir_fault(settings: Settings) -> tuple[str, str] | None:
     path = settings.notices.maildir
     if path is None:
         return None
-    (seen,) = look_at_all([path])
+    (seen,) = check_all([path])
     if seen.error is not None:
         what = f"{shown(path)}: {seen.error}"
         fix = "correct notices.maildir, or check its mount and its file server"

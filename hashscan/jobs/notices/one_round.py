@@ -29,7 +29,7 @@ from hashscan.jobs.notices.items import OpenItems
 from hashscan.jobs.notices.locate_files import LocatedFiles
 from hashscan.jobs.notices.returned_files import ReturnedFiles
 from hashscan.jobs.notices.round_result import LEFT_OUT, Memory, Round, is_waiting
-from hashscan.jobs.volume_probe import look_at_all
+from hashscan.jobs.volume_probe import check_all
 from hashscan.notices.notice import ItemState
 from hashscan.notices.sites.sites import Sites
 from hashscan.notices.store import NoticeStore
@@ -66,7 +66,7 @@ def run_round(
     absent: Collection[bytes] = (),
     begins: Callable[[int], None] = lambda _item: None,
     sites: Sites | None = None,
-    probe: Callable[[list[str]], list[Seen]] = look_at_all,
+    probe: Callable[[list[str]], list[Seen]] = check_all,
     clock: Callable[[], float] = time.time,
 ) -> Round:
     """Work on open items, then check some settled items.

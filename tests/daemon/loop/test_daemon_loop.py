@@ -33,7 +33,7 @@ def written(monkeypatch):
 
 def test_status_is_written_every_five_seconds_and_sooner_if_there_is_news(daemon, clock, written):
     session = daemon._session = Session()
-    daemon._tell()
+    daemon._ping_and_write()
     assert len(written) == 1
     for later, counted, news, count in (
         (0.4, True, False, 1),  # a count waits for half a second
@@ -44,18 +44,18 @@ def test_status_is_written_every_five_seconds_and_sooner_if_there_is_news(daemon
     ):
         clock.now += later
         session.facts.counted, session.facts.news = counted, news
-        daemon._tell()
+        daemon._ping_and_write()
         assert len(written) == count
     assert daemon._notifier.names() == ["status"] * 4
 
 
 def test_without_a_session_status_is_written_every_five_seconds(daemon, clock, written):
-    daemon._tell()
+    daemon._ping_and_write()
     clock.now += 4.9
-    daemon._tell()
+    daemon._ping_and_write()
     assert len(written) == 1
     clock.now += 0.1
-    daemon._tell()
+    daemon._ping_and_write()
     assert len(written) == 2
 
 
@@ -63,14 +63,14 @@ def test_a_status_that_cannot_be_written_is_reported(daemon, clock, out, monkeyp
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     monkeypatch.setattr(module, "write_facts", thrown(full))
     for _ in range(2):
-        daemon._tell()
+        daemon._ping_and_write()
         clock.now += 5
     assert "/state: the daemon's status cannot be written: No space left on device; free" in (
         out.getvalue()
     )
     monkeypatch.setattr(module, "write_facts", lambda *_: None)
     for _ in range(2):
-        daemon._tell()
+        daemon._ping_and_write()
         clock.now += 5
     lines = out.getvalue().splitlines()
     assert len(lines) == 2
@@ -83,7 +83,7 @@ def test_lines_that_wait_are_written_whenever_status_is(daemon, clock, written, 
     monkeypatch.setattr(daemon._log.record, "write_delayed", lambda: calls.append("delayed"))
     for later in (0, 4.9, 0.1):
         clock.now += later
-        daemon._tell()
+        daemon._ping_and_write()
     assert calls == ["tick", "delayed"] * 2
 
 
@@ -110,7 +110,7 @@ def test_the_watchdog_hears_as_often_as_it_wants_while_work_goes_on(
     ):
         clock.now += later
         goes_on[0] = works
-        daemon._tell()
+        daemon._ping_and_write()
         assert daemon._notifier.names().count("watchdog") == pings
 
 
@@ -145,14 +145,14 @@ def test_work_that_stands_still_for_a_quarter_of_an_hour_is_no_progress(daemon, 
 
 def test_during_a_turn_the_end_is_heard_and_status_is_written(daemon, monkeypatch):
     told = []
-    monkeypatch.setattr(daemon, "_tell", lambda: told.append(daemon._in_turn))
+    monkeypatch.setattr(daemon, "_ping_and_write", lambda: told.append(daemon._in_turn))
     daemon._during_a_turn(False)
     assert told == [], "before the daemon is ready it says nothing"
     daemon._is_ready = True
     daemon._during_a_turn(False)
     assert told == [True]
     assert daemon._in_turn is False
-    monkeypatch.setattr(daemon, "_tell", thrown(OSError()))
+    monkeypatch.setattr(daemon, "_ping_and_write", thrown(OSError()))
     with suppress(OSError):
         daemon._during_a_turn(False)
     assert daemon._in_turn is False
@@ -217,7 +217,7 @@ def turning(daemon, monkeypatch):
         part = SimpleNamespace(connections=[name])
         part.take = lambda ready, name=name: done.append((name, list(ready)))
         setattr(daemon, f"_{name}", part)
-    for name in ("_by_the_clock", "_tell", "_load_anew", "_take_fetched"):
+    for name in ("_by_the_clock", "_ping_and_write", "_load_anew", "_take_fetched"):
         monkeypatch.setattr(daemon, name, lambda name=name: done.append(name))
     monkeypatch.setattr(daemon, "_take_sync", done.append)
     here, there = os.pipe2(os.O_NONBLOCK)
@@ -246,7 +246,7 @@ def test_a_turn_hears_every_job_and_then_does_what_the_clock_brings(daemon, turn
             daemon._wake,
         ]
     ]
-    assert done == [*parts([]), "_by_the_clock", "_tell"]
+    assert done == [*parts([]), "_by_the_clock", "_ping_and_write"]
     done.clear()
     sync = daemon._sync = SimpleNamespace(connection="sync")
     daemon._session.ready = ["notices", "reloading", "sync"]
@@ -255,7 +255,7 @@ def test_a_turn_hears_every_job_and_then_does_what_the_clock_brings(daemon, turn
     assert daemon._session.listened[1][4] == "sync"
     assert done == [
         sync, "_take_fetched", *parts(["notices", "reloading", "sync"]), "_load_anew",
-        "_by_the_clock", "_tell",
+        "_by_the_clock", "_ping_and_write",
     ]  # fmt: skip
     assert daemon._reload is False
 
@@ -287,7 +287,7 @@ def test_a_catalog_that_cannot_be_written_ends_the_session_not_the_daemon(
         session.fault.__cause__ = OSError(errno.EMFILE, "Too many open files")
     daemon._turn()
     assert (daemon._session, session.closed, daemon._limit) == (None, 1, is_limit)
-    assert done == [*parts([]), "_by_the_clock", "_tell"]
+    assert done == [*parts([]), "_by_the_clock", "_ping_and_write"]
 
 
 def test_without_a_session_a_turn_waits_for_the_jobs(daemon, turning, monkeypatch):

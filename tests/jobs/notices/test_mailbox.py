@@ -26,7 +26,7 @@ def test_what_is_wrong_with_a_maildir(tmp_path, monkeypatch):
         (None, None, None),
     ):
         monkeypatch.setattr(
-            mailbox, "look_at_all", lambda _p, seen=seen: (SimpleNamespace(error=seen),)
+            mailbox, "check_all", lambda _p, seen=seen: (SimpleNamespace(error=seen),)
         )
         monkeypatch.setattr(mailbox, "why_unusable", lambda _p, trouble=trouble: trouble)
         fault = mailbox.maildir_fault(settings)
