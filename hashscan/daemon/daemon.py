@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 
 #: Seconds between two writes of the status file.
 _FACTS_AFTER = 5.0
-#: Seconds between two writes if there is news.
+#: Seconds between two writes of the status file if there is news for it.
 _FACTS_SOON = 0.5
 #: Seconds after which work without progress counts as stuck, and the service manager's watchdog
 #: gets no more pings. The time is longer than that for stuck workers.
@@ -186,7 +186,7 @@ class Daemon:
             write_facts(self._state.directory, self._facts(stopped=True))
         self._notifier.close()
 
-    # The main loop
+    # Main loop
 
     def _turn(self) -> None:
         jobs = [*self._housekeeping.connections, *self._notices.connections]
@@ -261,7 +261,7 @@ class Daemon:
         self._notice_rounds.step(self._session, self._trouble)
         self._notifications.step()
 
-    # Opening of filters
+    # Filters
 
     def _begin_sync(self) -> None:
         if self._sync is None:
@@ -364,7 +364,7 @@ class Daemon:
                 self._log.limited("close", "error", str(error))
             self._counted = counted_by(session, self._counted)
 
-    # Reload of the configuration
+    # Reload
 
     def _load_anew(self) -> None:
         self._notifier.reloading()
@@ -410,7 +410,7 @@ class Daemon:
         self._facts_at = 0.0
         self._notifier.ready(self._status_line())
 
-    # Reports of the daemon's state
+    # Status reports
 
     def _ping_and_write(self) -> None:
         now = time.monotonic()

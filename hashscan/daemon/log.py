@@ -128,7 +128,7 @@ class Log:
         self._matches: Counter[str] = Counter()
         self._problems: Counter[str] = Counter()
 
-    # Lines of the log
+    # Log lines
 
     def write(self, level: Level, message: str) -> None:
         """Write one fact."""

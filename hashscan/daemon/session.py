@@ -238,7 +238,7 @@ class Session:
         device = candidate.identity.device
         return [device, *self._devices.get(device, ())]
 
-    # Scans of volumes
+    # Scans
 
     def request_all(self, kind: str) -> None:
         """Request a scan of all volumes."""
@@ -297,7 +297,7 @@ class Session:
             self.ended.add_scan(summary)
             self._log.summary(summary)
 
-    # The turn of the loop
+    # A turn
 
     def turn(self, others: list[Connection], longest: float = _IDLE) -> list[Connection]:
         """Run one turn, which waits ``longest`` seconds at most; return the ready ``others``.
@@ -375,7 +375,7 @@ class Session:
         for number in scan.vanished:
             self._queue.request(number, "mount")
 
-    # Reports of the watch
+    # Watch reports
 
     def _take_change(self, change: Changed | Lost) -> None:
         if isinstance(change, Lost):

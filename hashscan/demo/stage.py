@@ -70,7 +70,7 @@ class Stage:
             last: number of lines to show from the end of the output.
 
         Returns:
-            All of the output.
+            all lines of the command's output.
 
         Raises:
             DemoError: the command ended with another exit code, or did not end.

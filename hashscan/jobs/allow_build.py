@@ -181,7 +181,7 @@ class _Building:
         else:
             self._put(digests, origin)
 
-    # Inputs that are directories
+    # Directories
 
     def _take_tree(self, path: str) -> None:
         root = os.fsencode(resolve(os.path.abspath(path)))
@@ -230,7 +230,7 @@ class _Building:
             raise UsageError(f"{shown(origin)}: cannot be read: {hashed.message or hashed.reason}")
         self._take_file(hashed.digests, hashed.status.st_size, origin)
 
-    # Inputs that are archives
+    # Archives
 
     def _take_archive(self, path: str, file: io.BufferedReader) -> None:
         archive = os.path.basename(path)
@@ -248,7 +248,7 @@ class _Building:
                 "it out"
             ) from error
 
-    # Inputs that are digest lists
+    # Digest lists
 
     def _take_list(self, path: str) -> None:
         lists = Lists([path], only_categories=EVERY)

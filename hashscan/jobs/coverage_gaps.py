@@ -261,7 +261,7 @@ def _not_scanned(daemon: DaemonStatus, catalog: Overview | None) -> list[ReasonF
     return found
 
 
-# Complaints if no daemon runs
+# Without daemon
 
 
 def _mounts() -> MountTable:

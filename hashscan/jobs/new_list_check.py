@@ -136,7 +136,7 @@ def check_lists(
 ) -> None:
     """Check a known set if necessary, and wait for the result.
 
-    ``tick`` is called several times a second. ``action``: see ``needs_check``.
+    ``tick`` is called several times a second. For ``action``, see ``needs_check``.
 
     Raises:
         StateError: the catalog or the file of holds cannot be used.

@@ -228,7 +228,7 @@ class _Asking:
         with self._store.lock(_PATIENCE):
             return self._store.keep_timeline()
 
-    # Questions to the service
+    # Questions
 
     def ask(self, known: KnownSet, interval: float, pause: Callable[[float], None]) -> None:
         """Ask about all digests that are due; if no answer is ``known``, ask about some more."""
@@ -310,7 +310,7 @@ class _Asking:
                 return True
         return False
 
-    # Withdrawals of verdicts
+    # Withdrawals
 
     @property
     def is_cut(self) -> bool:

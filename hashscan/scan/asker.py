@@ -31,7 +31,7 @@ class NoAnswer(NamedTuple):
     Attributes:
         message: why there is no verdict.
         fault: the fault of the service or the network; ``None``: this machine is at fault.
-        is_last: the service refuses the credentials, so nothing more is asked.
+        is_last: the service refuses the credentials, so no more questions are sent.
     """
 
     message: str

@@ -137,7 +137,7 @@ class DirectoryTask:
         """Send the findings so far."""
         self._send()
 
-    # Listing of the directory
+    # Listing
 
     def _list(self) -> None:
         """List the directory; hash changed files, or hand parts of it to idle processes."""
@@ -393,7 +393,7 @@ class DirectoryTask:
             result = self._tools.hasher.hash(self._fd, name)
         self._take(name, status.st_ino, result, was_file=stat.S_ISREG(status.st_mode))
 
-    # Reports of entries
+    # Reporting
 
     def _send(self, *, done: bool = False) -> None:
         self._settle_ordinary()

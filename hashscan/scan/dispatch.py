@@ -202,7 +202,7 @@ class Dispatch:
             )
         )
 
-    # Tasks for workers
+    # Worker tasks
 
     def hand_out(self, pool: Pool, *, urgent: bool = False) -> None:
         """Give tasks to idle processes; if ``urgent`` is set, only tasks of begun directories."""
@@ -288,7 +288,7 @@ class Dispatch:
         group = failed.again()
         return self._task(self._group(group))._replace(fresh=False, again=True, avoid=group.avoid)
 
-    # Messages from workers
+    # Worker messages
 
     def heard(self, worker: WorkerHandle, message: Message) -> None:
         """Process a message from a worker process."""

@@ -115,7 +115,7 @@ class Engine:
         device = candidate.identity.device
         return [device, *self._numbers_on.get(device, ())]
 
-    # The run of the scan
+    # The run
 
     def run(self) -> Summary:
         """Run the scan.

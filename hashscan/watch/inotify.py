@@ -150,7 +150,7 @@ class InotifySource:
         with suppress(OSError):
             os.close(self._fd)
 
-    # Watches of directories
+    # Watches
 
     def _watch_volume(self, one: _Volume) -> list[WatchReport]:
         """Watch a volume again; existing watches are kept."""
@@ -281,7 +281,7 @@ class InotifySource:
             inotify_rm_watch(self._fd, WatchDescriptor(one))
             self._limited = False
 
-    # Events of the kernel
+    # Kernel events
 
     def _drain(self) -> None:
         """Read the kernel's queue during a long walk.
