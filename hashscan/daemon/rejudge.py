@@ -1,8 +1,8 @@
 """Judges the catalog by new filters; only new candidates are opened.
 
 Some files lack a digest that the new filters need: an old tier ruled the file out, or the new
-filters use another algorithm. A few such files are read immediately; if there are many, a scan
-reads them at its limited pace.
+filters use another algorithm. A few files that lack a digest are read immediately; if there are
+many, a scan reads them at its limited pace.
 """
 
 from __future__ import annotations

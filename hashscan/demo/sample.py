@@ -213,7 +213,7 @@ def _write_lists(directory: str, known: list[bytes], withdrawn: bytes, innocent:
 
     lines = ["# one digest a line, in any letter case; a comment"]
     lines += [_hex("sha1", content).upper() for content in parts[0]]
-    lines += [_hex("sha1", b"")]  # Real lists contain such a line at times.
+    lines += [_hex("sha1", b"")]  # Real lists contain the digest of the empty file at times.
     lines += [secrets.token_hex(20) for _ in range(_PADDING)]
     rows = ["Size,Category,MD5"]
     rows += [f"{len(content)},baseline,{_hex('md5', content)}" for content in parts[1]]

@@ -63,7 +63,7 @@ def dismiss(settings: Settings, state: State, holds: Holds, number: int, why: st
     who = str(Who.current("command"))
     hold = holds.get(number)
     if hold.state is HoldState.DISMISSED:
-        # This raises a HashscanError if the hold cannot be decided.
+        # ``dismiss`` raises the HashscanError for a hold that is already dismissed.
         return holds.dismiss(number, who=who, why=why)
     digests = holds.digests(number)
     HoldLog(settings, state, "command").decided(events.HOLD_DISMISSED, hold, digests, why)

@@ -1,8 +1,8 @@
 """Runs processes that check whether volumes are present: a dead file server never answers.
 
-Neither the daemon nor a command touches a volume before such a process has found it. The volumes of
-one server share a process, so that thousands of volumes on a server that does not answer cost one
-process; all volumes on local file systems share another.
+Neither the daemon nor a command touches a volume before a process of this module has found it. The
+volumes of one server share a process, so that thousands of volumes on a server that does not answer
+cost one process; all volumes on local file systems share another.
 """
 
 from __future__ import annotations

@@ -457,7 +457,7 @@ class Confirmation:
         self.more = True
 
     def ask_again(self) -> bool:
-        """Ask again the questions without an answer; return whether there is such a question.
+        """Ask again the questions without an answer; return whether there is any.
 
         If the service refused the credentials, no question is asked.
         """

@@ -4,16 +4,16 @@ A hosting server holds the same files a thousand times. MD5 costs three times as
 if a known set needs MD5, the worker processes share a table in memory: it maps the BLAKE3 digest of
 a content to its other digests, which were computed for another file of the same content.
 
-This is safe for three reasons. BLAKE3 is collision resistant (github.com/BLAKE3-team/BLAKE3-specs).
+The shared digests are safe: BLAKE3 is collision resistant (github.com/BLAKE3-team/BLAKE3-specs).
 Nobody can make two contents with the same BLAKE3 digest, so an entry is true for every file with
 its digest, also for files of different customers. MD5 and SHA-1 are not safe as keys: an attacker
 could make a harmless and a harmful file with the same SHA-1, and the digests of the first would
-count for the second. A name, a size or a time proves nothing. The size only decides whether BLAKE3
-is computed: a file is hashed without BLAKE3 if no earlier file had its size, or if few of the
-latest files were copies. Therefore a volume without copies is hardly slower. Entries hold only
-digests that worker processes of this scan computed themselves. Each entry has a checksum under a
-key of this table. The checksum rejects an entry that two processes wrote at the same moment, and an
-entry that a killed process wrote by half.
+count for the second. A file's name, size or time proves nothing about its content. The size only
+decides whether BLAKE3 is computed: a file is hashed without BLAKE3 if no earlier file had its size,
+or if few of the latest files were copies. Therefore a volume without copies is hardly slower.
+Entries hold only digests that worker processes of this scan computed themselves. Each entry has a
+checksum under a key of this table. The checksum rejects an entry that two processes wrote at the
+same moment, and an entry that a killed process wrote by half.
 """
 
 from __future__ import annotations

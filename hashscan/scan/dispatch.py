@@ -145,7 +145,7 @@ class Dispatch:
         return bool(self._groups)
 
     def held(self) -> set[int]:
-        """Return the ids of directories that wait or are under way, except the spilled ones."""
+        """Return the ids of directories that wait or are under way, except spilled directories."""
         groups = [*self._groups.values(), *self._redo, *self._checks, *self._large.groups()]
         numbers = {group.waiting.directory.number for group in groups}
         for group in groups:
@@ -238,8 +238,8 @@ class Dispatch:
             ]
         if not bulk:
             return []
-        # A scan has no other work that such a directory could delay. In the watch, a change must
-        # not wait for a batch of tasks.
+        # In a scan a batch is allowed, because no other work waits. In the watch, a change must not
+        # wait for a batch of tasks.
         most = _BATCH if self._once else 1
         count = max(1, min(most, len(self._frontier) // (2 * self._jobs)))
         tasks: list[Task] = []
@@ -459,7 +459,7 @@ class Dispatch:
             if task is tasks[0]:
                 group.deaths += 1
                 if worker.stalled:
-                    # Each repetition of such a task costs minutes.
+                    # Each repetition of a task that hangs costs minutes.
                     group.deaths += _MOST_DEATHS // 2
             self._part_done(task.group, group)
 

@@ -456,7 +456,7 @@ class FanotifySource:
                     path = b"/" * _PATH_MAX
                 if len(path) >= _PATH_MAX - 1:
                     last = self._too_deep.get(event.filesystem, -math.inf)
-                    # Climbing takes long, and a customer may make thousands of such directories.
+                    # Climbing takes long, and a customer may make thousands of deep directories.
                     if time.monotonic() - last > _CLIMB_AFTER and _is_outside(
                         fd, set(roots.values())
                     ):

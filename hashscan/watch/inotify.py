@@ -202,7 +202,7 @@ class InotifySource:
                     try:
                         child = open_step(directory, name, cross_mounts=cross)
                     except CrossesMountError:
-                        continue  # Scans do not enter such a directory either.
+                        continue  # Scans do not enter directories of another mount either.
                     except OSError as error:
                         if error.errno not in _CHANGED:
                             self._not_watched(one, below, error)
@@ -240,7 +240,7 @@ class InotifySource:
             one.unwatched += 1
             return None
         if path.count(b"/") >= MOST_LEVELS or len(path) > MAX_PATH:
-            # Scans do not enter such a directory either, and they report it.
+            # Scans do not enter directories of this depth either, and they report them.
             self._not_watched(one, path, OSError(errno.ENAMETOOLONG, "it lies too deep"))
             return None
         if self._limited:
