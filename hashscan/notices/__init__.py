@@ -1,1 +1,1 @@
-"""Notices of hotlines and authorities: reads, stores and follows them."""
+"""Reads, stores and follows the notices that hotlines and authorities send."""

@@ -1,4 +1,4 @@
-"""Reads an input and stores its notice."""
+"""Reads a mail or file from a sender, and stores the notice in it."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class InputFacts:
     """Facts that an administrator gives; they replace facts in the text of the notice.
 
     Attributes:
-        sender: organisation or address of the sender.
-        reference: the sender's own number.
-        authority: the authority that orders the removal; no format contains it.
-        legal_basis: the law that an order names.
-        received: time of arrival, in seconds since the epoch; ``None``: now.
-        deadline: time by which all items must be settled, in seconds since the epoch.
-        within: seconds from the time of sending to the deadline. If the notice gives no time of
-            sending, or a time after ``received``, the seconds count from ``received``.
+        sender: organisation or mail address of the notice's sender.
+        reference: the number that the sender gave the notice.
+        authority: the authority that orders the removal; no format of notices contains this fact.
+        legal_basis: the law on which an authority's order is based.
+        received: time at which the notice arrived, in seconds since the epoch; ``None``: now.
+        deadline: time by which all items of the notice must be settled, in seconds since the epoch.
+        within: seconds from the sending of the notice to its deadline. If the notice gives no time
+            of sending, or a time after ``received``, the seconds count from ``received``.
     """
 
     sender: str | None = None
@@ -42,7 +42,7 @@ class InputFacts:
 
 
 def key_of(content: bytes) -> bytes:
-    """The identity of a notice: the SHA-256 of the input."""
+    """The identity of a notice: the SHA-256 of the bytes that the sender sent."""
     return hashlib.sha256(content).digest()
 
 
@@ -56,19 +56,21 @@ def accept(
     again: bool = False,
     senders: Senders | None = None,
 ) -> AddedNotice:
-    """Read an input and store its notice, unless the same bytes were stored before.
+    """Read a mail or file as a notice, and store the notice unless its bytes are stored already.
 
     Args:
-        store: the file of notices.
-        content: the input.
-        channel: how the input arrived.
-        format: a name in ``intake.FORMATS``; ``None``: recognise the format.
-        facts: facts that an administrator gives.
-        again: store the notice even if the same bytes were stored before.
-        senders: the senders whose mails may move files; ``None``: a person has read the input.
+        store: changes the file of notices.
+        content: the bytes of the mail or file.
+        channel: how the bytes arrived.
+        format: name of the notice's format, from ``intake.FORMATS``; ``None``: recognise the
+            format.
+        facts: facts about the notice that an administrator gives.
+        again: store the notice even if the same bytes are stored already.
+        senders: the senders whose mails may move files; ``None``: a person has read the mail or
+            file.
 
     Raises:
-        NoticeError: no format fits the input.
+        NoticeError: the bytes are a notice in no known format.
         StateError: the notice cannot be stored.
     """
     parsed, kept = read(content, format=format)

@@ -1,4 +1,4 @@
-"""Reads JSON of senders, within bounds."""
+"""Parses JSON texts from senders, with bounds on the number of values and on the nesting."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from typing import Any, NoReturn
 
 from hashscan.text import shown
 
-#: The most values in a document. Without this bound, 1 MB of ``[],[],…`` takes 100 MB of memory.
+#: The most values in a JSON document. Without this bound, 1 MB of ``[],[],…`` takes 100 MB of
+#: memory.
 MOST_VALUES = 300_000
 
 
 def load(text: str) -> Any:
-    """The value of a JSON text.
+    """The value that a JSON text contains.
 
     Raises:
         ValueError: the text is no JSON, has too many values, or is nested too deeply; or an object
-            has a name twice, so that two programs may read it differently.
+            of the text has a name twice, so that two programs may read the object differently.
     """
     if sum(map(text.count, "[{,")) > MOST_VALUES:
         raise ValueError(f"it has more than {MOST_VALUES:,} values")

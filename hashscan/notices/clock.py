@@ -1,7 +1,7 @@
-"""Says how urgent a notice is, by its deadline.
+"""Computes how urgent a notice is from its deadline.
 
-The caller passes the time (``now``), so that a test needs no real clock. Each notice has its
-deadline; ``Notice.begin`` is the time from which the 24-hour norm counts.
+The caller passes the current time as ``now``, so that a test needs no real clock. Each notice has
+its own deadline. ``Notice.begin`` is the time from which the 24 hours for a removal count.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from hashscan.notices.notice import Notice
 
-#: A time of arrival may be this many seconds ahead of this machine's clock.
+#: The time at which a notice arrived may be this many seconds ahead of this machine's clock.
 AHEAD = 3600.0
 #: The longest time in seconds from the sending of a mail to its arrival. Mail servers try to
 #: deliver a mail for this time (RFC 5321, section 4.5.4.1).
@@ -36,7 +36,7 @@ _ORDER = {one: number for number, one in enumerate(Urgency)}
 
 
 def urgency(notice: Notice, now: float, soon: float) -> Urgency:
-    """The urgency of a notice at ``now``; ``SOON``: at most ``soon`` seconds are left."""
+    """The urgency of a notice at ``now``; ``SOON``: the deadline is within ``soon`` seconds."""
     if notice.closed is not None:
         return Urgency.CLOSED
     if notice.deadline < now:
@@ -57,7 +57,7 @@ def by_urgency(notices: Iterable[Notice], now: float, soon: float) -> list[Notic
 
 
 def due(notice: Notice, now: float) -> str:
-    """The deadline or the time of closing in words, e.g. ``overdue for 3 h (since …)``."""
+    """A notice's deadline or time of closing in words, e.g. ``overdue for 3 h (since …)``."""
     if notice.closed is not None:
         late = notice.closed - notice.deadline
         when = f"closed {local_time(notice.closed)}"
@@ -69,7 +69,7 @@ def due(notice: Notice, now: float) -> str:
 
 
 def doubts(notice: Notice, now: float) -> list[str]:
-    """Remarks on times of a notice that show a wrong clock, and on the consequence."""
+    """Remarks on times of a notice that show a wrong clock, and on what the wrong clock changes."""
     found = []
     if notice.sent is not None and notice.sent > notice.received:
         found.append(

@@ -14,7 +14,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-#: Codecs of Python that are no charset of a mail, or whose time grows with the square of the input.
+#: Python's codecs that are no charset of a mail, and codecs that need time quadratic in the input.
 _NO_CHARSETS = frozenset(
     {"idna", "mbcs", "oem", "palmos", "punycode", "raw_unicode_escape", "undefined",
      "unicode_escape", "utf-7"}
@@ -28,7 +28,7 @@ _OUTSIDE_BASE64 = bytes(set(range(256)) - set(_BASE64))
 
 
 def is_binary(raw: bytes) -> bool:
-    """Whether bytes are not text in any charset."""
+    """Whether bytes are binary data, which no charset decodes to text."""
     sample = raw[:65536]
     if any(raw.startswith(mark) for mark, _ in _MARKS):
         return False
@@ -40,7 +40,7 @@ def is_binary(raw: bytes) -> bool:
 
 
 def _utf16_charset(sample: bytes) -> str | None:
-    """The UTF-16 charset of bytes without a byte-order mark; ``None``: not UTF-16."""
+    """The UTF-16 charset of bytes without a byte-order mark; ``None``: the bytes are not UTF-16."""
     size = len(sample) - len(sample) % 2
     if size < 8:
         return None
@@ -55,9 +55,9 @@ def _utf16_charset(sample: bytes) -> str | None:
 def text_of(raw: bytes, charset: str | None = None) -> str:
     r"""Bytes as text, with ``\n`` at the end of each line.
 
-    The charset is that of a byte-order mark; else UTF-8, if the bytes are valid and not only ASCII;
-    else ``charset``; else Windows-1252. UTF-8 goes before ``charset`` because senders' programs
-    often name a wrong charset.
+    The charset is that of the byte-order mark, if the bytes have a mark. Otherwise UTF-8 is tried
+    if the bytes are valid UTF-8 and not only ASCII, then ``charset``, then Windows-1252. UTF-8 goes
+    before ``charset`` because senders' programs often name a wrong charset.
     """
     text = _decoded(raw, charset).removeprefix("\ufeff")
     return text.replace("\r\n", "\n").replace("\r", "\n")
@@ -99,10 +99,11 @@ def _charset(name: str | None) -> str | None:
 
 
 def transferred(raw: bytes, encoding: str) -> bytes:
-    """The content of a part, decoded by its ``Content-Transfer-Encoding``.
+    """The content of a mail's part, decoded by the part's ``Content-Transfer-Encoding``.
 
-    Bytes with the label Base64 that are not Base64 are returned unchanged. Text that is certainly
-    quoted-printable is decoded even without a label, because people copy such text from mails.
+    Bytes that are labelled Base64 but are not Base64 are returned unchanged. Text that is certainly
+    quoted-printable is decoded even without a label, because people copy quoted-printable text from
+    mails.
     """
     encoding = encoding.strip().lower()
     if encoding == "quoted-printable":
@@ -119,26 +120,26 @@ def transferred(raw: bytes, encoding: str) -> bytes:
 
 
 def has_more(raw: bytes, encoding: str, decoded: bytes) -> bool:
-    """Whether a part labelled Base64 continues after ``decoded``, e.g. after padding."""
+    """Whether a mail part labelled Base64 continues after ``decoded``, e.g. after padding."""
     if encoding.strip().lower() != "base64":
         return False
     return len(raw.translate(None, _OUTSIDE_BASE64)) > (len(decoded) + 2) // 3 * 4
 
 
 def _is_quoted_printable(raw: bytes) -> bool:
-    """Whether a line ends with ``=``, an equals sign is escaped, and each ``=`` is an escape."""
+    """Whether text is quoted-printable: a line ends with ``=``, and each ``=`` is an escape."""
     if b"=3D" not in raw or _SOFT_BREAK.search(raw) is None:
         return False
     return raw.count(b"=") == len(_ESCAPES.findall(raw))
 
 
 def base64_bytes(raw: bytes) -> bytes:
-    """The bytes of a Base64 text up to an error; line ends and other characters are skipped."""
+    """The decoded bytes of a Base64 text up to its first error; other characters are skipped."""
     for padding in (b"", b"=", b"=="):
         try:
             return binascii.a2b_base64(raw + padding)
         except binascii.Error:
             continue
-    # The end of the text may be a single character, which encodes no byte.
+    # The Base64 text may end with a single character, which encodes no byte.
     kept = re.sub(rb"[^A-Za-z0-9+/]", b"", raw)
     return binascii.a2b_base64(kept[: len(kept) - len(kept) % 4])

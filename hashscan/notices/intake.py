@@ -1,8 +1,8 @@
-"""Reads an input as a notice, in a format that is recognised or that the caller names.
+"""Reads a mail or file as a notice, in a format that is recognised or that the caller names.
 
-``read`` tries the reader of each format in turn; the first reader that fits makes the notice. The
-items of attached mails follow the items of the outer mail, because abuse desks forward several
-mails at a time.
+``read`` tries the reader of each format in turn; the first reader that accepts the mail or file
+makes the notice. The items of attached mails follow the items of the outer mail, because abuse
+desks forward several mails at a time.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from hashscan.notices.notice import ParsedNotice
 
-#: The largest input, in bytes.
+#: The most bytes of a mail or file that is read as a notice.
 MOST_BYTES = mail.MOST_BYTES
 
 _READERS: dict[str, Callable[[NoticeInput], ParsedNotice]] = {
@@ -56,18 +56,18 @@ _READERS: dict[str, Callable[[NoticeInput], ParsedNotice]] = {
     key_value.NAME: key_value.read,
     plain_list.NAME: plain_list.read,
 }
-#: Formats whose mails have the reported mail attached. The attached mail is no notice.
+#: Formats of mails to which the reported mail is attached. The attached mail is no notice.
 _WITH_EVIDENCE = frozenset({arf.NAME, xarf_json.NAME_3, xarf_json.NAME_4, xarf_mail.NAME})
-#: Names of formats, in the order in which ``read`` tries them.
+#: Names of the formats of notices, in the order in which ``read`` tries the formats.
 FORMATS = tuple(_READERS)
 
 
 class Understood(NamedTuple):
-    """An input that a reader understood.
+    """A notice that a format's reader made of a mail or file, and the evidence.
 
     Attributes:
-        notice: the notice.
-        kept: the evidence: the input without attachments and embedded content.
+        notice: the notice that the reader made.
+        kept: the evidence: the mail or file without attachments and embedded content.
     """
 
     notice: ParsedNotice
@@ -75,11 +75,11 @@ class Understood(NamedTuple):
 
 
 def read(content: bytes, *, format: str | None = None) -> Understood:  # noqa: A002
-    """Read a notice; ``format`` is one of ``FORMATS``, or ``None`` to recognise it.
+    """Read a notice; ``format`` is a name from ``FORMATS``, or ``None`` to recognise the format.
 
     Raises:
-        NoticeError: the input is in no known format, or not in the named format; the message lists
-            the formats that were tried.
+        NoticeError: the mail or file is in no known format, or not in the named format; the message
+            lists the formats that were tried.
     """
     if format is not None and format not in _READERS:
         raise NoticeError(
@@ -103,10 +103,10 @@ def read(content: bytes, *, format: str | None = None) -> Understood:  # noqa: A
 
 
 def _understood(sources: list[NoticeInput], wanted: str | None) -> ParsedNotice:
-    """The notice of an input, from its sources: the outer mail, then attached mails.
+    """The notice of a mail or file, from ``sources``: the outer mail first, then attached mails.
 
     Raises:
-        NoticeError: no source is a notice.
+        NoticeError: neither the outer mail nor an attached mail is a notice.
     """
     tried: dict[str, Finding] = {}
     found: list[ParsedNotice] = []
@@ -133,10 +133,10 @@ def _understood(sources: list[NoticeInput], wanted: str | None) -> ParsedNotice:
 
 
 def _first(source: NoticeInput, wanted: str | None) -> ParsedNotice:
-    """The notice that the first fitting reader makes of a source.
+    """The notice that the first accepting format reader makes of a mail, file or attached mail.
 
     Raises:
-        NoticeError: no reader fits.
+        NoticeError: no format's reader accepts the mail or file.
     """
     tried: dict[str, Finding] = {}
     variants = list(_variants(source))
@@ -154,10 +154,10 @@ def _first(source: NoticeInput, wanted: str | None) -> ParsedNotice:
 def _merged(found: list[ParsedNotice], silent: int) -> ParsedNotice:
     """One notice with the items of several notices, and the other values of the first notice.
 
-    ``silent``: number of attached mails without a notice.
+    ``silent``: the number of attached mails in which no notice was found.
 
     Raises:
-        NoticeError: the notices have too many items.
+        NoticeError: the notices together have more items than one notice may have.
     """
     first = found[0]
     if len(found) == 1 and not silent:
@@ -191,11 +191,11 @@ def _variants(source: NoticeInput) -> Iterator[NoticeInput]:
 
 
 def _sources(content: bytes) -> tuple[list[NoticeInput], bytes]:
-    """The sources of an input, the outermost first, and the evidence that is kept.
+    """A mail and its attached mails, the outermost first, and the evidence that is kept.
 
     Raises:
-        MailError: the input exceeds a bound.
-        NoticeError: the input is no text.
+        MailError: the mail or file exceeds a bound on size, parts or nesting.
+        NoticeError: the file contains no text.
     """
     if mail.is_mail(content):
         parsed = mail.parse(content)

@@ -1,6 +1,6 @@
-"""Cuts embedded content out of the text that is kept as evidence.
+"""Cuts embedded content out of the text that is kept as a notice's evidence.
 
-Text can embed media, too: ``data:`` URLs in HTML, uuencoded blocks, long runs of Base64 or
+A text can embed images and videos: ``data:`` URLs in HTML, uuencoded blocks, long runs of Base64 or
 hexadecimal digits, the payloads of XARF. This module cuts embedded content out without decoding it.
 """
 
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 #: A run of Base64 or hexadecimal text with at least this many characters counts as embedded
 #: content.
 LONGEST_RUN = 1024
-#: A string in JSON with more characters counts as embedded content.
+#: A string in JSON with more characters than this counts as embedded content.
 LONGEST_STRING = 8192
-# Possessive quantifiers, and a match only at the first character of a run, keep the time linear.
+# Possessive quantifiers, and a match only at the first character of a run, keep the time of the
+# search linear.
 _DATA = re.compile(r"data:[\w.+-]{0,100}+/?[\w.+;=-]{0,200}+,[^\s\"'<>)]{64,}+", re.IGNORECASE)
 _RUN = re.compile(rf"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/=]{{{LONGEST_RUN},}}+")
 #: Matches embedded content in JSON that cannot be parsed.
@@ -36,7 +37,7 @@ _DEEPEST = 50
 
 
 def cut(text: str) -> str:
-    """A text without embedded content; a mark says how many characters were cut out there."""
+    """A text in which a mark with the number of characters replaces each embedded content."""
     if len(text) >= 64:
         text = _DATA.sub(lambda found: _mark(len(found[0])), text)
         text = _PAYLOAD.sub(lambda found: found[1] + _mark(len(found[0])), text)
@@ -52,7 +53,7 @@ def _mark(size: int) -> str:
 def _without_blocks(lines: list[str]) -> Iterator[str]:
     held: list[str] = []  # consecutive lines that may be Base64
     size = 0
-    block = 0  # number of dropped characters of the open block
+    block = 0  # number of characters dropped from the open uuencoded or Base64 block
     for line in lines:
         if block:
             block += len(line) + 1
@@ -84,7 +85,7 @@ def _without_blocks(lines: list[str]) -> Iterator[str]:
 
 
 def cut_json(text: str) -> str:
-    """A JSON text without embedded content; a text that cannot be parsed goes through ``cut``."""
+    """A JSON text without embedded content; a text that is no valid JSON goes through ``cut``."""
     try:
         value = bounded_json.load(text)
     except ValueError:

@@ -1,9 +1,9 @@
 r"""Splits a mail into headers and texts, within bounds on size, parts and nesting.
 
-The standard library's parser has no bounds: it recurses for each level, takes time that grows with
-lines times levels, and copies each attachment several times. This module finds the parts by their
-delimiters (RFC 2046, section 5.1.1), in one pass for each level, and drops attachments that are no
-text, without decoding them. The standard library parses the headers.
+The standard library's mail parser has no bounds: it recurses for each level of nesting, takes time
+that grows with levels times lines, and copies each attachment several times. This module finds a
+mail's parts by their delimiters (RFC 2046, section 5.1.1), in one pass for each level, and drops
+attachments that are no text, without decoding them. The standard library parses only the headers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from hashscan.text import counted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Bounds: bytes of a mail; its text, text lines and HTML tags; and the headers of one part.
+#: Bounds on the bytes of a mail; on its text, text lines and HTML tags; on the headers of one part;
+#: on the number of parts, and on the nesting of parts.
 MOST_BYTES = 64 * 1024 * 1024
 MOST_TEXT = 16 * 1024 * 1024
 MOST_LINES = 500_000
@@ -33,9 +34,9 @@ MOST_TAGS = 3_000_000
 MOST_HEADERS = 64 * 1024
 MOST_PARTS = 200
 DEEPEST_PART = 10
-#: So many bytes of a part are checked for text before the whole part is decoded.
+#: Of a mail's part, this many bytes are checked for text before the whole part is decoded.
 _SAMPLE = 64 * 1024
-#: So many characters of a header's value are read.
+#: Of a mail header's value, this many characters are read.
 _LONGEST_VALUE = 2000
 
 _HEADER = re.compile(rb"[!-9;-~]{1,100}[ \t]*:")
@@ -43,14 +44,15 @@ _BLANK = (b" ", b"\t")
 _MAIL_NAMES = frozenset(
     {b"cc", b"date", b"from", b"reply-to", b"subject", b"to", b"bcc", b"user-agent"}
 )
-#: One of these headers is enough to recognise a mail.
+#: Names of headers; any of these headers is enough to recognise bytes as a mail.
 _ONLY_MAIL = frozenset(
     {b"mime-version", b"received", b"return-path", b"message-id", b"delivered-to", b"x-xarf",
      b"dkim-signature", b"x-original-to", b"auto-submitted", b"content-transfer-encoding"}
 )  # fmt: skip
 _BLANK_LINE = re.compile(rb"(?:\r\n|\n)[ \t]*(?:\r\n|\n)")
 _TRANSFER_ENCODING = re.compile(rb"(?im)^content-transfer-encoding:[^\n]*\n(?:[ \t][^\n]*\n)*")
-#: Soft line ends (RFC 3676, DelSp), which break long URLs. The end of a line ``-- `` is not soft.
+#: Soft line ends (RFC 3676, DelSp), which break long URLs. A line ``-- ``, which begins a
+#: signature, does not end softly.
 _SOFT_END = re.compile(r"(?<!\n--) \n")
 _MESSAGES = ("message/rfc822", "message/global")
 _TEXTS = frozenset(
@@ -58,25 +60,26 @@ _TEXTS = frozenset(
      "application/xhtml+xml", "message/feedback-report", "message/delivery-status"}
 )  # fmt: skip
 _TEXT_NAMES = (".csv", ".txt", ".json", ".htm", ".html", ".yaml", ".yml")
-#: Senders' programs give these types to text, too. So the file name decides whether a part of these
-#: types is text.
+#: Senders' programs label text with these binary media types, too. So the file name decides whether
+#: a part with one of these types is text.
 _UNSURE = frozenset({"application/octet-stream", "application/vnd.ms-excel", "application/excel"})
 _ADDRESS = re.compile(r"[^\s<>()\",;:@]{1,64}@[A-Za-z0-9.-]{1,253}")
 _IN_BRACKETS = re.compile(rf"<\s*({_ADDRESS.pattern})\s*>")
-#: A name in quotes, or a comment. A sender may write a false address into either.
+#: A name in quotes, or a comment, in a mail address header. A sender may write a false address into
+#: either.
 _NO_ADDRESS = re.compile(r'"(?:[^"\\]|\\.)*+"|\((?:[^()\\]|\\.)*+\)', re.DOTALL)
 
 
 class MailError(Exception):
-    """A mail or a text exceeds a bound, which the message names: "has more than …"."""
+    """A mail or a text exceeds a bound, which the error's message names: "has more than …"."""
 
 
 class Headers:
-    """The headers of a mail or a part."""
+    """The headers of a mail or of a mail's part."""
 
     def __init__(self, block: bytes) -> None:
         """Parse ``block``, the bytes before the blank line; skip lines that are no header."""
-        # The library takes a carriage return within a line for the end of the line.
+        # The library takes a carriage return within a header line for the end of the line.
         block = block.replace(b"\r\n", b"\n").replace(b"\r", b" ")
         lines = [line for line in block.split(b"\n") if _HEADER.match(line) or line[:1] in _BLANK]
         parsed = BytesHeaderParser(policy=compat32).parsebytes(b"\n".join(lines))
@@ -85,20 +88,20 @@ class Headers:
             self._values.setdefault(name.lower(), []).append(str(value)[:_LONGEST_VALUE])
 
     def get(self, name: str) -> str:
-        """The first header ``name`` as text in one line; "" if the header is missing."""
+        """The text of the first header ``name`` in one line; "" if the header is missing."""
         values = self._values.get(name)
         return words(_decoded(values[0]), _LONGEST_VALUE) if values else ""
 
     def has(self, name: str) -> bool:
-        """Whether the headers have the header ``name``."""
+        """Whether a header with this name exists."""
         return name in self._values
 
     def content_type(self) -> str:
-        """The media type of the part, in lower case."""
+        """The media type of the mail's part, in lower case."""
         return self._content().get_content_type()
 
     def parameter(self, name: str, header: str = "content-type") -> str:
-        """A parameter of ``Content-Type`` or ``Content-Disposition``; "" if it is missing."""
+        """A parameter of ``Content-Type`` or ``Content-Disposition``; "" if it has no such name."""
         try:
             found = self._content().get_param(name, "", header)
         except (ValueError, LookupError, TypeError, AttributeError):
@@ -107,14 +110,14 @@ class Headers:
         return str(text or "")[:300]
 
     def name(self) -> str:
-        """The file name of an attachment, or ""."""
+        """The file name of an attachment; "" if the attachment has no file name."""
         found = self.parameter("filename", "content-disposition") or self.parameter("name")
         return words(_decoded(found), 200)
 
     def address(self, name: str) -> str:
-        """The first mail address in a header, or "".
+        """The first mail address in the header ``name``; "" if the header has no mail address.
 
-        An address in a name, a comment or an encoded word (RFC 2047) does not count.
+        An address in quotes, in a comment or in an encoded word (RFC 2047) does not count.
         """
         bare = _NO_ADDRESS.sub(" ", self._values.get(name, [""])[0])
         if (found := _IN_BRACKETS.search(bare)) is not None:
@@ -123,7 +126,7 @@ class Headers:
         return found[0] if found else ""
 
     def author(self) -> str:
-        """The address in ``From``; "" unless the mail has one header ``From`` with one address."""
+        """The sender's address in ``From``; "" without exactly one ``From`` with one address."""
         values = self._values.get("from", [])
         bare = _NO_ADDRESS.sub(" ", values[0]) if len(values) == 1 else ""
         if len(_ADDRESS.findall(bare)) != 1 or bare.count("@") != 1:
@@ -131,7 +134,7 @@ class Headers:
         return self.address("from")
 
     def whole(self, name: str) -> Iterator[str]:
-        """The raw value of each header ``name``, in order; "" for a value that is too long."""
+        """The raw value of each header ``name``, in order; a value that is too long becomes ""."""
         for value in self._values.get(name, ()):
             yield value if len(value) < _LONGEST_VALUE else ""
 
@@ -145,7 +148,7 @@ class Headers:
 
 
 def _decoded(value: str) -> str:
-    """The value of a header as text; encoded words (RFC 2047) and raw bytes are decoded."""
+    """The value of a mail header as text; encoded words (RFC 2047) and raw bytes are decoded."""
     try:
         raw = value.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -161,14 +164,14 @@ def _decoded(value: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    r"""A part that is text.
+    r"""A part of a mail, or a file, that is text.
 
     Attributes:
-        kind: media type.
-        name: file name, or "".
-        text: decoded text, with ``\n`` at the end of each line.
-        alternative: another part has the same content as plain text.
-        raw: the bytes of the input, if it is a file and no mail.
+        kind: media type of the text.
+        name: file name of the text; "" without a file name.
+        text: the decoded text, with ``\n`` at the end of each line.
+        alternative: whether another part of the mail has the same content as plain text.
+        raw: the undecoded bytes, if the text is a file and no mail.
     """
 
     kind: str
@@ -183,9 +186,9 @@ class SplitMail:
     """A mail, split into its texts and attached mails.
 
     Attributes:
-        texts: the parts that are text, in order.
-        inner: attached mails.
-        dropped: number of parts that are no text.
+        texts: the mail's parts that are text, in the mail's order.
+        inner: the mails that are attached to the mail.
+        dropped: number of the mail's parts that are no text.
         kept: the evidence: the mail without dropped parts and embedded content.
     """
 
@@ -197,16 +200,16 @@ class SplitMail:
 
 
 class TextBounds:
-    """The bounds on all texts of an input together."""
+    """Counts the texts of a mail and its attached mails, and enforces the bounds on them."""
 
     def __init__(self) -> None:
         self._size = self._lines = self._tags = 0
 
     def take(self, text: str) -> None:
-        """Count a text.
+        """Count a text, its lines and its HTML tags.
 
         Raises:
-            MailError: a bound is exceeded.
+            MailError: the texts together exceed a bound.
         """
         self._size += len(text)
         self._lines += text.count("\n")
@@ -240,10 +243,10 @@ def is_mail(content: bytes) -> bool:
 
 
 def parse(content: bytes) -> SplitMail:
-    """The texts and attached mails of a mail.
+    """The texts and attached mails of the mail in the bytes ``raw``.
 
     Raises:
-        MailError: the mail exceeds a bound.
+        MailError: the mail exceeds a bound on size, parts or nesting.
     """
     if len(content) > MOST_BYTES:
         raise MailError(f"has more than {MOST_BYTES >> 20} MiB")
@@ -254,7 +257,7 @@ def headers_of(content: bytes) -> Headers:
     """The headers of a mail.
 
     Raises:
-        MailError: the headers are too long.
+        MailError: the mail's headers are too long.
     """
     start = len(content) - len(content.lstrip(b"\r\n"))
     return _head(content, start, len(content))[0]
@@ -296,7 +299,7 @@ class _Parser:
         spans = []
         if kind.startswith("multipart/"):
             spans = _spans(content, start, end, boundary) if boundary else []
-            kind = "text/plain"  # of a multipart without parts
+            kind = "text/plain"  # the type of a multipart without parts
         if spans:
             self._multipart(mail, content, spans, headers, depth, kept, alternative=alternative)
             return
@@ -327,7 +330,7 @@ class _Parser:
             kept.append(shorter.encode("utf-8", "replace"))
 
     def _raw(self, content: bytes, start: int, end: int, encoding: str) -> bytes | None:
-        """The decoded content of a part; ``None`` if the part is no text despite its label."""
+        """The decoded text of a mail's part; ``None`` if the part is no text despite its label."""
         if is_binary(transferred(content[start : min(end, start + _SAMPLE)], encoding)):
             return None
         if end - start > 2 * MOST_TEXT:
@@ -346,7 +349,7 @@ class _Parser:
         *,
         alternative: bool,
     ) -> None:
-        """Read the parts at ``spans`` of a multipart with ``headers``."""
+        """Read the parts of a multipart mail; ``spans``: where each part begins and ends."""
         boundary = headers.parameter("boundary").encode("utf-8", "replace")
         choice = headers.content_type() == "multipart/alternative"
         plain = False
@@ -363,10 +366,10 @@ class _Parser:
 
 
 def _head(content: bytes, start: int, end: int) -> tuple[Headers, int]:
-    """The headers that begin at ``start``, and the offset of the body.
+    """The headers that begin at ``start``, and the offset at which the body after them begins.
 
     Raises:
-        MailError: the headers are too long.
+        MailError: the headers of the mail or part are too long.
     """
     if content.startswith((b"\n", b"\r\n"), start, end):
         return Headers(b""), start + (1 if content.startswith(b"\n", start) else 2)
@@ -379,10 +382,10 @@ def _head(content: bytes, start: int, end: int) -> tuple[Headers, int]:
 
 
 def _spans(content: bytes, start: int, end: int, boundary: str) -> list[tuple[int, int]]:
-    """The offsets at which the parts between the delimiters begin and end.
+    """The offsets in a multipart mail at which each part between two delimiters begins and ends.
 
     Raises:
-        MailError: there are too many parts.
+        MailError: the mail has too many parts.
     """
     mark = re.escape(boundary.encode("utf-8", "replace").rstrip())
     delimiter = re.compile(rb"^--" + mark + rb"(--)?[ \t]*(?:\r?\n|\r?\Z)", re.MULTILINE)
@@ -402,7 +405,7 @@ def _spans(content: bytes, start: int, end: int, boundary: str) -> list[tuple[in
 
 
 def _without_line_end(content: bytes, begin: int, end: int) -> int:
-    """The end of a part, before the line end that belongs to the next delimiter."""
+    """The offset of a part's end, before the line end that belongs to the next delimiter."""
     for mark in (b"\r\n", b"\n"):
         if content.endswith(mark, begin, end):
             return end - len(mark)
@@ -416,6 +419,6 @@ def _may_be_text(kind: str, name: str) -> bool:
 
 
 def _without_pictures(block: bytes) -> bytes:
-    """Headers without pictures (``Face``, ``X-Face``) and other embedded content."""
+    """A mail's headers without pictures (``Face``, ``X-Face``) and other embedded content."""
     block = re.sub(rb"(?im)^(?:x-)?face:[^\n]*\n(?:[ \t][^\n]*\n)*", b"", block)
     return cut(block.decode("latin-1")).encode("latin-1")

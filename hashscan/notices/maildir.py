@@ -1,10 +1,11 @@
 """Takes notices from a Maildir, which may belong to another user.
 
-hashscan stores a notice first, then marks its mail as read: the mail moves from ``new`` to ``cur``
-with the flag S, as mail programs do. If the process is killed in between, the next round reads the
-mail again, and the store recognises the bytes of the mail. A mail that hashscan does not understand
-remains unread. The mail counts as waiting until a person has read or trashed it (flag S or T).
-hashscan also reads mails that other programs moved to ``cur``, with any flags.
+hashscan stores the notice in a mail first, then marks the mail as read: the mail moves from ``new``
+to ``cur`` with the flag S, as mail programs do. If the process is killed in between, the next round
+through the Maildir reads the mail again, and the store recognises the mail's bytes. A mail that is
+no notice in a known format remains unread. It counts as waiting until a person has read or trashed
+the mail (flag S or T). hashscan also reads mails that other programs moved to ``cur``, with any
+flags.
 
 Source: https://cr.yp.to/proto/maildir.html (directories, unique names, flags).
 """
@@ -38,25 +39,25 @@ if TYPE_CHECKING:
     from hashscan.notices.senders import Senders
     from hashscan.notices.store import NoticeStore
 
-#: The most names that one round lists in each directory.
+#: The most names that one round through the Maildir lists in each directory.
 MOST_NAMES = 100_000
-#: The most mails that one round reads, and its longest time in seconds. The next round reads the
-#: other mails.
+#: The most mails that one round through the Maildir reads, and the round's longest time in seconds.
+#: The next round reads the other mails.
 MOST_MAILS, MOST_SECONDS = 200, 60.0
-#: How often the process may die while it reads the same mail, before the mail is refused.
+#: How often the process may die while it reads the same mail, before hashscan refuses the mail.
 MOST_TRIES = 3
-#: The most refused mails of which a round gives the paths.
+#: The most refused mails of which a round through the Maildir gives the paths.
 _EXAMPLES = 5
 _LONGEST_REASON = 1000
-_DIRECTORIES = (b"new", b"cur")  # in this order, to find a mail that moves meanwhile
+_DIRECTORIES = (b"new", b"cur")  # in this order, to find a mail that another program moves
 _INFO = b":2,"
-#: Errors on opening a link or a socket, which no later round can open. Other errors, e.g. of a
-#: lease, may pass.
+#: Errors on opening a link or a socket, which no later round can open either. After other errors,
+#: e.g. of a file lease, a later round may open the file.
 _NEVER_OPEN = frozenset({errno.ELOOP, errno.ENXIO})
 
 
 class RefusedMail(NamedTuple):
-    """A mail that hashscan cannot understand or read: its path, and the reason."""
+    """A refused mail: its path, and why hashscan cannot read the mail or find a notice in it."""
 
     path: str
     why: str
@@ -67,13 +68,13 @@ class MaildirRound:
     """The result of one round through the Maildir.
 
     Attributes:
-        stored: ids of new notices.
-        repeated: number of mails whose bytes were stored before.
-        refused: mails that this round refused.
+        stored: ids of the new notices that the round stored.
+        repeated: number of mails whose bytes were stored before the round.
+        refused: mails that this round refused, because they are unreadable or no notice.
         waiting: number of refused mails that no person has read yet.
-        examples: some of the waiting mails.
-        left: number of mails that the next round reads.
-        trouble: why mails cannot be read or marked as read; "": no trouble.
+        examples: some of the refused mails that no person has read yet.
+        left: number of unread mails that remain for the next round.
+        trouble: why mails cannot be read or marked as read; "": all mails can.
     """
 
     stored: list[str] = field(default_factory=list)
@@ -86,7 +87,7 @@ class MaildirRound:
 
 
 class _MailFile(NamedTuple):
-    """A mail in ``new`` or ``cur``: its name, the unique part of the name, flags and inode."""
+    """A mail file in ``new`` or ``cur``: its name, the unique part of the name, flags and inode."""
 
     directory: bytes
     name: bytes
@@ -96,7 +97,7 @@ class _MailFile(NamedTuple):
 
 
 class _RefusedError(Exception):
-    """A mail is refused. ``final``: later rounds do not read the mail again."""
+    """hashscan refuses a mail. ``final``: later rounds do not read the mail again."""
 
     def __init__(self, why: str, *, final: bool = True) -> None:
         self.why = why
@@ -112,13 +113,13 @@ def take_mails(
     before_each: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> MaildirRound:
-    """Store the notices of a Maildir, in one round.
+    """Read the new mails of a Maildir, and store their notices, in one round.
 
     ``senders``: the senders whose mails may move files. ``before_each`` is called before each mail
-    is read. ``clock`` returns seconds.
+    is read. ``clock`` returns the time in seconds, for the bound on the round.
 
     Raises:
-        StateError: the store cannot be used.
+        StateError: the file of notices cannot be used.
     """
     done = MaildirRound()
     try:
@@ -130,7 +131,7 @@ def take_mails(
 
 
 def why_unusable(path: str) -> str | None:
-    """Why mails of a Maildir cannot be read and marked as read; ``None``: no reason."""
+    """Why a Maildir's mails cannot be read and marked as read; ``None``: they can."""
     try:
         with _opened(path) as directories:
             for name, fd in directories.items():
@@ -167,7 +168,7 @@ def _trouble(path: str, error: UnsafePathError | OSError) -> str:
 
 
 class _MaildirPass:
-    """One round through a Maildir."""
+    """One round through a Maildir: lists its mails, reads new mails, stores their notices."""
 
     def __init__(
         self,
@@ -198,14 +199,14 @@ class _MaildirPass:
                 if one.directory == b"new":
                     self._mark(one)
             elif mail.key is not None and (notice := self._store.id_of(mail.key)):
-                # An administrator added the mail with 'notice add' and the right format.
+                # An administrator added this mail's bytes with 'notice add' and the right format.
                 self._mark(one)
                 self._store.put_mail(one.unique, replace(mail, notice=notice))
             elif mail.refused is None or mail.version != __version__:
                 unread.append(one)
             else:
                 self._wait(one, mail.refused)
-        unread.sort(key=lambda one: one.unique)  # names begin with the time of delivery
+        unread.sort(key=lambda one: one.unique)  # file names begin with the time of delivery
         for number, one in enumerate(unread):
             if number == MOST_MAILS or clock() >= until:
                 self._done.left = len(unread) - number
@@ -213,8 +214,9 @@ class _MaildirPass:
             self._store_mail(one)
 
     def _list(self) -> list[_MailFile]:
-        """List the mails of both directories, each mail once; forget mails that are gone."""
-        # Two mails may have the same name against the rules: the inode tells them apart.
+        """List the mails of ``new`` and ``cur``, each once; forget mails that no longer exist."""
+        # Two mails may have the same name against the rules of Maildir: the inode tells the mails
+        # apart.
         found: dict[tuple[bytes, int], _MailFile] = {}
         whole = True
         for name in _DIRECTORIES:
@@ -261,10 +263,10 @@ class _MaildirPass:
                 senders=self._senders,
             )
         except FileNotFoundError:
-            return  # another program moved the mail: the next round finds it
+            return  # another program moved the mail: the next round finds the mail
         except _RefusedError as error:
-            # Only the death of the process counts as a failed try, not a mail that cannot be read
-            # now.
+            # Count only the death of the process as a failed try. A mail that cannot be read now
+            # does not count.
             kept = mail if error.final else replace(mail, tries=0)
             self._refuse(one, kept, error.why, final=error.final)
             return
@@ -288,11 +290,11 @@ class _MaildirPass:
         self._store.put_mail(one.unique, replace(mail, notice=added.id))
 
     def _read(self, one: _MailFile) -> tuple[bytes, float]:
-        """The bytes of a mail, and its time of arrival in seconds since the epoch.
+        """The bytes of a mail, and the time of its arrival in seconds since the epoch.
 
         Raises:
-            FileNotFoundError: the mail is gone.
-            _RefusedError: the file is too large or no regular file, or cannot be read.
+            FileNotFoundError: the mail's file is gone.
+            _RefusedError: the mail's file is too large, is no regular file, or cannot be read.
         """
         try:
             fd = open_file(self._directories[one.directory], one.name)
@@ -328,7 +330,7 @@ class _MaildirPass:
         self._wait(one, why)
 
     def _wait(self, one: _MailFile, why: str) -> None:
-        """Count a refused mail as waiting, unless a person has read or trashed it."""
+        """Count a refused mail as waiting, unless a person has read or trashed the mail."""
         if one.directory == b"cur" and (b"S" in one.flags or b"T" in one.flags):
             return
         self._done.waiting += 1
@@ -336,7 +338,7 @@ class _MaildirPass:
             self._done.examples.append(RefusedMail(self._shown(one), why))
 
     def _mark(self, one: _MailFile) -> None:
-        """Move a stored mail to ``cur`` with the flag S."""
+        """Move the file of a stored mail to ``cur`` with the flag S, for "read"."""
         flags = bytes(sorted({*one.flags, ord("S")}))
         target = one.unique + _INFO + flags
         if (one.directory, one.name) == (b"cur", target):
@@ -344,7 +346,7 @@ class _MaildirPass:
         try:
             put(self._directories[one.directory], one.name, self._directories[b"cur"], target)
         except FileNotFoundError:
-            pass  # another program moved the mail
+            pass  # another program moved the mail's file
         except OSError as error:
             self._done.trouble = (
                 f"{self._shown(one)} is stored as a notice, but cannot be marked as read: "
@@ -356,14 +358,14 @@ class _MaildirPass:
 
 
 def _without_findings(error: NoticeError) -> str:
-    """The error in one line for the log and ``status``, without the findings of each format."""
+    """Why a mail is refused, in one line for the log and ``status``, without formats' errors."""
     if not error.findings:
         return str(error)
     return f"{str(error).partition(';')[0]}; 'hashscan notice add FILE' says what each format lacks"
 
 
 def _read_whole(fd: int) -> bytes:
-    """The content of a file, up to ``MOST_BYTES`` + 1 bytes."""
+    """The content of an open file, up to ``MOST_BYTES`` + 1 bytes."""
     parts = []
     left = MOST_BYTES + 1
     while left and (part := os.read(fd, min(left, 1 << 20))):

@@ -1,8 +1,8 @@
 """Reads the text and the tables of HTML; renders, fetches and executes nothing.
 
-For some broken documents the standard library's parser needs time that grows with the square of the
-input (CVE-2025-6069). So this module splits a document into tags and texts in one pass, and gives
-that parser one tag at a time. A tag ends at the first ``>``.
+For some broken documents the standard library's HTML parser needs time that grows with the square
+of the document's size (CVE-2025-6069). So this module splits a document into tags and texts in one
+pass, and gives that parser one tag at a time. A tag ends at the first ``>``.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Attributes of a tag with more characters are not read.
+#: The attributes of an HTML tag with more characters than this are not read.
 _LONGEST_TAG = 16 * 1024
-#: The deepest nesting of tables that is read. Mails use nested tables for their layout.
+#: The deepest nesting of HTML tables that is read. Mails use nested tables for their layout.
 _DEEPEST_TABLE = 40
 _NAME = re.compile(r"/?[A-Za-z][A-Za-z0-9:-]{0,40}")
 _UNSHOWN = {
@@ -35,13 +35,13 @@ _SPACE = re.compile(r"[ \t\n\f\r\xa0]+")
 
 
 class Tag(NamedTuple):
-    """A tag: its name in lower case, after ``/`` for an end tag, and its text up to ``>``."""
+    """An HTML tag: its name in lower case, after ``/`` for an end tag, and its text up to ``>``."""
 
     name: str
     text: str
 
     def attributes(self) -> dict[str, str]:
-        """The attributes by their names in lower case; {} for a tag that is too long."""
+        """The tag's attributes by their names in lower case; {} for a tag that is too long."""
         if len(self.text) > _LONGEST_TAG:
             return {}
         reader = _Reader()
@@ -53,20 +53,20 @@ class Tag(NamedTuple):
 
 
 class _Reader(HTMLParser):
-    """The standard library's parser for a single tag."""
+    """The standard library's HTML parser, used for a single tag."""
 
     def __init__(self) -> None:
         super().__init__()
         self.found: dict[str, str] = {}
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
-        """Keep the attributes; of two attributes with the same name, the first counts."""
+        """Keep the tag's attributes; of two attributes with the same name, the first counts."""
         for name, value in attrs:
             self.found.setdefault(name, value or "")
 
 
 def tokens(text: str) -> Iterator[Tag | str]:
-    """The tags and texts of a document, without comments, scripts and styles."""
+    """The tags and texts of an HTML document, without comments, scripts and styles."""
     at = 0
     while at < len(text):
         start = text.find("<", at)
@@ -108,7 +108,7 @@ def unescaped(text: str) -> str:
 
 
 def text_of(document: str) -> str:
-    """The text of a document, with a line for each block and tabs between cells of tables."""
+    """The text of an HTML document: a line for each block, and tabs between a table's cells."""
     parts: list[str] = []
     for token in tokens(document):
         if isinstance(token, str):
@@ -122,7 +122,7 @@ def text_of(document: str) -> str:
 
 
 class HtmlCell(NamedTuple):
-    """A cell of a table: its text, and the URL of its first link, or ""."""
+    """A cell of an HTML table: its text, and the URL of its first link; "" without a link."""
 
     text: str
     link: str
@@ -130,14 +130,14 @@ class HtmlCell(NamedTuple):
 
 @dataclass(slots=True)
 class HtmlTable:
-    """A table: the words of its ``class`` and its rows."""
+    """An HTML table: the words of its attribute ``class``, and its rows."""
 
     classes: frozenset[str]
     rows: list[list[HtmlCell]] = field(default_factory=list)
 
 
 class _Open:
-    """A table that is not closed yet."""
+    """An HTML table that is being read: its end tag is not found yet."""
 
     def __init__(self, classes: frozenset[str]) -> None:
         self.table = HtmlTable(classes)
@@ -170,7 +170,7 @@ class _Open:
 
 
 def tables(document: str) -> list[HtmlTable]:
-    """The tables of a document; a nested table comes after the table that contains it."""
+    """The tables of an HTML document; a nested table comes after the table that contains it."""
     found: list[HtmlTable] = []
     opened: list[_Open] = []
     for token in tokens(document):
@@ -190,7 +190,7 @@ def tables(document: str) -> list[HtmlTable]:
 
 
 def _within(opened: list[_Open], tag: Tag) -> None:
-    """Apply a tag to the innermost open table."""
+    """Apply an HTML tag to the innermost table that is not closed yet."""
     here = opened[-1]
     if tag.name == "/table":
         here.end_cell()

@@ -1,17 +1,17 @@
 """The types of notices and items, and the states of an item.
 
-A format's reader makes a ``ParsedNotice`` of an input. The store gives the notice an id and a
-deadline, and keeps the state of each item:
+The reader of a format makes a ``ParsedNotice`` of a mail or file. The store gives the notice an id
+and a deadline, and keeps the state of each item that the notice names:
 
     received -> located -> removed
         |           +----> gone, refused
         +----> removed, gone, not-here, refused
 
-A *settled* item needs no more work. A settled item is *reopened* (its state becomes ``received``
-again) if another notice names it, if its content is back, or if an administrator reopens its
-notice.
+A *settled* item needs no more work. hashscan *reopens* a settled item (its state becomes
+``received`` again) if another notice names the same item, if the item's content is back on the
+machine, or if an administrator reopens the item's notice.
 
-Times are seconds since the epoch. Texts of senders are hostile: print them through
+Times are seconds since the epoch. Texts of senders are hostile: print these texts through
 ``hashscan.text.shown``.
 """
 
@@ -24,16 +24,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from hashscan.model import Digest
 
-#: The code of conduct of Dutch providers: removal within 24 hours of the notice.
+#: The code of conduct of Dutch providers: removal within 24 hours of the notice, in seconds.
 DEFAULT_DEADLINE = 24 * 3600.0
-#: First words of the reason of an item that is reopened because its content is back.
+#: First words of the reason of an item that is reopened because the item's content is back.
 BACK = "back: "
-#: Most items of one notice.
+#: The most items of one notice.
 MOST_ITEMS = 100_000
 
 
 class ItemKind(StrEnum):
-    """The kind of an item."""
+    """The kind of an item that a notice names: a URL, a path or a digest."""
 
     URL = "url"
     PATH = "path"
@@ -41,14 +41,14 @@ class ItemKind(StrEnum):
 
 
 class ItemState(StrEnum):
-    """The state of an item."""
+    """The state of an item that a notice names; see the diagram in the module's docstring."""
 
     RECEIVED = "received"  #: the files of the item are not found yet
     LOCATED = "located"  #: the files of the item are found, and at least one is in its place
     REMOVED = "removed"  #: the named files were in their places, and are away now
     GONE = "gone"  #: the file was away at the first search, but was here before
     NOT_HERE = "not-here"  #: no site or no file of this machine fits the item; see ``Item.reason``
-    REFUSED = "refused"  #: an administrator closed the notice without a removal, for a reason
+    REFUSED = "refused"  #: an administrator closed the notice, so no file is removed
 
 
 SETTLED = frozenset({ItemState.REMOVED, ItemState.GONE, ItemState.NOT_HERE, ItemState.REFUSED})
@@ -60,12 +60,12 @@ _NEXT = {
 
 
 def may_become(state: ItemState, following: ItemState) -> bool:
-    """Whether an item may go from ``state`` to ``following``."""
+    """Whether the state of an item may change from ``state`` to ``following``."""
     return following in _NEXT[state]
 
 
 class Channel(StrEnum):
-    """How a notice arrived."""
+    """The way by which a notice arrived, e.g. over HTTP."""
 
     COMMAND = "command"
     MAILDIR = "maildir"
@@ -73,28 +73,28 @@ class Channel(StrEnum):
 
 
 class Role(StrEnum):
-    """Why a file belongs to an item."""
+    """Why a file belongs to an item of a notice."""
 
     NAMED = "named"  #: the notice names the file, by its URL, path or digest
     PART = "part"  #: a page that the notice names shows the file
-    COPY = "copy"  #: the file has the content of a named file
+    COPY = "copy"  #: the file has the content of a file that the notice names
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedItem:
-    """An item as the reader of a format finds it in an input.
+    """An item of a notice, as the reader of a format finds the item in a mail or file.
 
     Attributes:
-        value: the URL with ``hxxp`` and ``[.]`` undone; the absolute path as ``os.fsdecode`` gives
-            it; or the digest in lower-case hexadecimal.
-        digests: digests of the content, as the sender gives them; for an item of the kind digest,
-            that digest.
-        referrer: URL of the page that shows the content, or links to it.
-        ip: IP address of the server, as the sender saw it.
+        value: the item's URL with ``hxxp`` and ``[.]`` undone; its absolute path as ``os.fsdecode``
+            gives it; or its digest in lower-case hexadecimal.
+        digests: digests of the content, as the sender gives them; an item of the kind digest has
+            its own digest here.
+        referrer: URL of a page that shows the item's content, or links to the content.
+        ip: IP address of the server that had the content, as the sender saw it.
         first_seen: time at which the sender first saw the content.
         last_seen: time at which the sender last saw the content.
-        classification: the sender's category of the content.
-        note: the sender's own note on the item.
+        classification: the category in which the sender puts the content.
+        note: the sender's remark on the item.
     """
 
     kind: ItemKind
@@ -110,22 +110,23 @@ class ParsedItem:
 
 @dataclass(frozen=True, slots=True)
 class ParsedNotice:
-    """A notice as the reader of a format finds it in an input.
+    """A notice as the reader of a format finds the notice in a mail or file.
 
     Attributes:
-        format: name of the format, e.g. ``scart-csv``.
-        items: at least one item, at most ``MOST_ITEMS``.
-        sender: organisation, else the address in ``From``; ``None``: the sender is anonymous, which
-            is legal.
-        contact: the address to answer.
-        reference: the sender's own number.
-        sent: the time of sending that the notice gives.
+        format: name of the notice's format, e.g. ``scart-csv``.
+        items: the items that the notice names: at least one, at most ``MOST_ITEMS``.
+        sender: name of the sending organisation, else the address in ``From``; ``None``: the sender
+            is anonymous, which is legal.
+        contact: the mail address to which an answer to the notice goes.
+        reference: the number that the sender gave the notice.
+        sent: the time at which the notice was sent, according to the notice.
         authority: name of the authority that orders the removal; ``None``: a hotline's notice.
-        legal_basis: the law that an order names.
-        deadline: the deadline that an order sets.
-        password: password of a reported archive.
-        dropped: number of attachments that were dropped unread.
-        remarks: facts for a reader of the notice, e.g. the number of lines without an item.
+        legal_basis: the law on which an authority's order is based.
+        deadline: the time by which an authority's order must be obeyed.
+        password: password of the archive that the notice reports.
+        dropped: number of the mail's attachments that hashscan dropped unread.
+        remarks: sentences for a person who reads the notice, e.g. the number of lines without an
+            item.
     """
 
     format: str
@@ -143,7 +144,10 @@ class ParsedNotice:
 
 
 def begin(sent: float | None, received: float) -> float:
-    """The time from which the 24-hour norm counts: ``sent``, or ``received`` without ``sent``.
+    """The time from which the 24 hours for a removal count: ``sent``, else ``received``.
+
+    If ``sent`` is after ``received``, the sender's clock was wrong, and the hours count from
+    ``received``.
 
     If ``sent`` is after ``received``, the sender's clock was wrong, and ``received`` counts.
     """
@@ -152,17 +156,18 @@ def begin(sent: float | None, received: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A stored notice; the attributes of ``ParsedNotice`` mean the same here.
+    """A stored notice; attributes with a name from ``ParsedNotice`` have the same meaning.
 
     Attributes:
-        received: time of arrival.
+        received: time at which the notice arrived.
         deadline: the deadline of the open item that is due first; for a closed notice, the deadline
             of the item that was settled last. All items of a new notice have the same deadline.
-        closed: time at which an administrator closed the notice, or its last item was settled;
-            ``None``: the notice is open.
-        reason: why an administrator closed the notice; "" if its items were settled.
-        repeat_of: id of the latest earlier notice that names one of its items.
-        states: number of items by state.
+        closed: time at which an administrator closed the notice, or the last item of the notice was
+            settled; ``None``: the notice is open.
+        reason: why an administrator closed the notice; "" if the notice is open or its items were
+            settled.
+        repeat_of: id of the latest earlier notice that names an item of this notice.
+        states: for each state, the number of the notice's items in the state.
         unproven: why the sender is not verified, so that the notice alone moves no file; "": the
             sender is verified, or an administrator added or approved the notice.
     """
@@ -189,26 +194,27 @@ class Notice:
 
     @property
     def begin(self) -> float:
-        """The time from which the 24-hour norm counts."""
+        """The time from which the 24 hours for a removal count."""
         return begin(self.sent, self.received)
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A stored item.
+    """An item of a notice, as the file of notices has it.
 
     Attributes:
-        number: number of the item, unique in the file of notices.
-        since: time at which the item got its state.
-        removed: time at which hashscan saw the item's last removal; kept when the item is reopened.
-        reason: why the item is not here, refused or gone, why it waits, or why it was reopened. For
-            reports, the reason of an item that is not here begins with a kind and a colon, e.g.
-            ``no-site: ``.
-        path: absolute path of the first named file.
-        repeat_of: id of the latest earlier notice with the same item.
+        number: number of the item; no other item in the file of notices has this number.
+        since: time at which the item came into its present state.
+        removed: time at which hashscan last saw that the item's files were removed; a reopened item
+            keeps this time.
+        reason: why the item is not here, refused or gone, why the item waits, or why hashscan
+            reopened it. For reports, the reason of an item that is not here begins with a kind and
+            a colon, e.g. ``no-site: ``.
+        path: absolute path of the first file that the item names.
+        repeat_of: id of the latest earlier notice that names the same item.
         deadline: time by which the item must be settled: the notice's first deadline, or the
             deadline that the item got when it was reopened.
-        late: a removal of the item came after the deadline of that time.
+        late: whether a removal of the item came after the deadline that the item had then.
     """
 
     number: int
@@ -226,20 +232,22 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class ItemFile:
-    """A file that belongs to an item.
+    """A file on this machine that belongs to an item of a notice.
 
     Attributes:
-        volume: absolute path of the volume's root, or of the document root outside of all volumes.
+        volume: absolute path of the root of the file's volume, or of the document root if the file
+            is outside of all volumes.
         path: path of the file below the volume.
         digests: digests of the file's content when it was hashed last.
         category: category of the known set that has the content; ``None``: no known set has it.
-        action: ``quarantined``, ``reported``, ``held``, ``allowed``, or ``""`` before any action.
+        action: what hashscan did with the file: ``quarantined``, ``reported``, ``held`` (a brake
+            waits for a decision on the file), ``allowed``, or ``""`` before any action.
         quarantine_id: id of the file's record in the quarantine.
-        away: time at which hashscan saw that the file is no longer in its place.
-        message: a sentence for a reader, e.g. why the file was not moved.
-        anchor: identifies the volume's root, and the file system in which the file was seen. While
-            another file system is in the place of the file, e.g. because a mount is missing, the
-            file does not count as away.
+        away: time at which hashscan saw that the file is no longer at its path.
+        message: a sentence on the file for a person, e.g. why hashscan did not move the file.
+        anchor: identifies the volume's root, and the file system in which hashscan saw the file.
+            While another file system is mounted at the file's path, or a mount is missing, the file
+            does not count as away.
     """
 
     item: int
@@ -257,15 +265,15 @@ class ItemFile:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail of the Maildir whose reading has begun.
+    """A mail of the Maildir that hashscan began to read.
 
     Attributes:
-        inode: inode number of the mail's file.
-        notice: id of the notice that the mail contains.
-        refused: why hashscan does not understand the mail.
+        inode: inode number of the mail's file, to tell mails with the same name apart.
+        notice: id of the notice that hashscan found in the mail.
+        refused: why hashscan cannot read the mail or find a notice in it.
         tries: how often hashscan began to read the mail.
-        key: identity of the mail's bytes, as in ``NoticeStore.add``; ``None``: the mail was not
-            read.
+        key: identity of the mail's bytes, as in ``NoticeStore.add``; ``None``: hashscan has not
+            read the bytes.
         version: version of hashscan that refused the mail; a newer version may understand it.
     """
 
@@ -278,13 +286,13 @@ class Mail:
 
 
 class EventKind(StrEnum):
-    """Steps in the history of a notice."""
+    """The kinds of steps in the history of a notice."""
 
     RECEIVED = "received"  #: the notice was stored
     REPEATED = "repeated"  #: a later notice, named in the detail, names the same item
     STATE = "state"  #: the state of an item changed
-    NOTE = "note"  #: the reason why an item waits was noted
-    FILE = "file"  #: a file of an item was found, judged, moved, or seen to be away
+    NOTE = "note"  #: the reason why an item waits was written down
+    FILE = "file"  #: a file was found, judged, moved or seen to be away
     CLOSED = "closed"
     REOPENED = "reopened"
     APPROVED = "approved"  #: an administrator said that an unproven notice may move files
@@ -293,12 +301,13 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NoticeEvent:
-    """A step in the history. No event is ever changed or removed.
+    """A step in the history of a notice. No step is ever changed or removed.
 
     Attributes:
-        number: rises with each event of the store.
-        item: number of the item, or ``None`` if the event is about the whole notice.
-        detail: values for JSON. ``STATE`` has the keys ``from``, ``to`` and ``reason``.
+        number: number of the step; a later step has a larger number.
+        item: number of the item that the step concerns; ``None``: the step concerns the whole
+            notice.
+        detail: values of the step for JSON. ``STATE`` has the keys ``from``, ``to`` and ``reason``.
             ``RECEIVED``, and a ``STATE`` that changes the deadline, have ``deadline`` in seconds
             since the epoch.
     """

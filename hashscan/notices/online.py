@@ -1,9 +1,9 @@
-"""Answers a hotline that asks whether the content of a URL is still in its place.
+"""Answers a hotline that asks whether the content of a URL is still on this machine.
 
-A hotline believes the answer and stops checking the URL. So *offline* needs three signs: the daemon
-has seen that the file of a notice with this URL is away, the file is not in its place now, and the
-web server has no file at the URL. If one of the signs is doubtful, the answer is *unknown*.
-hashscan only checks, by descriptor, whether files exist, and fetches nothing.
+A hotline believes the answer and stops checking the URL. So the answer *offline* needs three signs:
+the daemon has seen that the file of a notice with this URL is away, no file is at the file's path
+now, and the web server has no file at the URL. If one of the signs is doubtful, the answer is
+*unknown*. hashscan only checks, by descriptor, whether files exist, and fetches nothing.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ if TYPE_CHECKING:
     from hashscan.notices.reader import NoticeReader
     from hashscan.notices.sites.sites import Sites
 
-#: The most items of a URL that are checked, the latest first, and the most files of these items.
+#: The most items with the URL that are checked, the latest items first, and the most files of these
+#: items.
 _MOST_ITEMS, _MOST_FILES = 20, 50
 _AWAY = frozenset({ItemState.REMOVED, ItemState.GONE})
 
 
 class ContentPresence(StrEnum):
-    """Whether the content of a URL is in its place."""
+    """Whether the content of a URL is on this machine: the values of the answer to a hotline."""
 
     ONLINE = "online"
     OFFLINE = "offline"
@@ -41,12 +42,13 @@ class ContentPresence(StrEnum):
 
 
 class Checked(NamedTuple):
-    """The answer about a URL.
+    """The answer to a hotline about a URL.
 
     Attributes:
-        presence: the answer.
-        reason: one word of ``REASONS``.
-        removed: time at which hashscan saw the last removal, in seconds since the epoch.
+        presence: whether the content of the URL is on this machine.
+        reason: why hashscan gives the answer: one word of ``REASONS``.
+        removed: time at which hashscan last saw that the content was removed, in seconds since the
+            epoch.
     """
 
     presence: ContentPresence
@@ -54,7 +56,8 @@ class Checked(NamedTuple):
     removed: float | None = None
 
 
-#: Reasons and their meanings. No meaning contains a path, because the client may be a stranger.
+#: The reasons for an answer, and their meanings. No meaning contains a path, because the client may
+#: be a stranger.
 REASONS = {
     "file": "a file is at the URL",
     "removed": "the file of the notice is not in its place, and no other file is at the URL",
@@ -80,16 +83,16 @@ _KINDS = {
 def check(
     url: str, reader: NoticeReader | None, sites: Sites, *, trust_sites: bool = False
 ) -> Checked:
-    """The answer about a URL.
+    """The answer to a hotline's question about a URL.
 
     Args:
-        url: as the hotline writes it.
-        reader: the stored notices; ``None``: no notice was ever stored.
-        sites: the sites of this machine.
-        trust_sites: answer *offline* even if hashscan never found a file for a notice of the URL.
+        url: the URL as the hotline writes it.
+        reader: reads the stored notices; ``None``: no notice was ever stored.
+        sites: the sites that this machine's web servers serve.
+        trust_sites: answer *offline* even if hashscan never found a file for a notice with the URL.
 
     Raises:
-        StateError: the notices cannot be read.
+        StateError: the file of notices cannot be read.
     """
     items = [] if reader is None else reader.named(url, _MOST_ITEMS)
     removed = max((one.removed for one in items if one.removed is not None), default=None)
@@ -114,7 +117,7 @@ def check(
 
 
 class _Place(NamedTuple):
-    """The place of a file: a directory, and the path below it.
+    """The directory and the path below it at which hashscan saw a file.
 
     Attributes:
         seen_away: the daemon has seen that the file is away, and that its file system is mounted.
@@ -126,7 +129,7 @@ class _Place(NamedTuple):
 
 
 def _places(items: list[Item], reader: NoticeReader) -> Iterator[_Place]:
-    """The places of the named files of items."""
+    """The directories and paths at which the items' named files are or were."""
     number = 0
     for item in items:
         files = [one for one in reader.files(item.number) if one.role is Role.NAMED]
@@ -140,7 +143,7 @@ def _places(items: list[Item], reader: NoticeReader) -> Iterator[_Place]:
 
 
 def _is_there(root: bytes, path: bytes) -> bool | None:
-    """Whether an entry exists at a path below a directory; ``None``: it cannot be checked."""
+    """Whether a file exists at a path below a directory; ``None``: hashscan cannot check it."""
     if not _has_entries(root):
         return None
     with Disk() as disk:
@@ -151,7 +154,7 @@ def _is_there(root: bytes, path: bytes) -> bool | None:
 
 
 def _has_entries(directory: bytes) -> bool:
-    """Whether a directory exists and is not empty: a mount point without its mount is empty."""
+    """Whether a directory has entries; without entries, its mount may be missing."""
     try:
         with closing(open_named(directory).fd) as named:
             fd = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=named)

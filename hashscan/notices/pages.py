@@ -1,9 +1,9 @@
 """Finds the local files that a page shows, from the page's text; renders and runs nothing.
 
-General HTML parsers take quadratic time for some inputs. So this module finds attributes and
+General HTML parsers take quadratic time for some pages. So this module finds attributes and
 ``url(...)`` anywhere, also in comments and scripts, in one pass with expressions that do not
-backtrack. A surplus reference does no harm, because hashscan acts on the file only if a list has
-its digest.
+backtrack. A reference that the page does not really show does no harm, because hashscan acts on the
+file only if a list has the file's digest.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
     from hashscan.notices.sites.sites import Sites
 
-MOST_BYTES = 2 << 20  # of a single page or stylesheet
-MOST_TOTAL = 16 << 20  # of all pages and stylesheets together
+MOST_BYTES = 2 << 20  # the most bytes read of a single page or stylesheet
+MOST_TOTAL = 16 << 20  # the most bytes read of all pages and stylesheets
 MOST_REFERENCES = 5000
 MOST_SECONDS = 10.0
-_DEEPEST = 3  # frames in frames, stylesheets that import others
-_MOST_FOREIGN = 20  # other hosts whose URLs are located
+_DEEPEST = 3  # the deepest nesting of frames or imported stylesheets
+_MOST_FOREIGN = 20  # the most other hosts whose URLs are located
 _VALUE = r"""\s{0,20}+(?:"([^"]{0,8192}+)"|'([^']{0,8192}+)'|([^\s"'<>`=]{1,8192}+))"""
 _ATTRIBUTE = re.compile(
     r"\b(src|srcset|imagesrcset|href|poster|background|data|content|original)\s{0,20}+=" + _VALUE,
@@ -56,10 +56,10 @@ _BOMS = (
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The local files of a page.
+    """The local files that a page shows.
 
     Attributes:
-        files: locations of kind ``file``, each location once, without the page itself.
+        files: locations of the shown files, each location once, without the page itself.
         remarks: sentences on references beyond a bound, and on files that cannot be read.
     """
 
@@ -68,7 +68,7 @@ class Parts:
 
 
 def is_page(location: Location) -> bool:
-    """Whether a location may show other files: a page, a stylesheet, or a script's text."""
+    """Whether a file at a location may refer to others: a page, stylesheet, or script's text."""
     return bool(location.path) and (
         location.kind is LocationKind.SCRIPT
         or (
@@ -87,14 +87,14 @@ def _text(content: bytes) -> str:
     for mark, encoding in _BOMS:
         if content.startswith(mark):
             return content[len(mark) :].decode(encoding, "replace")
-    if b"\0" in content[:64]:  # UTF-16 without a byte-order mark
+    if b"\0" in content[:64]:  # the page is UTF-16 without a byte-order mark
         encoding = "utf-16-be" if content[:1] == b"\0" else "utf-16-le"
         return content.decode(encoding, "replace")
     return os.fsdecode(content)
 
 
 def _candidates(value: str) -> Iterator[str]:
-    """The URLs of a ``srcset``; each URL may have commas and a descriptor after it."""
+    """The URLs of an attribute ``srcset``; a URL may contain commas, and a size may follow it."""
     for word in value.split():
         given = word.strip(",")
         if given and not _DESCRIPTOR.fullmatch(given):
@@ -113,11 +113,11 @@ def _character(digits: str) -> str:
 
 
 def references(content: bytes, url: str) -> Iterator[tuple[str, bool]]:
-    """Each URL to which a page or stylesheet refers, and whether it is a link (``href``).
+    """Each URL to which a page or stylesheet refers, and whether a link (``href``) refers to it.
 
     Args:
         content: the first bytes of the page or stylesheet.
-        url: URL of the page or stylesheet; a ``base`` element replaces it.
+        url: URL of the page or stylesheet; the page's element ``base`` may replace this URL.
     """
     text = _text(content)
     base = url
@@ -133,7 +133,7 @@ def references(content: bytes, url: str) -> Iterator[tuple[str, bool]]:
         for one in _candidates(value) if name.endswith("srcset") else (value,):
             yield from ((joined, name == "href") for joined in _readings(base, one))
     for found in _URL.finditer(text):
-        # A style attribute writes quotes and & as character references.
+        # An attribute ``style`` contains quotes and & as character references.
         given = _css(unescaped(_given(found, 1))).strip("\"' ")
         yield from ((joined, False) for joined in _readings(base, given))
     for found in _IMPORT.finditer(text):
@@ -148,7 +148,7 @@ def _given(found: re.Match[str], first: int) -> str:
 
 
 def _readings(base: str, value: str) -> Iterator[str]:
-    """The URL of a reference; for a reference that is not UTF-8, also the URL as Latin-1."""
+    """The URL of a page's reference; for a reference that is not UTF-8, also the URL as Latin-1."""
     joined = _joined(base, value)
     if joined is not None:
         yield joined
@@ -171,7 +171,7 @@ def _joined(base: str, value: str) -> str | None:
 
 
 class _Search:
-    """Follows the references of one page, within bounds."""
+    """Follows the references of one page to stylesheets and frames, within bounds."""
 
     def __init__(self, sites: Sites, url: str, seconds: float) -> None:
         self._sites = sites
@@ -239,10 +239,10 @@ def parts_of(sites: Sites, url: str, location: Location, *, seconds: float = MOS
     The search follows stylesheets and frames, but no links to other pages, and fetches nothing.
 
     Args:
-        sites: the sites of this machine.
+        sites: the sites that this machine's web servers serve.
         url: URL of the page.
-        location: location of the page.
-        seconds: longest time of the search, in seconds.
+        location: location of the page's file.
+        seconds: the longest time for the search, in seconds.
     """
     if not is_page(location):
         return Parts(())

@@ -1,4 +1,4 @@
-"""Reads the file of notices."""
+"""Reads notices and their items from the file of notices."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
-#: Columns of the tables, in the order in which rows are read and written.
+#: Columns of the tables, in the order in which rows of the file of notices are read and written.
 NOTICE_COLUMNS = (
     "id, channel, format, sender, contact, reference, authority, legal_basis, password, sent,"
     " received, deadline, closed, reason, repeat_of, dropped, remarks, unproven"
@@ -48,14 +48,15 @@ FILE_COLUMNS = (
 
 
 class Counts(NamedTuple):
-    """Numbers of open notices and open items, for ``status``.
+    """Numbers of open notices and of their open items, for ``status``.
 
     Attributes:
-        open: open notices.
-        items: open items.
-        due_soon: open notices that are due soon.
-        overdue: open notices that are overdue.
-        next_deadline: the earliest deadline, in seconds since the epoch; ``None``: no open notice.
+        open: number of open notices.
+        items: number of open items of all notices.
+        due_soon: number of open notices that are due soon.
+        overdue: number of open notices that are overdue.
+        next_deadline: the earliest deadline of an open notice, in seconds since the epoch;
+            ``None``: no notice is open.
     """
 
     open: int
@@ -70,11 +71,13 @@ class Outcome(NamedTuple):
 
     Attributes:
         notice: id of the notice; the items of one notice follow each other.
-        sender: the authority that orders the removal; without an authority, the sender.
-        deadline: deadline of the item; see ``Item``.
+        sender: the authority that orders the removal; without an authority, the sender of the
+            notice.
+        deadline: the item's deadline, as in ``Item``.
         reopened: how often the item was reopened.
-        removed: time at which hashscan saw the item's last removal, even if it was reopened later.
-        late: a removal of the item came after the deadline of that time.
+        removed: time at which hashscan last saw that the item's files were removed, even if the
+            item was reopened later.
+        late: whether a removal of the item came after the deadline that the item had then.
     """
 
     notice: str
@@ -95,12 +98,12 @@ class Outcome(NamedTuple):
 
     @property
     def begin(self) -> float:
-        """The time from which the 24-hour norm counts, as in ``Notice.begin``."""
+        """The time from which the 24 hours for a removal count, as in ``Notice.begin``."""
         return begin(self.sent, self.received)
 
 
 class NoticeReader(Closable):
-    """A connection to the file of notices."""
+    """A connection that reads the file of notices."""
 
     def __init__(self, path: str, connection: sqlite3.Connection | None = None) -> None:
         """Open the file of notices; create it if it is missing.
@@ -118,10 +121,10 @@ class NoticeReader(Closable):
         self._connection.close()
 
     def resolve(self, given: str) -> str:
-        """The id of the only notice that ``given`` abbreviates.
+        """The id of the only notice whose id ``given`` abbreviates.
 
-        An abbreviation is the beginning or the end of an id, or the beginning of its part after the
-        hyphen.
+        An abbreviation is the beginning of an id, the end of an id, or the beginning of the part of
+        an id after the hyphen.
 
         Raises:
             UsageError: ``given`` abbreviates no notice, or several notices.
@@ -152,12 +155,12 @@ class NoticeReader(Closable):
             return next(self._notices("WHERE id = ?", (identifier,)))
 
     def notices(self, *, only_open: bool = False) -> Iterator[Notice]:
-        """The notices, sorted by deadline, earliest first."""
+        """The stored notices, sorted by deadline, earliest first."""
         with self._translated():
             yield from self._notices("WHERE closed IS NULL" if only_open else "", ())
 
     def first_due(self, since: float, until: float) -> Notice | None:
-        """The open notice that is due first from ``since`` to ``until``; ``None``: no notice."""
+        """The open notice that is due first from ``since`` to ``until``; ``None``: none is due."""
         with self._translated():
             return next(
                 self._notices(
@@ -179,7 +182,7 @@ class NoticeReader(Closable):
             return int(number), next(self._notices(where, (), most=1), None)
 
     def received_after(self, moment: float) -> int:
-        """Number of open notices that were received after ``moment``."""
+        """Number of open notices that arrived after ``moment``."""
         with self._translated():
             (number,) = self._connection.execute(
                 "SELECT count(*) FROM notice WHERE closed IS NULL AND received > ?", (moment,)
@@ -204,7 +207,7 @@ class NoticeReader(Closable):
             yield Notice(**named)
 
     def items(self, notice: str) -> list[Item]:
-        """The items of a notice, in the sender's order."""
+        """The items of a notice, in the order in which the sender names them."""
         with self._translated():
             return list(self._items("WHERE notice = ? ORDER BY number", (notice,)))
 
@@ -220,13 +223,13 @@ class NoticeReader(Closable):
         raise UsageError(f"there is no item {number}; 'hashscan notice list' shows the notices")
 
     def open_items(self, after: int = 0, most: int = 1000) -> list[Item]:
-        """Up to ``most`` items in the states received and located, with numbers above ``after``."""
+        """Up to ``most`` open items (received or located) with numbers above ``after``."""
         where = "WHERE state IN ('received', 'located') AND number > ? ORDER BY number LIMIT ?"
         with self._translated():
             return list(self._items(where, (after, most)))
 
     def items_of(self, state: ItemState, after: int = 0, most: int = 1000) -> list[Item]:
-        """Up to ``most`` items in the given state, with numbers above ``after``."""
+        """Up to ``most`` items in the given state, with item numbers above ``after``."""
         with self._translated():
             return list(
                 self._items(
@@ -243,7 +246,7 @@ class NoticeReader(Closable):
             yield Item(row[0], row[1], parsed, ItemState(row[11]), *rest)
 
     def outcomes(self, since: float, until: float) -> Iterator[Outcome]:
-        """All items of the notices received from ``since`` to before ``until``, oldest first."""
+        """Items of the notices that arrived from ``since`` to before ``until``, oldest first."""
         with self._translated():
             rows = self._connection.execute(
                 "SELECT notice.id, channel, coalesce(authority, sender), reference, sent, received,"
@@ -265,7 +268,7 @@ class NoticeReader(Closable):
                 yield Outcome._make(found)
 
     def open_before(self, since: float, now: float) -> tuple[int, int]:
-        """Numbers of open items and of overdue items in notices received before ``since``."""
+        """Numbers of open and of overdue items in notices that arrived before ``since``."""
         with self._translated():
             row = self._connection.execute(
                 "SELECT count(*), coalesce(sum(item.deadline < ?), 0) FROM item JOIN notice"
@@ -286,14 +289,14 @@ class NoticeReader(Closable):
             self._connection.execute("ROLLBACK")
 
     def named(self, url: str, most: int) -> list[Item]:
-        """Up to ``most`` items that name the URL in any spelling, newest first."""
+        """Up to ``most`` items that name a URL in any spelling, newest first."""
         with self._translated():
             return list(
                 self._items("WHERE same = ? ORDER BY number DESC LIMIT ?", (same_as_url(url), most))
             )
 
     def removed_before(self, item: int) -> Item | None:
-        """The last removed item with the URL, path or digest of ``item``; ``None``: no item."""
+        """The last removed item with the URL, path or digest of ``item``; ``None``: none exists."""
         where = (
             "WHERE same = (SELECT same FROM item WHERE number = ?) AND removed IS NOT NULL"
             " ORDER BY removed DESC LIMIT 1"
@@ -302,7 +305,7 @@ class NoticeReader(Closable):
             return next(self._items(where, (item,)), None)
 
     def was_back(self, item: int) -> bool:
-        """Whether the content of an item came back after its last removal."""
+        """Whether the content of an item came back after the item's last removal."""
         was = False
         with self._translated():
             steps = self._connection.execute(
@@ -318,9 +321,9 @@ class NoticeReader(Closable):
         return was
 
     def settled_digests(self, most: int) -> list[tuple[int, Digest]]:
-        """Pairs of a removed or gone item's number and one of its digests, latest item first.
+        """Pairs of a removed or gone item's number and a digest of the item, latest item first.
 
-        The digests come from the sender and from the files that the item names.
+        The digests come from the sender of the notice and from the files that the item names.
         """
         with self._translated():
             rows = self._connection.execute(
@@ -333,7 +336,7 @@ class NoticeReader(Closable):
         return [(number, Digest(*one)) for number, found in rows for one in json.loads(found)]
 
     def files(self, item: int) -> list[ItemFile]:
-        """The files of an item, sorted so that the files that the notice names come first."""
+        """The files of an item, the files that the notice names first."""
         with self._translated():
             rows = self._connection.execute(
                 f"SELECT {FILE_COLUMNS} FROM file WHERE item = ?"  # noqa: S608
@@ -363,7 +366,7 @@ class NoticeReader(Closable):
             return list(self._events("WHERE notice = ?", (notice,)))
 
     def events(self, since: float, until: float) -> Iterator[NoticeEvent]:
-        """The events of all notices with times from ``since`` to before ``until``."""
+        """The events of all notices whose times are from ``since`` to before ``until``."""
         with self._translated():
             yield from self._events("WHERE time >= ? AND time < ?", (since, until))
 
@@ -391,11 +394,11 @@ class NoticeReader(Closable):
                 " ORDER BY number LIMIT 1",
                 (notice,),
             ).fetchone()
-        # Sums of floats are not exact.
+        # Round the result, because the difference of two floats is not exact.
         return round(float(deadline) - begin(sent, received), 3)
 
     def input(self, notice: str) -> bytes:
-        """The evidence of a notice: its input without attachments.
+        """The evidence of a notice: its mail or file without attachments.
 
         Raises:
             UsageError: no notice has this id.
@@ -408,9 +411,10 @@ class NoticeReader(Closable):
             return zlib.decompress(content)
 
     def counts(self, now: float, soon: float) -> Counts:
-        """The numbers of open notices and items at ``now``.
+        """The numbers of open notices and of their open items at ``now``.
 
-        A notice is due soon if at most ``soon`` seconds are left until its deadline.
+        A notice counts as due soon if at most ``soon`` seconds are left until the deadline of the
+        notice.
         """
         with self._translated():
             row = self._connection.execute(
@@ -432,12 +436,12 @@ class NoticeReader(Closable):
 
 
 def same_as_url(url: str) -> str:
-    """The value of the column ``same`` for an item with a URL."""
+    """The value of the column ``same`` for an item that names a URL."""
     return f"url {same_url_key(url)}"
 
 
 def same_as(parsed: ParsedItem) -> str | bytes:
-    """The value of the column ``same`` for an item; equal items have equal values."""
+    """The value of the column ``same``: equal for items with the same URL, path or digest."""
     if parsed.kind is ItemKind.URL:
         return same_as_url(parsed.value)
     return storable(f"{parsed.kind.value} {parsed.value}")

@@ -1,9 +1,10 @@
-"""Tables of the file of notices.
+"""The SQLite tables of the file of notices.
 
-``notice``, ``item`` and ``file`` have the present state. ``event`` has the history: triggers refuse
-to change or remove an event. A change of the present state and its event are in one transaction.
-``input`` has the evidence. ``mail`` has the mails of the Maildir that were read, so that no mail is
-read twice. If a row of ``mail`` is lost, the mail is read again and recognised by its bytes.
+The tables ``notice``, ``item`` and ``file`` have the present state. The table ``event`` has the
+history: triggers refuse to change or remove an event. A change of the present state and the event
+about the change are in one transaction. The table ``input`` has the evidence. The table ``mail``
+has the mails of the Maildir that hashscan read, so that no mail is read twice. If a row of ``mail``
+is lost, hashscan reads the mail again and recognises its bytes.
 """
 
 from __future__ import annotations

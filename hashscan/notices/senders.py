@@ -1,9 +1,9 @@
-"""Checks the sender of a mail by its ``Authentication-Results`` (RFC 8601).
+"""Checks the sender of a mail by the mail's header ``Authentication-Results`` (RFC 8601).
 
 Anybody can write a mail with any ``From``. A mail server that checks DKIM (RFC 6376) and DMARC (RFC
-7489) adds ``Authentication-Results`` with its results above all other headers. A sender can add the
-same header, but only below the server's header. So only the first header with the server's name
-counts.
+7489) adds a header ``Authentication-Results`` with the results above all other headers. A sender
+can add the same header, but only below the mail server's header. So only the first header with the
+mail server's name counts.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ ANYBODY = "*"
 
 @dataclass(frozen=True, slots=True)
 class Senders:
-    """The senders whose mails may move files.
+    """The senders whose mails may move files, and the mail server that verifies these senders.
 
     Attributes:
-        allowed: mail addresses and domains, in lower case, or ``ANYBODY``.
-        verified_by: the name of the mail server in ``Authentication-Results``, in lower case.
+        allowed: mail addresses and domains of the senders, in lower case; or ``ANYBODY``.
+        verified_by: the mail server's name in ``Authentication-Results``, in lower case.
     """
 
     allowed: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ NOBODY = Senders()
 
 
 def why_unproven(content: bytes, senders: Senders) -> str:
-    """Why a mail has no verified and allowed sender; "" if it has."""
+    """Why the sender of a mail is not verified or not allowed; "" if the sender is both."""
     if ANYBODY in senders.allowed:
         return ""
     if not senders.allowed:
@@ -66,12 +66,12 @@ def why_unproven(content: bytes, senders: Senders) -> str:
 
 
 def _is_verified(headers: Headers, domain: str, server: str) -> bool:
-    """Whether ``server`` has verified the domain in ``From``; a result of DMARC decides alone."""
+    """Whether the mail server verified the domain in ``From``; a result of DMARC decides alone."""
     found: list[dict[str, str]] = []
     for value in headers.whole("authentication-results"):
         results = list(_results(value))
         if not value or not results:
-            return False  # an unreadable header may be the server's, so no header below counts
+            return False  # this unreadable header may be the server's, so no header below counts
         if next(iter(results[0]), "") == server:
             found = results[1:]
             break
@@ -85,17 +85,18 @@ def _is_verified(headers: Headers, domain: str, server: str) -> bool:
 
 
 def _signs(signer: str, domain: str) -> bool:
-    """Whether ``signer`` (a domain, perhaps after @) may sign mails of ``domain``."""
+    """Whether ``signer``, a domain or an address, may sign mails from ``domain`` (DKIM)."""
     signer = signer.rpartition("@")[2]
     return bool(signer) and (domain == signer or domain.endswith(f".{signer}"))
 
 
 def _results(value: str) -> Iterator[dict[str, str]]:
-    """The words ``name=value`` in lower case, for each part between semicolons.
+    """The words ``name=value`` of ``Authentication-Results`` in lower case, for each result.
 
-    The mail server quotes texts of the sender. So a semicolon or a space in quotes or in a comment
-    does not separate words. A word keeps its quotes, so that a quoted word never equals an unquoted
-    word. A header value that ends inside quotes or a comment has no results.
+    The results are separated by semicolons. The mail server quotes texts of the sender. So a
+    semicolon or a space in quotes or in a comment does not separate words. A word keeps its quotes,
+    so that a quoted word never equals an unquoted word. A header that ends inside quotes or a
+    comment has no results.
     """
     parts: list[list[str]] = [[""]]
     quoted = escaped = False

@@ -1,7 +1,8 @@
-"""Notices, their items and their history in one SQLite file, beside the catalog.
+"""Stores notices, their items and their history in one SQLite file, beside the catalog.
 
-Several processes use the file at the same time: the daemon, commands, the HTTP intake. Each call of
-a ``NoticeStore`` that changes something is one transaction, on the disk when the call returns.
+Several processes use the file of notices at the same time: the daemon, commands, the HTTP intake.
+Each method of ``NoticeStore`` that changes the file is one transaction, on the disk when the method
+returns.
 """
 
 from __future__ import annotations
@@ -38,20 +39,20 @@ if TYPE_CHECKING:
 
     from hashscan.notices.notice import Channel, ItemFile, ParsedItem, ParsedNotice
 
-#: An item in one of these states is reopened if a later notice names it. ``not-here`` is not among
-#: them, because it claims no removal.
+#: States of items: a later notice that names the same item reopens an item in one of these states.
+#: The state ``not-here`` is missing, because it claims no removal.
 _REOPENED = frozenset({ItemState.REMOVED, ItemState.GONE, ItemState.REFUSED})
 
 
 class AddedNotice(NamedTuple):
-    """The result of ``NoticeStore.add``. ``new``: false if the input was stored before."""
+    """The stored notice; ``new``: false if a notice with the same key was stored before."""
 
     id: str
     new: bool
 
 
 class NoticeStore(NoticeWriter):
-    """Changes the file of notices."""
+    """A connection that changes notices, items and files in the file of notices."""
 
     # Changes of notices, items and files
 
@@ -66,22 +67,23 @@ class NoticeStore(NoticeWriter):
         deadline: float | None = None,
         unproven: str = "",
     ) -> AddedNotice:
-        """Store a notice, unless a notice with this ``key`` is stored.
+        """Store a notice, unless a notice with the same ``key`` is stored.
 
-        If an earlier notice has the same item, the new item is a repeat. An earlier item that was
-        removed, gone or refused is reopened with the deadline of the repeat, and its notice is
-        opened again. An unproven notice does not reopen a refused item, because an administrator
-        refused it.
+        If an earlier notice names the same item, the new item is a repeat. An earlier item in the
+        state removed, gone or refused is reopened with the deadline of the repeat, and the earlier
+        notice is opened again. An unproven notice does not reopen a refused item, because an
+        administrator refused the item.
 
         Args:
-            parsed: the notice.
+            parsed: the notice as the reader of a format found it.
             channel: how the notice arrived.
-            key: identity of the input, so that a killed command can add the input again.
-            content: the evidence: the input without attachments.
-            received: time of arrival, in seconds since the epoch; ``None``: now.
-            deadline: the administrator's deadline; ``None``: the deadline that the notice gives, or
-                ``DEFAULT_DEADLINE`` after ``notice.begin``.
-            unproven: why the sender is not verified; see ``Notice``.
+            key: identity of the notice's bytes, so that a killed command can add the same bytes
+                again.
+            content: the evidence: the notice's mail or file without attachments.
+            received: time at which the notice arrived, in seconds since the epoch; ``None``: now.
+            deadline: the deadline that an administrator sets; ``None``: the deadline that the
+                notice gives, or ``DEFAULT_DEADLINE`` after ``notice.begin``.
+            unproven: why the sender of the notice is not verified; see ``Notice``.
 
         Raises:
             StateError: the notice cannot be stored.
@@ -154,9 +156,9 @@ class NoticeStore(NoticeWriter):
         deadline: float,
         reopened: Collection[ItemState],
     ) -> str | None:
-        """Store an item; return the id of the earlier notice with the same item, or ``None``.
+        """Store an item; return the id of the last earlier notice with the same item, or ``None``.
 
-        ``reopened``: an earlier item in one of these states is reopened with ``deadline``.
+        ``reopened``: an earlier equal item in one of these states is reopened with ``deadline``.
         """
         same = same_as(parsed)
         earlier = self._connection.execute(
@@ -208,12 +210,12 @@ class NoticeStore(NoticeWriter):
         removed: float | None = None,
         now: float | None = None,
     ) -> bool:
-        """Change the state of an item; return False if ``notice.may_become`` forbids that.
+        """Change the state of an item; return False if ``notice.may_become`` forbids the change.
 
         A notice is closed when its last open item is settled. A closed notice is opened again when
         one of its items is reopened.
 
-        ``removed``: time of the removal if ``state`` is ``removed``; ``None``: now.
+        ``removed``: time at which the item was removed if ``state`` is ``removed``; ``None``: now.
 
         Raises:
             UsageError: no item has this number.
@@ -222,9 +224,10 @@ class NoticeStore(NoticeWriter):
             return self._advance(item, state, _now(now), reason, path, removed=removed)
 
     def came_back(self, item: int, reason: str, *, now: float | None = None) -> bool:
-        """Reopen a settled item because its file is back; return False if it is not settled.
+        """Reopen a settled item because its file is back; return False if the item is not settled.
 
-        The item is due 24 hours after ``now``, or earlier if its notice allowed less time at first.
+        The item is due 24 hours after ``now``, or earlier if the item's notice first allowed less
+        time.
 
         Raises:
             UsageError: no item has this number.
@@ -323,9 +326,9 @@ class NoticeStore(NoticeWriter):
         return len(numbers)
 
     def reopen_notice(self, notice: str, reason: str, *, now: float | None = None) -> int:
-        """Reopen a notice and its settled items; return the number of these items.
+        """Reopen a notice and its settled items; return the number of reopened items.
 
-        The deadlines of the items do not change.
+        The deadlines of the reopened items do not change.
 
         Raises:
             UsageError: no notice has this id.
@@ -353,7 +356,7 @@ class NoticeStore(NoticeWriter):
         return bool(changed)
 
     def put_file(self, file: ItemFile, *, now: float | None = None) -> bool:
-        """Store a file of an item; return False if nothing but its anchor changed.
+        """Store a file of an item; return False if nothing but the file's anchor changed.
 
         Raises:
             UsageError: no item has this number.
@@ -402,7 +405,7 @@ class NoticeStore(NoticeWriter):
         return is_changed
 
     def note_item(self, item: int, reason: str, *, now: float | None = None) -> bool:
-        """Note why an open item waits; return False if the reason is noted or the item is settled.
+        """Note why an open item waits; return False if that reason is noted or the item is settled.
 
         Raises:
             UsageError: no item has this number.
@@ -429,16 +432,16 @@ class NoticeStore(NoticeWriter):
             self._require(notice)
             self._event(notice, None, _now(now), EventKind.ANSWERED, detail)
 
-    # Mails of the Maildir
+    # Rows for the mails of the Maildir
 
     def id_of(self, key: bytes) -> str | None:
-        """The id of the notice with this key; ``None``: no notice has the key."""
+        """The id of the notice with the identity ``key``; ``None``: no notice has this identity."""
         with self._translated():
             row = self._connection.execute("SELECT id FROM notice WHERE key = ?", (key,)).fetchone()
             return None if row is None else str(row[0])
 
     def mails(self) -> dict[bytes, Mail]:
-        """The mails of the Maildir that hashscan began to read, by their unique names."""
+        """The Maildir's mails that hashscan began to read, by the unique part of their names."""
         with self._translated():
             rows = self._connection.execute(
                 "SELECT name, inode, notice, refused, tries, key, version FROM mail"
@@ -446,7 +449,7 @@ class NoticeStore(NoticeWriter):
             return {name: Mail(*rest) for name, *rest in rows}
 
     def put_mail(self, name: bytes, mail: Mail) -> None:
-        """Store how far the reading of a mail of the Maildir got."""
+        """Store how far hashscan came in reading a mail of the Maildir."""
         values = (
             name, mail.inode, mail.notice, mail.refused, mail.tries, mail.key, mail.version
         )  # fmt: skip
@@ -462,7 +465,7 @@ class NoticeStore(NoticeWriter):
                 "DELETE FROM mail WHERE name = ?", ((name,) for name in names)
             )
 
-    # Helpers
+    # Helpers of the methods above
 
     def _numbers(self, notice: str, *, settled: bool) -> list[int]:
         states = [one.value for one in SETTLED]

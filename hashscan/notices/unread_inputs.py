@@ -1,8 +1,9 @@
-"""Keeps inputs that hashscan did not understand, so that nobody has to send them again.
+"""Keeps mails and files in which hashscan found no notice, so that nobody has to send them again.
 
-The inputs come from standard input or over HTTP. Each input is a file in ``STATE/notices-unread``.
-The number of files and their bytes are bounded, because a program that sends nonsense must not fill
-the disk. An administrator reads the files, adds them with ``--format``, and removes them.
+The mails and files come from standard input or over HTTP. Each is kept as a file in
+``STATE/notices-unread``. The number of these files and their bytes are bounded, because a program
+that sends nonsense must not fill the disk. An administrator reads the files, adds them with
+``--format``, and removes them.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ from hashscan.errors import StateError
 from hashscan.files import UNREAD_NOTICES, temporary_of
 from hashscan.text import said_by, shown
 
-#: The most files, and the most bytes of all files together.
+#: The most kept files without a notice, and the most bytes of all these files together.
 MOST_FILES, MOST_BYTES = 200, 256 << 20
 
 
 def directory_of(state: str) -> str:
-    """The directory of kept inputs in a state directory."""
+    """The directory, in a state directory, of kept mails and files without a notice."""
     return os.path.join(state, UNREAD_NOTICES)
 
 
 def names(state: str) -> list[str]:
-    """The names of the kept inputs, oldest first."""
+    """The names of the kept files in which hashscan found no notice, oldest first."""
     try:
         found = os.listdir(directory_of(state))
     except OSError:
@@ -36,10 +37,10 @@ def names(state: str) -> list[str]:
 
 
 def keep(state: str, content: bytes) -> str:
-    """Keep an input, and return its path; equal inputs share one file.
+    """Keep bytes without a notice in a file, and return its path; equal bytes share one file.
 
     Raises:
-        StateError: the disk is full, or too many inputs are kept already.
+        StateError: the disk is full, or too many files without a notice are kept already.
     """
     directory = directory_of(state)
     digest = hashlib.sha256(content).hexdigest()[:16]

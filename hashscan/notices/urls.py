@@ -1,4 +1,4 @@
-"""Brings URLs from senders into one form, for comparison."""
+"""Brings URLs from senders into one form, so that equal URLs can be found."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 import idna
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ftp": 21}
-#: Characters that need no percent-encoding in a path (RFC 3986, sections 2.2 and 3.3).
+#: Characters that need no percent-encoding in the path of a URL (RFC 3986, sections 2.2 and 3.3).
 _PATH_SAFE = "/!$&'()*+,;=:@~"
 _QUERY_SAFE = _PATH_SAFE + "?%"
 
 
 def ascii_host(host: str) -> str:
-    """A host name in lower-case ASCII (A-labels), without the dot at its end.
+    """A host name in lower-case ASCII (A-labels), without a dot at the end of the name.
 
-    A name that IDNA 2008 refuses, e.g. with an underscore, is only put into lower case.
+    A host name that IDNA 2008 refuses, e.g. with an underscore, is only put into lower case.
     """
     host = host.rstrip(".").lower()
     if host.isascii():
@@ -28,7 +28,7 @@ def ascii_host(host: str) -> str:
 
 
 def same_url_key(url: str) -> str:
-    """A key of a URL, equal for URLs at which a web server has the same file.
+    """A key for a URL; URLs at which a web server has the same file have equal keys.
 
     The scheme, the case and the Unicode form of the host, a default port, the fragment, and the
     percent-encoding of the path do not change the key. URLs with different queries have different
@@ -54,7 +54,7 @@ def same_url_key(url: str) -> str:
 
 
 def _without_dots(path: str) -> str:
-    """A path without dot segments (RFC 3986, section 5.2.4) and repeated slashes."""
+    """A URL's path without dot segments (RFC 3986, section 5.2.4) and repeated slashes."""
     kept: list[str] = []
     parts = [part for part in re.split("/+", path) if part != "."]
     for part in parts:

@@ -1,7 +1,7 @@
 """Reads values of notices as senders write them: URLs, digests, times and words.
 
-Senders *defang* URLs so that nobody follows them by mistake: ``hxxps[:]//img[.]example/a``. This
-module restores the original URLs. Every function takes hostile text and raises no error.
+Senders *defang* URLs so that nobody follows the URLs by mistake: ``hxxps[:]//img[.]example/a``.
+This module restores the original URLs. Every function takes hostile text and raises no error.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from hashscan.model import Algorithm
 
-#: The longest URL, in characters. Servers refuse longer URLs.
+#: The longest URL that is read, in characters. Web servers refuse longer URLs.
 LONGEST_URL = 8192
-#: The longest remark, name or reference that is kept, in characters.
+#: The longest remark, name or reference of a notice that is kept, in characters.
 LONGEST_WORDS = 1000
 
 _DEFANGED_SCHEME = re.compile(
@@ -36,13 +36,14 @@ _DEFANGED_SCHEME = re.compile(
 _DOT = re.compile(r"\s?\[\s?(?:\.|dot|punt)\s?\]\s?", re.IGNORECASE)
 _SOFT_DOT = re.compile(r"\s?[({]\s?(?:\.|dot|punt)\s?[)}]\s?", re.IGNORECASE)
 _MARKS = (("[:]", ":"), ("[/]", "/"), ("[@]", "@"), ("[-]", "-"))
-#: Control characters, surrogates and line separators, which are never part of a value.
+#: Control characters, surrogates and line separators, which are never part of a URL or a word.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
-#: Most URLs match this expression, and need no further check.
+#: Matches an ordinary URL, which needs no further check.
 _PLAIN_URL = re.compile(
     r"https?://[A-Za-z0-9][A-Za-z0-9.-]{0,252}(?:/[\w/.~%&=?+,;:@!$*'#-]*)?", re.ASCII
 )
-#: Characters without width, with which programs break long URLs, and marks of writing direction.
+#: Characters without width, with which programs break long URLs, and marks of the writing
+#: direction.
 _UNSEEN = re.compile(r"[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 _HOST = re.compile(r"[^\s<>\"{}|\\^`/?#@:\[\]]{1,253}")
 _WITHOUT_SCHEME = re.compile(
@@ -54,7 +55,7 @@ _BASE32_SHA1 = re.compile(r"[A-Z2-7]{32}")
 
 
 def words(text: str, most: int = LONGEST_WORDS) -> str:
-    """A text as one line of at most ``most`` characters, without control characters."""
+    """A sender's text as one line of at most ``most`` characters, without control characters."""
     return " ".join(_CONTROL.sub(" ", text[: 4 * most]).split())[:most].rstrip()
 
 
@@ -83,7 +84,7 @@ def refang(text: str) -> str:
 
 
 def unwrapped(text: str) -> str:
-    """A text without the quotes or brackets around it."""
+    """A text without the quotes or brackets around the text."""
     text = text.strip()
     for _ in range(2):
         if len(text) > 1 and text[0] + text[-1] in ('""', "''", "<>"):
@@ -92,7 +93,7 @@ def unwrapped(text: str) -> str:
 
 
 def trimmed(text: str) -> str:
-    """A URL from a sentence, without the punctuation around it."""
+    """A URL from a sentence, without the punctuation around the URL."""
     text = unwrapped(text.lstrip("(<[\"'"))
     for _ in range(8):
         if not text or text[-1] not in ".,;:!?'\">)]}":
@@ -105,9 +106,10 @@ def trimmed(text: str) -> str:
 
 
 def url(text: str, *, guess: bool = False) -> str | None:
-    """The refanged URL, if the whole text is a URL; else ``None``.
+    """The URL that the whole text is, defanged or not, in its original form; else ``None``.
 
-    With ``guess``, a host with a path counts as a URL even without a scheme: ``img.example/a.jpg``.
+    With ``guess``, a host with a path counts as a URL even without a scheme, e.g.
+    ``img.example/a.jpg``.
     """
     if not text or len(text) > 2 * LONGEST_URL:
         return None
@@ -119,7 +121,7 @@ def url(text: str, *, guess: bool = False) -> str | None:
     if guess and "://" not in text[:12] and _WITHOUT_SCHEME.fullmatch(text):
         text = f"http://{text}"
     if " " in text and has_url(text.partition(" ")[2]):
-        return None  # several URLs
+        return None  # the text has several URLs
     scheme, mark, rest = text.partition("://")
     if not mark or scheme.lower() not in ("http", "https", "ftp"):
         return None
@@ -139,7 +141,7 @@ def url(text: str, *, guess: bool = False) -> str | None:
 
 
 def urls_in(line: str) -> Iterator[str]:
-    """The URLs in a line of text, without the punctuation around them."""
+    """The original URLs in a line of text, without the punctuation around the URLs."""
     for word in line.split():
         found = url(trimmed(word)) or url(word)
         if found is not None:
@@ -160,7 +162,7 @@ _LOOKS_LIKE_URL = re.compile(
 
 @lru_cache(maxsize=1024)
 def ip(text: str) -> str | None:
-    """The refanged IP address, if the whole text is an IP address; else ``None``."""
+    """The IP address that the whole text is, defanged or not, in its usual form; else ``None``."""
     text = text.strip()
     if not 2 <= len(text) <= 80:
         return None
@@ -174,9 +176,9 @@ def ip(text: str) -> str | None:
 def digest(text: str, algorithm: Algorithm | None = None) -> Digest | None:
     """The digest, if the whole text is a digest; else ``None``.
 
-    ``algorithm`` is the algorithm that the input names, if any. A SHA-1 digest with that name may
-    be in Base32, as Arachnid Shield writes it. The digest of empty content is refused, because it
-    would name every empty file.
+    ``algorithm`` is the algorithm that the sender names for the digest, if any. A digest named
+    SHA-1 may be in Base32, as Arachnid Shield writes SHA-1 digests. The digest of empty content
+    counts as no digest, because it would name every empty file.
     """
     text = text.strip().strip("\"'")
     named = _NAMED_DIGEST.match(text) if len(text) < 90 else None
@@ -198,25 +200,25 @@ _ALGORITHMS: dict[str, Algorithm] = {"md5": "md5", "sha1": "sha1", "sha256": "sh
 
 
 def is_empty_digest(text: str) -> bool:
-    """Whether a text is the digest of empty content."""
+    """Whether a text is the digest of empty content, in any of the algorithms."""
     text = _NAMED_DIGEST.sub("", text.strip()[:90], count=1).lower()
     actual = ALGORITHM_BY_LENGTH.get(len(text))
     return actual is not None and Digest(actual, text) in EMPTY_DIGESTS
 
 
 def strongest(digests: tuple[Digest, ...]) -> Digest:
-    """The longest of several digests."""
+    """The longest of several digests of one content."""
     return max(digests, key=lambda one: HEX_LENGTH[one.algorithm])
 
 
-# Times
+# Times as senders write them
 
 _CLOCK = r"(?:[T ,]{1,2}(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,]\d{1,9})?)?)?"
 _ZONE = r"\s?(Z|UTC|GMT|CEST|CET|MEZ|MESZ|[+-]\d{2}:?\d{2}|\([^()]{1,20}\))?"
 _ISO = re.compile(rf"(\d{{4}})[-/](\d{{1,2}})[-/](\d{{1,2}}){_CLOCK}{_ZONE}")
 _DAY_FIRST = re.compile(rf"(\d{{1,2}})[-/.](\d{{1,2}})[-/.](\d{{4}}){_CLOCK}{_ZONE}")
 _ZONES = {"z": 0, "utc": 0, "gmt": 0, "cet": 60, "mez": 60, "cest": 120, "mesz": 120}
-_EARLIEST, _LATEST = 631152000.0, 4102444800.0  # 1990 and 2100
+_EARLIEST, _LATEST = 631152000.0, 4102444800.0  # 1990 and 2100, in seconds since the epoch
 
 
 @cache
@@ -232,9 +234,9 @@ def dutch() -> tzinfo:
 def moment(text: str, zone: tzinfo = UTC) -> float | None:
     """The time in seconds since the epoch, if the whole text is a time; else ``None``.
 
-    The text is ISO 8601, has the day first (``31-12-2025 10:00``), or has the form of a mail's
-    ``Date``. ``zone`` applies if the text names no time zone. A time before 1990 or after 2100 is
-    refused.
+    The text is a time in ISO 8601, or has the day first (``31-12-2025 10:00``), or has the form of
+    a mail's header ``Date``. ``zone`` applies if the text names no time zone. A time before 1990 or
+    after 2100 counts as no time.
     """
     text = words(text, 80)
     if not text:

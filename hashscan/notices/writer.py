@@ -1,4 +1,4 @@
-"""Changes the file of notices in transactions, with history and audit log."""
+"""Changes the file of notices in transactions, and writes the history and the audit log."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from hashscan.audit.recorder import Recorder
     from hashscan.notices.notice import Channel
 
-#: Steps of the history with a line in the audit log, and the names of these lines. A note on why an
-#: item waits has no line, because each round may change the note.
+#: Steps of a notice's history that hashscan also writes to the audit log, and the names of their
+#: lines there. The audit log has no line for a note on why an item waits, because each round may
+#: change the note.
 _LINES = {
     EventKind.REPEATED: events.NOTICE_ACTION,
     EventKind.STATE: events.NOTICE_ACTION,
@@ -30,9 +31,10 @@ _LINES = {
     EventKind.CLOSED: events.NOTICE_CLOSED,
     EventKind.REOPENED: events.NOTICE_REOPENED,
 }
-#: The lines of these steps must survive a power cut. A notice has few of these steps.
+#: Steps of a notice's history whose lines in the audit log must survive a power cut. A notice has
+#: few of these steps.
 _SYNCED = frozenset({EventKind.APPROVED, EventKind.CLOSED, EventKind.REOPENED})
-#: The most characters of the reason why an input is no notice.
+#: The most characters, in the audit log, of the reason why a mail or file is no notice.
 _LONGEST_REASON = 1000
 
 
@@ -42,7 +44,7 @@ class NoticeWriter(NoticeReader):
     def __init__(self, path: str, recorder: Recorder | None = None) -> None:
         """Open the file of notices; create it if it is missing.
 
-        ``recorder``: writes the audit log; ``None``: no audit log, in tests.
+        ``recorder``: writes the audit log; ``None``: no audit log is written, only in tests.
 
         Raises:
             StateError: the file cannot be used.
@@ -54,7 +56,7 @@ class NoticeWriter(NoticeReader):
 
     @contextlib.contextmanager
     def _change(self) -> Iterator[None]:
-        """Run the block in one transaction, which is undone if the block raises.
+        """Run the block in one transaction, and undo the transaction if the block raises.
 
         The lines of the audit log are written before the transaction is committed.
         """
@@ -67,10 +69,10 @@ class NoticeWriter(NoticeReader):
             self._lines, self._is_urgent = [], False
 
     def note_refused(self, channel: Channel, why: str, **facts: Any) -> None:
-        """Write to the audit log that an input was not understood; ``facts``: e.g. its path.
+        """Write to the audit log that a mail or file is no notice; ``facts``: e.g. its path.
 
         Raises:
-            StateError: the line cannot be written.
+            StateError: the line cannot be written to the audit log.
         """
         if self._recorder is not None:
             message = one_line(why)[:_LONGEST_REASON]
@@ -79,10 +81,10 @@ class NoticeWriter(NoticeReader):
             )
 
     def announce_answer(self, notice: str, **facts: Any) -> None:
-        """Write durably to the audit log that an answer is about to be sent.
+        """Write to the audit log, on the disk, that an answer to a notice is about to be sent.
 
         Raises:
-            StateError: the line cannot be written, so the answer must not be sent.
+            StateError: the line cannot be written to the audit log, so the answer must not be sent.
         """
         if self._recorder is not None:
             self._recorder.write(events.NOTICE_ANSWERING, notice=notice, **facts)
@@ -95,7 +97,7 @@ class NoticeWriter(NoticeReader):
         kind: EventKind,
         detail: Mapping[str, object],
     ) -> None:
-        """Add a step to the history of a notice, and a line to the audit log."""
+        """Add a step to the history of a notice, and a line about the step to the audit log."""
         self._connection.execute(
             "INSERT INTO event (notice, item, time, kind, detail) VALUES (?, ?, ?, ?, ?)",
             (notice, item, now, kind.value, json.dumps(detail)),
@@ -105,8 +107,8 @@ class NoticeWriter(NoticeReader):
             if item is not None:
                 facts["item"] = item
             if _LINES[kind] == events.NOTICE_ACTION:
-                # A file's ``action`` (reported, held, quarantined) would hide the step: call it
-                # ``done``.
+                # ``action`` names the step in the line. So ``done`` has what happened to the file:
+                # reported, held or quarantined.
                 facts["done"], facts["action"] = detail.get("action", ""), kind.value
             self._line(_LINES[kind], urgent=kind in _SYNCED, **facts)
 

@@ -1,5 +1,6 @@
 """Rounds over the items of notices: finds files, decides, moves files, settles items.
 
-``one_round`` works on the open items: ``locate_files`` finds their files, ``hash_files`` hashes
-them, ``items`` judges and settles, ``act`` decides and moves, ``returned_files`` reopens items.
+``one_round`` works on the open items of notices: ``locate_files`` finds the files of an item,
+``hash_files`` hashes the files, ``items`` judges the files and settles the item, ``act`` decides
+and moves files, ``returned_files`` reopens items whose files are back.
 """

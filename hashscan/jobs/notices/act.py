@@ -34,22 +34,22 @@ if TYPE_CHECKING:
     from hashscan.quarantine.records import Record
     from hashscan.state import State
 
-#: Category of a file whose digests are in no list.
+#: Category of a file if no list has a digest of the file.
 NOTICED = "noticed"
-#: Seconds to wait for another process that has the quarantine's lock.
+#: Seconds to wait while another process has the quarantine's lock.
 _PATIENCE = 10.0
 _IN_TEST = "service.test is true, so no file is moved"
 _IN_QUARANTINE = frozenset({RecordState.QUARANTINED, RecordState.COPIED, RecordState.PURGED})
 
 
 class Verdict(NamedTuple):
-    """The answer of the lists about a file.
+    """What the filters and the service say about a file.
 
     Attributes:
-        hit: the confirmed digest; ``None``: no list has a digest of the file, or the verdict is
-            pending.
-        category: category of the known set that has the digest.
-        pending: why the verdict is pending; "": the verdict is final.
+        hit: the file's digest that the service confirmed; ``None``: no list has a digest of the
+            file, or the service's answer is pending.
+        category: category of the known set that has the file's digest.
+        pending: why the service's answer is pending; "": the verdict is final.
     """
 
     hit: FilterHit | None = None
@@ -58,7 +58,7 @@ class Verdict(NamedTuple):
 
 
 class NoticeActs(Closable):
-    """Gives verdicts and acts, for one round; opens the quarantine at the first action."""
+    """Gives verdicts on files and acts on files, for one round over the items of notices."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class NoticeActs(Closable):
         why_unknown: str = "",
         absent: Collection[bytes] = (),
     ) -> None:
-        """``known``: the known set; ``None``: no list is usable, for the reason ``why_unknown``."""
+        """``known``: the known set; ``None``: no known set is usable, for ``why_unknown``."""
         self._settings = settings
         self._state = state
         self._known = known
@@ -89,13 +89,13 @@ class NoticeActs(Closable):
         self._by_digest: dict[Digest, Record] | None = None
 
     def close(self) -> None:
-        """Close the quarantine, the allow-list and connections."""
+        """Close the quarantine, the allow-list and the connections to the service."""
         self._stack.close()
 
-    # Verdicts
+    # Verdicts on files
 
     def verdict(self, candidate: Candidate) -> Verdict:
-        """The verdict about a file: from the filters, and from the service for each hit."""
+        """The verdict on a file: from the filters and, for each digest in a filter, the service."""
         if self._known is None:
             return Verdict(pending=f"no list can be asked: {self._why_unknown}")
         pending = ""
@@ -117,7 +117,7 @@ class NoticeActs(Closable):
         assert self._known is not None
         if self._confirmer is None:
             self._confirmer = self._known.make_confirmer()
-            if self._known.remote:  # the daemon closes a local confirmer
+            if self._known.remote:  # the daemon closes the confirmer of local lists
                 self._stack.callback(self._confirmer.close)
         try:
             answer = self._answers[digest] = self._confirmer.confirm(digest)
@@ -126,7 +126,7 @@ class NoticeActs(Closable):
             raise
         return answer
 
-    # Actions
+    # Actions on files
 
     def act(
         self,
@@ -138,15 +138,17 @@ class NoticeActs(Closable):
         not_moved: str = "",
         named: bool = False,
     ) -> MatchEvent:
-        """Report, hold or quarantine a file.
+        """Report, hold or quarantine a file; a held file stays in place until a person decides.
 
         Args:
-            notice: the notice that names the file.
-            candidate: the file.
-            verdict: the verdict about it.
-            by_notice: the notice alone may move the file, if ``notices.action`` is ``quarantine``.
-            not_moved: why the notice alone must not move the file; "": the notice may move it.
-            named: the notice names the file by its URL or path.
+            notice: the notice that names the file or whose item has the file's content.
+            candidate: the hashed file.
+            verdict: the verdict on the file.
+            by_notice: whether the notice alone may move the file, if ``notices.action`` is
+                ``quarantine``.
+            not_moved: why the notice alone must not move the file; "": the notice may move the
+                file.
+            named: whether the notice names the file by the file's URL or path.
         """
         settings = self._settings
         is_known = verdict.hit is not None
@@ -194,12 +196,13 @@ class NoticeActs(Closable):
         return self._on_record(MatchEvent(match, acted))
 
     def _on_record(self, event: MatchEvent) -> MatchEvent:
-        """Write the audit line of a known, moved or held file; return the event.
+        """Write the audit line of a known, moved or held file; return the event for the printers.
 
-        The history of the notice has the file that is only reported.
+        A file that is only reported has no audit line of its own: the notice's history has the
+        file.
 
         Raises:
-            StateError: the line cannot be written; the next round acts again.
+            StateError: the audit line cannot be written; the next round acts on the file again.
         """
         is_known = event.match.category != NOTICED
         if is_known or event.acted.action != "reported" or event.acted.problem:
@@ -210,7 +213,7 @@ class NoticeActs(Closable):
         return event
 
     def _opened(self) -> Actor:
-        """The quarantine, behind the allow-list.
+        """The quarantine, which moves no file whose digest is in the allow-list.
 
         Raises:
             HashscanError: the quarantine or the allow-list cannot be used.
@@ -232,10 +235,10 @@ class NoticeActs(Closable):
             self._actor = Allowing(Dismissed(self._state.dismissed), actor)
         return self._actor
 
-    # Files in quarantine
+    # Files that are in quarantine
 
     def recover(self) -> None:
-        """Finish or undo the moves that a killed process began.
+        """Finish or undo the moves into quarantine that a killed process began.
 
         Raises:
             QuarantineError, LockedError: the quarantine cannot be used.
@@ -247,7 +250,7 @@ class NoticeActs(Closable):
                     self._say(f"quarantine {recovered.record_id}: {recovered.message}")
 
     def moved(self, full_path: bytes, notice: str) -> Record | None:
-        """The record of a file moved from a path: the record for ``notice``, else the latest.
+        """The record of a file moved from ``path``: the record for ``notice``, else the latest one.
 
         Raises:
             QuarantineError, LockedError: the quarantine cannot be read.
@@ -269,7 +272,7 @@ class NoticeActs(Closable):
         """The uids of the owners of quarantined files.
 
         Raises:
-            QuarantineError: a record cannot be read.
+            QuarantineError: a record in the quarantine cannot be read.
         """
         store = self._opened_store()
         if store is None:

@@ -1,4 +1,4 @@
-"""Counts open, due soon and overdue notices, for ``status`` and the daemon's log."""
+"""Counts the open, due soon and overdue notices, for ``status`` and the daemon's log."""
 
 from __future__ import annotations
 
@@ -16,26 +16,28 @@ if TYPE_CHECKING:
     from hashscan.state import State
 
 
-#: Kinds of ``Deadlines.messages``.
+#: The kinds of messages in ``Deadlines.messages``.
 OVERDUE, DUE_SOON = "overdue", "due soon"
 
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """Open notices and their deadlines at one moment.
+    """Numbers and deadlines of the open notices at one moment.
 
     Attributes:
         open: number of open notices.
-        items: number of their open items.
+        items: number of the open notices' open items.
         due_soon: number of open notices that are due soon.
-        overdue: number of overdue notices.
-        next_deadline: the earliest deadline, in seconds since the epoch; ``None``: no notice is
-            open.
-        messages: kind (``OVERDUE``, ``DUE_SOON``) and text, for each kind that has notices.
-        ahead: number of open notices whose time of arrival is in the future, after a wrong clock.
-        unread: number of kept inputs that were not understood.
-        unapproved: a sentence about notices whose files move only after an approval; "" if each
-            notice may move its files.
+        overdue: number of open notices that are overdue.
+        next_deadline: the earliest deadline of an open notice, in seconds since the epoch;
+            ``None``: no notice is open.
+        messages: a kind (``OVERDUE`` or ``DUE_SOON``) and a text, for each kind that applies to a
+            notice.
+        ahead: number of open notices that arrived in the future by this machine's clock, because
+            the clock was wrong.
+        unread: number of kept mails and files in which hashscan found no notice.
+        unapproved: a sentence about notices that move files only after an administrator's approval;
+            "": each notice may move its files.
     """
 
     open: int = 0
@@ -50,9 +52,9 @@ class Deadlines:
 
 
 def deadlines_of(state: State, soon: float, now: float) -> Deadlines | None:
-    """Figures of the open notices at ``now``; ``None``: no input ever arrived.
+    """Numbers and deadlines of the open notices at ``now``; ``None``: no notice ever arrived.
 
-    ``soon``: a notice with at most this many seconds left is due soon.
+    ``soon``: a notice with at most this many seconds left counts as due soon.
 
     Raises:
         StateError: the file of notices cannot be read.

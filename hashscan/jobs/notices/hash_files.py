@@ -44,19 +44,19 @@ MOST_LISTED = 1000
 
 
 class NamedSpot(NamedTuple):
-    """The place of a file: a volume's root, and the path below it."""
+    """A file's path in two parts: the root of the file's volume, and the path below the root."""
 
     volume: bytes
     path: bytes
 
     @property
     def full(self) -> bytes:
-        """The absolute path of the place."""
+        """The absolute path of the file."""
         return join(self.volume, self.path)
 
 
 class NamedFilePresence(StrEnum):
-    """Whether a file is in its place."""
+    """Whether a file exists at its path."""
 
     THERE = "there"
     AWAY = "away"
@@ -64,13 +64,14 @@ class NamedFilePresence(StrEnum):
 
 
 class Peeked(NamedTuple):
-    """The result of ``NoticeFiles.peek``.
+    """Whether a file exists at its path, and what hashscan saw there.
 
     Attributes:
-        presence: whether the file is in its place.
-        status: status of the file, if the file is in its place.
-        anchor: see ``notices.notice.ItemFile``; "" unless the file is in its place.
-        why: why the presence is unknown.
+        presence: whether the file exists at its path.
+        status: the file's status, as stat(2) returns it, if the file exists.
+        anchor: identifies the volume's root and the file system, as in ``notices.notice.ItemFile``;
+            "" unless the file exists.
+        why: why hashscan cannot say whether the file exists.
     """
 
     presence: NamedFilePresence
@@ -80,7 +81,7 @@ class Peeked(NamedTuple):
 
 
 class NoticeFiles:
-    """Checks and hashes files, for one round."""
+    """Checks and hashes files that notices name, for one round over the items."""
 
     def __init__(
         self,
@@ -89,9 +90,10 @@ class NoticeFiles:
         was_mounted: Callable[[bytes], bool],
         probe: Callable[[list[str]], list[Seen]],
     ) -> None:
-        """Check which configured volumes are there.
+        """Check which of the configured volumes are there.
 
-        ``was_mounted``: whether a volume's root was a mount point at its last scan.
+        ``was_mounted``: says whether a volume's root was a mount point at the volume's last scan.
+
         ``probe``: checks whether directories are there, each within a bounded time.
         """
         self._was_mounted = was_mounted
@@ -110,9 +112,10 @@ class NoticeFiles:
         self._roots = Roots(self.volumes)
 
     def spot(self, full: bytes, root: bytes | None = None) -> NamedSpot | None:
-        """The place of an absolute path: below the volume that contains it, else below ``root``.
+        """Split an absolute path: the volume that contains the path, else ``root``, and the rest.
 
-        ``None``: the path is below no volume and not below ``root``, or is no path of a file.
+        Returns ``None`` if the path is below no volume and not below ``root``, or cannot be the
+        path of a file.
         """
         for given, resolved in self._configured_roots.items():
             if given != resolved and full.startswith(given + b"/"):
@@ -129,25 +132,26 @@ class NoticeFiles:
 
     @staticmethod
     def spot_of(file: ItemFile) -> NamedSpot:
-        """The place of a stored file."""
+        """The root and the path of a stored file."""
         return NamedSpot(file.volume, file.path)
 
     def unreachable(self, volume: bytes) -> str:
-        """Why the files of a volume cannot be checked now; "" if they can be checked."""
+        """Why the files of a volume cannot be checked now; "" if the files can be checked."""
         if volume not in self._seen:
             (self._seen[volume],) = self._probe([os.fsdecode(volume)])
         seen = self._seen[volume]
         if seen.error is not None:
             return f"{shown(volume)}: {seen.error}"
-        # An unmounted volume may have files at its mount point. Only a scan accepts them.
+        # An unmounted volume may have other files at its mount point. Only a scan may take such a
+        # mount point for the volume.
         if not seen.mounted and self._was_mounted(volume):
             return f"{shown(volume)}: its file system is not mounted"
         return ""
 
     def peek(self, spot: NamedSpot, anchor: str = "", *, directory: bool = False) -> Peeked:
-        """Check whether a regular file, or with ``directory`` also a directory, is in its place.
+        """Check whether a regular file, or with ``directory`` also a directory, exists at its path.
 
-        ``anchor``: the anchor of the stored file; "": hashscan never saw the file.
+        ``anchor``: the anchor that was stored with the file; "": hashscan never saw the file.
         """
         why = self.unreachable(spot.volume)
         if why:
@@ -172,8 +176,9 @@ class NoticeFiles:
             except OSError as error:
                 if error.errno not in _NOT_THERE:
                     raise
-            # Identify the deepest directory that exists: a missing or covering file system changes
-            # the file system's id, a bind mount of the same file system changes the mount's root.
+            # The anchor identifies the deepest directory that exists. A missing or covering file
+            # system changes the id of the directory's file system; a bind mount of the same file
+            # system changes the root of the mount.
             here = f"{identity_of(root).inode} {os.fstatvfs(fd).f_fsid:x} {self._mounted(fd)}"
         finally:
             os.close(fd)
@@ -191,7 +196,7 @@ class NoticeFiles:
         return Peeked(NamedFilePresence.AWAY)
 
     def _mounted(self, fd: int) -> str:
-        """The root, within its file system, of the mount that has ``fd``; "" without /proc."""
+        """The root, in its file system, of the mount that contains ``fd``; "" without /proc."""
         try:
             number = mount_of(fd)
             if number not in self._mounts:
@@ -201,11 +206,12 @@ class NoticeFiles:
         return shown(self._mounts.get(number, b""))
 
     def hash(self, spot: NamedSpot) -> Candidate | NotHashed:
-        """Hash a file with all algorithms, and return a candidate without hits."""
+        """Hash a file with all algorithms, and return the file as a candidate without hits."""
         why = self.unreachable(spot.volume)
         if why:
             return NotHashed(Problem.NOT_THERE, why)
-        # If this check fails, the hashing fails for the same reason, and reports it.
+        # If this check of the file fails, the hashing fails for the same reason, and reports the
+        # reason.
         with suppress(OSError, ValueError), closing(open_root(spot.volume)) as root:
             if self._is_own(root, spot.path):
                 return NotHashed(Problem.OTHER, _OWN)
@@ -224,9 +230,9 @@ class NoticeFiles:
         )
 
     def _is_own(self, root: int, path: bytes) -> bool:
-        """Whether a file belongs to hashscan, or is in a directory of hashscan's.
+        """Whether a file is one of hashscan's own files, or in a directory of hashscan.
 
-        Only root can move these directories, so no descriptor needs to hold them open.
+        Only root can move hashscan's directories, so no open descriptor needs to protect them.
         """
         *above, name = components(path)
         fd = os.dup(root)
@@ -248,7 +254,7 @@ class NoticeFiles:
             os.close(fd)
 
     def files_in(self, spot: NamedSpot) -> list[NamedSpot]:
-        """Up to ``MOST_LISTED`` regular files of a directory, without its subdirectories.
+        """Up to ``MOST_LISTED`` regular files in a directory, without files in its subdirectories.
 
         Raises:
             OSError: the directory cannot be listed.
@@ -267,7 +273,7 @@ class NoticeFiles:
 
 
 def _own(settings: Settings) -> frozenset[Identity]:
-    """Identities of the state directory, the quarantine, and files that hashscan trusts."""
+    """Identities of the state directory, of the quarantine, and of files that hashscan trusts."""
     found = set()
     for path in (settings.state, settings.quarantine_directory, *believed_files(settings)):
         with suppress(OSError, ValueError):
@@ -276,7 +282,7 @@ def _own(settings: Settings) -> frozenset[Identity]:
 
 
 def stamps_of(peeked: Iterable[Peeked]) -> tuple[tuple[int, ...], ...]:
-    """Identities and stamps of files, to detect changes; () for a missing file."""
+    """Identities and stamps of files, to detect that a file changed; () for a missing file."""
     return tuple(
         () if one.status is None else (*identity_in(one.status), *stamp_of(one.status))
         for one in peeked

@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     from hashscan.notices.notice import Item, Notice
     from hashscan.notices.store import NoticeStore
 
-#: After this many seconds a round begins no further item.
+#: After this many seconds a round begins to work on no further item.
 MOST_SECONDS = 20.0
-#: A round works on at least so many copies of each item. After so many seconds it leaves the other
-#: copies to the next round.
+#: A round works on at least so many copies of an item's content. After so many seconds the round
+#: leaves the other copies to the next round.
 COPIES_AT_ONCE, COPIES_SECONDS = 50, 20.0
-#: Seconds between two searches of the catalog for content that is back.
+#: Seconds between two searches of the catalog for removed content that is back.
 SEARCH_AFTER = 3600.0
 #: The most files that one search of the catalog finds, and the most digests of settled items that
-#: it searches for.
+#: one search takes.
 MOST_FOUND = 10_000
 MOST_DIGESTS = 50_000
 #: Seconds until a file that could not be judged or moved is tried again. The wait doubles each
@@ -46,7 +46,7 @@ RETRY_AFTER = 60.0
 
 
 class _Move(NamedTuple):
-    """A judged file; ``is_named``: the item names the file, by its URL or path."""
+    """A judged file to act on; ``is_named``: the item names the file, by its URL or path."""
 
     item: Item
     file: ItemFile
@@ -56,7 +56,7 @@ class _Move(NamedTuple):
 
 
 class OpenItems:
-    """Works on the open items of one round, until each is settled or waits."""
+    """Works on the open items of notices in one round, until each item is settled or waits."""
 
     def __init__(
         self,
@@ -83,11 +83,11 @@ class OpenItems:
         self._notices: dict[str, Notice] = {}
         self._failed: set[int] = set()
         self._copies_until = 0.0
-        #: Uids of the owners of named files, by item.
+        #: The uids of the owners of an item's named files, by the number of the item.
         self._owners: dict[int, set[int]] = {}
-        #: Judged files on which ``_move_all`` acts.
+        #: Judged files that ``_move_all`` reports, holds or moves.
         self._moves: list[_Move] = []
-        #: Digests to search for in the catalog, by item.
+        #: The digests of an item to search for in the catalog, by the number of the item.
         self._wanted: dict[int, set[Digest]] = {}
 
     @property
@@ -95,7 +95,7 @@ class OpenItems:
         return self._result.memory
 
     def run(self, items: Iterable[Item], begins: Callable[[int], None]) -> None:
-        """Work on open items. ``begins`` is called with the number of an item before its work."""
+        """Work on open items; ``begins`` is called with an item's number before its work."""
         until = time.monotonic() + MOST_SECONDS
         begun: list[tuple[Item, NamedFiles]] = []
         for item in items:
@@ -110,7 +110,8 @@ class OpenItems:
             else:
                 if wanted is not None:
                     begun.append((item, wanted))
-        # Move files only now: several items may name one file, and each must find it in its place.
+        # Move files only now: several items may name one file, and each item must find it at its
+        # path.
         self._move_all()
         found = self._search()
         self._copies_until = time.monotonic() + COPIES_SECONDS
@@ -127,16 +128,16 @@ class OpenItems:
         return self._notices[item.notice]
 
     def _wait(self, item: Item, why: str) -> None:
-        """Leave an item open, and note and log the reason."""
+        """Leave an item open, and store and log the reason why the item waits."""
         self._failed.add(item.number)
         if self._store.note_item(item.number, why, now=self._clock()):
             what = shown(item.parsed.value)
             self._result.lines.append(("warning", f"notice {item.notice}: {what}: {shown(why)}"))
 
-    # The first half: find and judge the named files
+    # The first half of a round: find and judge the named files
 
     def _begin(self, item: Item) -> NamedFiles | None:
-        """Find and judge the named files; ``None``: the item is unchanged since the last round."""
+        """Find and judge an item's named files; ``None``: no file changed since the last round."""
         files = self._store.files(item.number)
         named = [one for one in files if one.role is Role.NAMED]
         if item.state is ItemState.LOCATED and named and self._is_unchanged(item, named):
@@ -166,7 +167,7 @@ class OpenItems:
         if done is None or done.known != self._known:
             return False
         if done.unproven != self._notice(item).unproven:
-            return False  # an administrator approved the notice
+            return False  # an administrator approved the notice in between
         if done.again is not None and not is_waiting(done.again, self._clock(), LONGEST_RETRY):
             return False
         peeked = [
@@ -184,10 +185,10 @@ class OpenItems:
         wanted: NamedFiles | None,
         content: Collection[Digest] = (),
     ) -> set[Digest]:
-        """Hash files of an item, and check their digests; return the digests.
+        """Hash files of an item, check the files' digests in the filters, and return the digests.
 
-        ``_move_all`` acts on the files later. ``content``: if given, only files with one of these
-        digests count.
+        ``_move_all`` acts on the hashed files later. ``content``: if given, only files with one of
+        these digests count.
         """
         before = {self._files.spot_of(one): one for one in files}
         judged: list[tuple[ItemFile, Candidate, Verdict]] = []
@@ -228,7 +229,7 @@ class OpenItems:
         return found
 
     def _move_all(self) -> None:
-        """Act on the judged files."""
+        """Report, hold or move the judged files."""
         moves, self._moves = self._moves, []
         for move in moves:
             try:
@@ -237,7 +238,7 @@ class OpenItems:
                 self._wait(move.item, said_by(error))
 
     def _put(self, file: ItemFile, spot: NamedSpot) -> ItemFile:
-        """Store a file that is in its place."""
+        """Store that a file of an item exists at its path."""
         peeked = self._files.peek(spot, directory=not file.digests)
         file = replace(file, anchor=peeked.anchor or file.anchor)
         self._store.put_file(file, now=self._clock())
@@ -265,9 +266,9 @@ class OpenItems:
     ) -> None:
         spot = self._files.spot_of(file)
         if self._files.peek(spot, file.anchor).presence is NamedFilePresence.AWAY:
-            return  # another item or the watch moved the file; ``_settle`` finds that out
+            return  # another item or the watch moved the file; ``_settle`` sees that it is away
         if self._store.item(item.number).state is not ItemState.LOCATED:
-            return  # an administrator closed the notice meanwhile
+            return  # an administrator closed the notice in between
         given = set(item.parsed.digests)
         other = ""
         if given and not given.intersection(file.digests):
@@ -321,7 +322,7 @@ class OpenItems:
             self._result.lines.append(("warning", text))
 
     def _owns_named(self, item: Item, candidate: Candidate) -> bool:
-        """Whether a file and a file that the item names have the same owner."""
+        """Whether a file has the same owner as a file that the item names."""
         owners = self._owners.setdefault(item.number, set())
         if candidate.uid not in owners:
             named = [one for one in self._store.files(item.number) if one.role is Role.NAMED]
@@ -329,12 +330,13 @@ class OpenItems:
             owners |= self._acts.owners(moved)
         return candidate.uid in owners
 
-    # Between the halves: search the catalog
+    # Between the halves of a round: search the catalog
 
     def _search(self) -> dict[int, list[FoundFile]]:
         """Search the catalog for the digests of open items and, each hour, of settled items.
 
-        Returns the files of open items. Settled items whose content is found are reopened.
+        Returns the found files by the numbers of open items. Settled items are reopened if their
+        content is found.
         """
         now = self._clock()
         due = not 0 <= now - self._memory.searched < SEARCH_AFTER
@@ -344,7 +346,8 @@ class OpenItems:
         settled: dict[int, set[Digest]] = {}
         for number, digest in self._store.settled_digests(MOST_DIGESTS):
             settled.setdefault(number, set()).add(digest)
-        # A customer may empty the named file; then each empty file would be a copy.
+        # A customer may empty the named file; then each empty file would count as a copy of that
+        # file.
         for digests in (*wanted.values(), *settled.values()):
             digests.difference_update(EMPTY_DIGESTS)
         everything = set().union(*wanted.values(), *settled.values())
@@ -358,7 +361,7 @@ class OpenItems:
             self._returns.reopen_by_content(number, digests, _files_with(by_digest, digests))
         return {number: _files_with(by_digest, digests) for number, digests in wanted.items()}
 
-    # The second half: act on copies and settle the items
+    # The second half of a round: act on copies and settle the items
 
     def _end(self, item: Item, wanted: NamedFiles, found: list[FoundFile]) -> None:
         files = self._store.files(item.number)
@@ -377,7 +380,7 @@ class OpenItems:
         digests = self._wanted.get(item.number, set())
         for begin in range(0, len(copies), COPIES_AT_ONCE):
             if begin and time.monotonic() > self._copies_until:
-                # New notices wait for the end of the round: the next round continues with the
+                # New notices wait until the round ends. So the next round continues with these
                 # copies.
                 self._memory.copies[item.number] = role, copies[begin - 1]
                 self._memory.done.pop(item.number, None)
@@ -389,7 +392,7 @@ class OpenItems:
         self._settle(item, wanted)
 
     def _settle(self, item: Item, wanted: NamedFiles) -> None:
-        """Settle an item if none of its named files is in its place."""
+        """Settle an item if none of its named files exists at its path."""
         item = self._store.item(item.number)
         named = [one for one in self._store.files(item.number) if one.role is Role.NAMED]
         now = self._clock()
@@ -414,8 +417,8 @@ class OpenItems:
                 self._wait(item, one.why)
         if named and all(one.presence is NamedFilePresence.AWAY for one in peeked):
             again = self._places.find(item, parts=False)
-            # E.g. a link out of the document root has replaced the file. A site whose index file is
-            # away is no reason to wait.
+            # E.g. a link out of the document root has replaced the file. If only a site's index
+            # file is away, the item does not wait.
             if again.waits and not again.whole_site:
                 self._wait(item, again.why)
                 self._remember(item, stamps_of(peeked))
@@ -425,18 +428,18 @@ class OpenItems:
             ):
                 self._settled(item, ItemState.REMOVED, self._removal_reason(item))
                 return
-            # Another file is in the place now: the next round judges it.
+            # The URL or path now leads to another file, which the next round judges.
             self._memory.done.pop(item.number, None)
             self._result.more = True
             return
         if item.number not in self._failed:
-            # The item waits no longer, except for a directory: an administrator decides on it.
+            # The item waits no longer, except for a directory, on which an administrator decides.
             why = next((one.message for one in named if not one.digests), "")
             self._store.note_item(item.number, why, now=now)
         self._remember(item, stamps_of(peeked))
 
     def _settle_away(self, item: Item, wanted: NamedFiles, named: Iterable[ItemFile]) -> None:
-        """Settle a received item without files, unless a place cannot be checked."""
+        """Settle a received item for which no file exists, unless a path cannot be checked."""
         for file in named:
             spot = self._files.spot_of(file)
             one = self._files.peek(spot, file.anchor, directory=not file.digests)
@@ -447,7 +450,7 @@ class OpenItems:
         self._settled(item, state, reason, removed)
 
     def _removal_reason(self, item: Item) -> str:
-        """The reason for the state ``removed``; "" if hashscan moved all named files."""
+        """Why the state of an item is ``removed``; "" if hashscan moved all of its named files."""
         named = [one for one in self._store.files(item.number) if one.role is Role.NAMED]
         moved = sum(one.quarantine_id is not None for one in named)
         if moved == len(named):
@@ -455,7 +458,7 @@ class OpenItems:
         return f"{counted(len(named) - moved, 'file')} removed by somebody else"
 
     def _away(self, item: Item, file: ItemFile, now: float) -> ItemFile:
-        """``file`` marked as away, with the id of its record in the quarantine, if any."""
+        """``file`` marked as away, with the id of the file's record in the quarantine, if any."""
         if file.quarantine_id is not None:
             return replace(file, away=now)
         record = self._acts.moved(self._files.spot_of(file).full, item.notice)
@@ -464,7 +467,7 @@ class OpenItems:
         return replace(file, away=now, action="quarantined", quarantine_id=record.id, message="")
 
     def _remember(self, item: Item, stamps: tuple[tuple[int, ...], ...]) -> None:
-        """Remember the state of a located item at the end of this round."""
+        """Remember the state of a located item and of its files at the end of this round."""
         before = self._memory.done.get(item.number)
         again, wait = None, RETRY_AFTER
         if item.number in self._failed:

@@ -32,18 +32,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class NamedFiles:
-    """Files that an item names, or the reason why no file fits.
+    """Files that an item of a notice names, or the reason why no file fits.
 
     Attributes:
-        spots: places of named files.
-        parts: places of files that a named page shows, or that are in a named directory.
-        directory: place of the named directory, which is in ``spots``, too.
-        kind: the reason why no file fits, in one word for reports; "": a file fits, or the item
-            waits.
-        why: a sentence with the reason why no file fits or the item waits, or on a directory.
-        waits: hashscan cannot decide now whether a file fits.
-        whole_site: the item waits because the URL names a whole site without an index file.
-        maybe: places at which the file may be or may have been.
+        spots: paths of the files that the item names.
+        parts: paths of the files that a named page shows, or that are in a named directory.
+        directory: path of the directory that the item names; this path is in ``spots``, too.
+        kind: the reason why no file fits the item, in one word for reports; "": a file fits, or the
+            item waits.
+        why: a sentence that says why no file fits or why the item waits, or describes the
+            directory.
+        waits: whether hashscan cannot decide now which file fits the item.
+        whole_site: whether the item waits because its URL names a whole site without an index file.
+        maybe: paths at which the named file may be or may have been.
     """
 
     spots: tuple[NamedSpot, ...] = ()
@@ -57,7 +58,7 @@ class NamedFiles:
 
 
 class LocatedFiles:
-    """Finds files by URL and path; ``items`` finds files by digest."""
+    """Finds the files that items name by URL or path; ``items`` finds files by digest."""
 
     def __init__(
         self,
@@ -69,7 +70,7 @@ class LocatedFiles:
         known: KnownSet | None,
         sites: Sites,
     ) -> None:
-        """Begin a round."""
+        """Keep the arguments, which are valid for one round over the items."""
         self._state = state
         self._files = files
         self._acts = acts
@@ -80,10 +81,10 @@ class LocatedFiles:
         self._scans: dict[bytes, LastScan] | None = None
 
     def find(self, item: Item, *, parts: bool = True) -> NamedFiles:
-        """The files that an item names. ``parts``: also the files that a page shows.
+        """The files that an item names; ``parts``: also the files that a named page shows.
 
         Raises:
-            OSError: a directory cannot be listed.
+            OSError: a directory that the item names cannot be listed.
         """
         value = item.parsed.value
         if item.parsed.kind is ItemKind.URL:
@@ -99,7 +100,7 @@ class LocatedFiles:
         root = location.root or None
         if location.kind in {LocationKind.FILE, LocationKind.DIRECTORY}:
             spot = self._files.spot(location.full, root)
-            if spot is None:  # the document root itself
+            if spot is None:  # the item names the document root itself
                 why = f"{shown(location.full)}: the notice names the whole site; decide what to"
                 return NamedFiles(why=f"{why} remove", waits=True, whole_site=True)
             if location.kind is LocationKind.DIRECTORY:
@@ -125,7 +126,7 @@ class LocatedFiles:
         return tuple(one for one in found if one is not None)
 
     def _would_be(self, url: str, location: Location) -> tuple[NamedSpot, ...]:
-        """The place of a URL's file if the server maps URLs to files without rules."""
+        """The path of a URL's file if the web server maps URLs to files without rewrite rules."""
         if not location.root:
             return ()
         path = decoded(parse(url).target)
@@ -162,7 +163,7 @@ class LocatedFiles:
         return NamedFiles(kind="no-file", why=f"there is no file {shown(full)}", maybe=(spot,))
 
     def _by_digest(self, item: Item) -> NamedFiles:
-        """The reason why no file fits an item, if the catalog has no file with its digest."""
+        """The reason why no file fits an item that names a digest, or why the item waits."""
         if self._scans is None:
             found = None if self._finder is None else overview(self._state.catalog)
             self._scans = {} if found is None else found.by_volume
@@ -196,8 +197,9 @@ class LocatedFiles:
     def why_away(self, item: Item, wanted: NamedFiles) -> tuple[ItemState, str, float | None]:
         """The state of a received item without files, the reason, and the time of the removal.
 
-        A removed item that was reopened although its file did not come back keeps the time of its
-        removal. Another item is gone if a file was here before, else not here.
+        An item that was reopened although its file did not come back counts as removed, and keeps
+        the time of its removal. Any other item is gone if its file was on this machine before, else
+        not here.
 
         Raises:
             HashscanError: the quarantine or the catalog cannot be read.
@@ -215,7 +217,7 @@ class LocatedFiles:
             return ItemState.GONE, f"removed before, {local_time(before.removed)} ({before.notice})"
         named = self._store.files(item.number)
         spots = [*wanted.maybe, *(self._files.spot_of(one) for one in named)]
-        # A file that is there is not away, e.g. a script that answers for the URL.
+        # A file that exists is not away, e.g. a script that answers for the URL.
         spots = [
             one for one in spots if self._files.peek(one).presence is not NamedFilePresence.THERE
         ]

@@ -1,4 +1,4 @@
-"""Checks the Maildir, and reads the senders whose mails may move files."""
+"""Checks the configured Maildir, and reads from the configuration which senders may move files."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def maildir_fault(settings: Settings) -> tuple[str, str] | None:
-    """The fault of the configured Maildir, and its fix; ``None``: no fault, or no Maildir.
+    """The fault of the configured Maildir and its fix; ``None``: no fault, or no Maildir.
 
-    A child process opens the Maildir first, because its file server may never answer.
+    A child process opens the Maildir first, because the Maildir's file server may never answer.
     """
     path = settings.notices.maildir
     if path is None:
@@ -37,12 +37,12 @@ def maildir_fault(settings: Settings) -> tuple[str, str] | None:
 
 
 def senders_of(settings: Settings) -> Senders:
-    """The senders whose mails may move files."""
+    """The senders whose mails may move files, from the configuration."""
     return Senders(settings.notices.senders, settings.notices.verified_by)
 
 
 def authority_of_mails(settings: Settings) -> tuple[str, str]:
-    """The effect of the Maildir's mails on files, and advice if strangers can misuse it."""
+    """What the Maildir's mails may do to files, and advice if strangers can misuse the Maildir."""
     notices = settings.notices
     if notices.action != "quarantine":
         return "a mail moves no file that no list knows (notices.action)", ""

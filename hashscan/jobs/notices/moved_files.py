@@ -1,4 +1,4 @@
-"""Finds the files that were moved for a notice, for statements of reasons."""
+"""Finds the files that were moved for a notice, for the statements of reasons to customers."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 def moved_files(settings: Settings, files: Iterable[ItemFile]) -> list[Moved]:
-    """The files of a notice that are in quarantine, or were purged from it, each once.
+    """The files of a notice that are in quarantine or were purged from quarantine, each file once.
 
     Raises:
-        QuarantineError: the record of a file cannot be read.
+        QuarantineError: the record of a file in quarantine cannot be read.
     """
     named = [one for one in files if one.quarantine_id is not None]
     found: dict[str, Moved] = {}

@@ -1,15 +1,15 @@
 """One round over the items of notices: find files, act on them, settle items.
 
-An open item goes through these steps. The result of a step is on the disk before the next step
+An open item goes through these steps. The result of each step is on the disk before the next step
 begins:
 
     find its files -> hash and judge -> "located" -> move -> find copies by digest -> "removed"
 
-After a kill at any instant the next round continues: the quarantine's record says whether a file
-was moved, and a file counts as away only after a check of its place.
+After a kill at any instant the next round continues with the item: the quarantine's record says
+whether a file was moved, and a file counts as away only after a check of the file's path.
 
-A round also checks some removed and gone items again. If a file is back at the URL or the path, or
-if the catalog has the content elsewhere, the item is reopened.
+A round also checks some removed and gone items again. If a file is back at the item's URL or path,
+or if the catalog has the item's content at another path, the item is reopened.
 """
 
 from __future__ import annotations
@@ -44,13 +44,14 @@ if TYPE_CHECKING:
     from hashscan.jobs.volume_presence import Seen
     from hashscan.state import State
 
-#: The most open items of one round, and the most settled items in each state.
+#: The most open items on which one round works, and the most settled items that it checks in each
+#: state.
 MOST_OPEN = 2000
 MOST_SETTLED = 500
-#: The most rounds of one command; the daemon works on the other items.
+#: The most rounds of one command; the daemon works on the items that are left.
 _MOST_ROUNDS = 1000
-#: A round waits so many seconds for another process that works on notices, and tries the lock again
-#: after ``_TRY_LOCK_AFTER`` seconds.
+#: A round waits this many seconds for another process that works on notices, and tries the lock
+#: again after ``_TRY_LOCK_AFTER`` seconds.
 LOCK_WAIT = 30.0
 _TRY_LOCK_AFTER = 0.1
 _RETURNING = (ItemState.REMOVED, ItemState.GONE)
@@ -69,22 +70,24 @@ def run_round(
     probe: Callable[[list[str]], list[Seen]] = check_all,
     clock: Callable[[], float] = time.time,
 ) -> Round:
-    """Work on open items, then check some settled items.
+    """Work on open items of notices, then check some settled items.
 
     Args:
         settings: the configuration.
-        state: the state directory.
+        state: opens the files in the state directory.
         known: the known set; ``None``: no known set can be used.
-        memory: the memory from the last round.
-        why_unknown: why no known set can be used.
-        absent: roots of volumes that do not answer; moves that began there are left unfinished.
-        begins: called with the number of an item before the work on the item begins.
-        sites: the sites from the last round; changed configurations are read again.
-        probe: checks whether volumes are there.
+        memory: the values that the last round left for this round.
+        why_unknown: why no known set can be used; "": a known set is given.
+        absent: roots of volumes that do not answer; a move into quarantine that began on one of
+            these volumes is left unfinished.
+        begins: called with an item's number before the work on the item begins.
+        sites: the web servers' sites as the last round read them; changed configurations are read
+            again.
+        probe: checks whether the directories of volumes are there.
         clock: returns the time in seconds since the epoch.
 
     Raises:
-        HashscanError: the notices, the catalog or the configuration cannot be used.
+        HashscanError: the file of notices, the catalog or the configuration cannot be used.
     """
     result = Round(memory)
     with ExitStack() as stack:
@@ -151,8 +154,8 @@ def run_round(
 def _lock_notices(state: State, stack: ExitStack) -> None:
     """Wait until no other process works on notices, at most ``LOCK_WAIT`` seconds.
 
-    The other process may hang. Two rounds at the same time do no harm, because the quarantine has
-    its own lock.
+    The other process may hang, so the wait is bounded. Two rounds at the same time do no harm,
+    because the quarantine has its own lock.
     """
     until = time.monotonic() + LOCK_WAIT
     while True:
@@ -167,12 +170,13 @@ def _lock_notices(state: State, stack: ExitStack) -> None:
 
 
 def run_now(settings: Settings, state: State, say: Callable[[str], None]) -> bool:
-    """Do rounds while items need work; return False if a running daemon does the rounds.
+    """Do rounds while items need work; return False if a running daemon does the rounds instead.
 
-    A scan may run at the same time. ``say`` is called with matches and lines for the log.
+    A scan may run at the same time. ``say`` is called with matches, and with lines for the log.
 
     Raises:
-        HashscanError: as in ``run_round``; the notices are stored, and a later round works on them.
+        HashscanError: a round failed as in ``run_round``; the notices are stored, and a later round
+            works on the notices.
     """
     if status_of_running_daemon(state) is not None:
         return False

@@ -1,4 +1,4 @@
-"""Reopens settled items if a file is back in its place, or its content is elsewhere."""
+"""Reopens settled items if their file is back at its path, or their content at another path."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from hashscan.notices.notice import Item
     from hashscan.notices.store import NoticeStore
 
-#: After this many seconds a round checks no further item of a state.
+#: After this many seconds a round checks no further settled item in the same state.
 _SECONDS = 3.0
 
 
 class ReturnedFiles:
-    """Checks the settled items of one round."""
+    """Checks in one round whether the files of settled items are back."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class ReturnedFiles:
         of_round: Round,
         clock: Callable[[], float],
     ) -> None:
-        """Begin a round."""
+        """Keep the arguments, which are valid for one round over the items."""
         self._store = store
         self._files = files
         self._places = places
@@ -45,7 +45,7 @@ class ReturnedFiles:
         self._clock = clock
 
     def reopen_by_place(self, items: Iterable[Item], begins: Callable[[int], None]) -> int | None:
-        """Reopen items if a file is back in its place.
+        """Reopen settled items if a file is back at an item's URL or path.
 
         Returns the number of the last checked item; ``None``: all items were checked.
         """
@@ -80,7 +80,7 @@ class ReturnedFiles:
                 hashed.digests.each()
             ):
                 return spot
-        # The URL of a removed index file leads to its directory, which is no returned file.
+        # The URL of a removed index file leads to the file's directory, which is no returned file.
         was_directory = any(not one.digests for one in files)
         for spot in spots:
             if self._files.peek(spot, directory=was_directory).presence is NamedFilePresence.THERE:
@@ -99,16 +99,16 @@ class ReturnedFiles:
     def reopen_by_content(
         self, number: int, digests: set[Digest], found: Iterable[FoundFile]
     ) -> None:
-        """Reopen an item if a file that the catalog found has one of ``digests``.
+        """Reopen an item if a file that was found in the catalog has one of ``digests``.
 
-        A copy that never left its place does not reopen the item.
+        A copy of the content that never left its path does not reopen the item.
         """
         there = {self._files.spot_of(one) for one in self._store.files(number) if one.away is None}
         for row in found:
             spot = NamedSpot(row.volume, row.path)
             if spot in there:
                 continue
-            # The catalog may still have the row of the removed file.
+            # The catalog may still have the row of the file that was removed.
             if self._files.peek(spot).presence is not NamedFilePresence.THERE:
                 continue
             hashed = self._files.hash(spot)

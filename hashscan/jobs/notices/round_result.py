@@ -1,4 +1,4 @@
-"""The result of a round over the items of notices, and values for the next round."""
+"""The result of a round over the items of notices, and the values that the next round needs."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ if TYPE_CHECKING:
     from hashscan.notices.notice import ItemState, Role
 
 
-#: The longest wait in seconds before a round works again on an item that failed, and on an item
+#: The longest wait, in seconds, before a round works again on an item that failed, or on an item
 #: that is left out because its volume or the service did not answer.
 LONGEST_RETRY, LEFT_OUT = 900.0, 3600.0
 
 
 def is_waiting(until: float, now: float, longest: float) -> bool:
-    """Whether the time ``until`` is still in the future.
+    """Whether the time ``until`` is in the future, so that an item still waits.
 
-    A time more than ``longest`` seconds ahead does not count: the clock was set back meanwhile.
+    A time more than ``longest`` seconds ahead does not count: the clock was set back in between.
     """
     return 0 < until - now <= longest
 
 
 class Done(NamedTuple):
-    """The state of a located item at the end of the last round.
+    """The state of a located item at the end of the last round that worked on the item.
 
     Attributes:
-        stamps: stamps of the item's named files.
-        known: name of the known set that judged the files.
-        unproven: ``Notice.unproven`` at that time.
-        again: time of the next try after a failure; ``None``: no failure.
-        wait: seconds until the next try after a further failure.
+        stamps: stamps of the files that the item names.
+        known: name of the known set that judged the item's files.
+        unproven: the notice's ``Notice.unproven`` at the end of that round.
+        again: time at which a round tries the item again after a failure; ``None``: no failure.
+        wait: seconds until a round tries the item again after a further failure.
     """
 
     stamps: tuple[tuple[int, ...], ...]
@@ -44,18 +44,20 @@ class Done(NamedTuple):
 
 @dataclass(slots=True)
 class Memory:
-    """Values for the next round, which may be lost with the process.
+    """Values that a round leaves for the next round. They may be lost with the process.
 
     Attributes:
-        done: located items, by their numbers.
-        after: number of the last open item of the last round; 0: begin with the first item.
-        settled_after: for each state of settled items, the number of the last item that was
+        done: the state of each located item, by the item's number.
+        after: number of the last open item on which the last round worked; 0: begin with the first
+            item.
+        settled_after: for each state of settled items, the number of the last item that a round
             checked.
-        searched: time of the last search of the catalog for content that came back.
-        recovered: whether the moves that a killed process began are finished or undone.
-        left_out: for each item that is left out, the time at which a round tries it again.
-        copies: for each item with unfinished copies, the role of the copies, and the last finished
-            copy.
+        searched: time of the last search of the catalog for removed content that came back.
+        recovered: whether a round has finished or undone the moves that a killed process began.
+        left_out: for each item that rounds leave out, by its number, the time at which a round
+            tries the item again.
+        copies: for each item with copies still to check, the role of the copies, and the last
+            checked copy.
     """
 
     done: dict[int, Done] = field(default_factory=dict)
@@ -69,14 +71,15 @@ class Memory:
 
 @dataclass(slots=True)
 class Round:
-    """The result of a round.
+    """The result of a round over the items of notices.
 
     Attributes:
-        memory: values for the next round.
-        events: matches, and files that were moved or held because of a notice.
-        lines: level and text for the log.
-        more: the next round should begin immediately.
-        open: whether open items exist.
+        memory: the values for the next round.
+        events: matches, and files that were moved or held because of a notice. A held file stays at
+            its path, and waits for a decision.
+        lines: level and text of each line for the log.
+        more: whether the next round should begin immediately.
+        open: whether any item of a notice is still open.
     """
 
     memory: Memory
@@ -86,5 +89,5 @@ class Round:
     open: bool = field(init=False)
 
     def say(self, text: str) -> None:
-        """Add a line for the log."""
+        """Add a line for the log to the result."""
         self.lines.append(("info", text))
