@@ -164,7 +164,7 @@ class Tree:
             here = ROOT if node is None else node.parent
             while here not in wanted and here not in below and here in self._nodes:
                 if len(climbed) > MOST_LEVELS:
-                    break  # The directory is, for a moment, inside itself.
+                    break  # For a moment, the tree shows the directory inside itself.
                 climbed.append(here)
                 here = self._nodes[here].parent
             is_below = here in wanted or below.get(here, False)
