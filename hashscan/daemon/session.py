@@ -25,6 +25,7 @@ from hashscan.daemon.watch_coverage import Coverages
 from hashscan.daemon.watchers import Watches
 from hashscan.fs.volume import Volume
 from hashscan.jobs.allowed_matches import Allowing, open_allow
+from hashscan.jobs.coverage_gaps import with_distinct_volumes
 from hashscan.jobs.new_list_check import check_lists
 from hashscan.jobs.scan import open_actor
 from hashscan.jobs.scan_options import scan_options
@@ -78,7 +79,7 @@ class Session:
         Raises:
             HashscanError: the catalog, the quarantine or the allow-list cannot be used.
         """
-        self._settings = settings
+        self._settings = with_distinct_volumes(settings)
         self._log = log
         self._tick = tick
         self._kind = kind
@@ -193,8 +194,7 @@ class Session:
         self._probe_again = 0.0
         self._last_unwatched = time.monotonic()
         self._last_commit = time.monotonic()
-        self.events = 0
-        self._lost_changes = 0
+        self.events = self._lost_changes = 0
         self.ended = Counters()
         self.turns = 0
         self.scans = 0

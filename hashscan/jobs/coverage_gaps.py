@@ -287,6 +287,15 @@ def resolved_roots(settings: Settings) -> list[bytes]:
     return [root for root, _ in _roots(settings, _mounts())]
 
 
+def with_distinct_volumes(settings: Settings) -> Settings:
+    """Return the settings with one volume for each directory.
+
+    Of several configured paths that lead to one directory, the last counts, as in a one-off scan.
+    """
+    distinct = dict(zip(resolved_roots(settings), settings.volumes, strict=True))
+    return settings.model_copy(update={"volumes": tuple(distinct.values())})
+
+
 def _not_there(seen: VolumeFacts) -> list[ReasonFault]:
     """Complain about missing volumes; do not touch a volume on a file server."""
     mounts = _mounts()

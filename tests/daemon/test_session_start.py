@@ -83,7 +83,7 @@ def starting(tmp_path, monkeypatch):
         make_confirmer="make",
     )  # fmt: skip
     one.begin = lambda **more: Session(
-        settings, state, known, Log(one.lines, one.lines), tick=one.ticks.append, **more
+        one.settings, state, known, Log(one.lines, one.lines), tick=one.ticks.append, **more
     )
     one.state, one.known, one.settings = state, known, settings
     return one
@@ -132,6 +132,17 @@ def test_what_the_parts_of_a_session_get(starting):
     other = starting.begin(kind="reload")
     assert {one.kind for one in other._queue._requests.values()} == {"reload"}
     other.close()
+
+
+def test_a_directory_that_two_paths_lead_to_is_one_volume(starting, tmp_path):
+    (tmp_path / "link").symlink_to("/a")
+    volumes = [{"path": "/a"}, {"path": "/b"}, {"path": "/c"}, {"path": str(tmp_path / "link")}]
+    starting.settings = Settings.of(
+        state=starting.state.directory, volumes=volumes, quarantine={"action": "report"}
+    )
+    starting.begin().close()
+    assert starting.made["Probes"].given == ([str(tmp_path / "link"), "/b", "/c"],)
+    assert len(starting.made["Watches"].given[0]) == 3
 
 
 def test_the_end_ends_the_parts_in_the_opposite_order(starting):

@@ -323,3 +323,17 @@ def test_the_path_of_a_volume_on_a_file_server_is_not_resolved(monkeypatch, tmp_
 
     monkeypatch.setattr(coverage_gaps, "resolve", unsafe)
     assert list(coverage_gaps._roots(settings, mounts))[1] == (b"/srv/near", False)
+
+
+def test_paths_that_lead_to_one_directory_are_one_volume(tmp_path):
+    for name in ("www", "mail"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "link").symlink_to("www")
+    paths = [{"path": str(tmp_path / name)} for name in ("www", "mail", "link")]
+    paths[2]["exclude"] = ["x"]
+    settings = Settings.of(volumes=paths)
+    found = coverage_gaps.with_distinct_volumes(settings)
+    assert [(one.path, tuple(one.exclude)) for one in found.volumes] == [
+        (str(tmp_path / "link"), ("x",)), (str(tmp_path / "mail"), ()),
+    ]  # fmt: skip
+    assert coverage_gaps.with_distinct_volumes(found) == found
