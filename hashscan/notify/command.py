@@ -1,4 +1,7 @@
-"""Passes messages to a program as JSON on its standard input, without a shell."""
+"""Passes each message of a notification to a program on its standard input, as JSON.
+
+No shell runs the program.
+"""
 
 from __future__ import annotations
 
@@ -19,20 +22,20 @@ _SHOWN = 200
 
 
 class CommandNotifier:
-    """Runs a program for each message."""
+    """Passes each message to a new process of the configured program."""
 
     def __init__(self, settings: ReceiverSettings) -> None:
-        """Start no program before ``send``."""
+        """Keep the receiver's settings; ``send`` starts the program."""
         assert settings.command is not None
         self._words = settings.command
         self._seconds = settings.timeout
         self._stopped = False
 
     def send(self, message: Message) -> None:
-        """Run the program with a message; return when the program has ended with exit code 0.
+        """Run the receiver's program with a message; return after the program's exit code 0.
 
         Raises:
-            NotSentError: see ``Notifier``.
+            NotSentError: the program did not accept the message (see ``Notifier``).
         """
         name = shown(self._words[0])
         try:
@@ -65,12 +68,12 @@ class CommandNotifier:
                 SendFault.LATER,
                 f"{name} ended with code {ran.code}" + (f": {said}" if said else ""),
                 "run it by hand with the JSON of docs/notifications.md",
-                # After a signal: the program may have passed on the message before.
+                # A program that a signal ended may have passed on the message before.
                 unsure=ran.code < 0,
             )
 
     def stop(self) -> None:
-        """End the program if it runs."""
+        """End the receiver's program if the program runs."""
         self._stopped = True
 
 

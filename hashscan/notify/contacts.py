@@ -1,4 +1,7 @@
-"""The addresses of owners, and the mail to an owner, which never describes a file's content."""
+"""The mail addresses of the files' owners, and the mail to an owner of a matched file.
+
+The mail never describes the content of a file.
+"""
 
 from __future__ import annotations
 
@@ -40,17 +43,17 @@ _FIELDS = ("files", "owner", "host", "time", "id")
 
 
 class Contacts:
-    """Looks up addresses for a receiver with ``contacts`` or ``contacts_command``."""
+    """Looks up owners' mail addresses for a receiver with ``contacts`` or ``contacts_command``."""
 
     def __init__(self, settings: ReceiverSettings) -> None:
-        """Read no file before ``address``."""
+        """Keep the receiver's settings; ``address`` reads the file of contacts."""
         self._settings = settings
 
     def address(self, owner: str) -> str:
         """Return the mail address of an owner; ``owner``: a user id.
 
         Raises:
-            NotSentError: the owner has no address, or the contacts cannot be read.
+            NotSentError: the owner has no mail address, or the contacts cannot be read.
         """
         name = name_of(owner)
         if self._settings.contacts is not None:
@@ -108,10 +111,10 @@ class Contacts:
         return ran.output.decode("utf-8", "replace").strip()
 
     def text(self, message: Message) -> str:
-        """Return the text of the mail; its first paragraph is the subject.
+        """Return the text of the mail to an owner; the first paragraph is the mail's subject.
 
         Raises:
-            NotSentError: the template cannot be read.
+            NotSentError: the template of the mail cannot be read.
         """
         template = BUILT_IN
         if self._settings.template is not None:
@@ -132,10 +135,10 @@ class Contacts:
 
 
 def read_template(path: str) -> str:
-    """Read a template: a subject, an empty line, and a text.
+    """Read the template of the mail to an owner: a subject, an empty line, and a text.
 
     Raises:
-        UsageError: the template cannot be read, or has another form.
+        UsageError: the template cannot be read, or it is no subject, empty line and text.
     """
     try:
         with open(path, encoding="utf-8", opener=_without_waiting) as file:
@@ -152,10 +155,10 @@ def read_template(path: str) -> str:
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    """Open a regular file; a FIFO or a device would make the receiver wait without end.
+    """Open a regular file; raise for a FIFO or a device, which could block the reader forever.
 
     Raises:
-        OSError: the path names no regular file, or the file cannot be opened.
+        OSError: the path names no regular file, or the regular file cannot be opened.
     """
     fd = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
     if not stat.S_ISREG(os.fstat(fd).st_mode):

@@ -1,4 +1,4 @@
-"""Writes the summary of the day to the audit log, from which receivers get the summary."""
+"""Writes the summary of each day to the audit log; receivers get the summary from the log."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from hashscan.audit.recorder import Recorder
 
 _DAY = 86400.0
-#: Seconds between two checks of the clock.
+#: Seconds between two checks whether a daily summary is due.
 _EVERY = 30.0
-#: Words for the events that a summary counts; it counts matches by their actions.
+#: Words for the events that a daily summary counts; the summary counts matches by their actions.
 _COUNTED = {
     events.SCAN_ENDED: "scans",
     events.MOVED: "files moved",
@@ -33,7 +33,7 @@ _COUNTED = {
 
 
 class Daily:
-    """Writes a summary at each of several times of the day."""
+    """Writes the summary of the last 24 hours at each configured time of the day."""
 
     def __init__(
         self,
@@ -43,7 +43,10 @@ class Daily:
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Write at the local ``times``, e.g. ``08:00``; ``clock``: returns seconds since 1970."""
+        """Write summaries at the local ``times``, e.g. ``08:00``.
+
+        ``clock`` returns seconds since 1970.
+        """
         self._recorder = recorder
         self._directory = directory
         self._clock = clock
@@ -51,7 +54,7 @@ class Daily:
         self._next = 0.0
 
     def step(self) -> None:
-        """Write the summaries that are due, also for a time at which no daemon ran.
+        """Write the summaries that are due, including a summary that was due while no daemon ran.
 
         Raises:
             StateError: the audit log cannot be used.
@@ -81,12 +84,12 @@ class Daily:
                 counts[f"matches {event.facts.get('action')}"] += 1
             elif event.event in _COUNTED:
                 counts[_COUNTED[event.event]] += 1
-        if was_there:  # without any event, hashscan did not run in these 24 hours
+        if was_there:  # an audit log without events: hashscan did not run
             self._recorder.write(events.DAILY_DIGEST, at=at, counts=dict(counts))
 
 
 def last_time(at: str, now: float) -> float:
-    """Return the last moment, ``now`` at the latest, at which the local time was ``at``."""
+    """Return the last moment up to ``now`` at which the local time was ``at``."""
     hour, minute = map(int, at.split(":"))
     today = datetime.fromtimestamp(now).replace(  # noqa: DTZ006 - local time
         hour=hour, minute=minute, second=0, microsecond=0

@@ -33,49 +33,50 @@ if TYPE_CHECKING:
     from hashscan.notify.notifier import Notifier
     from hashscan.notify.outbox import Outbox
 
-#: Most lines of the audit log that are queued in one transaction.
+#: Largest number of lines of the audit log that the dispatcher queues in one transaction.
 _CHUNK = 1000
-#: Seconds until a message is sent again for the first time; the pause then doubles each time, up to
-#: the second number.
+#: Seconds from a message's first failed attempt to its second. The pause doubles after each further
+#: failed attempt, up to the second number.
 _FIRST, _FIRST_SETUP, _LAST = 30.0, 300.0, 3600.0
-#: The same numbers for a message that the receiver refused.
+#: The first and the longest pause in seconds for a message that the receiver refused.
 _FIRST_REFUSED, _LAST_REFUSED = 3600.0, 12 * 3600.0
-#: Kinds of urgent events: a message about other kinds does not delay them by ``at_most``.
+#: Kinds of urgent events: ``at_most`` delays a message about an urgent kind only after another
+#: message about the same kind.
 _URGENT = frozenset({"hold", "notice-overdue", "daemon-stopped", "volume-lost"})
-#: Seconds between two searches for messages that are too old.
+#: Seconds between two searches of the outbox for messages that are too old.
 _UPKEEP_EVERY = 600.0
 
 
 class EventSource(Protocol):
-    """The audit log, as the dispatcher reads it."""
+    """The audit log, with the two methods that the dispatcher needs."""
 
     def newest(self) -> int:
-        """Return the number of the newest line; 0: the log has no line."""
+        """Return the number of the audit log's newest line; 0: the log has no line."""
 
     def read(self, after: int) -> Iterable[AuditEvent]:
-        """Yield the lines after a number."""
+        """Yield the audit log's lines after the line with a number."""
 
 
 class DispatchLog:
     """The audit log of a state directory."""
 
     def __init__(self, directory: str) -> None:
-        """Read nothing yet."""
+        """Keep the state directory's path; the methods read the audit log."""
         self._directory = directory
 
     def newest(self) -> int:
-        """The number of the newest line; 0: there is none.
+        """Return the number of the audit log's newest line; 0: the log has no line.
 
         Raises:
-            StateError: the log cannot be read.
+            StateError: the audit log cannot be read.
         """
         return newest(self._directory)
 
     def read(self, after: int) -> Iterator[AuditEvent]:
-        """The lines after a number.
+        """Yield the audit log's lines after the line with a number.
 
         Raises:
-            StateError: the log cannot be read.
+            StateError: the audit log cannot be read.
         """
         return read(self._directory, after)
 
@@ -89,7 +90,7 @@ class SendResult(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A line for the log; ``level``: ``info``, ``warning`` or ``error``."""
+    """A line for hashscan's own log; ``level``: ``info``, ``warning`` or ``error``."""
 
     level: str
     kind: str
@@ -97,7 +98,7 @@ class Line(NamedTuple):
 
 
 class Lane:
-    """Sends the messages of one receiver, one after the other, in a thread."""
+    """A lane: sends the messages of one receiver, one after the other, in a thread."""
 
     def __init__(
         self,
@@ -105,7 +106,7 @@ class Lane:
         notifier: Notifier,
         results: queue.SimpleQueue[SendResult],
     ) -> None:
-        """Start no thread before ``enqueue``."""
+        """Keep the receiver's notifier; ``enqueue`` starts the thread."""
         self.settings = settings
         self.is_busy = False
         self._notifier = notifier
@@ -114,7 +115,7 @@ class Lane:
         self._thread: threading.Thread | None = None
 
     def enqueue(self, queued: Queued) -> None:
-        """Send a message in the lane's thread, which puts the result into the queue of results."""
+        """Send a message in the lane's thread; the queue of results then has the result."""
         if self._thread is None:
             name = f"notify {self.settings.name}"
             self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -123,7 +124,7 @@ class Lane:
         self._orders.put(queued)
 
     def stop(self) -> None:
-        """Make a running ``send`` end soon."""
+        """Make a ``send`` that runs in the lane's thread end soon."""
         self._notifier.stop()
 
     def _run(self) -> None:
@@ -135,7 +136,7 @@ class Lane:
 
 
 def attempt(notifier: Notifier, message: object) -> NotSentError | None:
-    """Send a message; return the error if it was not accepted, or ``None``."""
+    """Send a message with a notifier; return the notifier's error, or ``None`` after success."""
     try:
         notifier.send(message)  # type: ignore[arg-type]
     except NotSentError as error:
@@ -143,7 +144,7 @@ def attempt(notifier: Notifier, message: object) -> NotSentError | None:
     except HashscanError as error:  # a secret cannot be read
         return NotSentError(SendFault.SETUP, str(error))
     except Exception as error:  # noqa: BLE001 - one receiver must not end the others
-        # The error's own text is left out, because it may quote a secret.
+        # The message leaves out the error's own text, because that text may quote a secret.
         return NotSentError(
             SendFault.LATER,
             f"internal error: {type(error).__name__} in {_place_of(error)}",
@@ -178,10 +179,11 @@ class Dispatcher:
             receivers: the receivers that the configuration names.
             outbox: the outbox of waiting messages.
             source: the audit log.
-            host: the name of this machine.
+            host: the name of this machine, for the messages.
             clock: returns seconds since the epoch.
             notifiers: makes the notifier for a receiver.
-            alone: no later process will send messages, so make messages of all events immediately.
+            alone: no later process will send messages, so ``step`` makes messages of all events
+                immediately.
         """
         self._outbox = outbox
         self._source = source
@@ -199,7 +201,7 @@ class Dispatcher:
         ]
 
     def step(self) -> None:
-        """Take results, queue new events, and make and send the messages that are due."""
+        """Note results of sending, queue new events, and make and send messages that are due."""
         self._take_results()
         self._queue_events()
         now = self._clock()
@@ -216,7 +218,7 @@ class Dispatcher:
                     lane.enqueue(queued)
 
     def take_lines(self) -> list[Line]:
-        """Return and remove the lines for the log that were added since the last call."""
+        """Return the dispatcher's new lines for hashscan's own log, and forget these lines."""
         lines, self.lines = self.lines, []
         return lines
 
@@ -226,9 +228,9 @@ class Dispatcher:
         return any(one.is_busy for one in self._lanes.values())
 
     def finish(self, seconds: float) -> bool:
-        """Send messages for up to ``seconds``; return True if no message is being sent then.
+        """Send messages for up to ``seconds``; return True if no message is being sent at the end.
 
-        A message that was not accepted is left for the next process.
+        The outbox keeps a message that was not accepted for the next process.
         """
         end = time.monotonic() + seconds
         self._ends = True
@@ -242,7 +244,7 @@ class Dispatcher:
         return not self.is_sending
 
     def stop(self) -> None:
-        """Stop sending within a few seconds, and note the results."""
+        """Stop sending messages within a few seconds, and note the results in the outbox."""
         for lane in self._lanes.values():
             if lane.is_busy:
                 lane.stop()
@@ -253,20 +255,22 @@ class Dispatcher:
             except queue.Empty:
                 break
 
-    # Events
+    # Methods for events.
 
     def _queue_events(self) -> None:
         position = self._outbox.position
         assert position is not None
         newest = self._source.newest()
         if newest < position:
-            # The log was removed or lost its end, and the events of old lines must not be sent
-            # again.
+            # The audit log was removed or lost its end. The receivers must not get the events of
+            # old
+            # lines again.
             self.lines.append(Line("warning", "audit", "notify: the audit log has lost lines"))
             self._outbox.queue([], newest)
         if newest <= position:
             return
-        # Another process is just writing a line: its number is not yet noted as the newest.
+        # Another process is just writing a line to the audit log. The outbox does not note this
+        # line's number as the newest yet.
         events = (one for one in self._source.read(position) if one.seq <= newest)
         while chunk := list(itertools.islice(events, _CHUNK)):
             missing = chunk[-1].seq - position - len(chunk)
@@ -294,7 +298,7 @@ class Dispatcher:
                 for recipient in recipients_of(settings):
                     yield Route(settings.name, recipient, found, at)
 
-    # Messages
+    # Methods for messages.
 
     def _make(self, settings: ReceiverSettings, now: float) -> None:
         waiting = self._outbox.waiting(settings.name)
@@ -357,12 +361,12 @@ class Dispatcher:
 
 
 def recipients_of(settings: ReceiverSettings) -> tuple[str, ...]:
-    """Return a receiver's recipients: each gets its own messages, so that none delays another."""
+    """Return a receiver's recipients; each has its own messages, so no recipient delays another."""
     return settings.to if settings.kind == "mail" else ("",)
 
 
 def pause(error: NotSentError, tries: int) -> float:
-    """Return the seconds to the next attempt, with jitter; at least the receiver's own wish."""
+    """Return the seconds to the next attempt, with jitter; at least the time the receiver asks."""
     first = _FIRST if error.fault is SendFault.LATER else _FIRST_SETUP
     last = _LAST
     if error.fault is SendFault.REFUSED:

@@ -1,6 +1,7 @@
-"""Selects the events of the audit log for a receiver, and removes facts that it may not get.
+"""Selects the audit log's events for a receiver, and removes facts that the receiver may not get.
 
-A receiver never gets a fact that is not listed here, so a new fact of the audit log must be added
+A receiver never gets a fact that is not listed in this module. So a new fact of the audit log must
+be added to this module on purpose.
 here on purpose.
 """
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from hashscan.audit.line import AuditEvent
     from hashscan.config.notify import ReceiverSettings
 
-#: The kind, which a receiver's settings name, of each event of the audit log.
+#: The kind of each event of the audit log; a receiver's setting ``events`` names kinds.
 KINDS: Final = {
     audit.MATCH: "match",
     audit.MATCHES_LEFT_OUT: "match",
@@ -35,7 +36,7 @@ KINDS: Final = {
     audit.DAEMON_STOPPED: "daemon-stopped",
     audit.DAILY_DIGEST: "daily",
 }
-#: Facts that every receiver gets if their values are plain (``_plain``).
+#: Facts that every receiver gets if the value of the fact is plain (``_plain``).
 _PLAIN = frozenset(
     {"action", "at", "category", "clean", "counts", "deadline", "files", "hold", "items", "notice"}
     | {"owners", "quarantine_id", "reason", "size", "what", "number", "seen"}
@@ -49,19 +50,20 @@ _INCLUDED = {
 #: The form of a plain value: a word, a number, an id or a time, but no path, no digest and no text
 #: that a customer can choose.
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.:+-]{0,79}")
-#: The name of a setting, at the end of the reason of a hold.
+#: Pattern for the name of a setting at the end of the reason of a hold.
 _BRAKE = re.compile(r"\((brakes\.[a-z_]{1,40})\)$")
 _DIGEST = re.compile(r"[0-9A-Fa-f]{32,}")
-#: Most characters of a text that ``include`` permits.
+#: Largest number of characters of a text that ``include`` permits.
 _LONGEST = 1000
 _MOST_KEYS = 40
 #: Actions of matches without a message: an administrator has decided about the match, or a hold has
+#: stopped the match.
 #: it.
 _SETTLED = frozenset({"held", "allowed"})
 
 
 def for_receiver(event: AuditEvent, receiver: ReceiverSettings) -> Event | None:
-    """Return the event as the receiver may get it; ``None``: the receiver does not get it."""
+    """Return the event with the facts for the receiver; ``None``: the receiver gets no event."""
     kind = KINDS.get(event.event)
     facts = event.facts
     if kind is None or (kind == "match" and facts.get("action") in _SETTLED):
@@ -76,7 +78,7 @@ def for_receiver(event: AuditEvent, receiver: ReceiverSettings) -> Event | None:
 
 
 def owner_of(event: AuditEvent) -> int:
-    """Return the owner of a match's file, for a receiver with contacts."""
+    """Return the owner of a match's file, for a receiver that mails the files' owners."""
     found = _uid(event.facts)
     assert found is not None
     return found
@@ -96,13 +98,15 @@ def _permitted(facts: Mapping[str, Any], include: tuple[str, ...]) -> dict[str, 
         elif name in _PLAIN and (plain := _plain(value)) is not None:
             found[name] = plain
         elif name == "reason" and isinstance(value, str) and (brake := _BRAKE.search(value)):
-            # A hold's reason may name an owner or a volume: pass on only the setting at its end.
+            # A hold's reason may name an owner or a volume. The receiver gets only the setting's
+            # name
+            # at the end of the reason.
             found[name] = brake[1]
     return found
 
 
 def _plain(value: Any) -> Any:
-    """Return a value that certainly names no file and no digest; otherwise ``None``."""
+    """Return a value if the value certainly names no file and no digest; otherwise ``None``."""
     if isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):

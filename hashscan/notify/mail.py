@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 _PORTS = {"tls": 465, "starttls": 587, "none": 25}
 _AUTH_CODES = frozenset({530, 534, 535, 538})
-#: Exit code of sendmail for a temporary failure: sysexits(3), EX_TEMPFAIL.
+#: Exit code with which sendmail reports a temporary failure: sysexits(3), EX_TEMPFAIL.
 _TEMPORARY = 75
 _MOST_OUTPUT = 4096
 
 
 def mail_of(message: Message, settings: ReceiverSettings, to: str) -> EmailMessage:
-    """Return the mail to one address, with the text also as HTML."""
+    """Return the mail to one address; the mail has its text as plain text and as HTML."""
     sender = sender_of(settings)
     local, _, domain = sender.rpartition("@")
     mail = EmailMessage(SMTP.clone(max_line_length=78))
@@ -62,7 +62,7 @@ def mail_of(message: Message, settings: ReceiverSettings, to: str) -> EmailMessa
 
 
 def sender_of(settings: ReceiverSettings) -> str:
-    """Return the address that mails come from."""
+    """Return the sender's address of hashscan's mails."""
     return settings.sender or settings.to[0]
 
 
@@ -74,7 +74,7 @@ class MailNotifier:
     """Sends messages by mail."""
 
     def __init__(self, settings: ReceiverSettings) -> None:
-        """Connect to no server before ``send``."""
+        """Keep the receiver's settings; ``send`` connects to the mail server."""
         self._settings = settings
         self._stopped = False
         self._session: BoundedSMTP | None = None
@@ -83,8 +83,8 @@ class MailNotifier:
         """Send a message; return when the mail server has accepted the message.
 
         Raises:
-            NotSentError: see ``Notifier``.
-            ConfigError: the password cannot be read.
+            NotSentError: the mail server did not accept the message (see ``Notifier``).
+            ConfigError: the password of the mail server cannot be read.
         """
         to = self._address(message)
         mail = mail_of(message, self._settings, to)
@@ -108,7 +108,7 @@ class MailNotifier:
             return self._settings.sender
         return Contacts(self._settings).address(message.recipient)
 
-    # sendmail
+    # Methods for sendmail.
 
     def _hand_over(self, content: bytes) -> None:
         settings = self._settings
@@ -147,7 +147,7 @@ class MailNotifier:
                 unsure=fault is SendFault.LATER,
             )
 
-    # SMTP
+    # Methods for SMTP.
 
     def _deliver(self, server: str, mail: EmailMessage, to: str) -> None:
         settings = self._settings
@@ -201,7 +201,7 @@ class MailNotifier:
 def _explained(
     error: Exception, session: BoundedSMTP, step: str, where: str, settings: ReceiverSettings
 ) -> NotSentError:
-    """Return the error with its fix; the texts quote nothing that the server sent."""
+    """Return an SMTP error as ``NotSentError`` with its fix, without text that the server sent."""
     unsure = session.payload_sent
     if isinstance(error, UnicodeError):
         return NotSentError(
@@ -306,7 +306,7 @@ def _explained(
 
 
 def _code(error: Exception) -> int | None:
-    """Return the SMTP code of an error."""
+    """Return the SMTP status code of an error of smtplib."""
     if isinstance(error, smtplib.SMTPResponseException):
         return error.smtp_code if 100 <= error.smtp_code < 600 else None
     if isinstance(error, smtplib.SMTPRecipientsRefused):

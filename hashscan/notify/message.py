@@ -10,19 +10,19 @@ from typing import Any, Self
 
 from hashscan.text import rfc3339
 
-#: Most events that a message has in detail; a message has only the number of all other events.
+#: Most events that a message describes in detail; of all other events, a message has the number.
 MOST_EVENTS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event, without facts that the receiver may not get.
+    """An event of a message, without facts that the receiver may not get.
 
     Attributes:
-        kind: one of ``hashscan.config.notify.EVENTS``.
+        kind: kind of the event, from ``hashscan.config.notify.EVENTS``.
         event: name of the event in the audit log.
         time: time of the event, RFC 3339 in UTC.
-        facts: the facts of the audit log that the receiver may get.
+        facts: the event's facts in the audit log that the receiver may get.
     """
 
     kind: str
@@ -37,13 +37,16 @@ class Message:
 
     Attributes:
         id: the message's id, by which a receiver recognises a message that is sent again.
-        host: the name of this machine.
+        host: the name of the machine that the events are of.
         made: time at which the message was made, in seconds since the epoch.
-        counts: number of events by kind, the most urgent kind first.
-        events: the first events in detail.
-        recipient: the address of a mail, or the owner (a user id) for a receiver with contacts.
-        dropped: a sentence about events that were dropped before; empty: no event was dropped.
-        may_repeat: the message may have been sent before.
+        counts: number of the message's events by kind, the most urgent kind first.
+        events: the first of the message's events, in detail.
+        recipient: the address of a mail, or the owner (a user id) for a receiver that mails the
+            files' owners.
+        dropped: a sentence about the events that were dropped before this message; empty: no event
+            was
+            dropped.
+        may_repeat: an earlier attempt may have sent the message already.
         is_test: the message is the test of ``hashscan notify test``.
     """
 

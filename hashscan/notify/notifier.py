@@ -14,28 +14,30 @@ if TYPE_CHECKING:
 
 
 class SendFault(Enum):
-    """Ways to go on after a message was not sent."""
+    """Ways to go on after a receiver did not get a message."""
 
-    #: Send the message again later: the receiver is down, busy or greylists.
+    #: Send the message again later: the receiver is down, is busy, or greylists the mail.
     LATER = "later"
     #: Send the message again later, but only a change of the configuration can help.
     SETUP = "setup"
-    #: Keep this message, and send it again much later: the receiver refused it for good, and later
-    #: messages need not wait for it.
+    #: Keep the message, and send the message again much later. The receiver refused this message
+    #: for
+    #: good, but later messages need not wait for this message.
     REFUSED = "refused"
-    #: Drop this message: it can reach nobody.
+    #: Drop the message: no recipient can get the message.
     NOBODY = "nobody"
 
 
 class NotSentError(Exception):
-    """A message was not sent.
+    """A receiver did not get a message.
 
     Attributes:
         fault: the way to go on with the message.
         what: the fault in words, without secrets and without text that the receiver chose freely.
-        fix: the administrator's next step; empty: there is none.
+        fix: the administrator's next step; empty: no step of the administrator helps.
         unsure: the receiver may have got the message nevertheless.
-        wait: seconds that the receiver asks to wait; ``None``: it names no number.
+        wait: seconds that the receiver asks hashscan to wait; ``None``: the receiver names no
+            number.
     """
 
     def __init__(
@@ -58,30 +60,30 @@ class NotSentError(Exception):
 class Notifier(Protocol):
     """Sends messages to one receiver.
 
-    Only one thread at a time may use a notifier. ``send`` ends within ``timeout`` of the receiver's
-    settings and a few seconds, also if the receiver hangs, and needs no more than a few hundred KiB
-    for the receiver's answer.
+    Only one thread at a time may use a notifier. ``send`` ends within the ``timeout`` of the
+    receiver's settings and a few seconds, also if the receiver hangs. ``send`` needs at most a few
+    hundred KiB of memory for the receiver's answer.
     """
 
     def send(self, message: Message) -> None:
         """Send a message; return when the receiver has accepted the message.
 
         Raises:
-            NotSentError: the receiver did not accept the message, or may not have got it.
-            ConfigError: a secret cannot be read.
+            NotSentError: the receiver did not accept the message, or it is unknown whether it did.
+            ConfigError: a secret of the receiver cannot be read.
         """
 
     def stop(self) -> None:
-        """End a running ``send`` of another thread soon."""
+        """Make a ``send`` that runs in another thread end soon."""
 
 
 def secret_of(settings: ReceiverSettings, setting: str) -> str | None:
     """Read the secret in ``password_file``, ``url_file``, ``secret_file`` or ``token_file``.
 
-    ``None``: the receiver's settings name no such file.
+    Returns ``None`` if the receiver's settings name no such file.
 
     Raises:
-        ConfigError: the file cannot be read, or other users may read it.
+        ConfigError: the secret's file cannot be read, or other users may read the file.
     """
     file: str | None = getattr(settings, setting)
     name = credential_of(settings.name, setting)

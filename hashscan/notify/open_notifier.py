@@ -1,4 +1,4 @@
-"""Makes the notifier for each kind of receiver."""
+"""Makes the notifier for a receiver, by the receiver's kind."""
 
 from __future__ import annotations
 

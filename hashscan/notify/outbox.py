@@ -1,9 +1,9 @@
-"""The outbox: keeps each message on the disk before a notifier tries to send it.
+"""The outbox: a database that has each message before a notifier tries to send the message.
 
 Each method that changes the outbox is one transaction, and its change is on the disk when the
 method returns. The transaction that queues the events of a line of the audit log also notes the
-number of this line as the last line that was read. So each line is queued exactly once, also if the
-process is killed at any moment.
+number of this line as the last line that was read. So the outbox queues each line exactly once,
+also if the process is killed at any moment.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection, Iterable, Iterator
 
-#: Seconds after which a message that its receiver does not accept is dropped.
+#: Seconds after which the outbox drops a message that its receiver does not accept.
 LONGEST = 7 * 86400.0
-#: Most owners with waiting events, for one receiver.
+#: Largest number of owners with waiting events, for one receiver.
 _MOST_RECIPIENTS = 10_000
-#: Most refused messages that are kept for one receiver.
+#: Largest number of refused messages that the outbox keeps for one receiver.
 MOST_REFUSED = 50
-#: Most bytes of the events of a message, as JSON: web servers refuse requests of more than a
+#: Largest number of bytes of a message's events as JSON. Web servers refuse requests of more than a
 #: megabyte, and customers choose how long the names of their files are.
 _MOST_BYTES = 64 << 10
 
 
 class WaitingMessage(NamedTuple):
-    """Events for one recipient that are in no message yet.
+    """Events for one recipient that no message has yet.
 
     Attributes:
-        first: time of the first event.
+        first: time of the first of the events.
         kinds: the kinds of the events.
     """
 
@@ -52,7 +52,7 @@ class WaitingMessage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """A message in the outbox; ``tries``: the number of failed attempts to send it."""
+    """A message in the outbox; ``tries``: the number of failed attempts to send the message."""
 
     number: int
     message: Message
@@ -60,7 +60,7 @@ class Queued:
 
 
 class Route(NamedTuple):
-    """An event for one recipient of one receiver; ``at``: time of the event."""
+    """An event for one recipient of one receiver; ``at``: the event's time in seconds."""
 
     receiver: str
     recipient: str
@@ -69,13 +69,13 @@ class Route(NamedTuple):
 
 
 class Outbox(Closable):
-    """The outbox of a state directory."""
+    """The outbox of a state directory: the messages that receivers did not accept yet."""
 
     def __init__(self, directory: str) -> None:
-        """Open the outbox; make its file if it is missing.
+        """Open the outbox's file; make the file if it is missing.
 
         Raises:
-            StateError: the outbox cannot be used.
+            StateError: the outbox's file cannot be used.
         """
         self._path = os.path.join(directory, NOTIFICATIONS)
         self._connection = FORMAT.connect(self._path)
@@ -96,22 +96,22 @@ class Outbox(Closable):
                     self._connection.execute("ROLLBACK")
                 raise
 
-    # From the audit log
+    # Methods for the lines of the audit log.
 
     @property
     def position(self) -> int | None:
-        """Return the number of the last line of the audit log that was read; ``None``: none was."""
+        """Return the number of the audit log's last read line; ``None``: no line was read."""
         with FORMAT.translated(self._path):
             row = self._connection.execute("SELECT seq FROM position").fetchone()
         return None if row is None else int(row[0])
 
     def begin_at(self, seq: int) -> None:
-        """Set the position in the audit log to ``seq``, unless a position is set already."""
+        """Set the number of the last read line to ``seq``, unless the outbox has a number."""
         with self._change() as connection:
             connection.execute("INSERT OR IGNORE INTO position VALUES (1, ?)", (seq,))
 
     def queue(self, routes: Iterable[Route], seq: int) -> None:
-        """Queue events, and note ``seq`` as the number of the last line that was read."""
+        """Queue events, and note ``seq`` as the number of the audit log's last read line."""
         numbers: dict[tuple[str, str, str], int] = {}
         times: dict[tuple[str, str, str], float] = {}
         samples: dict[tuple[str, str], list[Event]] = {}
@@ -149,7 +149,7 @@ class Outbox(Closable):
             connection.execute("UPDATE position SET seq = ?", (seq,))
 
     def _full(self, connection: sqlite3.Connection, receivers: Iterable[str]) -> set[str]:
-        """Return the receivers with the most waiting recipients that are permitted."""
+        """Return the receivers that have as many waiting recipients as hashscan permits."""
         found = set()
         for receiver in receivers:
             (number,) = connection.execute(
@@ -176,12 +176,14 @@ class Outbox(Closable):
             (number, receiver),
         )
 
-    # Messages
+    # Methods for messages.
 
     def waiting(self, receiver: str) -> list[WaitingMessage]:
-        """Return the recipients with waiting events and no message that is being sent.
+        """Return a receiver's recipients that have waiting events, and no message being sent.
 
-        A refused message does not count. The recipient with the longest wait comes first.
+        A refused message does not count as being sent. The recipient whose events have waited
+        longest
+        comes first.
         """
         with FORMAT.translated(self._path):
             rows = self._connection.execute(
@@ -195,7 +197,7 @@ class Outbox(Closable):
             ]
 
     def made_at(self, receiver: str) -> dict[str, dict[str, float]]:
-        """Return the time of the last message with each kind of event, by recipient."""
+        """Return the time of the last message about each kind of event, by recipient."""
         found: dict[str, dict[str, float]] = {}
         with FORMAT.translated(self._path):
             for recipient, kind, at in self._connection.execute(
@@ -268,19 +270,19 @@ class Outbox(Closable):
         return Queued(number, Message.from_json(content, may_repeat=bool(may_repeat)), tries)
 
     def sent(self, number: int, now: float) -> None:
-        """Note that a message was accepted."""
+        """Note that the receiver accepted a message."""
         with self._change() as connection:
             recipient, refused = connection.execute(
                 "SELECT recipient, refused FROM message WHERE number = ?", (number,)
             ).fetchone()
             receiver = self._remove(connection, number)
             where = "WHERE receiver = ? AND recipient = ? AND refused = 1"
-            if refused:  # the receiver accepts all messages again
+            if refused:  # The receiver accepts all messages again.
                 connection.execute(
                     f"UPDATE message SET next = ? {where}",  # noqa: S608
                     (now, receiver, recipient),
                 )
-            else:  # the receiver refuses only the earlier messages
+            else:  # The receiver refuses only the earlier messages.
                 connection.execute(
                     f"UPDATE message SET refused = 2 {where}",  # noqa: S608
                     (receiver, recipient),
@@ -292,7 +294,7 @@ class Outbox(Closable):
             )
 
     def failed(self, number: int, why: str, again: float, now: float, *, unsure: bool) -> None:
-        """Note that a message was not accepted, and that the next attempt is at ``again``."""
+        """Note that the receiver did not accept a message; ``again``: time of the next attempt."""
         with self._change() as connection:
             (receiver,) = connection.execute(
                 "UPDATE message SET sending = 0, tries = tries + 1, next = ?,"
@@ -307,9 +309,11 @@ class Outbox(Closable):
             )
 
     def refused(self, number: int, why: str, again: float, now: float) -> list[str]:
-        """Note that the receiver refused a message, and that the next attempt is at ``again``.
+        """Note that the receiver refused a message; ``again``: time of the next attempt.
 
-        Later messages do not wait for a refused message. If too many refused messages are kept, the
+        Later messages do not wait for a refused message. If the outbox has too many refused
+        messages,
+        this method drops the oldest refused message, and returns lines for hashscan's own log.
         oldest is dropped, and lines for the log are returned.
         """
         with self._change() as connection:
@@ -336,7 +340,7 @@ class Outbox(Closable):
         return [said]
 
     def give_up(self, number: int, why: str, now: float) -> None:
-        """Drop a message that can reach nobody, and note why."""
+        """Drop a message that no recipient can get, and note the reason."""
         with self._change() as connection:
             receiver, _ = self._give_up(connection, number, now)
             connection.execute(
@@ -344,7 +348,7 @@ class Outbox(Closable):
             )
 
     def _give_up(self, connection: sqlite3.Connection, number: int, now: float) -> tuple[str, int]:
-        """Drop a message; return its receiver and the number of its events."""
+        """Drop a message; return the message's receiver and the number of the message's events."""
         (events,) = connection.execute(
             "SELECT events FROM message WHERE number = ?", (number,)
         ).fetchone()
@@ -366,12 +370,12 @@ class Outbox(Closable):
     def _note(self, connection: sqlite3.Connection, receiver: str) -> None:
         connection.execute("INSERT OR IGNORE INTO receiver (name) VALUES (?)", (receiver,))
 
-    # Upkeep
+    # Methods for the upkeep of the outbox.
 
     def take_over(self, receivers: Collection[str], now: float) -> list[str]:
         """Prepare to send: note interrupted messages, and remove messages of unknown receivers.
 
-        The caller holds the lock of the outbox. Returns messages for the log.
+        The caller holds the lock of the outbox. Returns lines for hashscan's own log.
         """
         said = []
         marks = ", ".join("?" * len(receivers))
@@ -403,7 +407,7 @@ class Outbox(Closable):
         return said
 
     def set_back(self, now: float) -> None:
-        """Send messages soon if their next try is too far away, because the clock was set back."""
+        """Send messages soon whose next attempt is too far away because the clock was set back."""
         with self._change() as connection:
             self._set_back(connection, now)
 
@@ -413,7 +417,7 @@ class Outbox(Closable):
         )
 
     def expire(self, now: float) -> list[str]:
-        """Drop the messages that are too old; return messages for the log."""
+        """Drop the messages that are too old; return lines for hashscan's own log."""
         with FORMAT.translated(self._path):
             rows = self._connection.execute(
                 "SELECT number, receiver, events FROM message WHERE made < ? AND NOT sending",
@@ -431,12 +435,12 @@ class Outbox(Closable):
         return said
 
     def forget_made(self, receiver: str, before: float) -> None:
-        """Remove the notes about the times of messages that were made ``before`` a time."""
+        """Remove the notes of the times of messages that were made ``before`` a time."""
         with self._change() as connection:
             connection.execute("DELETE FROM made WHERE receiver = ? AND at < ?", (receiver, before))
 
     def works_again(self, receiver: str, now: float) -> None:
-        """Send a receiver's waiting messages now, and remove its faults: it accepted a test."""
+        """Send a receiver's waiting messages now: the receiver accepted a test message."""
         with self._change() as connection:
             connection.execute(
                 "UPDATE message SET next = ?, tries = 0, refused = min(refused, 1)"
@@ -451,7 +455,7 @@ class Outbox(Closable):
 
 
 def _first(events: list[str]) -> list[str]:
-    """Return the first events, as many as a message may have, but at least one."""
+    """Return the first of some events: as many as a message may have, but at least one."""
     sizes = zip(events, accumulate(map(len, events)), strict=True)
     return [one for one, size in sizes if size <= _MOST_BYTES] or events[:1]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hashscan.files import NOTIFICATIONS
 from hashscan.notify.schema import FORMAT
 
-#: Seconds for which ``status`` shows a message that was given up.
+#: Seconds for which ``status`` shows that a message was given up.
 _SHOWN = 7 * 86400.0
 
 
@@ -20,18 +20,22 @@ class ReceiverState:
     Attributes:
         name: the receiver's name.
         messages: number of messages that were not accepted yet.
-        events: number of events that wait, in messages that were not accepted, or for a message.
-        oldest: time of the oldest message that was not accepted yet; ``None``: there is none.
+        events: number of events in messages that were not accepted yet, or without a message yet.
+        oldest: time of the oldest message that was not accepted yet; ``None``: the receiver has no
+            such
+            message.
         next_try: time of the next attempt to send a message again.
-        trouble: why the last attempt failed; empty: it succeeded.
-        trouble_since: time of the first failure in a row.
-        last_sent: time at which a message was accepted; ``None``: none was.
-        sent: number of accepted messages.
-        refused: number of kept messages that the receiver refused.
-        given_up: number of messages that were dropped within the last days, because they can reach
-            nobody, or because too many refused messages were kept.
-        refused_why: why the last message was refused or given up.
-        dropped: number of all events that were ever dropped.
+        trouble: why the last attempt to send a message failed; empty: the last attempt succeeded.
+        trouble_since: time of the first of the failed attempts in a row.
+        last_sent: time at which the receiver last accepted a message; ``None``: it never accepted a
+            message.
+        sent: number of messages that the receiver accepted.
+        refused: number of messages that the receiver refused, and that the outbox keeps.
+        given_up: number of messages that were dropped within the last days, because no recipient
+            can
+            get them, or because the outbox had too many refused messages.
+        refused_why: why the receiver's last such message was refused or given up.
+        dropped: number of all events for the receiver that were ever dropped.
     """
 
     name: str
@@ -50,7 +54,7 @@ class ReceiverState:
 
 
 def receiver_states(directory: str, now: float) -> list[ReceiverState]:
-    """Return the state of each receiver, from the outbox of a state directory; change nothing.
+    """Return the state of each receiver, from a state directory's outbox, without a change to it.
 
     Raises:
         StateError: the outbox cannot be read.

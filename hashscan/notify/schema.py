@@ -1,12 +1,12 @@
 """Tables of the outbox, ``STATE/notifications.sqlite3``.
 
-``position`` has the number of the last line of the audit log that was read. ``waiting`` counts the
+``position`` has the number of the audit log's last line that was read. ``waiting`` counts the
 events that are in no message yet, by receiver, recipient and kind. ``sample`` has only the first of
-these events in detail, so a flood of events needs little room. ``message`` has the messages that
-were not accepted yet. A message is ``sending`` from the moment before it is sent until the answer
-is noted. ``refused`` is 1 after the receiver refused the message, and 2 if the receiver then
-accepted a later message. ``made`` has the time of the last message with a kind of event.
-``receiver`` has the state of each receiver.
+these waiting events in detail, so a flood of events needs little room. ``message`` has the messages
+that were not accepted yet. A message is ``sending`` from the moment before it is sent until its
+receiver's answer is noted. ``refused`` is 1 after the receiver refused the message, and 2 if the
+receiver then accepted a later message. ``made`` has the time of the last message about each kind of
+event. ``receiver`` has the state of each receiver.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ CREATE INDEX message_receiver ON message (receiver, recipient, number)
 
 FORMAT = Format(
     name="the outbox of notifications",
-    application_id=0x68736E6F,  # "hsno"
+    application_id=0x68736E6F,  # The four letters "hsno" in ASCII.
     version=1,
     schema=_SCHEMA,
     migrations={},

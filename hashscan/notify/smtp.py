@@ -1,4 +1,4 @@
-"""Adds to smtplib the bounds that it lacks: a deadline for a whole mail, and bounded answers.
+"""Adds bounds to smtplib: a deadline for a whole mail, and a largest size of the answers.
 
 The time-out of smtplib begins again with every answer, and an answer may have any number of lines.
 """
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
-#: Most bytes of all answers of one session.
+#: Largest number of bytes of all answers of a mail server in one SMTP session.
 _ANSWERS = 64 * 1024
 
 
 class TooMuchError(smtplib.SMTPException):
-    """The server's answers are too long."""
+    """The mail server's answers are longer than permitted."""
 
 
 class _Tap(io.RawIOBase):
-    """Reads a socket until the deadline, and counts the bytes."""
+    """Reads a mail server's answers from a socket until the deadline, and counts their bytes."""
 
     def __init__(self, sock: socket.socket, session: BoundedSMTP) -> None:
         self._sock = sock
@@ -52,12 +52,12 @@ class BoundedSMTP(smtplib.SMTP):
 
     Attributes:
         deadline: deadline of the whole session, in monotonic seconds.
-        left: number of bytes that further answers may have.
-        payload_sent: the whole mail was sent, but perhaps not answered yet.
+        left: number of bytes that further answers of the server may have.
+        payload_sent: the client sent the whole mail, but the server has perhaps not answered yet.
     """
 
     def __init__(self, seconds: float, context: ssl.SSLContext, *, implicit: bool) -> None:
-        """Start a session without a connection; ``implicit``: begin TLS with the connection."""
+        """Keep the deadline; connect to no server; ``implicit``: begin TLS with the connection."""
         self.deadline = Deadline()
         self.deadline.begin(seconds)
         self.left = _ANSWERS
@@ -66,7 +66,7 @@ class BoundedSMTP(smtplib.SMTP):
         self._made: socket.socket | None = None
         self._context = context
         self._implicit = implicit
-        # By default, smtplib asks the DNS for this machine's name, and waits for the answer.
+        # By default, smtplib asks the DNS for this machine's name, and waits for the DNS's answer.
         name = socket.gethostname()
         super().__init__(
             timeout=seconds, local_hostname=name if is_host_name(name) else "[127.0.0.1]"
@@ -84,7 +84,7 @@ class BoundedSMTP(smtplib.SMTP):
         return sock
 
     def stop(self) -> None:
-        """End the session soon, also if another thread uses it."""
+        """End the SMTP session soon, also if another thread uses the session."""
         self._stopped = True
         # With TLS, ``self.sock`` has the descriptor, and ``self._made`` has none any more.
         for sock in (self._made, self.sock):
@@ -94,7 +94,7 @@ class BoundedSMTP(smtplib.SMTP):
 
     @property
     def is_late(self) -> bool:
-        """Return True if the deadline has passed."""
+        """Return True if the deadline of the SMTP session has passed."""
         return time.monotonic() >= self.deadline.at
 
     def begin_tls(self) -> None:
@@ -102,21 +102,21 @@ class BoundedSMTP(smtplib.SMTP):
 
         Raises:
             smtplib.SMTPException: the server does not offer STARTTLS.
-            OSError: the handshake failed.
+            OSError: the TLS handshake with the mail server failed.
         """
         assert self.sock is not None
         self.sock.settimeout(self.deadline.left())
         self.starttls(context=self._context)
 
     def getreply(self) -> tuple[int, bytes]:
-        """Read an answer, within the bounds."""
+        """Read an answer of the mail server, within the bounds of time and size."""
         if self.file is None:
             assert self.sock is not None
             self.file = io.BufferedReader(_Tap(self.sock, self))
         return super().getreply()
 
     def send(self, s: Any) -> None:
-        """Send bytes, at the latest at the deadline."""
+        """Send bytes to the mail server, at the latest at the deadline."""
         if self.sock is not None:
             self.sock.settimeout(self.deadline.left())
         super().send(s)
@@ -125,7 +125,7 @@ class BoundedSMTP(smtplib.SMTP):
         """Send the mail itself as smtplib does, and note the moment at which the sending begins.
 
         Raises:
-            smtplib.SMTPDataError: the server refuses the mail.
+            smtplib.SMTPDataError: the mail server refuses the mail.
         """
         self.putcmd("data")
         code, said = self.getreply()

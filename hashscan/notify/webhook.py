@@ -45,12 +45,14 @@ if TYPE_CHECKING:
     from hashscan.notify.message import Message
 
 _NAMES = Names("`url`", "ca_bundle", "`timeout`", who="the receiver")
-#: HTTP statuses with which a receiver refuses this message only.
+#: HTTP statuses with which a receiver refuses one message only, and not every message.
 _REFUSED = frozenset({400, 409, 411, 413, 415, 422})
 _LATER = frozenset({408, 421, 423, 425, 429})
 #: HTTP statuses from 500 on that certainly mean that the receiver did not take the message.
 _NOT_TAKEN = frozenset({501, 503, 505, 511})
-#: Most bytes of a text: Slack cuts longer texts; Matrix refuses events of more than 64 KiB.
+#: Largest number of bytes of a text. Slack cuts longer texts, and Matrix refuses events of more
+#: than
+#: 64 KiB.
 _LONGEST_TEXT = 20_000
 _FIXES = {
     401: "check the token in token_file, or the secret that the receiver knows",
@@ -66,7 +68,7 @@ class WebhookNotifier:
     def __init__(
         self, settings: ReceiverSettings, *, clock: Callable[[], float] = time.time
     ) -> None:
-        """Open no connection yet; ``clock`` returns seconds since the epoch."""
+        """Keep the receiver's settings; ``clock`` returns seconds since the epoch."""
         self._settings = settings
         self._clock = clock
         self._session: BoundedSession | None = None
@@ -75,8 +77,8 @@ class WebhookNotifier:
         """Send a message; return when the receiver has answered with a status 200 to 299.
 
         Raises:
-            NotSentError: see ``Notifier``.
-            ConfigError: a secret cannot be read.
+            NotSentError: the receiver did not accept the message (see ``Notifier``).
+            ConfigError: a secret of the receiver cannot be read.
         """
         settings = self._settings
         method, url, body = self._request(message)
@@ -94,7 +96,7 @@ class WebhookNotifier:
                 raise NotSentError(SendFault.SETUP, "the token is not ASCII", "correct token_file")
             headers["Authorization"] = f"Bearer {token}"
         with BoundedSession() as session:
-            # Otherwise, requests would add the credentials of a .netrc file.
+            # Without this setting, requests would add the credentials of a .netrc file.
             session.auth = _unchanged
             try:
                 response = session.ask(
@@ -118,10 +120,10 @@ class WebhookNotifier:
         _judge(response)
 
     def stop(self) -> None:
-        """Do nothing: a request ends by itself within ``timeout``."""
+        """Do nothing: the HTTP request of ``send`` ends by itself within ``timeout``."""
 
     def _request(self, message: Message) -> tuple[str, str, bytes]:
-        """Return the method, the URL and the body of a message's request."""
+        """Return the method, the URL and the body of the HTTP request for a message."""
         settings = self._settings
         url = settings.url
         if url is None:
@@ -139,7 +141,7 @@ class WebhookNotifier:
         if len(raw) > _LONGEST_TEXT:
             said = f"{raw[:_LONGEST_TEXT].decode(errors='ignore')}…\n"
         if settings.format == "slack":
-            # Links and mentions of Slack need one of these three signs.
+            # Links and mentions of Slack need one of the three signs ``& < >``.
             for sign, other in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
                 said = said.replace(sign, other)
             # Mattermost and Rocket.Chat take `@all` in a file's name for a mention of everybody.
@@ -155,7 +157,7 @@ class WebhookNotifier:
 
 
 def signature(secret: str, stamp: str, body: bytes) -> str:
-    """Return the value of the header ``X-Hashscan-Signature``."""
+    """Return the value of the HTTP header ``X-Hashscan-Signature`` for a message."""
     signed = hmac.new(secret.encode(), f"{stamp}.".encode() + body, "sha256")
     return f"v1={signed.hexdigest()}"
 
@@ -169,10 +171,10 @@ def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 
 def _judge(response: requests.Response) -> None:
-    """Return if the receiver accepted the message.
+    """Return if the receiver's HTTP answer accepts the message; otherwise raise.
 
     Raises:
-        NotSentError: the receiver did not accept the message.
+        NotSentError: the receiver's HTTP answer does not accept the message.
     """
     status = response.status_code
     if 200 <= status < 300:

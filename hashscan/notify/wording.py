@@ -25,7 +25,7 @@ _NOUNS = {
     "daemon-stopped": ("stop of the daemon", "stops of the daemon"),
     "daily": ("summary of the day", "summaries of the day"),
 }
-#: The command that shows more about events, by their kind.
+#: The command that shows more about the events of a kind, by kind.
 _COMMANDS = {
     "match": "hashscan quarantine list",
     "hold": "hashscan hold list",
@@ -34,7 +34,7 @@ _COMMANDS = {
     "notice-due": "hashscan notice list",
     "notice-overdue": "hashscan notice list",
 }
-#: The words for a problem, by the event's fact ``what``.
+#: The words for the begin of a problem, by the event's fact ``what``.
 _PROBLEMS = {
     "scanning": "nothing is scanned, because the known set cannot be used",
     "sync": "new filters cannot be fetched, or are refused",
@@ -93,7 +93,7 @@ def text(message: Message) -> str:
 
 
 def _command(kind: str, message: Message) -> str:
-    """Return the command that shows more about events of a kind."""
+    """Return the command that shows more about the events of a kind."""
     if kind == "match" and not any("quarantine_id" in one.facts for one in message.events):
         return "hashscan history --event match"  # No file of these matches is in quarantine.
     return _COMMANDS.get(kind, "hashscan status")
@@ -139,7 +139,7 @@ def _held(facts: dict[str, Any]) -> str:
     files, owners = facts.get("files"), facts.get("owners")
     many = "matches are held back"
     if isinstance(files, int) and isinstance(owners, int):
-        # The numbers are of the hold's begin; a scan may have found more matches since.
+        # The numbers are from the begin of the hold; a scan may have found more matches since.
         many = (
             f"{counted(files, 'match', 'matches')} of {counted(owners, 'owner')} held back so far"
         )
@@ -241,7 +241,7 @@ def _word(value: Any) -> str:
 
 
 def _moment(value: Any) -> str:
-    """Return a time of the audit log, or in seconds since the epoch, in this machine's zone."""
+    """Return a time as text in this machine's zone; a time of the audit log, or epoch seconds."""
     try:
         if isinstance(value, str):
             return local_time(datetime.fromisoformat(value).timestamp())
