@@ -1,4 +1,4 @@
-"""Collects the metrics of this moment, and writes them as text.
+"""Collects the values of the metrics at this moment, and writes the metrics as text.
 
 Source of the format: https://prometheus.io/docs/instrumenting/exposition_formats/, version 0.0.4.
 """
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from hashscan.jobs.status import Status
     from hashscan.jobs.status_complaints import Complaint
 
-#: Mode of the textfile: node_exporter reads it as another user.
+#: Mode of the textfile of metrics: node_exporter reads the textfile as another user.
 _MODE = 0o644
 
 
 def snapshot_of(
     settings: Settings, status: Status, wrong: Iterable[Complaint], began: float
 ) -> Snapshot:
-    """Return the present facts for the metrics; ``began``: monotonic time of the beginning."""
+    """Return the present facts for the metrics; ``began``: monotonic time of this collection."""
     daemon = children = Usage()
     if status.alive and status.daemon is not None:
         daemon, children = usage_of(int(status.daemon["pid"]))
@@ -59,7 +59,7 @@ def collect(settings: Settings) -> Snapshot:
     """Read the status and all other facts for the metrics.
 
     Raises:
-        HashscanError: a limit of this process prevents the reading.
+        HashscanError: a limit of this process, e.g. for memory, prevents the reading.
     """
     began = time.monotonic()
     status = status_of(settings)
@@ -67,7 +67,7 @@ def collect(settings: Settings) -> Snapshot:
 
 
 class _Once:
-    """A collector of prometheus_client that returns finished metrics."""
+    """A collector of prometheus_client that returns metrics whose values were read before."""
 
     def __init__(self, found: list[Metric]) -> None:
         self._found = found
@@ -83,20 +83,20 @@ def _text(found: list[Metric]) -> bytes:
 
 
 def page(snapshot: Snapshot) -> bytes:
-    """Return the metrics as text."""
+    """Return the metrics as text in the format of Prometheus."""
     return _text(families(snapshot))
 
 
 def page_without_configuration() -> bytes:
-    """Return the metrics for an unreadable configuration, as text: only the verdict."""
+    """Return the metrics for an unreadable configuration, as text: only the verdict metric."""
     return _text(verdict(ExitCode.USAGE, [Reason.CONFIGURATION], time.time()))
 
 
 def write_textfile(path: str, text: bytes) -> None:
-    """Replace a file of node_exporter's textfile collector; no reader sees half of it.
+    """Replace the textfile of metrics for node_exporter; no reader sees half of the textfile.
 
     Raises:
-        MachineError: the file cannot be written.
+        MachineError: the textfile cannot be written.
     """
     try:
         replace_file(path, text, _MODE)

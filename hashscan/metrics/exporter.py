@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     from hashscan.config.settings import Settings
     from hashscan.metrics.families import Snapshot
 
-#: Shortest pause between two collections: in seconds, and as a multiple of the last duration.
+#: Shortest pause between two collections of the metrics: in seconds, and as a multiple of the
+#: duration of the last collection.
 EVERY, SHARE = 15.0, 20.0
-#: Seconds for which collections go on after the last request.
+#: Seconds for which the exporter collects metrics after the last HTTP request.
 _LASTING = 300.0
-#: Seconds between two writes of the textfile.
+#: Seconds between two writes of the textfile of metrics.
 TEXTFILE_EVERY = 60.0
-#: A text is served for this multiple of the pause between two collections.
+#: The server sends a text of metrics for this multiple of the pause between two collections.
 _BEHIND = 4.0
 
 
@@ -45,7 +46,7 @@ class _Collector:
         self._cpu = (0.0, 0.0)
 
     def text(self) -> bytes:
-        """Return the present metrics as text.
+        """Return the present metrics as text in the format of Prometheus.
 
         Raises:
             HashscanError: the metrics cannot be collected.
@@ -72,7 +73,7 @@ class _Collector:
     def _never_less(self, snapshot: Snapshot) -> Snapshot:
         """Return the snapshot with CPU times that never fall.
 
-        The kernel's sum can miss a process that ends during the reading.
+        The kernel's sum of the CPU times can miss a process that ends during the reading.
         """
         used = snapshot.daemon, snapshot.children
         most = [max(one.cpu, before) for one, before in zip(used, self._cpu, strict=True)]
@@ -82,7 +83,7 @@ class _Collector:
 
 
 class _Exporter:
-    """The work of the event loop: it starts collections, and serves and writes their results."""
+    """The exporter's event loop: starts collections of metrics, serves and writes their results."""
 
     def __init__(self, settings: Settings, report: Callable[[str], None]) -> None:
         self._collector = _Collector(settings)
@@ -97,9 +98,10 @@ class _Exporter:
         self._wanted.set()
 
     async def run(self) -> None:
-        """Collect while clients ask, and write the textfile, until the process ends."""
+        """Collect metrics while clients ask, and write the textfile, until the process ends."""
         loop = asyncio.get_running_loop()
-        # The first write waits: a daemon that has just started has not written its status yet.
+        # The first write of the textfile waits: a daemon that has just started has not written
+        # its status yet.
         written = time.monotonic() + EVERY - TEXTFILE_EVERY
         with ThreadPoolExecutor(1) as pool:
             while True:
@@ -110,7 +112,8 @@ class _Exporter:
                     self._wanted.clear()
                     text = await loop.run_in_executor(pool, self._collect)
                     apart = max(EVERY, SHARE * (time.monotonic() - began))
-                    # After a failure, try again soon; a text is served until the next collection.
+                    # After a failed collection, the next one begins soon. Until then clients get
+                    # the old text.
                     self.metrics.put(text, EVERY if text is None else _BEHIND * apart)
                     if due and text is not None and self._textfile is not None:
                         written = began
@@ -148,7 +151,7 @@ def bound(listen: str) -> socket.socket:
     """Return a socket that is bound to an address of ``metrics.listen``.
 
     Raises:
-        MachineError: the address cannot be bound.
+        MachineError: the address in ``metrics.listen`` cannot be bound.
     """
     host, _, port = listen.rpartition(":")
     host = host.strip("[]")
@@ -169,11 +172,11 @@ def bound(listen: str) -> socket.socket:
 def export(settings: Settings, report: Callable[[str], None]) -> None:
     """Serve and write the metrics until the process is ended.
 
-    ``report`` is called with a message for each collection or write that failed.
+    The exporter calls ``report`` with a message for each failed collection or write of the metrics.
 
     Raises:
-        ConfigError: the token cannot be read.
-        MachineError: the address cannot be bound.
+        ConfigError: the token for clients of the metrics cannot be read.
+        MachineError: the address in ``metrics.listen`` cannot be bound.
     """
     section = settings.metrics
     token = None if section.token_file is None else read_token(section.token_file)

@@ -1,4 +1,4 @@
-"""Makes metrics from the status.
+"""Makes the metrics from the facts of ``hashscan status``.
 
 A new metric gets its name in ``names``, and its value in a function of this module.
 """
@@ -40,13 +40,13 @@ class Snapshot(NamedTuple):
     """All facts for the metrics of one moment.
 
     Attributes:
-        settings: the settings that the status was read with.
+        settings: the settings of the configuration with which the status was read.
         reasons: reasons of the faults that the status names.
         exit_code: exit code of ``hashscan status``.
         collected: time at which the status was read, in seconds since the epoch.
-        roots: the configured volumes as the catalog names them.
-        seconds: duration of the collection.
-        daemon, children: memory and CPU time of the daemon, and of all processes below it.
+        roots: paths of the configured volumes, as the catalog has them.
+        seconds: duration of the collection of the metrics.
+        daemon, children: memory and CPU time of the daemon process, and of all processes below it.
     """
 
     settings: Settings
@@ -61,31 +61,31 @@ class Snapshot(NamedTuple):
 
 
 class Page:
-    """The metrics of one moment, in the order of ``METRICS``."""
+    """The metrics of one moment with their samples, in the order of ``METRICS``."""
 
     def __init__(self) -> None:
-        """Start without metrics."""
+        """Start without samples of the metrics."""
         self._values: dict[str, list[tuple[list[str], float]]] = {}
 
     def put(self, name: str, value: float, **labels: str) -> None:
-        """Add a sample; ``labels``: values of the labels that ``METRICS`` names, in that order."""
+        """Add a sample of a metric; ``labels``: values of the metric's labels, in their order."""
         assert METRICS[name].labels == tuple(labels), name
         self._values.setdefault(name, []).append((list(labels.values()), float(value)))
 
     def put_time(self, name: str, value: float | None) -> None:
-        """Add a sample unless it is ``None``: an unknown value has no sample."""
+        """Add a sample of a metric; add none for the unknown value ``None``."""
         if value is not None:
             self.put(name, value)
 
     def put_each(
         self, name: str, label: str, values: Mapping[str, float], known: Iterable[str]
     ) -> None:
-        """Add a sample for each member of ``known``; a member that ``values`` lacks gets 0."""
+        """Add a metric's sample for each member of ``known``; a member not in ``values`` gets 0."""
         for one in known:
             self.put(name, values.get(str(one), 0), **{label: str(one)})
 
     def families(self) -> list[Metric]:
-        """Return the metrics in the types of prometheus_client."""
+        """Return the metrics as objects of prometheus_client."""
         found: list[Metric] = []
         for name, described in METRICS.items():
             if name not in self._values:
@@ -107,7 +107,7 @@ def families(snapshot: Snapshot) -> list[Metric]:
 
 
 def verdict(exit_code: int, reasons: Iterable[Reason], collected: float) -> list[Metric]:
-    """Return only the metrics of the verdict, e.g. if the configuration cannot be read."""
+    """Return only the metrics of the verdict of ``status``; the configuration may be unreadable."""
     page = Page()
     _put_verdict(page, exit_code, reasons, collected)
     return page.families()
@@ -141,7 +141,7 @@ def _daemon(page: Page, snapshot: Snapshot) -> None:
 
 
 def _running(snapshot: Snapshot) -> DaemonStatus | None:
-    """Return the status file of the running daemon; ``None``: no daemon runs."""
+    """Return the contents of the running daemon's status file; ``None``: no daemon runs."""
     return snapshot.status.daemon if snapshot.status.alive else None
 
 
@@ -227,7 +227,8 @@ def _filters(page: Page, snapshot: Snapshot) -> None:
     daemon = _running(snapshot)
     usable = [one for one in status.filters if one.trouble is None]
     digests = sum(one.digests or 0 for one in usable)
-    # Without a source, the daemon, or each scan, makes the filter from the configured lists.
+    # If no source of filters is configured, the daemon, or each scan, makes the filter from the
+    # configured lists.
     if not status.filters:
         made = daemon.get("filters", []) if daemon else []
         page.put("filters", len(made), state="usable")
@@ -285,7 +286,7 @@ def _quarantine(page: Page, snapshot: Snapshot) -> None:
     settings = snapshot.settings
     places = (("state", settings.state), ("quarantine", settings.quarantine_directory))
     for name, path in places:
-        with suppress(OSError):  # the first scan makes the directories
+        with suppress(OSError):  # the first scan makes the quarantine's directories
             room = os.statvfs(path)
             page.put("storage_free_bytes", room.f_bavail * room.f_frsize, place=name)
             page.put("storage_size_bytes", room.f_blocks * room.f_frsize, place=name)
@@ -317,7 +318,7 @@ def _notifications(page: Page, snapshot: Snapshot) -> None:
     page.put("notify_refused_messages", sum(one.refused + one.given_up for one in found))
 
 
-#: The parts of a page; ``docs/metrics.md`` describes the metrics of each under one heading.
+#: The groups of metrics; ``docs/metrics.md`` describes the metrics of each group under one heading.
 _PARTS: tuple[Callable[[Page, Snapshot], None], ...] = (
     _verdict,
     _daemon,

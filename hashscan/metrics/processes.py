@@ -6,7 +6,7 @@ import os
 from typing import NamedTuple
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-#: Indices of fields in /proc/PID/stat, counted from the state, the first field after the name.
+#: Indices of fields in /proc/PID/stat, counted from the field after the process's name.
 _USER, _SYSTEM, _CHILDREN_USER, _CHILDREN_SYSTEM = 11, 12, 13, 14
 
 
@@ -14,8 +14,9 @@ class Usage(NamedTuple):
     """Memory and CPU time of one or several processes.
 
     Attributes:
-        memory: proportional set size in bytes: a page that several processes share counts in part.
-        cpu: CPU time in seconds.
+        memory: proportional set size in bytes: of a page that several processes share, each process
+            counts its share.
+        cpu: CPU time of the processes in seconds.
     """
 
     processes: int = 0
@@ -26,11 +27,13 @@ class Usage(NamedTuple):
 def usage_of(pid: int) -> tuple[Usage, Usage]:
     """Return the usage of the process ``pid``, and the usage of all processes below it.
 
-    The second CPU time includes processes that have ended. If the kernel does not list child
-    processes (CONFIG_PROC_CHILDREN), the second usage counts only ended processes.
+    The CPU time of the processes below ``pid`` includes processes that have ended. If the kernel
+    does
+    not list child processes (CONFIG_PROC_CHILDREN), this second usage counts only ended processes.
     """
-    # The parent is read before its children: the time of a child that ends in between must not
-    # count twice.
+    # The parent's CPU time is read before its children's: otherwise the time of a child that ends
+    # in
+    # between would count twice.
     own, ended = _times(pid)
     count, memory = 0, 0
     waiting = _children(pid)

@@ -1,13 +1,13 @@
 """Serves the metrics over HTTP on this machine; no client can block it.
 
-Each connection is for one request and ends after a few seconds. If all places are taken, a new
-connection takes the place of the connection that has waited longest without a whole request.
-Clients that have sent the right token have places of their own. Not every request causes a
-collection: for some seconds all clients get the same bytes.
+Each connection is for one request and ends after a few seconds. The server permits a fixed number
+of connections. At this limit, a new connection ends the connection that has waited longest without
+a whole request. Clients that have sent the right token have a limit of their own. Not every request
+causes a collection of metrics: for some seconds all clients get the same bytes.
 
-All clients have one address, so the places cannot be shared out by address. The kernel names the
-user at the other end of a connection (/proc/net/tcp), but only while the client keeps its end open,
-and the list is long on a web server. So the server does not use that list.
+All clients have the same address, so the server cannot limit connections by address. The kernel
+lists the user at the other end of a connection (/proc/net/tcp), but only while the client keeps its
+end open, and this list is long on a web server. So the server does not use this list.
 
 Without a token, the server refuses a request for a foreign host name. Otherwise a web page could
 read the metrics through a browser on this machine, or at the other end of an SSH tunnel: its owner
@@ -32,16 +32,17 @@ from hashscan.service.connections import Client, ConnectionBounds, Connections
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Seconds from the begin of a connection to the end of its request, and to the end of the answer.
+#: Seconds from the begin of a connection to the end of its request, and to the end of its answer.
 HEAD, LONGEST = 3.0, 10.0
-#: Most connections at a time without a token: a few are enough for every Prometheus of a provider.
-#: The second number is for clients that have sent the right token.
+#: Largest number of connections at a time without a token: enough for all Prometheus servers of a
+#: provider. The second number is for clients that have sent the right token.
 MOST, WITH_TOKEN = 64, 16
-#: Most connections that are accepted in one turn of the event loop.
+#: Largest number of connections that the server accepts in one pass of the event loop.
 _ACCEPTED = 16
-#: Length of the kernel's queue: if it is full, a client waits seconds before it tries again.
+#: Length of the kernel's queue of new connections. If this queue is full, a client waits seconds
+#: before it connects again.
 _BACKLOG = 4096
-#: Most bytes of a request.
+#: Largest number of bytes of an HTTP request for the metrics.
 _LONGEST_HEAD = 8192
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _OTHER_HOST = (
@@ -52,24 +53,24 @@ _CONTENT = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Metrics:
-    """The text to serve, and the clients that wait for it."""
+    """The text of the metrics to serve, and the clients that wait for a text."""
 
     def __init__(self, on_request: Callable[[], None]) -> None:
-        """Call ``on_request`` for each request: it must have ``put`` called in time."""
+        """Call ``on_request`` at each request; ``on_request`` must lead to a call of ``put``."""
         self._on_request = on_request
         self._text: bytes | None = None
         self._until = -math.inf
         self._waiting: set[Callable[[bytes | None], None]] = set()
 
     def put(self, text: bytes | None, fresh_for: float) -> None:
-        """Serve ``text`` for so many seconds; ``None``: the metrics could not be collected."""
+        """Serve ``text`` for some seconds; ``None``: the metrics could not be collected."""
         self._text, self._until = text, time.monotonic() + fresh_for
         waiting, self._waiting = self._waiting, set()
         for answer in waiting:
             answer(text)
 
     def ask(self, answer: Callable[[bytes | None], None]) -> None:
-        """Call ``answer`` with the text, now or as soon as a text is there."""
+        """Call ``answer`` with the text of the metrics, now or after the next ``put``."""
         if time.monotonic() <= self._until:
             answer(self._text)
         else:
@@ -77,12 +78,12 @@ class Metrics:
         self._on_request()
 
     def forget(self, answer: Callable[[bytes | None], None]) -> None:
-        """Do not call ``answer`` any more."""
+        """Forget a client: do not call its ``answer`` any more."""
         self._waiting.discard(answer)
 
 
 class _Conversation(asyncio.Protocol):
-    """A connection with one request and its answer."""
+    """A client's connection with one HTTP request and its answer."""
 
     def __init__(self, metrics: Metrics, connections: Connections, token: str | None) -> None:
         self._metrics = metrics
@@ -142,7 +143,7 @@ class _Conversation(asyncio.Protocol):
             self._metrics.ask(self._answer)
 
     def _may_read(self, headers: dict[bytes, bytes]) -> bool:
-        """Return True if the client may read the metrics; otherwise refuse the request."""
+        """Return True if the client may read the metrics; otherwise send an answer that refuses."""
         if self._token is None:
             is_ours = is_own_host(headers.get(b"host", b"").decode("latin-1"))
             if not is_ours:
@@ -183,9 +184,9 @@ class _Conversation(asyncio.Protocol):
 def is_own_host(host: str) -> bool:
     """Return False for a Host header that a foreign web page may have caused.
 
-    A header that names an address, this machine, or a name without a dot is fine, because the host
-    of a foreign page has a name in the public DNS. A missing header is fine, because a browser
-    always sends one.
+    A header that names an address, this machine, or a name without a dot returns True, because the
+    host of a foreign page has a name in the public DNS. A missing header returns True, because a
+    browser always sends a Host header.
     """
     name = urlsplit(f"//{host}").hostname if _HOST.fullmatch(host) else None
     if name is None:
@@ -201,11 +202,11 @@ def _header(line: bytes) -> tuple[bytes, bytes]:
 
 
 async def serve(listener: socket.socket, metrics: Metrics, token: str | None) -> asyncio.Server:
-    """Serve ``metrics`` on a bound socket; ``token``: a client must send it; ``None``: no token."""
+    """Serve ``metrics`` on a bound socket; ``token``: the token of every client, or ``None``."""
     connections = Connections(ConnectionBounds(MOST + WITH_TOKEN, MOST, MOST))
     server = await asyncio.get_running_loop().create_server(
         lambda: _Conversation(metrics, connections, token), sock=listener, backlog=_ACCEPTED
     )
-    # asyncio gave ``backlog`` to the kernel, too: set the length of the kernel's queue again.
+    # asyncio passed ``backlog`` to the kernel, too: set the length of the kernel's queue again.
     listener.listen(_BACKLOG)
     return server

@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 
 
 def emit(text: str, stream: IO[str], event: MatchEvent | None = None) -> None:
-    """Print one line without buffering; ``event`` is the match that the line reports.
+    """Print a line without buffering; ``event``: the match that the line reports.
 
     Raises:
-        OutputError: the line cannot be written; the error names the file if the event moved one.
+        OutputError: the line cannot be written. The error names the match's file if hashscan moved
+            the
+            file.
     """
     try:
         stream.write(text + "\n")

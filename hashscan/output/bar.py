@@ -15,36 +15,36 @@ if TYPE_CHECKING:
 
 
 class BuildBar(Protocol):
-    """The progress of a build: so many units are done in its present stage."""
+    """The progress of a build of a filter: the number of finished units in the present stage."""
 
     @property
     def stage(self) -> str:
-        """Return the name of the present stage."""
+        """Return the name of the build's present stage."""
 
     @property
     def done(self) -> int:
-        """Return the number of finished units in this stage."""
+        """Return the number of finished units in the build's present stage."""
 
     @property
     def total(self) -> int | None:
-        """Return the number of all units in this stage; ``None``: unknown."""
+        """Return the number of all units in the build's present stage; ``None``: unknown."""
 
 
 class ScanBar:
-    """A scan's progress bar on ``stream``, if that is a terminal that can redraw lines.
+    """A scan's progress bar on ``stream``, if ``stream`` is a terminal that can redraw lines.
 
     ``show`` draws the bar without a thread, because the scan forks worker processes. On any other
-    stream, the methods print nothing.
+    stream, the bar's methods print nothing.
     """
 
     def __init__(self, stream: IO[str]) -> None:
-        """Draw nothing yet: the bar appears at the first ``show``."""
+        """Draw no progress bar yet; the first ``show`` draws the bar."""
         self._stream = stream
         self._bar: _Bar | None = None
         self._on = _can_redraw(stream)
 
     def show(self, progress: Progress) -> None:
-        """Draw the present state."""
+        """Draw the progress bar with the scan's present numbers."""
         if not self._on:
             return
         if self._bar is None:
@@ -59,14 +59,14 @@ class ScanBar:
         self._bar.draw(fraction, fields(progress))
 
     def clear(self) -> None:
-        """Remove the bar before a line is printed; the next ``show`` draws it again."""
+        """Remove the progress bar, so that a line can be printed; ``show`` draws the bar again."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
 
 
 def fields(progress: Progress) -> list[tuple[int, str]]:
-    """Return a scan's numbers as texts with a rank; a narrow terminal drops high ranks first."""
+    """Return a scan's numbers as texts with a rank; a narrow bar omits the high ranks first."""
     seconds = max(0.001, progress.seconds)
     shown = [(0, f"ETA {_duration(progress.remaining)}"), (2, f"{progress.files:,} files")]
     if progress.matches:
@@ -78,7 +78,7 @@ def fields(progress: Progress) -> list[tuple[int, str]]:
 
 
 def fitted(shown: list[tuple[int, str]], width: int) -> str:
-    """Return the numbers that fit into ``width`` columns, as one text."""
+    """Return the scan's numbers that fit into ``width`` columns, as one text."""
     for most in range(max(rank for rank, _ in shown), -1, -1):
         text = "  ".join(one for rank, one in shown if rank <= most)
         if len(text) <= width:
@@ -98,7 +98,7 @@ def _can_redraw(stream: IO[str]) -> bool:
     return stream.isatty() and os.environ.get("TERM", "dumb").lower() not in {"", "dumb", "unknown"}
 
 
-#: Columns of the bar without its numbers, and of the percentage and the spaces beside the bar.
+#: Columns of the progress bar without the scan's numbers; columns of the percentage and the spaces.
 _BAR = 20
 _BESIDE = 4 + 1 + 1
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from hashscan.audit.line import AuditEvent
 
-#: Columns of the time and of the name, with the two spaces after each.
+#: Columns of an event's time and of the actor's name, with the two spaces after each.
 _TIME, _NAME = 21, 10
 
 
@@ -33,7 +33,7 @@ def _local(time: str) -> str:
 
 
 def sentence(event: AuditEvent) -> str:
-    """Return one line that says what happened; names are escaped."""
+    """Return a line that says what happened in an event; the line has names escaped."""
     facts = _Facts(event.facts)
     make = _SENTENCES.get(event.event)
     if make is None:  # a newer hashscan wrote this event
@@ -45,7 +45,7 @@ def sentence(event: AuditEvent) -> str:
 
 
 class _Facts:
-    """The facts of an event as escaped texts; a missing fact is empty."""
+    """The facts of an audit event as escaped texts; the text of a missing fact is empty."""
 
     def __init__(self, facts: dict[str, Any]) -> None:
         self._facts = facts
@@ -65,17 +65,17 @@ class _Facts:
         return value if isinstance(value, int) else 0
 
     def after(self, words: str, name: str) -> str:
-        """Return a fact after ``words``; empty if the fact is missing."""
+        """Return the text of an event's fact after ``words``; empty if the event lacks the fact."""
         value = self[name]
         return f"{words}{value}" if value else ""
 
     def said(self, name: str = "message") -> str:
-        """Return a message, which is escaped already, after a colon."""
+        """Return the event's message, which is escaped already, after a colon."""
         value = self._facts.get(name)
         return f": {one_line(value)}" if isinstance(value, str) and value else ""
 
     def about(self) -> str:
-        """Return the message after a colon, without the path at its begin."""
+        """Return the event's message after a colon, without the path at the message's begin."""
         text = self.said()
         return text.replace(f": {self['path']}: ", ": ", 1)
 
@@ -99,7 +99,7 @@ def _sync(facts: _Facts) -> str:
 
 def _match(facts: _Facts) -> str:
     notice = facts.after(", notice ", "notice")
-    # The log has one line with the hold's reason, for all matches of the hold.
+    # The audit log has one line with the hold's reason, for all matches of the hold.
     hold = facts.after(" by ", "hold")
     return (
         f"match {facts['path']}: {facts['action']}{facts.after(' as ', 'quarantine_id')}{hold}"

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 def line(event: str, **values: Any) -> str:
-    """Return an event as a line without its newline; in ASCII, so that no name can break it."""
+    """Return an event as a JSON line without newline; ASCII only, so no name can break the line."""
     return json.dumps({"event": event, **values}, separators=(",", ":"))
 
 
 class JsonReporter:
-    """Writes each event immediately; notices and progress are no results, and go elsewhere."""
+    """Writes each event of a scan immediately as a JSON line; notices and progress go elsewhere."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class JsonReporter:
         on_progress: Callable[[Progress], None] = lambda _: None,
         on_line: Callable[[], None] = lambda: None,
     ) -> None:
-        """Write events to ``out`` and notices to ``log``; see ``TextReporter`` for the others."""
+        """Write events to ``out``, notices to ``log``; ``on_…``: see ``TextReporter``."""
         self._on_progress = on_progress
         self._on_line = on_line
         self._out = out
@@ -48,7 +48,7 @@ class JsonReporter:
         emit(line(event, **values), self._out)
 
     def match(self, event: MatchEvent) -> None:
-        """Write a match."""
+        """Write a match as a JSON line."""
         candidate, acted = event.match.candidate, event.acted
         text = line(
             "match",
@@ -73,19 +73,19 @@ class JsonReporter:
         emit(text, self._out, event)
 
     def problem(self, event: ProblemEvent) -> None:
-        """Write a problem."""
+        """Write a problem with a file as a JSON line."""
         self._write(
             "problem", path=os.fsdecode(event.path), reason=event.reason, message=event.message
         )
 
     def skipped(self, event: ProblemEvent) -> None:
-        """Write a file that was not read because of its size or its holes."""
+        """Write a file that was not read because of its size or its holes, as a JSON line."""
         self._write(
             "skipped", path=os.fsdecode(event.path), reason=event.reason, message=event.message
         )
 
     def pending(self, event: PendingEvent) -> None:
-        """Write a candidate without a verdict."""
+        """Write a candidate without a verdict as a JSON line."""
         candidate = event.candidate
         self._write(
             "pending",
@@ -96,16 +96,16 @@ class JsonReporter:
         )
 
     def notice(self, message: str) -> None:
-        """Log a notice."""
+        """Write a notice for the administrator to the log."""
         with suppress(OSError):  # A log that cannot be written must not end a scan.
             print(f"hashscan: {message}", file=self._log, flush=True)
 
     def progress(self, progress: Progress) -> None:
-        """Show the progress if the reporter has a progress bar or another place for it."""
+        """Pass the scan's progress to ``on_progress``, if the caller gave this function."""
         self._on_progress(progress)
 
     def summary(self, summary: Summary) -> None:
-        """Write the counts."""
+        """Write the scan's counts as a JSON line."""
         self._write(
             "summary",
             files=summary.files,

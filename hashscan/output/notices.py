@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from hashscan.notices.notice import Item, ItemFile, Notice, NoticeEvent
 
-#: Most characters of a sender, and of a reference, in a list.
+#: Largest number of characters of a notice's sender, and of its reference, in a list.
 _WIDTH = 30
 _DUE_WIDTH = len("overdue for 999 min (since 2026-11-27 10:00 CEST)")
 
@@ -24,7 +24,7 @@ def _time(seconds: float | None) -> str | None:
     return None if seconds is None else rfc3339(seconds)
 
 
-# JSON
+# JSON.
 
 
 def listed_json(notice: Notice, now: float, soon: float) -> str:
@@ -47,7 +47,7 @@ def notice_json(
 
 
 def event_json(event: NoticeEvent) -> dict[str, object]:
-    """Return a step of the notice's history as a JSON object."""
+    """Return a step of a notice's history as a JSON object."""
     return {
         "time": rfc3339(event.time),
         "kind": event.kind.value,
@@ -130,7 +130,7 @@ def _full(file: ItemFile) -> bytes:
     return file.volume.rstrip(b"/") + b"/" + file.path
 
 
-# Text
+# Text.
 
 
 def listed(notice: Notice, now: float, soon: float) -> str:
@@ -221,7 +221,7 @@ def item_lines(index: int, item: Item, files: Sequence[ItemFile]) -> Iterator[st
 
 
 def event_line(event: NoticeEvent, indexes: Mapping[int, int]) -> str:
-    """Return a step of the history as a line; ``indexes``: places of the items in the notice."""
+    """Return a step of a notice's history as a line; ``indexes``: the numbers of its items."""
     what = "" if event.item is None else f"item {indexes.get(event.item, 0)}: "
     return f"  {local_time(event.time)}  {what}{_step(event)}"
 
@@ -255,7 +255,7 @@ def _step(event: NoticeEvent) -> str:
 
 
 def _file_step(detail: Mapping[str, str]) -> str:
-    """Return the latest fact about a file; earlier facts have steps of their own."""
+    """Return the latest fact about an item's file; the history has the earlier facts."""
     action = detail.get("action", "")
     if "away" in detail:
         fact = "no longer in its place"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hashscan.model import MatchEvent, PendingEvent, ProblemEvent, Summary
     from hashscan.reporter import Progress
 
-#: Most lines of one kind of result; ``--json`` lists all.
+#: Largest number of lines of one kind of result; ``--json`` lists all results.
 MOST_LINES = 200
 
 
@@ -33,7 +33,8 @@ class TextReporter:
     ) -> None:
         """Call ``on_line`` before each line, and ``on_progress`` for each progress report.
 
-        ``quiet``: leave out notices, and the summary if an administrator need not act.
+        ``quiet`` leaves out the notices, and the summary if it asks for no step of an
+        administrator.
         """
         self._out = out
         self._log = log
@@ -76,36 +77,36 @@ class TextReporter:
         self._write(f"MATCH {path}: {what} [{match.why}]", event)
 
     def problem(self, event: ProblemEvent) -> None:
-        """Write a problem."""
+        """Write a problem with a file as a line."""
         self._write_limited(
             "PROBLEM", f"PROBLEM {shown(event.path)}: {event.reason}: {event.message}"
         )
 
     def skipped(self, event: ProblemEvent) -> None:
-        """Write a file that was not read because of its size or its holes."""
+        """Write a file that was not read because of its size or its holes, as a line."""
         self._write_limited(
             "SKIPPED", f"SKIPPED {shown(event.path)}: {event.reason}: {event.message}"
         )
 
     def pending(self, event: PendingEvent) -> None:
-        """Write a candidate without a verdict."""
+        """Write a candidate without a verdict as a line."""
         self._write_limited(
             "PENDING", f"PENDING {shown(event.candidate.full_path)}: {event.message}"
         )
 
     def notice(self, message: str) -> None:
-        """Log a notice."""
+        """Write a notice for the administrator to the log."""
         if not self._quiet:
             self._on_line()
             with suppress(OSError):  # A log that cannot be written must not end a scan.
                 print(f"hashscan: {message}", file=self._log, flush=True)
 
     def progress(self, progress: Progress) -> None:
-        """Show the progress if the reporter has a progress bar or another place for it."""
+        """Pass the scan's progress to ``on_progress``, if the caller gave this function."""
         self._on_progress(progress)
 
     def summary(self, summary: Summary) -> None:
-        """Write the counts, and the next commands to run."""
+        """Write the scan's counts, and the commands to run next."""
         undecided = summary.undecided
         if self._quiet and not (undecided or summary.problems or summary.pending):
             return

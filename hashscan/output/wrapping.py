@@ -7,14 +7,14 @@ import shutil
 import sys
 import textwrap
 
-#: Columns before the further lines of a text if a word does not fit behind the usual indent.
+#: Columns before the further lines of a text if a word does not fit after the usual indent.
 _LITTLE = 4
-#: A command in quotes: people copy it as a whole, so it is never broken.
+#: A command in quotes: people copy the command as a whole, so no line break splits it.
 _COMMAND = re.compile("'(?:hashscan|systemctl|journalctl) [^']*'")
 
 
 def terminal_width() -> int | None:
-    """Return the columns of the terminal at standard output; ``None``: it is no terminal."""
+    """Return the columns of the terminal at standard output; ``None``: standard output is none."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
@@ -22,8 +22,8 @@ def wrapped(line: str, width: int | None, indent: int) -> str:
     """Wrap a line between words at ``width`` columns; ``None``: return the line unchanged.
 
     ``indent`` is the number of columns before the further lines. If a word, e.g. a long path, does
-    not fit behind so many columns, the further lines have only four before them. No word and no
-    command in quotes is ever broken, so that paths and commands can be copied.
+    not fit after ``indent`` columns, the further lines have only four columns before them. No line
+    break splits a word or a command in quotes, so that people can copy paths and commands.
     """
     if width is None or len(line) <= width:
         return line
@@ -43,7 +43,7 @@ def wrapped(line: str, width: int | None, indent: int) -> str:
 
 
 def for_terminal(text: str, indent: int) -> str:
-    """Wrap each line of a text; further lines get ``indent`` if the first begins with a space."""
+    """Wrap each line of a text; further lines get ``indent`` if the line begins with a space."""
     width = terminal_width()
     lines = text.split("\n")
     return "\n".join(wrapped(one, width, indent if one[:1] == " " else 2) for one in lines)

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 INTAKE_COLUMNS = ("url", "channel", "sent", "received", "removed", "reference")
 _FORMULA = re.compile(r"""(\A\s*|;[\s"]*)(?=[=+@\-\uff1d\uff0b\uff0d\uff20])""")
-#: Number of rows in one chunk of the file.
+#: Number of rows of CSV in one chunk of the file.
 _ROWS = 1000
 
 
 def cell(text: str) -> str:
-    """Return a text as a cell that no spreadsheet runs; control characters are escaped."""
+    """Return a text as a CSV cell that no spreadsheet runs; control characters are escaped."""
     if not text.isprintable():
         text = shown(text)
     return _FORMULA.sub(_marked, text)
@@ -41,7 +41,7 @@ def _marked(found: re.Match[str]) -> str:
 
 
 def as_csv(report: Report) -> bytes:
-    """Return the report, a line for each figure: table, row, column, value (empty: no data)."""
+    """Return the report as CSV, a row for each figure: table, row, column, value (or empty)."""
     head = [
         ("table", "row", "column", "value"),
         ("report", "", "host", report.host),
@@ -62,7 +62,7 @@ def _figures(report: Report) -> Iterator[tuple[str, ...]]:
 
 
 def intake_log(outcomes: Iterable[Outcome]) -> Iterator[bytes]:
-    """Yield the intake log, a line for each item, in chunks of a file."""
+    """Yield the intake log as CSV, a row for each item of a notice, in chunks of the file."""
     rows = (
         (
             one.value,

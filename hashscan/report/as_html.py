@@ -15,12 +15,12 @@ from hashscan.report.tables import Cell, CellKind, count, hours, share, tables
 if TYPE_CHECKING:
     from hashscan.report.figures import Report
 
-#: Most characters of a text that is never broken into lines.
+#: Largest number of characters of a text that the page never breaks into lines.
 _SHORT = 24
 
 
 def as_html(report: Report) -> bytes:
-    """Return the page, in ASCII; texts of senders are escaped, and plots need matplotlib."""
+    """Return the report as an HTML page in ASCII; senders' texts are escaped; needs matplotlib."""
     remark = ""
     try:
         drawn = {one.key: one.svg for one in plots.plots(report)}
@@ -54,7 +54,7 @@ def _width_class(cell: Cell) -> str:
 
 
 def _headline(report: Report) -> tuple[tuple[str, Cell], ...]:
-    """Return the names and values at the top of the page."""
+    """Return the names and values at the top of the report's page."""
     notices = report.notices
     return (
         ("items removed within 24\N{NO-BREAK SPACE}h", share(notices.from_sent.within_24h)),

@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from hashscan.report.figures import Report
     from hashscan.report.tables import Table
 
-#: Most characters of a cell; the HTML page and CSV have the whole text.
+#: Largest number of characters of a table's cell; the HTML page and CSV have the whole text.
 _WIDEST = 60
 
 
 def period(report: Report) -> str:
-    """Return the period as text, in UTC, to the minute."""
+    """Return the report's period as text, in UTC, to the minute."""
     since, until = rfc3339(report.since), rfc3339(report.until)
     return f"{since[:16]} to {until[:16]}".replace("T", " ") + " UTC"
 
 
 def unread(report: Report) -> str:
-    """Return a sentence that names the unread parts of the state; "": all were read."""
+    """Return a sentence that names the unread parts of the state; "": all parts were read."""
     if not report.unread:
         return ""
     parts = ", ".join(report.unread)
@@ -30,7 +30,7 @@ def unread(report: Report) -> str:
 
 
 def as_text(report: Report) -> str:
-    """Return all tables, one below the other."""
+    """Return all tables of the report as text, one below the other."""
     lines = [f"hashscan report of {shown(report.host)}, {period(report)}"]
     if report.unread:
         lines.append(unread(report))

@@ -1,7 +1,7 @@
 """The report of a period: all its figures in one frozen value.
 
-``notices`` and ``matches`` compute the figures of each source.
-docs/report.md has their definitions. Times are seconds since the epoch.
+``hashscan.report.notices`` and ``hashscan.report.matches`` compute the figures of each source.
+docs/report.md has the definitions of the figures. Times are seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """One configured volume.
+    """Figures of one configured volume.
 
     Attributes:
         name: ``volume 1``, or the volume's path if the report names paths.
         watched: a daemon runs, and gets all changes in the volume.
-        whole: end of the volume's last whole scan; ``None``: there was none.
+        whole: end of the volume's last whole scan; ``None``: the volume never had a whole scan.
     """
 
     name: str
@@ -37,9 +37,10 @@ class FilterFigures:
     """One filter in use.
 
     Attributes:
-        name: category, or ``filter 1`` for a file, whose path is not shown.
-        age: seconds since the filter was verified (repository), or made (file).
-        usable: false if the filter is missing, damaged or too old; the other values are then
+        name: the filter's category, or ``filter 1`` for a file, whose path is not shown.
+        age: seconds since the filter was verified (from a repository), or was made (from a file).
+        usable: false if the filter is missing, damaged or too old; the filter's other figures are
+            then
             ``None``.
     """
 
@@ -55,10 +56,10 @@ class Report:
     """All figures of a report.
 
     Attributes:
-        since, until: beginning and end of the period; ``until`` is not part of the period.
-        made: time at which the report is made; the items' states are those of this time.
-        host: name of the machine.
-        unread: parts of the state that could not be read; their figures are missing.
+        since, until: beginning and end of the report's period; ``until`` is not part of the period.
+        made: time at which the report is made; the report has the items' states at this time.
+        host: name of the machine that makes the report.
+        unread: parts of the state directory that could not be read; the report lacks their figures.
     """
 
     since: float
@@ -87,8 +88,9 @@ class Report:
     def oldest_whole(self) -> float | None:
         """Return the seconds within which every volume had a whole scan.
 
-        This is the age of the oldest of the volumes' last whole scans. ``None``: a volume was never
-        wholly scanned, or there is no volume.
+        The figure is the age of the oldest of the volumes' last whole scans. ``None``: a volume
+        never
+        had a whole scan, or no volume is configured.
         """
         ended = [one.whole for one in self.volumes]
         if not ended or None in ended:

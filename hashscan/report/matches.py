@@ -34,10 +34,12 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class MatchFigures:
-    """Figures of the matches of a period.
+    """Figures of the matches of a report's period.
 
     Attributes:
-        quarantined: files found in the period and moved to quarantine, restored ones included.
+        quarantined: number of files that were found in the period and moved to quarantine,
+            including
+            restored files.
         in_place: number of files found in the period and still in their place.
         in_place_before: number of files found before the period and still in their place.
         by_authority: number of matches by the reason for their removal, ``list`` or ``notice``.
@@ -45,7 +47,7 @@ class MatchFigures:
         by_category: number of matches by category.
         by_volume: number of matches by the volume's name in the report.
         restored, purged: number of files that were restored or purged in the period.
-        damaged: number of records that cannot be read.
+        damaged: number of records of the quarantine that cannot be read.
         seconds_median, seconds_p90, seconds_p95: percentiles of the seconds from detection to
             quarantine, by nearest rank.
     """
@@ -71,7 +73,7 @@ class MatchFigures:
 
 
 def _seconds(text: str) -> float | None:
-    """Return a time of RFC 3339 in seconds since the epoch; ``None``: the text is no time."""
+    """Return an RFC 3339 time in seconds since the epoch; ``None``: the text is no such time."""
     try:
         return datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError):

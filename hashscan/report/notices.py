@@ -1,4 +1,4 @@
-"""Computes the figures of notices and their items."""
+"""Computes the report's figures of notices and their items."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from hashscan.notices.reader import Outcome
     from hashscan.report.removal import Removal
 
-#: Most senders with a row of their own; all other senders share one row.
+#: Largest number of senders with a row of their own; all other senders share one row.
 MOST_SENDERS = 50
-#: Most open items that the report lists.
+#: Largest number of open items of notices that the report lists.
 MOST_OPEN = 200
-#: The first word of a reason for "not here": ``no-site: img.example is in no site``.
+#: Pattern for the first word of a reason of ``not-here``: ``no-site: img.example is in no site``.
 _KIND = re.compile(r"([a-z][a-z-]{0,30})(?::|$)")
 OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Numbers of the notices of one sender.
+    """Figures of the notices of one sender.
 
     Attributes:
-        name: the sender; ``None``: an anonymous sender.
+        name: the sender's name; ``None``: an anonymous sender.
     """
 
     name: str | None
@@ -45,8 +45,8 @@ class Month:
     """Figures of the notices that were received in one month, by UTC.
 
     Attributes:
-        month: ``2026-11``.
-        from_sent, from_received: see ``NoticeFigures``.
+        month: the month in the form ``2026-11``.
+        from_sent, from_received: figures of the month as in ``NoticeFigures``.
     """
 
     month: str
@@ -58,7 +58,7 @@ class Month:
 
 @dataclass(frozen=True, slots=True)
 class OpenItem:
-    """An item that is open when the report is made."""
+    """An item of a notice that is open when the report is made."""
 
     notice: str
     value: str
@@ -72,11 +72,13 @@ class NoticeFigures:
 
     Attributes:
         open_notices: number of notices that are not closed.
-        states: number of items by state.
-        senders: the senders with the most items.
+        states: number of items of notices by state.
+        senders: the senders with the largest numbers of items.
         other_senders: number of all other senders; ``others`` adds up the items of these senders.
-        from_sent: hours to removal, from the time of sending, or from the receipt if none is given.
-        from_received: hours to removal, from the receipt.
+        from_sent: figures of the hours to removal, from the time of sending, or from the receipt if
+            the
+            notice gives no time of sending.
+        from_received: figures of the hours to removal, from the receipt of the notice.
         without_sent: number of items whose notice gives no time of sending.
         within_deadline: share of items whose removals were all by their deadlines, among the items
             that are removed, or open and overdue.
@@ -86,7 +88,7 @@ class NoticeFigures:
         open_before: number of open items of notices received before the period.
         overdue_before: number of overdue items of notices received before the period.
         not_here: number of items with the state ``not-here``, by the kind of the reason.
-        open_items: the first open items with their values; empty without ``--names``.
+        open_items: the first open items with their values; empty without the option ``--names``.
     """
 
     notices: int
@@ -111,7 +113,7 @@ class NoticeFigures:
 
     @property
     def open(self) -> int:
-        """Return the number of open items."""
+        """Return the number of open items of the notices."""
         return self.items - sum(self.states.get(one, 0) for one in SETTLED)
 
 
@@ -121,13 +123,13 @@ def month_of(seconds: float) -> str:
 
 
 def reason_kind(reason: str) -> str:
-    """Return a reason's first word; the rest may hold paths and names of customers."""
+    """Return the first word of a reason; the rest may have paths and names of customers."""
     found = _KIND.match(reason)
     return found[1] if found else OTHER
 
 
 class _Group:
-    """Adds up the items of one sender or one month."""
+    """Adds up the items of one sender, or the items of one month."""
 
     def __init__(self) -> None:
         self.notices = 0
@@ -146,7 +148,7 @@ class _Group:
 
 
 class _NoticeTally:
-    """Adds up items one by one; keeps 24 bytes for each removed item."""
+    """Adds up items of notices one by one; keeps 24 bytes for each removed item."""
 
     def __init__(self, made: float, *, names: bool) -> None:
         self._made = made
@@ -239,13 +241,13 @@ def notice_figures(
     open_before: tuple[int, int] = (0, 0),
     names: bool = False,
 ) -> NoticeFigures:
-    """Return the figures of a period's items, with their states at ``made``.
+    """Return the figures of the items of a period's notices, with the items' states at ``made``.
 
     Args:
         outcomes: items from ``Reader.outcomes``; the items of one notice follow each other.
         made: time at which the report is made, in seconds since the epoch.
         open_before: numbers from ``Reader.open_before``.
-        names: list open items with their values.
+        names: True to list the open items with their values.
     """
     tally = _NoticeTally(made, names=names)
     for one in outcomes:

@@ -22,29 +22,29 @@ if TYPE_CHECKING:
 
     from hashscan.report.figures import Report
 
-#: The page's instruction for an administrator if matplotlib is missing.
+#: The instruction on the page for an administrator if matplotlib is missing.
 INSTALL = "install the extra report (matplotlib), e.g. /opt/hashscan/bin/pip install '.[report]'"
-#: matplotlib's variable for its settings and its cache.
+#: The environment variable with matplotlib's directory for its settings and its cache.
 _DIRECTORY = "MPLCONFIGDIR"
-#: Most months in the plot; the table has all months.
+#: Largest number of months in the plot; the table has all months.
 _MONTHS = 24
-#: Most bars with labels; with more bars the labels would overlap.
+#: Largest number of bars with labels; the labels of more bars would overlap.
 _LABELS = 9
-#: Colours that stand for the page's CSS variables.
+#: Colours that matplotlib draws with; CSS variables of the page replace these colours.
 _COLOURS = {"#010101": "ink", "#020202": "bar", "#030303": "late", "#040404": "line"}
 _INK, _BAR, _LATE, _LINE = _COLOURS
-#: Width and height of a plot in inches. Its 360 points are about a phone's width in CSS pixels, so
-#: that the phone shows the fonts in their own sizes.
+#: Width and height of a plot in inches. Its 360 points are about the width of a phone in CSS
+#: pixels, so the phone shows the plot's fonts in their own sizes.
 _SIZE = (5.0, 3.0)
 
 
 class Plot(NamedTuple):
-    """A plot for the page.
+    """A plot for the HTML page of the report.
 
     Attributes:
-        key: key of the table with the same figures.
+        key: key of the table with the figures of the plot.
         title: name of the plot.
-        svg: an ``svg`` element, with its title and a description.
+        svg: the plot as an ``svg`` element, with a title and a description.
     """
 
     key: str
@@ -53,7 +53,7 @@ class Plot(NamedTuple):
 
 
 def plots(report: Report) -> list[Plot]:
-    """Return the plots for which there is data.
+    """Return the report's plots whose figures have data.
 
     Raises:
         ImportError: matplotlib is not installed, or does not work.
@@ -65,7 +65,7 @@ def plots(report: Report) -> list[Plot]:
 
 @contextlib.contextmanager
 def _matplotlib() -> Iterator[None]:
-    """Let matplotlib read and write in an empty directory.
+    """Make matplotlib read and write in an empty directory.
 
     Otherwise matplotlib reads ``matplotlibrc`` in the working directory, which a customer may own,
     and writes a cache of fonts into the home directory. In an empty directory it builds this cache
@@ -124,7 +124,8 @@ def _months(report: Report) -> Plot | None:
     names = [one.month for one in months]
     places = range(len(names))
     axes.bar(places, [100 * (one or 0) for one in shares], color=_BAR, width=0.7)
-    # With more months the labels would overlap; the table has the figures.
+    # With more months the labels of the bars would overlap; the table has the figures of all
+    # months.
     for place, one in zip(places, shares, strict=True) if len(names) <= _LABELS else ():
         label = "n/a" if one is None else Cell(CellKind.SHARE, one).human().replace(" %", "")
         at = (place, 100 * (one or 0))
@@ -198,7 +199,7 @@ def _plot(key: str, title: str, description: str, figure: Any) -> Plot:
     text = file.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    # matplotlib makes ids unique within one SVG file, but the page has several plots.
+    # matplotlib makes the ids of one SVG file unique, but the page has several plots.
     text = re.sub(r'\bid="', f'id="{key}-', text)
     text = re.sub(r'(href="#|url\(#)', rf"\g<1>{key}-", text)
     for colour, name in _COLOURS.items():

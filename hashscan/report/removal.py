@@ -1,6 +1,8 @@
-"""Computes how fast items were removed: percentiles of hours, and shares within limits.
+"""Computes how fast the items of notices were removed.
 
-docs/report.md has the definitions.
+The figures are percentiles of hours, and shares of items that were removed within limits.
+
+docs/report.md has the definitions of these figures.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from dataclasses import dataclass
 HOUR = 3600.0
 #: Limits in hours for the shares: 1 for a short order, 12 for an order, 24 for the code of conduct.
 LIMITS = (1, 12, 24)
-#: Upper ends in hours of the classes of the distribution; the last class has none.
+#: Upper ends in hours of the classes of the times to removal; the last class has no upper end.
 CLASSES = (1, 2, 4, 8, 12, 24, 48, 168)
 
 
@@ -23,7 +25,7 @@ class Removal:
 
     Attributes:
         removed: number of removed items.
-        median, p90, p95: percentiles of their hours, by nearest rank.
+        median, p90, p95: percentiles of the removed items' hours, by nearest rank.
         within_1h, within_12h, within_24h: share of the items removed within the limit, among the
             items that are removed, or open and older than the limit.
         classes: number of removed items by ``CLASSES``.
@@ -52,10 +54,10 @@ def share(part: int, of: int) -> float | None:
 
 
 class RemovalTally:
-    """Collects items one by one, eight bytes for each removed item."""
+    """Adds up items of notices one by one; keeps eight bytes for each removed item."""
 
     def __init__(self) -> None:
-        """Start without items."""
+        """Start without items of notices."""
         self._seconds = array("d")
         self._older = dict.fromkeys(LIMITS, 0)
 
@@ -64,12 +66,12 @@ class RemovalTally:
         self._seconds.append(max(0.0, seconds))
 
     def add_open(self, seconds: float) -> None:
-        """Add an item that has been open for ``seconds``."""
+        """Add an open item; ``seconds``: time since its notice."""
         for limit in LIMITS:
             self._older[limit] += seconds > limit * HOUR
 
     def result(self) -> Removal:
-        """Return the figures of the added items."""
+        """Return the figures of the items that were added."""
         ordered = array("d", sorted(self._seconds))
 
         def within(limit: int) -> float | None:

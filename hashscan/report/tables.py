@@ -1,7 +1,7 @@
 """Arranges the report in tables; text, CSV and HTML print the same tables.
 
-A ``Cell`` has a value and its kind, so that people read ``84 %`` and programs ``0.84``. The value
-``None`` is a figure without data.
+A ``Cell`` has a value and the value's kind, so that people read ``84 %`` and programs ``0.84``. The
+value ``None`` means that the report has no data for the figure.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from hashscan.report.notices import NoticeFigures, Sender
     from hashscan.report.removal import Removal
 
-#: What people read in the place of a figure without data.
+#: The text that people read in a cell without data.
 NO_DATA = "no data"
 ANONYMOUS = "(anonymous)"
 
 
 class CellKind(Enum):
-    """How a value is printed."""
+    """The kinds of values, which are printed in different ways."""
 
     TEXT = "text"
     COUNT = "count"
@@ -39,18 +39,18 @@ class CellKind(Enum):
 
 
 class Cell(NamedTuple):
-    """One value of a table, and its kind; the value ``None``: no data."""
+    """One value of a table, and the value's kind; the value ``None``: no data."""
 
     kind: CellKind
     value: str | float | None
 
     @property
     def is_number(self) -> bool:
-        """Return True if the cell is aligned to the right."""
+        """Return True if the tables align the cell to the right."""
         return self.kind not in {CellKind.TEXT, CellKind.TIME}
 
     def human(self) -> str:
-        """Return the value for people; a share is rounded neither up to 100 % nor down to 0 %."""
+        """Return the cell's value for people; a share is not rounded up to 100 % or down to 0 %."""
         value = self.value
         if value is None:
             return NO_DATA
@@ -71,7 +71,7 @@ class Cell(NamedTuple):
                 return f"{value:,.0f}"
 
     def plain(self) -> str:
-        """Return the value for programs: a share from 0 to 1, hours, seconds, bytes, or ""."""
+        """Return the cell's value for programs: a share from 0 to 1, hours, seconds, bytes, ""."""
         value = self.value
         if value is None:
             return ""
@@ -104,12 +104,12 @@ def count(value: float | None) -> Cell:
 
 
 def share(value: float | None) -> Cell:
-    """Return a cell with a share, from 0 to 1."""
+    """Return a cell with a share from 0 to 1; people read the share as a percentage."""
     return Cell(CellKind.SHARE, value)
 
 
 def hours(value: float | None) -> Cell:
-    """Return a cell with hours."""
+    """Return a cell with a number of hours."""
     return Cell(CellKind.HOURS, value)
 
 
@@ -123,9 +123,9 @@ class Table:
     """A table of the report.
 
     Attributes:
-        key: the table's name for programs; its lines of CSV begin with this name.
-        columns: key and title of each column.
-        note: explains the figures to a reader.
+        key: the table's name for programs; the table's rows of CSV begin with this name.
+        columns: key and title of each column of the table.
+        note: a text that explains the table's figures to a reader.
     """
 
     key: str
@@ -253,7 +253,7 @@ def _months(figures: NoticeFigures) -> tuple[Table, ...]:
 
 
 def class_names() -> tuple[str, ...]:
-    """Return the names of the classes of hours, e.g. ``1 to 4 h``."""
+    """Return the names of the classes of the hours to removal, e.g. ``1 to 4 h``."""
     begins = (0, *CLASSES)
     return (
         *(f"{begin} to {end} h" for begin, end in zip(begins, CLASSES, strict=False)),
@@ -366,7 +366,7 @@ def _coverage(report: Report) -> Table:
 
 
 def scanned(last: Mapping[str, object]) -> dict[str, int]:
-    """Return the number of files of a scan by outcome, from the scan's summary."""
+    """Return the number of a scan's files by outcome, from the scan's summary."""
     found = {name: last.get(name) for name in ("hashed", "unchanged", "problems")}
     skipped = last.get("skipped")
     found["skipped"] = sum(skipped.values()) if isinstance(skipped, dict) else None

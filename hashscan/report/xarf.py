@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hashscan.config.notices import OrganisationSettings
 
 VERSION = "4.2.0"
-#: Values of ``classification``, by their names in lower case.
+#: Values of ``classification`` in XARF, by their names in lower case.
 CLASSIFICATIONS = {one.lower(): one for one in ("baseline", "A1", "A2", "B1", "B2")}
 _DIGESTS = ("md5", "sha1", "sha256")
 #: Signs that a URI may have besides letters, digits, ``-._`` and escapes: RFC 3986, 3.3 and 3.4.
@@ -31,19 +31,21 @@ _SAFE = "/!$&'()*+,;=:@~?"
 
 @dataclass(frozen=True, slots=True)
 class Abuse:
-    """A match, or a removed item of a notice.
+    """A match, or a removed item of a notice, that a XARF report describes.
 
     Attributes:
-        key: identity of the match or item; the report id is made from ``key`` and ``removed``.
-        name: URL or path that messages show.
-        url: URL of the content; ``None``: no entry of ``sites`` leads to the file.
-        source: IP address of the server that a sender reports; ``None``: no sender reports any.
-        categories: the list's categories, then the sender's; the first with a classification
+        key: identity of the match or the item; the report's id is made from ``key`` and
+            ``removed``.
+        name: URL or path of the file, for messages.
+        url: URL of the file's content; ``None``: no entry of ``sites`` leads to the file.
+        source: IP address of the server in a sender's report; ``None``: no sender gives an address.
+        categories: categories of the list, then the sender's; the first category with a
+            classification
             counts.
-        method: method of detection.
-        when: time of detection, in seconds since the epoch.
+        method: method by which the content was detected.
+        when: time of the detection, in seconds since the epoch.
         digests: digests of the content, by algorithm.
-        removed: the content is no longer in its place.
+        removed: the content is no longer at its path.
     """
 
     key: str
@@ -58,7 +60,7 @@ class Abuse:
 
 
 class NotReported(NamedTuple):
-    """A match or an item that cannot be reported, and the reason."""
+    """A match or an item for which no XARF report can be made, with the reason."""
 
     name: str
     why: str
@@ -67,10 +69,10 @@ class NotReported(NamedTuple):
 def report_of(
     abuse: Abuse, organisation: OrganisationSettings, classifications: Mapping[str, str]
 ) -> dict[str, Any] | NotReported:
-    """Return a report as a JSON object, or the reason why none can be made.
+    """Return a XARF report as a JSON object, or the reason why no report can be made.
 
-    ``classifications``: a classification for each category in lower case; the categories with the
-    name of a classification need no entry.
+    ``classifications`` has a classification for each category in lower case. A category with the
+    name of a classification needs no entry.
     """
     if abuse.url is None:
         return NotReported(
@@ -140,7 +142,7 @@ def _classification(names: Iterable[str | None], given: Mapping[str, str]) -> st
 
 
 def _report_id(key: str, domain: str) -> str:
-    """Return a UUID of version 4, always the same for the same abuse at the same provider."""
+    """Return a UUID of version 4: always the same UUID for the same abuse at the same provider."""
     digest = hashlib.sha256(f"{domain}\0{key}".encode("utf-8", "surrogateescape")).digest()
     return str(uuid.UUID(bytes=digest[:16], version=4))
 
@@ -158,7 +160,7 @@ def uri_of(url: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Percent-encode each character that a URI may not have; existing escapes stay."""
+    """Percent-encode each character that a URI may not have; keep the escapes of the text."""
     parts = text.split("%")
     escaped = quote(parts[0], safe=_SAFE)
     for part in parts[1:]:
