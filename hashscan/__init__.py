@@ -1,12 +1,12 @@
-"""Finds known material on hosting servers by digest, and quarantines it.
+"""Finds known child-abuse files on hosting servers by digest, and moves them to quarantine.
 
-It only hashes content; it never renders, displays or sends it.
+hashscan only hashes the files' content; hashscan never renders, displays or sends the content.
 """
 
 import os
 
 __version__ = "0.1.0"
 
-# At each start pydantic would look through everything that is installed for plugins, and run what
-# it finds: a quarter of a short command's time, and code that has no business in a root's process.
+# At each start, pydantic would search all installed packages for plugins, and run these plugins.
+# The search takes a quarter of a short command's time, and root must not run unknown code.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")

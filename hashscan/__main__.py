@@ -1,10 +1,11 @@
-"""``python -m hashscan``."""
+"""Runs hashscan as ``python -m hashscan``."""
 
 import os
 import sys
 
 if not __package__:
-    # Started by its path (``interpreter.command``): an isolated Python does not find a checkout.
+    # ``interpreter.command`` starts this file by its path, and an isolated Python finds no
+    # checkout.
     sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from hashscan.interpreter import require

@@ -11,11 +11,14 @@ class Authority:
     """Describes the notice that names a file, and whether the file moves because of the notice.
 
     Attributes:
-        kind: ``list``: the file moves because of the known set, and the notice is only mentioned;
-            ``notice``: no list knows the file, and it moves because the notice names it.
+        kind: ``list``: the file moves because of the known set, and the records only mention the
+            notice;
+            ``notice``: no list has the file's digest, and the file moves because the notice names
+                it.
         notice: id of the notice.
         reference: the sender's own number of the notice.
-        sender: the authority that orders the removal, else the sender of the notice; ``None``: the
+        sender: the authority that orders the removal, or else the sender of the notice; ``None``:
+            the
             sender is anonymous.
     """
 

@@ -11,12 +11,12 @@ class Closable(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Release everything."""
+        """Close the object's files and connections, and free its other resources."""
 
     def __enter__(self) -> Self:
-        """Return the object itself."""
+        """Return the object itself for the ``with`` statement."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close it."""
+        """Close the object at the end of the block."""
         self.close()

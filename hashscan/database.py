@@ -1,8 +1,8 @@
 """Opens and migrates hashscan's own SQLite files, and explains their errors.
 
 Each kind of file is a ``Format``: its application id distinguishes the file from any other SQLite
-file, and ``PRAGMA user_version`` holds the version of its schema. A file with an older schema is
-migrated, a file with a newer schema is refused.
+file, and ``PRAGMA user_version`` has the version of its schema. hashscan migrates a file with an
+older schema, and raises for a file with a newer schema.
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """Describes a kind of SQLite file that hashscan writes.
+    """Describes one kind of SQLite file that hashscan writes.
 
     Attributes:
-        name: name of the kind of file with its article, for messages.
+        name: name of the kind of file with its article, for messages, e.g. ``the catalog``.
         application_id: 32 bits that distinguish these files from other SQLite files.
-        version: version of the schema that this program writes.
+        version: version of the schema that this hashscan writes.
         schema: SQL statements that create the schema of ``version`` in an empty file.
-        migrations: SQL statements that migrate a file from version N to N + 1, by N.
-        if_damaged: end of the message about a damaged file: what the sysadmin can do.
-        synchronous: SQLite's pragma. NORMAL: a power cut may undo the last transactions; FULL: a
+        migrations: SQL statements that migrate a file from version N of the schema to N + 1, by N.
+        if_damaged: end of the message about a damaged file: the step that the sysadmin can take.
+        synchronous: the value of SQLite's pragma. NORMAL: a power cut may undo the last
+            transactions; FULL: a
             committed transaction is on the disk.
     """
 
@@ -46,7 +47,7 @@ class Format:
     synchronous: str = "NORMAL"
 
     def damaged(self, path: str, what: str) -> StateError:
-        """Return the error for a file that contradicts itself."""
+        """Return the error for a database file whose contents contradict each other."""
         return StateError(
             f"{self.name} {shown(path)} is damaged: {what}; see the kernel's log for errors of the "
             f"disk, then {self.if_damaged}"
@@ -54,10 +55,10 @@ class Format:
 
     @contextlib.contextmanager
     def translated(self, path: str) -> Iterator[None]:
-        """Turn SQLite's errors into ``StateError``, with advice in the message."""
+        """Turn SQLite's errors in the block into ``StateError``, with advice in the message."""
         try:
             yield
-        # Messages of SQLite quote damaged names, so they are escaped, too.
+        # SQLite's messages quote damaged names from the file, so the quoted text is escaped, too.
         except UnicodeError as error:
             raise self.damaged(path, "a text is not UTF-8") from error
         except sqlite3.Error as error:
@@ -67,7 +68,7 @@ class Format:
             ) from error
 
     def _fix(self, code: str, path: str) -> str:
-        # SQLite reports a full disk as an I/O error if it is full for the index of its log.
+        # SQLite reports a full disk as an I/O error if the disk has no room for the log's index.
         is_full = code.startswith(("SQLITE_IOERR", "SQLITE_CANTOPEN")) and not has_room(path)
         if is_full or code.startswith("SQLITE_FULL"):
             return (
@@ -89,17 +90,18 @@ class Format:
         path: str,
         prepare: Callable[[sqlite3.Connection], None] = lambda _connection: None,
     ) -> sqlite3.Connection:
-        """Open a file for writing; create or migrate the file if necessary.
+        """Open a database file for writing; create or migrate the file if necessary.
 
-        ``prepare`` receives the connection first, e.g. to add functions that the schema uses.
+        ``prepare`` gets the connection first, e.g. to add functions that the schema uses.
 
         Raises:
-            StateError: the file is damaged, foreign, newer than this program or not a regular file,
-                or cannot be written.
+            StateError: the file is damaged, not hashscan's, newer than this hashscan or not a
+                regular file,
+                or the file cannot be written.
         """
         self._require_file(path)
         with self.translated(path):
-            # The file must never exist with another mode, not even for a moment.
+            # The database file must never exist with another mode, not even for a moment.
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             try:
                 os.close(os.open(path, flags, 0o600))
@@ -118,12 +120,13 @@ class Format:
             return connection
 
     def connect_to_read(self, path: str) -> sqlite3.Connection | None:
-        """Open a file without changing it.
+        """Open a database file without a change to the file.
 
-        The result is ``None`` if the file does not exist or is still empty.
+        Returns ``None`` if the file does not exist or is still empty.
 
         Raises:
-            StateError: the file is damaged, foreign, of another version than this program's, or not
+            StateError: the file is damaged, not hashscan's, of another version than this
+                hashscan's, or not
                 a regular file.
         """
         if not os.path.lexists(path):
@@ -149,7 +152,7 @@ class Format:
 
     @contextlib.contextmanager
     def change(self, connection: sqlite3.Connection, path: str) -> Iterator[None]:
-        """Run the block in one transaction, which is undone if the block raises."""
+        """Run the block in one transaction of the database; undo it if the block raises."""
         with self.translated(path):
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -161,18 +164,18 @@ class Format:
                 raise
 
     def _require_file(self, path: str) -> None:
-        """Refuse a directory, a link or a special file.
+        """Raise if the database's path names a directory, a link or a special file.
 
         SQLite waits for a FIFO without end, and reports a directory as a disk error. No user but
         hashscan's can write to the directory, so nobody replaces the file after this check.
 
         Raises:
-            StateError: the path is not a regular file.
+            StateError: the path names no regular file.
         """
         try:
             mode = os.lstat(path).st_mode
         except OSError:
-            return  # If the file is missing or unreadable, opening it reports the reason.
+            return  # SQLite reports the reason for a missing or unreadable file.
         if stat.S_ISREG(mode):
             return
         kind = "a directory" if stat.S_ISDIR(mode) else "a special file"
@@ -190,7 +193,7 @@ class Format:
         connection.execute("PRAGMA cache_size = -4096")
         while not tables or version < self.version:
             connection.execute("BEGIN IMMEDIATE")
-            # Another process may have created or migrated the file meanwhile.
+            # Another process may have created or migrated the database file meanwhile.
             version, tables = self._version(connection, path)
             if not tables:
                 _run(connection, self.schema)
@@ -209,12 +212,12 @@ class Format:
             connection.execute("COMMIT")
 
     def _version(self, connection: sqlite3.Connection, path: str) -> tuple[int, int]:
-        """Return the version of the schema and the number of tables.
+        """Return the version of the file's schema and the number of its tables.
 
         Raises:
-            StateError: the file belongs to another program, or is newer than this program.
+            StateError: the file belongs to another program, or is newer than this hashscan.
         """
-        # Both are read in one statement, because another process may create the file meanwhile.
+        # One statement reads both numbers, because another process may create the file meanwhile.
         application, version, tables = connection.execute(
             "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master)"
             " FROM pragma_application_id, pragma_user_version"
@@ -230,17 +233,18 @@ class Format:
 
 
 def connect_read_only(path: str, *, timeout: float) -> sqlite3.Connection:
-    """Open a SQLite file for reading, also after its writer was killed.
+    """Open a SQLite file for reading, even if its last writer was killed.
 
-    A process that is killed while it creates a file leaves a journal ("hot" in SQLite's terms). The
-    journal has to be rolled back before anybody can read the file, and only a writer can do that.
+    A process that is killed while it creates a file leaves a journal ("hot" in SQLite's terms).
+    Only a
+    writer can roll this journal back, and nobody can read the file before.
 
     Args:
-        path: path of the file.
-        timeout: seconds to wait for another process that has locked the file.
+        path: path of the SQLite file.
+        timeout: seconds to wait for another process that has locked the SQLite file.
 
     Raises:
-        sqlite3.Error: the file cannot be opened, or its journal cannot be rolled back.
+        sqlite3.Error: the SQLite file cannot be opened, or its journal cannot be rolled back.
     """
     connection = _connect_as("ro", path, timeout)
     try:
@@ -258,7 +262,8 @@ def connect_read_only(path: str, *, timeout: float) -> sqlite3.Connection:
     return connection
 
 
-#: Reading the first page rolls back a hot journal.
+#: A statement that reads the first page of a SQLite file; reading this page rolls back a hot
+#: journal.
 _TOUCH = "SELECT count(*) FROM sqlite_master"
 
 
@@ -281,14 +286,14 @@ def has_room(path: str) -> bool:
 
 
 def _run(connection: sqlite3.Connection, script: str) -> None:
-    """Run each statement of the SQL text ``script`` within the transaction.
+    """Run each statement of the SQL text ``script`` within the present transaction.
 
     ``sqlite3.executescript`` would end the transaction.
     """
     statement = ""
     for part in script.split(";"):
         statement += part + ";"
-        # The definition of a trigger contains semicolons.
+        # The definition of a trigger has semicolons inside, so a semicolon is not always the end.
         if sqlite3.complete_statement(statement):
             connection.execute(statement)
             statement = ""

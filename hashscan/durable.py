@@ -1,10 +1,11 @@
 """Writes hashscan's own files (never customers'), so that a killed writer leaves no partial file.
 
-A file is written without a name (O_TMPFILE), synced, and then gets its name by link(2), which never
-overwrites: no other process ever sees a partial file, and a killed writer leaves nothing. If the
-file system does not support unnamed files, or /proc is missing, the writer uses a hidden temporary
-name instead. If a killed writer left a file with a temporary name, the next writer of the same file
-removes it.
+The writer makes a file without a name (O_TMPFILE), syncs the file, and then gives the file its name
+by link(2). link(2) never overwrites a file, so no other process ever sees a partial file, and a
+killed writer leaves nothing. If the file system does not support unnamed files, or /proc is
+missing,
+the writer uses a hidden temporary name instead. If a killed writer left a file with a temporary
+name, the next writer of the same file removes this leftover.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ _NO_UNNAMED = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENO
 
 @contextmanager
 def new_file(path: str | bytes, mode: int = 0o600) -> Iterator[BinaryIO]:
-    """Write a new file that gets its name only at the end of the block, when all of it is on disk.
+    """Write a new file that gets its name only at the end of the block, after all of it is on disk.
 
     Raises:
-        FileExistsError: a file with the name exists, before or after the block.
-        OSError: the file cannot be written; nothing is left.
+        FileExistsError: a file with the new file's name exists, before or after the block.
+        OSError: the file cannot be written; the writer leaves no partial file.
         UnsafePathError: a customer's link is on the way to the file.
     """
     with opened_above(os.fsencode(path)) as (above, name):
@@ -64,7 +65,7 @@ def new_file(path: str | bytes, mode: int = 0o600) -> Iterator[BinaryIO]:
 
 
 def _begin(parent: int, name: bytes, path: str | bytes) -> tuple[int, bytes | None]:
-    """Return a descriptor of a new, empty file, and its temporary name if the file has one."""
+    """Return a descriptor of a new, empty file, and the file's temporary name if it has a name."""
     try:
         try:
             fd = os.open(b".", _UNNAMED, 0o600, dir_fd=parent)
@@ -88,14 +89,14 @@ def _finish(file: BinaryIO, mode: int) -> None:
 
 
 def _check_same(fd: int, parent: int, name: bytes, path: str | bytes) -> None:
-    """Check that nobody with write access to the directory has swapped the temporary name."""
+    """Raise if another process has replaced the temporary file since the writer made it."""
     there = os.stat(name, dir_fd=parent, follow_symlinks=False)
     if (there.st_dev, there.st_ino) != identity_of(fd):
         raise OSError(errno.EBUSY, "another process replaced the file while it was written", path)
 
 
 def replace_file(path: str, content: bytes, mode: int = 0o600) -> None:
-    """Make ``content`` the whole content of the file ``path``, atomically and for good.
+    """Make ``content`` the whole content of the file ``path``, atomically and durably.
 
     Raises:
         OSError: the file cannot be written; the old file is unchanged.
@@ -131,7 +132,7 @@ def _hidden(parent: int, name: bytes) -> tuple[int, bytes]:
 
 
 def rename(old: str, new: str) -> None:
-    """Rename a file; replace an existing file of the new name.
+    """Rename a file; replace an existing file that has the new name.
 
     Raises:
         OSError: the file cannot be renamed.
@@ -160,7 +161,7 @@ def rename_new(old: str, new: str) -> None:
 
 
 def remove(path: str) -> None:
-    """Remove a file.
+    """Remove a file of hashscan.
 
     Raises:
         OSError: the file cannot be removed, e.g. because it does not exist.
@@ -171,13 +172,13 @@ def remove(path: str) -> None:
 
 
 def temporary_name(path: str) -> str:
-    """Return an unused path beside ``path``: its name is hidden and ends in ``.tmp``."""
+    """Return an unused path in the directory of ``path``: a hidden name that ends in ``.tmp``."""
     directory, name = os.path.split(path)
     return os.path.join(directory, temporary(name, secrets.token_hex(6)))
 
 
 def sync_directory(path: str) -> None:
-    """Sync a directory, so that its names survive a power cut, if its file system can do that.
+    """Sync a directory, so that its names survive a power cut, if the file system supports this.
 
     Raises:
         OSError: the directory cannot be synced, e.g. EIO.
@@ -187,7 +188,7 @@ def sync_directory(path: str) -> None:
 
 
 def make_directories(path: str, mode: int = 0o700) -> None:
-    """Create a directory and its missing parents, so that they survive a power cut.
+    """Create a directory and its missing parents, so that the directories survive a power cut.
 
     Raises:
         OSError: a directory cannot be created.
@@ -198,7 +199,7 @@ def make_directories(path: str, mode: int = 0o700) -> None:
 
 
 def make_public_directory(path: str) -> None:
-    """Create or change a directory so that everybody may read it, whatever the umask.
+    """Create a directory that everybody may read, whatever the umask; change an existing directory.
 
     Raises:
         OSError: the directory cannot be created.
@@ -211,7 +212,7 @@ def make_public_directory(path: str) -> None:
 
 
 def touch(path: str) -> None:
-    """Set a file's times to the current time.
+    """Set the times of a file to the current time.
 
     Raises:
         OSError: the times cannot be set, e.g. because the file does not exist.

@@ -1,6 +1,7 @@
 """All errors of hashscan as one tree of classes, each with its exit code.
 
-Every message has three parts: the place, the event, and the fix. If several exit codes fit one run,
+Every message of an error has three parts: the place, the event, and the fix. If several exit codes
+fit one run,
 ``exit_code_of`` selects one.
 """
 
@@ -28,11 +29,11 @@ class Fault(StrEnum):
     """Kinds of faults of another machine, by their names in status and reports."""
 
     UNREACHABLE = "unreachable"
-    """There was no connection, or no whole answer in time."""
+    """The other machine accepted no connection, or sent no whole answer in time."""
     CREDENTIALS = "credentials"
     """The other machine refuses the user name, the password or this host."""
     BUSY = "busy"
-    """The other machine asks to wait."""
+    """The other machine demands a pause before the next request."""
     ANSWER = "answer"
     """The other machine sent a useless answer, e.g. a server error or a login page."""
 
@@ -63,16 +64,16 @@ class UsageError(HashscanError):
 
 
 class UnsafePathError(UsageError):
-    """A path is not used, because it leads through a link or another user's directory."""
+    """hashscan does not use a path, because it leads through a link or another user's directory."""
 
 
 class Finding(NamedTuple):
-    """A fault in an input file.
+    """A fault in an input file, e.g. in the configuration.
 
     Attributes:
-        where: file and line, e.g. ``/etc/hashscan/config.yaml:4: volumes[0].path``.
-        what: the fault.
-        fix: the administrator's next step; may be empty if ``what`` contains it.
+        where: file and line of the fault, e.g. ``/etc/hashscan/config.yaml:4: volumes[0].path``.
+        what: the fault in words.
+        fix: the administrator's next step; may be empty if ``what`` names the step.
     """
 
     where: str
@@ -84,51 +85,52 @@ class Finding(NamedTuple):
 
 
 class FindingsError(UsageError):
-    """All findings in an input, as a single error."""
+    """An error with all findings in an input file."""
 
     def __init__(self, summary: str, findings: list[Finding]) -> None:
-        """Store ``findings``, in the file's order; ``summary`` is the first line of the message."""
+        """Store the input's ``findings`` in order; ``summary``: first line of the message."""
         self.findings = findings
         super().__init__("\n".join([summary, *(f"  {finding}" for finding in findings)]))
 
 
 class ConfigError(FindingsError):
-    """The configuration cannot be used."""
+    """hashscan cannot use the configuration."""
 
 
 class DigestListError(FindingsError):
-    """A digest list has lines without a valid digest; nothing was written."""
+    """A digest list has lines without a valid digest; hashscan wrote no filter from the list."""
 
 
 class NoticeError(FindingsError):
-    """A notice cannot be read; each finding says why a format does not fit."""
+    """hashscan cannot read a notice; each finding says why the notice does not fit a format."""
 
 
 class LockedError(HashscanError):
-    """Another hashscan process works on the same state."""
+    """Another hashscan process works on the same state directory."""
 
     exit_code = ExitCode.LOCKED
 
 
 class FilterError(HashscanError):
-    """A filter is not used: it is missing, damaged, expired or does not fit its metadata."""
+    """A filter cannot be used: it is missing, damaged, expired or does not fit its metadata."""
 
     exit_code = ExitCode.FILTER
 
 
 class FilterExpiredError(FilterError):
-    """A filter's last verification, or making, is longer ago than the configuration allows."""
+    """A filter was verified, or made, longer ago than the configuration allows."""
 
 
 class RepositoryRefusedError(FilterError):
-    """A repository's files are not authentic, whole and recent; the filter in use is kept."""
+    """A repository's files are not authentic, whole and recent; hashscan does not use them."""
 
 
 class OtherMachineError(Exception):
     """A request to another machine failed.
 
     Attributes:
-        retry_after: seconds that the other machine asks to wait; ``None``: it named no number.
+        retry_after: seconds that the other machine demands as a pause; ``None``: it named no
+            number.
         fault: the kind of the other machine's fault.
     """
 
@@ -137,40 +139,40 @@ class OtherMachineError(Exception):
     def __init__(
         self, message: str, *, retry_after: float | None = None, fault: Fault | None = None
     ) -> None:
-        """``message`` says what happened and what to do; it must never hold credentials."""
+        """``message`` says what happened and what to do; it must never have credentials."""
         self.retry_after = retry_after
         self.fault = fault or self.usual_fault
         super().__init__(message)
 
 
 class RepositoryUnreachableError(OtherMachineError, HashscanError):
-    """A repository cannot be fetched now; the filter in use is kept, and sync tries again."""
+    """A repository cannot be fetched now; hashscan keeps the filter in use, and tries again."""
 
     exit_code = ExitCode.SERVICE
 
 
 class ServiceError(OtherMachineError, HashscanError):
-    """The central service gave no verdict; the candidate is kept, and checked again later."""
+    """The central service gave no verdict; hashscan keeps the candidate, and asks again later."""
 
     exit_code = ExitCode.SERVICE
 
 
 class ServiceUnavailableError(ServiceError):
-    """The service is unreachable, too slow, overloaded or gives useless answers: ask again."""
+    """The service is unreachable, too slow or overloaded, or its answers are useless: ask again."""
 
 
 class ServiceRefusedError(ServiceError):
-    """The service refused one question (400, 404, 422); it may answer questions about others."""
+    """The service refused one digest (400, 404, 422), but may answer for other digests."""
 
     usual_fault = Fault.ANSWER
 
 
 class CredentialsError(ServiceError):
-    """The service refused the credentials (401, 403), so hashscan asks no further question."""
+    """The service refused the credentials (401, 403), so hashscan sends no further question."""
 
     usual_fault = Fault.CREDENTIALS
 
-    #: Each message of ``CredentialsError`` has these words, so that a stored message is recognised.
+    #: Words in each message of ``CredentialsError``; by these words a stored message is recognised.
     SAYS: ClassVar[str] = "refuses the credentials"
 
 
@@ -187,48 +189,48 @@ class AuditLogError(HashscanError):
 
 
 class MachineError(HashscanError):
-    """The machine refuses a needed resource, e.g. open files, memory, processes, disk space."""
+    """The machine lacks a needed resource, e.g. open files, memory, processes, disk space."""
 
     exit_code = ExitCode.USAGE
 
 
 class QuarantineError(HashscanError):
-    """A file could not be moved into the quarantine or out of it, and was not moved.
+    """A file could not be moved into the quarantine or out of it; the file is where it was.
 
     Attributes:
-        reason: one word for the report, e.g. ``read-only``, ``immutable``, ``no-space``.
+        reason: one word for the reason, e.g. ``read-only``, ``immutable``, ``no-space``.
     """
 
     exit_code = ExitCode.UNREADABLE
 
     def __init__(self, message: str, *, reason: str) -> None:
-        """Store a ``message`` for people, and a ``reason``: a stable word for programs."""
+        """Store a ``message`` for people, and a ``reason``: one fixed word for programs."""
         self.reason = reason
         super().__init__(message)
 
 
 class OutputError(HashscanError):
-    """Results cannot be written, because standard output is closed, full or has no reader.
+    """Results cannot be written, because standard output is closed or full or has no reader.
 
     Attributes:
-        why: the fault of standard output.
+        why: the fault of standard output in words.
     """
 
     exit_code = ExitCode.INTERRUPTED
 
     def __init__(self, why: str, consequence: str = "") -> None:
-        """Store ``why``; ``consequence`` names the unreported work, and the next step."""
+        """Store ``why``; ``consequence`` names the unreported work and the step to take."""
         self.why = why
         super().__init__("; ".join(filter(None, (why, consequence))))
 
 
 class InterruptError(HashscanError):
-    """Ctrl-C or SIGTERM ended the command; finished work is stored."""
+    """Ctrl-C or SIGTERM ended the command; the results of finished work are stored."""
 
     exit_code = ExitCode.INTERRUPTED
 
 
-# If several codes fit: 1, then 6, then 3. A scan that did not end never has code 0.
+# If several exit codes fit: 1, then 6, then 3. A scan that did not end never has exit code 0.
 _ORDER = (
     ExitCode.INTERRUPTED,
     ExitCode.INTERNAL,
@@ -240,7 +242,7 @@ _ORDER = (
 
 
 def exit_code_of(codes: set[ExitCode]) -> ExitCode:
-    """Return the most important of ``codes``."""
+    """Return the most important of the exit codes ``codes``."""
     for code in _ORDER:
         if code in codes:
             return code

@@ -1,7 +1,8 @@
 """Names of hashscan's own files in the directories that only hashscan uses.
 
-hashscan refuses a directory with any other file. So this module lists all names, including the
-names of files that a killed writer left, and of files that a file system makes in its top
+hashscan refuses to use a directory with any other file. So this module lists all names. They
+include
+the names of files that a killed writer left, and of files that a file system makes in its top
 directory.
 """
 
@@ -9,50 +10,52 @@ from __future__ import annotations
 
 import re
 
-# Names in the state directory.
+# Names of files in the state directory.
 #: The directory of the audit log.
 AUDIT = "audit"
 CATALOG = "catalog.sqlite3"
 FILTERS = "filters"
 LOCK = "lock"
 QUARANTINE = "quarantine"
-#: The store of notices of hotlines and authorities.
+#: The file that stores the notices of hotlines and authorities.
 NOTICES = "notices.sqlite3"
-#: The files that a brake counts, and the files that a brake holds.
+#: The file of matches that a brake counts, and the file of matches that a brake holds.
 HOLDS = "holds.sqlite3"
 #: The local allow-list.
 ALLOW = "allow"
 DISMISSED = "dismissed.jsonl"
 #: The lock of the process that works on notices.
 NOTICES_LOCK = "notices.lock"
-#: The service's answers about quarantined digests.
+#: The file with the service's answers about quarantined digests.
 WITHDRAWN = "withdrawn.sqlite3"
-#: The tokens and the audit of the intake of notices over HTTP.
+#: The directory with the tokens and the audit of the intake of notices over HTTP.
 INTAKE = "intake"
-#: The directory of notices from standard input that were not understood.
+#: The directory of notices that came from standard input, and that hashscan could not read.
 UNREAD_NOTICES = "notices-unread"
 #: The outbox of notifications that were not sent yet.
 NOTIFICATIONS = "notifications.sqlite3"
 #: The lock of the process that sends notifications.
 NOTIFICATIONS_LOCK = "notifications.lock"
-#: The deadlines of notices that the audit log already has.
+#: The file with the deadlines of notices that the audit log already has.
 ANNOUNCED = "announced.json"
-#: The problems that the audit log has, and that have not ended.
+#: The file with the problems that the audit log has, and that have not ended.
 PROBLEMS = "problems.json"
-#: The places in the audit log from which lines about deadlines and problems are not noted yet.
+#: The files with positions in the audit log: the lines after a position about deadlines, and about
+#: problems, are not noted yet.
 ANNOUNCED_MARK = "announced.mark"
 PROBLEMS_MARK = "problems.mark"
 WITHDRAWN_MARK = "withdrawn.mark"
 #: The daemon's status file, for ``status``.
 DAEMON_STATUS = "daemon.json"
-#: The matches in their places that the daemon has logged.
+#: The list of matches that are not in quarantine and that the daemon has logged.
 REPORTED = "reported"
-#: The state of scans that run beside a daemon.
+#: The directory with the state of scans that run beside a daemon.
 BESIDE = "beside"
 
-#: In the directory of the audit log: the number and hash of the newest line.
+#: The file, in the audit log's directory, with the number and the hash of the newest line.
 AUDIT_HEAD = "head"
-#: In the directory of the audit log: the matches in their places that have a line.
+#: The list, in the audit log's directory, of the matches that have a line and are not in
+#: quarantine.
 AUDIT_MATCHES = "matches"
 
 _STATE = (
@@ -62,7 +65,7 @@ _STATE = (
     AUDIT,
     BESIDE,
     CATALOG,
-    # SQLite's own files, which remain if an administrator moves only the catalog away.
+    # Files of SQLite, which remain if an administrator moves only the catalog to another place.
     f"{CATALOG}-journal",
     f"{CATALOG}-shm",
     f"{CATALOG}-wal",
@@ -121,7 +124,7 @@ def audit_file(number: int) -> str:
 
 
 def audit_number(name: str) -> int | None:
-    """Return the number of a file of the audit log; ``None``: the name is of another file."""
+    """Return the number of a file of the audit log; ``None``: the name is not of this form."""
     found = _AUDIT_FILE.fullmatch(name)
     if found is None or audit_file(int(found[1])) != name:
         return None
@@ -134,13 +137,13 @@ def temporary(name: str, mark: str = "") -> str:
 
 
 def temporary_of(name: str) -> str | None:
-    """Return the final name for a name of ``temporary``; ``None`` for any other name."""
+    """Return the final name for a name that ``temporary`` made; ``None`` for any other name."""
     found = _TEMPORARY.fullmatch(name)
     return found[1] if found else None
 
 
 def is_temporary_of(entry: str, name: str) -> bool:
-    """Return whether ``entry`` is a ``temporary`` name for ``name`` with a mark."""
+    """Return whether ``entry`` is a hidden name that ``temporary`` made for ``name``."""
     begin = f".{name[:200]}."
     return entry.startswith(begin) and _MARKED.fullmatch(entry, len(begin)) is not None
 
@@ -151,7 +154,7 @@ def without_file_system(names: set[str]) -> set[str]:
 
 
 def foreign_to_state(names: set[str]) -> set[str]:
-    """Return the names in a state directory that are neither hashscan's nor the file system's."""
+    """Return the names in a state directory that neither hashscan nor the file system makes."""
     return {
         name for name in without_file_system(names) if (temporary_of(name) or name) not in _STATE
     }

@@ -1,4 +1,4 @@
-"""Which hosts are this machine."""
+"""Finds out whether a host is this machine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import socket
 
 
 def is_loopback(host: str) -> bool:
-    """Whether ``host``, a name or an address from a URL, is certainly this machine."""
+    """Return True if ``host``, a name or an address from a URL, is certainly this machine."""
     host = host.strip("[]").lower().removesuffix(".")
     if host == "localhost":
         return True
@@ -15,7 +15,7 @@ def is_loopback(host: str) -> bool:
         found = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         try:
-            return socket.inet_aton(host)[0] == 127  # "127.1", as connections take it
+            return socket.inet_aton(host)[0] == 127  # "127.1", a short form that connections accept
         except OSError:
             return False
     if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
@@ -24,7 +24,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_address(host: str) -> bool:
-    """Whether ``host`` is an address of IPv4 or IPv6, and not a name."""
+    """Return True if ``host`` is an address of IPv4 or IPv6, and not a name."""
     try:
         ipaddress.ip_address(host.strip("[]"))
     except ValueError:

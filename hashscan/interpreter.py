@@ -1,11 +1,13 @@
-"""The Python that runs hashscan: isolated from its surroundings, and in UTF-8 mode.
+"""The Python that runs hashscan: isolated from its environment, and in UTF-8 mode.
 
-Isolated (``-I``): root imports nothing from PYTHONPATH, a user's own packages or the current
-directory. UTF-8 mode (``-X utf8``): in a locale of another encoding the paths in JSON would name no
-file, and excludes with letters beyond ASCII would match none. The installed command
-(``packaging/bin/hashscan``) starts Python like that; ``require`` does for ``python -m hashscan``.
+With isolation (``-I``), root imports nothing from PYTHONPATH, a user's own packages or the current
+directory. Without UTF-8 mode (``-X utf8``), in a locale with another encoding, the paths in JSON
+would name no file, and excludes with letters beyond ASCII would match no file. The installed
+command
+(``packaging/bin/hashscan``) starts Python with both; ``require`` starts ``python -m hashscan``
+again with both.
 
-This module imports only modules that are built into the interpreter's own library.
+This module imports only modules of Python's own library.
 """
 
 import os
@@ -16,12 +18,12 @@ _FLAGS = ["-I", "-X", "utf8"]
 
 
 def command() -> list[str]:
-    """The command line that starts this very hashscan as a process."""
+    """Return the command line that starts the same hashscan as a new process."""
     return [sys.executable, *_FLAGS, os.path.join(_HERE, "__main__.py")]
 
 
 def require() -> None:
-    """Start again, with the same arguments, unless Python is isolated and in UTF-8 mode."""
+    """Start hashscan again, with the same arguments, unless it is isolated and in UTF-8 mode."""
     if sys.flags.isolated and sys.flags.utf8_mode:
         return
     why = "a restart did not change that"

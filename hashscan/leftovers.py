@@ -1,8 +1,8 @@
-"""Removes temporary files and directories that a killed hashscan left.
+"""Removes leftovers: temporary files and directories of a killed hashscan process.
 
-The process that creates a temporary file or directory holds a lock (flock(2)) on it. The kernel
-releases the lock if the process is killed, and the next hashscan that makes a temporary name for
-the same file removes the leftovers.
+The process that creates a temporary file or directory locks it (flock(2)). The kernel releases the
+lock if the process is killed. The next hashscan process that makes a temporary name for the same
+file removes the leftovers.
 """
 
 from __future__ import annotations
@@ -36,9 +36,8 @@ def remove_leftovers(above: int, is_own: Callable[[str], bool]) -> None:
     """Remove the files and directories in a directory that this user's killed processes left.
 
     Args:
-        above: descriptor of the directory; a descriptor that was opened for its path only (O_PATH)
-            works, too.
-        is_own: returns whether only hashscan uses names of this form.
+        above: descriptor of the directory; a descriptor that was opened with O_PATH works, too.
+        is_own: returns whether a name has a form that only hashscan uses.
     """
     with (
         contextlib.suppress(OSError),
@@ -50,7 +49,7 @@ def remove_leftovers(above: int, is_own: Callable[[str], bool]) -> None:
 
 
 def _remove(above: int, name: str) -> None:
-    """Remove a file or directory, unless another user owns it or its maker still works on it.
+    """Remove a temporary file or directory, unless another user owns it or its maker still runs.
 
     Raises:
         OSError: the file or directory cannot be removed; BlockingIOError: its maker still works on

@@ -1,7 +1,8 @@
 """Explains faults of the machine, not of hashscan: limits, memory, disks, a missing /proc.
 
-An ``OSError`` that ends a command names the kernel's error, but neither the limit nor how to raise
-it. ``explain`` names both, for every command.
+An ``OSError`` that ends a command names the kernel's error, but neither the limit of the machine
+nor
+the way to raise this limit. ``explain`` names both, for every command.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ A_PROCESS_DIED = (
     "another process of hashscan died while it was needed; see the kernel's log (dmesg: out of"
     " memory?), then run the command again"
 )
-#: Descriptors that one open database needs: file, log, the log's index, directory, a temporary
+#: Number of descriptors that one open database needs: for the file, the log, the log's index, the
+#: directory, and a temporary file.
 #: file.
 _FILES_OF_SQLITE = 5
-#: Only a wrong system call causes these errors, so they are faults of hashscan.
+#: Error numbers that only a wrong system call causes, so hashscan is at fault.
 _OWN = frozenset({errno.EBADF, errno.EFAULT, errno.EINVAL, errno.ENOTSOCK, errno.EDOM})
 #: Texts by which libraries report a limit without an error number: imports, threads, OpenSSL.
 _WORDS = (
@@ -37,10 +39,12 @@ _WORDS = (
     ("malloc failure", errno.ENOMEM),
     ("can't start new thread", errno.EAGAIN),
     ("can't allocate lock", errno.ENOMEM),
-    # CPython reports this text if it has no memory for an import.
+    # CPython reports this text if no memory is left for an import.
     ("error return without exception set", errno.ENOMEM),
 )
-#: Exit codes that blame hashscan, a file or a filter; if a limit of the machine is the cause, the
+#: Exit codes that blame hashscan, a file or a filter. The blame is wrong if a limit of the machine
+#: is
+#: the cause.
 #: blame is wrong.
 _NOT_FOR_LIMITS = frozenset({ExitCode.INTERNAL, ExitCode.UNREADABLE, ExitCode.FILTER})
 _FIX = {
@@ -97,7 +101,7 @@ def as_machine_error(error: BaseException) -> MachineError | None:
 
 
 def fix_of(error: OSError) -> str:
-    """Return advice about a disk error, for a reader who knows which disk is meant."""
+    """Return advice about a disk error, for a message that already names the disk."""
     return explain(error) or _FIX.get(error.errno or 0, _ELSE)
 
 
@@ -120,12 +124,12 @@ def with_cause(error: Exception) -> str:
 
 
 def is_limited(error: BaseException) -> bool:
-    """Return whether a limit of the machine caused an error, so that no file is to blame."""
+    """Return whether a limit of the machine caused an error, so that no file is at fault."""
     return any(explain(one) for one in (error, *_causes(error)))
 
 
 def exit_code_with_cause(error: HashscanError) -> ExitCode:
-    """Return the exit code of an error: 2 if a limit of the machine caused the error."""
+    """Return the exit code for an error: 2 if a limit of the machine caused the error."""
     if error.exit_code in _NOT_FOR_LIMITS and is_limited(error):
         return MachineError.exit_code
     return error.exit_code
@@ -133,7 +137,7 @@ def exit_code_with_cause(error: HashscanError) -> ExitCode:
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
     if isinstance(error, (LockedError, OutputError)):
-        # EAGAIN also means that a lock is held, and EPIPE that a reader has ended.
+        # EAGAIN also means that another process has a lock, and EPIPE that a reader has ended.
         return
     cause = error.__cause__
     for _ in range(10):
@@ -144,7 +148,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _said_by(error: BaseException) -> str:
-    """Return the part of an error's text that a message quotes."""
+    """Return the text of an error that the message of a ``MachineError`` quotes."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     text = str(error)
@@ -167,13 +171,13 @@ def _where(error: BaseException) -> str:
 
 
 def _is_of_sqlite(error: BaseException) -> TypeGuard[sqlite3.Error]:
-    # The import is delayed, so that a command without a database does not load the library.
+    # The import is delayed, so that a command without a database does not load SQLite's library.
     library = sys.modules.get("sqlite3")
     return library is not None and isinstance(error, library.Error)
 
 
 def _behind_sqlite(error: sqlite3.Error) -> str | None:
-    """Return the limit that caused an error of SQLite, which hides the kernel's error number."""
+    """Return the machine's limit that caused SQLite's error; SQLite hides the kernel's number."""
     name = getattr(error, "sqlite_errorname", None) or ""
     if name.startswith("SQLITE_NOMEM"):
         return _no_memory()

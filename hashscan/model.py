@@ -1,6 +1,6 @@
-"""The words of docs/design.md ("2. Words") as frozen types, and the stages' Protocols.
+"""The types for the words of docs/design.md ("2. Words"), and the Protocols of the stages.
 
-Paths of customers' files are ``bytes``: the part below the volume's root, without a leading
+Paths of customers' files are ``bytes``: the path below the volume's root, without a leading
 slash. Digests are lower-case hexadecimal ``str`` in input, output and filters, and raw ``bytes`` in
 the catalog and between processes.
 """
@@ -27,7 +27,7 @@ ALGORITHM_BY_LENGTH: dict[int, Algorithm] = {length: name for name, length in HE
 
 TierName = Literal["sizes", "heads"]
 TIER_NAMES: tuple[TierName, ...] = ("sizes", "heads")
-#: Length of a head: the first bytes of a content.
+#: Number of bytes of a head, which is the begin of a file's content.
 HEAD_LENGTH = 4096
 
 DEFAULT_CATEGORY = "baseline"
@@ -37,10 +37,11 @@ PRIVATE_DIRECTORY = b".hashscan"
 
 
 def category_name(text: str) -> str | None:
-    """Return a category's name in the form that is compared and stored; ``None``: invalid.
+    """Return a category's name in its normal form; ``None``: the name is invalid.
 
-    The form is in lower case, with one ``-`` for each run of signs other than letters, digits,
-    ``_`` and ``.``. The name is invalid if no sign or more than 64 signs remain.
+    The normal form is in lower case, with one ``-`` for each run of signs other than letters,
+    digits,
+    ``_`` and ``.``. The name is invalid if the normal form has no sign, or more than 64 signs.
     """
     name = _NOT_IN_CATEGORY.sub("-", text.strip().lower()).strip("-")
     return name if 0 < len(name) <= CATEGORY_LENGTH else None
@@ -60,25 +61,25 @@ EMPTY_DIGESTS: frozenset[Digest] = frozenset(
 
 
 class FileDigests(NamedTuple):
-    """Raw digests of a file's content; ``None`` for an algorithm that was not computed."""
+    """Raw digests of a file's content; ``None`` for an algorithm that hashscan did not compute."""
 
     md5: bytes | None = None
     sha1: bytes | None = None
     sha256: bytes | None = None
 
     def hex(self, algorithm: Algorithm) -> str | None:
-        """Return one algorithm's digest in lower-case hex, or ``None``."""
+        """Return the digest of one algorithm in lower-case hex; ``None``: it was not computed."""
         raw: bytes | None = getattr(self, algorithm)
         return None if raw is None else raw.hex()
 
     def as_dict(self) -> dict[str, str]:
-        """Return the computed digests in lower-case hex, by algorithm."""
+        """Return the computed digests of the content in lower-case hex, by algorithm."""
         return {
             name: raw.hex() for name, raw in zip(ALGORITHMS, self, strict=True) if raw is not None
         }
 
     def each(self) -> tuple[Digest, ...]:
-        """Yield the computed digests."""
+        """Yield the computed digests of the content."""
         return tuple(
             Digest(name, raw.hex())
             for name, raw in zip(ALGORITHMS, self, strict=True)
@@ -87,9 +88,9 @@ class FileDigests(NamedTuple):
 
 
 class Stamp(NamedTuple):
-    """Size and times of a file; if one of them differs, the content may have changed.
+    """The stamp of a file: size and times; if one of them changes, the content may have changed.
 
-    Size in bytes, times in nanoseconds.
+    The size is in bytes; the times are in nanoseconds.
     """
 
     size: int
@@ -98,14 +99,14 @@ class Stamp(NamedTuple):
 
 
 class Identity(NamedTuple):
-    """Device and inode number of a file."""
+    """The identity of a file: device and inode number."""
 
     device: int
     inode: int
 
 
 class Skipped(StrEnum):
-    """Reasons for the outcome ``skipped``: a file was not read, though there was no error."""
+    """Reasons for the outcome ``skipped``: a file was not read, though no error occurred."""
 
     SYMLINK = "symlink"
     FIFO = "fifo"
@@ -124,7 +125,7 @@ class Skipped(StrEnum):
 
 
 class Problem(StrEnum):
-    """Reasons for the outcome ``problem``: the file was not checked; the exit code says so."""
+    """Reasons for the outcome ``problem``: a file was not checked; the exit code is then 3."""
 
     DENIED = "denied"
     CHANGED = "changed"
@@ -138,7 +139,7 @@ class Problem(StrEnum):
 
 
 class FilterHit(NamedTuple):
-    """A digest that a filter holds, and the filter's category and version."""
+    """A digest that is in a filter, and the category and version of the filter."""
 
     digest: Digest
     category: str
@@ -147,13 +148,13 @@ class FilterHit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A file with at least one digest in a filter, as it was when it was hashed.
+    """A file with at least one digest in a filter, as the file was when it was hashed.
 
     Attributes:
         volume: absolute path of the volume's root.
-        path: path below the volume's root.
+        path: path of the file below the volume's root.
         links: the link count of the file's inode.
-        hits: the digests in a filter, at least one.
+        hits: the file's digests that are in a filter: at least one.
     """
 
     volume: bytes
@@ -167,44 +168,45 @@ class Candidate:
 
     @property
     def full_path(self) -> bytes:
-        """Return the absolute path, for reports only: files are opened from the volume's root."""
+        """Return the file's absolute path, for reports only: hashscan opens no file by it."""
         return join(self.volume, self.path)
 
 
 def join(volume: bytes, path: bytes) -> bytes:
-    """Return the absolute path that a report shows for ``path`` below ``volume``."""
+    """Return the absolute path, for reports, of the file with ``path`` below ``volume``."""
     return volume.rstrip(b"/") + b"/" + path if path else volume
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A verdict: whether the service knows the digest, and the category if the service names it."""
+    """A verdict: whether a service knows the digest, and the category if the service names one."""
 
     known: bool
     category: str | None = None
 
 
 class Confirmer(Protocol):
-    """A service or list that answers whether a digest is in the known set.
+    """A confirmer: a service or a list that answers whether a digest is in the known set.
 
     Attributes:
-        name: the source of the verdict in records, e.g. the service's URL.
-        remote: questions leave this machine; the verdicts of a remote confirmer are stored.
+        name: the confirmer's name in records, e.g. the service's URL.
+        remote: True if questions leave this machine; the catalog stores verdicts of remote
+            confirmers.
     """
 
     name: str
     remote: bool
 
     def confirm(self, digest: Digest) -> Answer:
-        """Return the verdict for a digest.
+        """Return the confirmer's verdict for a digest.
 
         Raises:
-            ServiceError: there is no verdict; the candidate must be kept.
+            ServiceError: the confirmer gives no verdict; the caller must keep the candidate.
         """
         ...
 
     def close(self) -> None:
-        """Release connections and files."""
+        """Close the confirmer's connections and files."""
         ...
 
 
@@ -213,16 +215,16 @@ Action = Literal["quarantined", "reported", "held", "allowed"]
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """A match, for the act stage: a candidate with verdict ``known``, or a file of a notice.
+    """A match, for the act stage: a candidate with verdict ``known``, or a file in a notice.
 
     Attributes:
-        hit: the filter hit whose digest was confirmed.
-        category: the category that the service named, or else the filter's.
+        hit: the filter hit whose digest the confirmer knows.
+        category: the category that the service named, or else the filter's category.
         service: the confirmer's name.
         detected: RFC 3339 UTC time of the detection.
-        authority: the notice that names the file; ``None``: no notice does.
-        found_by: ``scan``, ``watch`` or ``notice``; empty: unknown.
-        named: the notice names this file by its URL or path, and not only by a digest.
+        authority: the notice that names the file; ``None``: no notice names the file.
+        found_by: ``scan``, ``watch`` or ``notice``: the stage that found the file; empty: unknown.
+        named: True if the notice names this file by its URL or path, and not only by a digest.
     """
 
     candidate: Candidate
@@ -236,7 +238,7 @@ class Confirmed:
 
     @property
     def why(self) -> str:
-        """Return the category, digest and notice, for a line about the match."""
+        """Return the match's category, digest and notice, for a line about the match."""
         digest = self.hit.digest
         notice = f", notice {self.authority.notice}" if self.authority else ""
         return f"{self.category}, {digest.algorithm} {digest.hex}{notice}"
@@ -244,13 +246,14 @@ class Confirmed:
 
 @dataclass(frozen=True, slots=True)
 class Acted:
-    """The result of the action on a match.
+    """The result of an action on a match.
 
     Attributes:
-        message: why the match was held, allowed, only reported or not moved; empty: it was moved.
-        problem: a reason of one word if the action failed.
-        remaining_links: number of the inode's names outside the quarantine, from its link count.
-        hold: id of the hold, if a brake holds the match.
+        message: why the match was held, allowed, only reported or not moved; empty: the file was
+            moved.
+        problem: a reason of one word if the action on the match failed.
+        remaining_links: number of names of the inode outside the quarantine, from its link count.
+        hold: id of the hold, if a brake stopped the action on the match.
     """
 
     action: Action
@@ -265,7 +268,7 @@ class Actor(Protocol):
     """The act stage: reports, holds or quarantines a match."""
 
     def act(self, match: Confirmed) -> Acted:
-        """Act on a match; the result reports a failed action, which is never raised."""
+        """Act on a match; the result reports a failed action, so this method never raises."""
         ...
 
 
@@ -279,7 +282,7 @@ class MatchEvent:
 
 @dataclass(frozen=True, slots=True)
 class ProblemEvent:
-    """A file (or a directory that could not be listed) with outcome ``problem``."""
+    """A file (or a directory that could not be listed) with the outcome ``problem``."""
 
     path: bytes
     reason: str
@@ -288,7 +291,7 @@ class ProblemEvent:
 
 @dataclass(frozen=True, slots=True)
 class PendingEvent:
-    """A candidate for which there is no verdict yet."""
+    """A candidate without a verdict."""
 
     candidate: Candidate
     message: str
@@ -296,10 +299,10 @@ class PendingEvent:
 
 @dataclass(slots=True)
 class Summary:
-    """Counts of one scan. ``files`` is always the sum of the four outcomes.
+    """Counts of the files of one scan. ``files`` is always the sum of the four outcomes.
 
     ``matches`` is the sum of quarantined, held, allowed and only reported matches. ``restored``
-    counts the held matches that an administrator had restored before.
+    counts the held matches whose files an administrator had restored before.
     """
 
     hashed: int = 0
@@ -320,17 +323,17 @@ class Summary:
 
     @property
     def undecided(self) -> int:
-        """Return the number of matches that no administrator has restored or allowed."""
+        """Return the number of matches whose files no administrator has restored or allowed."""
         return self.matches - self.allowed - self.restored
 
     @property
     def files(self) -> int:
-        """Return the number of all found names, without the directories that were entered."""
+        """Return the number of all names that the scan found, except of entered directories."""
         return self.hashed + self.unchanged + sum(self.skipped.values()) + self.problems
 
 
 class Tier(Protocol):
-    """A small filter that rules a file out by its size or its first block."""
+    """A tier: a small filter that excludes a file by the file's size or its first block."""
 
     version: str
 
@@ -340,11 +343,11 @@ class Tier(Protocol):
 
 
 class Tiers(NamedTuple):
-    """The tiers of a filter; ``None``: no such tier, because a digest has no key.
+    """The tiers of a filter; ``None``: the filter has no such tier, because a digest has no key.
 
     Attributes:
-        sizes: holds the sizes of all known files, see ``size_key``.
-        heads: holds the first blocks of all known files, see ``head_key``.
+        sizes: the tier with the sizes of all known files, see ``size_key``.
+        heads: the tier with the first blocks of all known files, see ``head_key``.
     """
 
     sizes: Tier | None = None
@@ -352,26 +355,27 @@ class Tiers(NamedTuple):
 
     @property
     def names(self) -> tuple[TierName, ...]:
-        """Return the names of the existing tiers."""
+        """Return the names of the tiers that the filter has."""
         return tuple(name for name, one in zip(TIER_NAMES, self, strict=True) if one is not None)
 
 
 def size_key(size: int) -> bytes:
-    """Return a size in bytes as a key of 16 bytes, the most significant byte first."""
+    """Return a file's size in bytes as a key of 16 bytes, the most significant byte first."""
     return size.to_bytes(16, "big")
 
 
 def head_key(head: bytes | memoryview) -> bytes:
     """Return the key of a content's first ``HEAD_LENGTH`` bytes, or of a whole shorter content.
 
-    XXH3 with 128 bits and seed 0, in its canonical form (as xxh128sum writes it). XXH3 is no
-    cryptographic hash, and need not be: a file with a forged key is only hashed.
+    The key is XXH3 with 128 bits and seed 0, in its canonical form (as xxh128sum writes it). XXH3
+    is no
+    cryptographic hash, and need not be: hashscan only hashes a file whose key somebody has forged.
     """
     return xxh3_128_digest(head)
 
 
 class Filter(Protocol):
-    """The Bloom filter of one category, after it has passed all checks."""
+    """The Bloom filter of one category, after the filter has passed all checks."""
 
     category: str
     version: str
@@ -379,16 +383,16 @@ class Filter(Protocol):
     tiers: Tiers
 
     def __contains__(self, hex_digest: str) -> bool:
-        """Return whether the filter holds ``hex_digest`` (lower case); a wrong yes is possible."""
+        """Return whether the filter has ``hex_digest`` (lower case); a wrong yes is possible."""
         ...
 
     def among(self, digests: Sequence[bytes]) -> list[int]:
-        """Return the indices of the ``digests`` that the filter holds."""
+        """Return the indices of the ``digests`` that are in the filter."""
         ...
 
 
 def hits(filters: Sequence[Filter], digests: FileDigests) -> tuple[FilterHit, ...]:
-    """Return all hits of a file's digests in ``filters``."""
+    """Return all hits of a file's digests in the ``filters``."""
     found = [
         (algorithm, raw.hex())
         for algorithm, raw in zip(ALGORITHMS, digests, strict=True)
@@ -403,7 +407,7 @@ def hits(filters: Sequence[Filter], digests: FileDigests) -> tuple[FilterHit, ..
 
 
 def filterset_of(filters: Sequence[Filter]) -> str:
-    """Return an id of this set of filters: another set has another id."""
+    """Return an id of a set of filters; another set of filters has another id."""
     return " ".join(
         sorted(
             f"{one.category}={one.version}"

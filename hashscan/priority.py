@@ -1,4 +1,4 @@
-"""Sets the lowest priority for a process, because customers' work comes first."""
+"""Sets the lowest priority for a process, because the work of customers' programs comes first."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import platform
 
 _NICE = 19
-#: ioprio_set(2) has no wrapper in the C library; its number differs between architectures.
+#: Number of the system call ioprio_set(2), by architecture; the C library has no function for it.
 _IOPRIO_SET = {"x86_64": 251, "aarch64": 30, "riscv64": 30}
 _WHO_PROCESS = 1
 _CLASS_IDLE = 3 << 13
@@ -18,7 +18,7 @@ def step_aside() -> list[str]:
 
     Returns:
         each priority that could not be set, with the reason; a service manager may forbid the
-            change.
+        change.
     """
     trouble = []
     try:

@@ -23,10 +23,10 @@ Arguments = TypeVarTuple("Arguments")
 
 _PR_SET_PDEATHSIG = 1
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
-#: Seconds to wait for the end of a killed process.
+#: Seconds to wait for the end of a child process that was killed.
 _ENDS_WITHIN = 2.0
-#: This process's ends of the pipes to its children. Each new child closes its copies: with a copy,
-#: a child at the other end would not notice the end of this process.
+#: This process's ends of the pipes to its children. Each new child closes its copies of these ends:
+#: with a copy, another child would not notice the end of this process.
 _ends: WeakSet[Connection] = WeakSet()
 
 
@@ -61,22 +61,22 @@ class Child:
         *arguments: *Arguments,
         lowest: bool = False,
     ) -> None:
-        """Fork a process that calls ``main`` with its end of the pipe and ``arguments``.
+        """Fork a child that calls ``main`` with the child's end of the pipe and ``arguments``.
 
         The child's exit code is 0 if ``main`` returns, and 1 if ``main`` raises. The calling
         process must have only one thread, because a fork copies locks that other threads hold.
 
         Args:
             main: the function that the child runs.
-            arguments: the further arguments of ``main``.
-            lowest: give the child the lowest CPU and I/O priority.
+            arguments: the further arguments of ``main``, after the pipe.
+            lowest: True to give the child the lowest CPU and I/O priority.
 
         Raises:
             OSError: a limit of the machine forbids a new process; no descriptor is left open.
         """
         self.connection, theirs = Pipe()
         _ends.add(self.connection)
-        # Python would not let a child with its flag ``daemon`` start processes.
+        # Python would not let a child with the flag ``daemon`` start processes.
         self._process = multiprocessing.get_context("fork").Process(
             target=_run, args=(os.getpid(), lowest, main, theirs, arguments), daemon=False
         )
@@ -93,8 +93,8 @@ class Child:
 
     @property
     def exit_code(self) -> int | None:
-        """Return the exit code, or minus the signal that killed the child; ``None``: it runs."""
-        # After ``end``, the process object is closed, and the exit code is stored.
+        """Return the child's exit code, or minus the signal that killed it; ``None``: it runs."""
+        # After ``end``, Python's process object is closed, and ``_exit_code`` has the exit code.
         with suppress(ValueError):
             self._exit_code = self._process.exitcode
         return self._exit_code
@@ -111,10 +111,12 @@ class Child:
             self._process.kill()
 
     def end(self) -> None:
-        """Close the connection, kill the child, and release its descriptors; safe to call again.
+        """Close the connection, kill the child, close its descriptors; a second call is harmless.
 
         A child that does not end within 2 seconds waits inside the kernel, e.g. for a dead file
-        server. This child is abandoned: ``exit_code`` is ``None`` until the kernel lets it end.
+        server.
+        Then this method does not wait any longer, and ``exit_code`` is ``None`` until the child
+        ends.
         """
         self.connection.close()
         self.kill()
@@ -148,7 +150,7 @@ def _end_with(parent: int) -> None:
     signal.set_wakeup_fd(-1)
     for name in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(name, signal.SIG_IGN)
-    # If SIGCHLD were ignored, programs would have no exit code.
+    # If this process ignored SIGCHLD, it would get no exit code of the programs that it runs.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # The parent ended before prctl was called.
@@ -156,7 +158,7 @@ def _end_with(parent: int) -> None:
 
 
 def _start(process: BaseProcess) -> None:
-    """Start a process by fork; if that fails, no descriptor is left open."""
+    """Start a process by fork; close the pipes' descriptors if the fork fails."""
     collects = gc.isenabled()
     gc.disable()  # Garbage that closes descriptors would change the free numbers.
     try:
@@ -164,7 +166,8 @@ def _start(process: BaseProcess) -> None:
         try:
             process.start()
         except OSError:
-            # multiprocessing makes two pipes before it forks, and leaves the pipes open if the fork
+            # multiprocessing makes two pipes before it forks, and does not close the pipes if the
+            # fork
             # fails. The descriptors of the pipes have the numbers that were free before the call.
             for number in numbers:
                 with suppress(OSError):

@@ -1,7 +1,7 @@
 """Runs an administrator's program without a shell, with a time limit and a fixed environment.
 
-All processes of the program's process group are killed at its end. A process that left the group
-cannot delay the caller, even if it keeps the output open.
+hashscan kills all processes of the program's process group at the program's end. A process that
+left the group cannot delay the caller, even if that process keeps the output open.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-#: All environment variables that the program gets.
+#: All environment variables that the administrator's program gets.
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 _BLOCK = 65536
-#: Seconds between two calls of ``stopped``.
+#: Seconds between two calls of the function ``stopped``.
 _TICK = 0.5
 
 
 class Ran(NamedTuple):
-    """The result of running a program.
+    """The result of a run of an administrator's program.
 
     Attributes:
         code: the program's exit code; negative: the number of the signal that ended the program.
         output: the first bytes of the program's standard output.
-        too_long: the program printed more than ``output`` holds.
-        in_time: the program ended by itself within the time limit.
+        too_long: True if the program printed more bytes than ``output`` has.
+        in_time: True if the program ended by itself within the time limit.
     """
 
     code: int
@@ -53,14 +53,15 @@ def run_program(
 
     Args:
         words: the program and its arguments.
-        seconds: the time limit.
-        limit: most bytes of output that are kept; further output is read and dropped.
-        given: the program's standard input; ``None``: empty.
-        errors_too: keep the program's standard error, too, as part of the output.
-        stopped: called twice a second; if it returns True, the program is killed.
+        seconds: the time limit of the program.
+        limit: largest number of bytes of output to keep; further output is read and dropped.
+        given: the text for the program's standard input; ``None``: an empty standard input.
+        errors_too: True to keep the program's standard error, too, as part of the output.
+        stopped: a function that is called twice a second; if it returns True, the program is
+            killed.
 
     Raises:
-        OSError: the program cannot be started.
+        OSError: the administrator's program cannot be started.
     """
     with open(os.memfd_create("input"), "w+b") as file:
         file.write(given or b"")
@@ -79,7 +80,7 @@ def run_program(
     try:
         output, too_long, in_time = _read(process.stdout.fileno(), ended, seconds, limit, stopped)
     finally:
-        # Kill the whole group before wait() frees its number for another group.
+        # Kill the whole process group before wait() makes its number free for another group.
         with suppress(OSError):
             os.killpg(process.pid, signal.SIGKILL)
         os.close(ended)
@@ -91,7 +92,7 @@ def run_program(
 def _read(
     fd: int, ended: int, seconds: float, limit: int, stopped: Callable[[], bool]
 ) -> tuple[bytes, bool, bool]:
-    """Read the output until the program ends; return it, too_long and in_time (see ``Ran``)."""
+    """Read the program's output to its end; return output, too_long and in_time (see ``Ran``)."""
     os.set_blocking(fd, False)
     output, too_long, in_time = b"", False, False
     end = time.monotonic() + seconds
@@ -114,7 +115,7 @@ def _read(
 
 
 def _available(fd: int) -> Iterator[bytes]:
-    """Yield the blocks of output that can be read now; an empty block marks the end."""
+    """Yield the blocks of output that can be read now; an empty block marks the output's end."""
     with suppress(BlockingIOError):
         while fd >= 0:
             more = os.read(fd, _BLOCK)

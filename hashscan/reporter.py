@@ -15,12 +15,13 @@ class Expected(NamedTuple):
     """The expected work of a scan, from earlier scans of the same volumes.
 
     Attributes:
-        files: number of files, skipped and unchanged ones included.
-        hashed: number of files to hash; ``None``: unknown, because it depends on the changed files.
+        files: number of files, including skipped and unchanged files.
+        hashed: number of files to hash; ``None``: unknown, because only the scan finds the changed
+            files.
         bytes: size of the files to hash; if ``hashed`` is ``None``, size of all files that may have
             to be hashed.
-        costs: seconds for a file, for the hashing of a file, and for a byte, measured by the last
-            scan.
+        costs: seconds that the last scan needed for a file, for the hashing of a file, and for a
+            byte.
     """
 
     files: int
@@ -36,13 +37,14 @@ class Progress:
     Attributes:
         files: number of finished files: hashed, unchanged, skipped, or a problem.
         hashed: number of hashed files.
-        unchanged: number of files whose stamp in the catalog is still right.
-        bytes_hashed: number of hashed bytes, bytes of files that are being read included.
+        unchanged: number of files whose stamp is the stamp in the catalog.
+        bytes_hashed: number of hashed bytes, including the hashed bytes of files that are being
+            read.
         fraction: finished part of all directories, an estimate from 0 to 1.
-        matches: number of matches.
-        expected: the expected work; ``None``: no earlier scan of these volumes was completed.
+        matches: number of matches that the scan has found.
+        expected: the expected work of the scan; ``None``: no earlier scan of the volumes ended.
         seconds: duration of the scan so far, without the time in which the scan could not work.
-        remaining: estimated seconds to the end; ``None``: unknown.
+        remaining: estimated seconds to the end of the scan; ``None``: unknown.
     """
 
     files: int
@@ -60,7 +62,7 @@ class Reporter(Protocol):
     """Receives the results of a scan, and shows them."""
 
     def match(self, event: MatchEvent) -> None:
-        """Report a match."""
+        """Report a match of the scan."""
         ...
 
     def problem(self, event: ProblemEvent) -> None:
@@ -72,15 +74,15 @@ class Reporter(Protocol):
         ...
 
     def pending(self, event: PendingEvent) -> None:
-        """Report a candidate that still waits for its verdict."""
+        """Report a candidate that has no verdict yet."""
         ...
 
     def notice(self, message: str) -> None:
-        """Report an event of any other kind, once."""
+        """Report an event that is no match, no problem, no unread file and no candidate, once."""
         ...
 
     def progress(self, progress: Progress) -> None:
-        """Show the progress of the scan; called a few times a second."""
+        """Show the progress of the scan; the scan calls this method a few times a second."""
         ...
 
     def summary(self, summary: Summary) -> None:

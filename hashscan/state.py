@@ -21,29 +21,31 @@ if TYPE_CHECKING:
 
 
 class State:
-    """Holds the paths below the state directory, which is created with mode 0700 if it is missing.
+    """The paths below the state directory; makes a missing state directory with mode 0700.
 
     Attributes:
         directory: absolute path of the state directory.
         catalog: path of the catalog.
-        filters: path of the directory that holds the stored filters.
+        filters: path of the directory of the stored filters.
         notices: path of the file that stores the notices.
-        withdrawn: path of the file that stores answers about quarantined digests.
-        holds: path of the file that stores the holds.
-        dismissed: path of the local allow-list.
+        withdrawn: path of the file that stores the service's answers about quarantined digests.
+        holds: path of the file that stores the holds of the brakes.
+        dismissed: path of the local allow-list, the digests that an administrator dismissed.
         lock_file: path of the file that a scan locks.
-        notices_lock: path of the file that a process locks while it works on notices.
+        notices_lock: path of the file that a process locks while the process works on notices.
     """
 
     def __init__(self, directory: str, *, make: bool = True) -> None:
-        """Create or check the state directory.
+        """Create the state directory, or check an existing state directory.
 
-        Callers that only read set ``make`` to false: then a missing directory is not created.
+        A caller that only reads sets ``make`` to false: then a missing state directory is not
+        created.
 
         Raises:
-            UsageError: the directory belongs to another user or holds other files; or another user
-                can replace it, by a link or in a directory that this user owns.
-            StateError: the directory cannot be created.
+            UsageError: the state directory belongs to another user, or has files of another
+                program; or
+                another user can replace it, by a link or in a directory that this user owns.
+            StateError: the state directory cannot be created.
         """
         self.directory = resolve(os.path.abspath(directory))
         self.catalog = os.path.join(self.directory, files.CATALOG)
@@ -83,7 +85,8 @@ class State:
     def _opened(self) -> int:
         above, name = os.path.split(self.directory)
         with opened_named(os.fsencode(above), make=0o755) as named:
-            # All files in the state directory are opened by path. Only root has customers who might
+            # hashscan opens all files in the state directory by path. Only root has customers who
+            # might
             # replace the directory.
             if named.unsafe is not None and os.geteuid() == 0:
                 raise UsageError(
@@ -121,12 +124,12 @@ class State:
             os.fchmod(fd, 0o700)
 
     def beside(self) -> State:
-        """Return a separate state, with another catalog, for a scan beside a running daemon.
+        """Return the state for a scan beside a running daemon, in a directory with its own catalog.
 
-        The separate state uses the same filters, holds and local allow-list.
+        The scan uses the filters, holds and local allow-list of the daemon's state directory.
 
         Raises:
-            StateError: the separate state cannot be created.
+            StateError: the directory for the state of this scan cannot be created.
         """
         other = State(os.path.join(self.directory, files.BESIDE))
         other.filters = self.filters
@@ -135,16 +138,16 @@ class State:
         return other
 
     def lock(self) -> Lock:
-        """Hold the lock of the state, so that no other process scans with it until the block ends.
+        """Lock the state directory during the block, so that no other process scans with it.
 
         Raises:
-            LockedError: another process scans with this state.
+            LockedError: another process scans with this state directory.
         """
         return Lock(self.lock_file)
 
 
 def holder_of(path: str) -> int | None:
-    """Return the id of the process that holds the ``Lock`` on ``path``, or ``None``.
+    """Return the id of the process that holds the ``Lock`` on ``path``; ``None``: no process.
 
     Source: fcntl(2), F_GETLK.
     """
@@ -166,8 +169,8 @@ def wait_for_lock(fd: int, seconds: float, pause: float) -> bool:
     Args:
         fd: descriptor of the file; two descriptors of one file exclude each other, also within a
             process.
-        seconds: how long to wait.
-        pause: seconds between two attempts.
+        seconds: largest number of seconds to wait for the lock.
+        pause: seconds between two attempts to lock the file.
     """
     until = time.monotonic() + seconds
     while True:
@@ -188,10 +191,10 @@ class Lock:
     """
 
     def __init__(self, path: str) -> None:
-        """Take the lock without waiting.
+        """Take the lock of the file without waiting.
 
         Raises:
-            LockedError: another process holds the lock.
+            LockedError: another process holds the lock of the file.
             StateError: the lock file cannot be created.
         """
         try:
@@ -211,13 +214,14 @@ class Lock:
                 f"another hashscan (process {holder}) works with this state ({shown(path)}); "
                 "wait for it, or give this one a state of its own with --state"
             ) from None
-        # The process id is only for messages, so a full disk must not prevent the lock.
+        # The process id in the lock file is only for messages, so a full disk must not prevent the
+        # lock.
         with suppress(OSError):
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
 
     def __enter__(self) -> None:
-        """Hold the lock until the block ends."""
+        """Hold the lock of the file until the block ends."""
 
     def __exit__(
         self,
@@ -225,5 +229,5 @@ class Lock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Release the lock."""
+        """Release the lock of the file."""
         os.close(self._fd)

@@ -28,10 +28,11 @@ def _escape(character: str) -> str:
 def shown(path: bytes | str) -> str:
     """Return a path for a terminal or a log line: one line, printable, unambiguous.
 
-    A file name must not be able to forge a line, move the cursor, hide its ending, or look like
-    another one. All characters that Unicode calls other or separator (control and format
-    characters, marks that turn the direction of writing, unassigned ones, spaces but the usual one)
-    are escaped, and so is the backslash.
+    A file name must not be able to forge a line, move the cursor, hide its ending, or look like the
+    name of another file. So the function escapes the backslash, and all characters that Unicode
+    calls
+    other or separator, except the usual space: control and format characters, marks that turn the
+    direction of writing, unassigned characters, and other spaces.
     """
     text = os.fsdecode(path)
     if text.isprintable() and "\\" not in text:
@@ -40,12 +41,12 @@ def shown(path: bytes | str) -> str:
 
 
 def counted(number: int, one: str, many: str = "") -> str:
-    """Return a number with its noun, e.g. ``1 file``; ``many``: a plural without a mere s."""
+    """Return a number with its noun, e.g. ``1 file``; ``many``: a plural that does not add an s."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def names_of(paths: Sequence[bytes | str], most: int = 5) -> str:
-    """Return one line with the first ``most`` paths, and the number of the others."""
+    """Return one line with the first ``most`` paths, and the number of the other paths."""
     named = ", ".join(shown(path) for path in paths[:most])
     more = len(paths) - most
     return f"{named} and {more:,} more" if more > 0 else named
@@ -126,7 +127,7 @@ def parse_size(text: str) -> int:
 def parse_duration(text: str) -> float:
     """Parse ``10s``, ``5min`` (or ``5m``), ``1h``, ``7d`` or ``2w``; a bare number is seconds.
 
-    ``config.values`` bounds the result, and requires a unit in settings about removal.
+    ``config.values`` limits the duration, and requires a unit in settings about removal.
 
     Raises:
         ValueError: the text is not a duration.

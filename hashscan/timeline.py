@@ -1,8 +1,8 @@
-"""Counts the time that has certainly passed, beside a wall clock that may be wrong or jump.
+"""The timeline: counts the time that has certainly passed, although the wall clock may jump.
 
 A clock that is far ahead must not cause a removal for good by age (quarantine.retention, purge
 --older-than, the audit's days). Therefore an age is never the difference of two readings of the
-wall clock. The time that has passed is counted instead:
+wall clock. Instead, a timeline counts the seconds that have passed:
 
 - within one boot of the machine by CLOCK_BOOTTIME: nobody can set this clock, and it includes
   suspension;
@@ -10,7 +10,7 @@ wall clock. The time that has passed is counted instead:
 
 A *span* is a period in which the wall clock and the count run evenly. If the two diverge by more
 than ``TOLERANCE`` (the clock was set, or jumped), a new span begins. A time that is stored together
-with its span can be compared with the count, even if the clock was set before or after.
+with its span can be compared with the count, even if the wall clock was set before or after.
 
 The caller stores a timeline in a file of its own (``to_json``); this module touches no files.
 """
@@ -28,19 +28,19 @@ from typing import Any, NamedTuple, Self
 FILE = "clock.json"
 #: Seconds by which the wall clock and the count may diverge before a new span begins.
 TOLERANCE = 60.0
-#: At most this many seconds of the wall clock count between two boots.
+#: Between two boots, the timeline counts at most this many seconds of the wall clock.
 OFF_LIMIT = 7 * 86400.0
-#: Seconds after which a timeline is written again, even if it runs evenly.
+#: Seconds after which a caller writes a timeline to its file again, even if the clock did not jump.
 _KEEP_AFTER = 3600.0
 _FORMAT = 1
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
 class Instant(NamedTuple):
-    """Holds readings of the machine's clocks at one moment.
+    """Readings of the machine's clocks at one moment.
 
     Attributes:
-        boottime: seconds since the machine's start, suspension included.
+        boottime: seconds since the machine's start, including suspension.
         wall: seconds since the epoch by the wall clock.
         boot: id of this boot of the machine; empty if the id is unknown (no /proc).
     """
@@ -51,7 +51,7 @@ class Instant(NamedTuple):
 
 
 def instant() -> Instant:
-    """Read the clocks."""
+    """Return the present readings of the machine's clocks."""
     try:
         with open(_BOOT_ID, encoding="ascii") as file:
             boot = file.read(64).strip()
@@ -61,11 +61,11 @@ def instant() -> Instant:
 
 
 class Span(NamedTuple):
-    """Describes a period in which the wall clock ran evenly with the count.
+    """A span: a period in which the wall clock and the timeline's count ran evenly.
 
     Attributes:
-        offset: seconds that the wall clock was ahead of the count.
-        since: the count at the begin of the span.
+        offset: seconds by which the wall clock was ahead of the timeline's count.
+        since: the timeline's count at the begin of the span.
     """
 
     name: str
@@ -75,12 +75,13 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """Holds the count of passed seconds, as of the readings ``last``.
+    """A timeline: the count of passed seconds, up to the clocks' readings ``last``.
 
     Attributes:
-        began: the count at its begin, which is the wall clock's reading at that moment.
-        counted: ``began`` plus the seconds that have certainly passed since the begin of the count.
-        spans: all spans, oldest first; the last span is the present one.
+        began: the first value of the count: the wall clock's reading at that moment.
+        counted: the present value of the count: ``began`` plus the seconds that have certainly
+            passed.
+        spans: all spans of the timeline, oldest first; the last span is the present span.
     """
 
     last: Instant
@@ -90,12 +91,12 @@ class Timeline:
 
     @classmethod
     def begin(cls, now: Instant) -> Self:
-        """Return a count that begins now."""
+        """Return a timeline whose count begins now."""
         return cls(now, now.wall, now.wall, (Span(_new_name(), 0.0, now.wall),))
 
     @classmethod
     def parse(cls, raw: bytes) -> Self | None:
-        """Return the timeline that ``to_json`` wrote, or ``None`` if the text is damaged."""
+        """Return the timeline that ``to_json`` wrote; ``None``: the text is damaged."""
         try:
             data = json.loads(raw)
             if data["format"] != _FORMAT:
@@ -111,7 +112,7 @@ class Timeline:
         return found if spans else None
 
     def to_json(self) -> bytes:
-        """Return the bytes of the file that stores the timeline."""
+        """Return the bytes for the file that stores the timeline."""
         data = {
             "format": _FORMAT,
             "boottime": self.last.boottime,
@@ -129,7 +130,7 @@ class Timeline:
         return self.spans[-1].name
 
     def at(self, now: Instant) -> Timeline:
-        """Return the timeline as of a later moment."""
+        """Return the timeline with its count up to later readings of the clocks."""
         if now.boot == self.last.boot and now.boottime >= self.last.boottime:
             passed = now.boottime - self.last.boottime
         else:
@@ -142,7 +143,7 @@ class Timeline:
         return replace(self, last=now, counted=counted, spans=spans)
 
     def differs(self, before: Timeline) -> bool:
-        """Return whether this timeline differs so much from ``before`` that it must be saved."""
+        """Return whether the timeline differs so much from ``before`` that it must be saved."""
         return (
             self.spans != before.spans
             or self.last.boot != before.last.boot
@@ -152,8 +153,9 @@ class Timeline:
     def age(self, wall: float, span: str) -> float:
         """Return the seconds that have certainly passed since a time of the wall clock in ``span``.
 
-        If the span is unknown (the file was lost), only the time since the begin of the count is
-        certain.
+        If the timeline does not know the span (its file was lost), only the time since the begin of
+        the
+        count is certain.
         """
         for one in self.spans:
             if one.name == span:
@@ -161,11 +163,14 @@ class Timeline:
         return self.counted - self.began
 
     def certainly_before(self, age: float) -> float:
-        """Return the time of the wall clock before which all times are older than ``age`` seconds.
+        """Return the wall clock's time before which all times are older than ``age`` seconds.
 
-        Use this limit for times that were stored without their span: each time is assumed to be in
-        the span that makes it youngest, among the spans that reach into the last ``age`` seconds.
-        The result is ``-inf`` until the count has run for ``age`` seconds, because no age is
+        Use this limit for times that were stored without their span. The function assumes that each
+        time
+        is in the span that makes the time youngest, among the spans that reach into the last
+        ``age``
+        seconds. The result is ``-inf`` until the count has run for ``age`` seconds, because no age
+        is
         certain before.
         """
         limit = self.counted - age

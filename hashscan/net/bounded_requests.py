@@ -4,9 +4,10 @@ A download has no time limit as a whole, but a minimum rate: each received byte 
 
 The time-out of requests begins again with every address of a name, every proxy on the way and every
 received byte, so a server that sends one byte a second delays the client for ever. ``http.client``
-accepts six megabytes of headers and any number of ``100 Continue``. Here one deadline covers name
-resolution, connection, proxy, TLS handshake and the whole answer. Every byte is counted, and an
-answer whose end is ambiguous is an error. Bytes after an answer are never read as the next answer.
+accepts six megabytes of headers and any number of ``100 Continue``. In this module one deadline is
+for name resolution, connection, proxy, TLS handshake and the whole answer. The module counts every
+byte, and raises for an answer whose end is ambiguous. It never reads bytes after an answer as the
+next answer.
 """
 
 from __future__ import annotations
@@ -34,34 +35,37 @@ from hashscan.net.connect import Deadline, connect
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-#: Most bytes of one answer on the wire: status line, headers and body.
+#: Largest number of bytes of one HTTP answer on the wire: status line, headers and body.
 ANSWER_LIMIT = 64 * 1024
 
-# A status line: RFC 9112, section 4, with a line end of section 2.2.
+# Pattern of a status line: RFC 9112, section 4, with a line end of section 2.2.
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-9][0-9]{2}(?: [^\r\n]*)?\r?\n")
-# A chunk's size, which old servers pad with blanks, or the line end after a chunk: RFC 9112, 7.1.
+# Pattern of a chunk's size, which old servers pad with blanks, or of the line end after a chunk:
+# RFC 9112, 7.1.
 _CHUNK_LINE = re.compile(rb"(?:[0-9A-Fa-f]{1,8}[ \t]*(?:;[^\r\n]*)?)?\r?\n")
 _LAST_CHUNK = re.compile(rb"0+[ \t]*(?:;[^\r\n]*)?\r?\n")
-# A trailer field, or the end of the trailers: RFC 9112, 7.1.2. http.client accepts any line as a
-# trailer field, and even the end of the connection as the end.
+# Pattern of a trailer field, or of the end of the trailers: RFC 9112, 7.1.2. http.client accepts
+# any
+# line as a trailer field, and even the end of the connection as the end of the trailers.
 _TRAILER_LINE = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}:[^\r\n\0]*)?\r?\n")
 
 
 class BrokenAnswerError(http.client.HTTPException):
-    """An answer is too long, or its end is ambiguous; the message quotes nothing of it."""
+    """An HTTP answer is too long, or its end is ambiguous; the message never quotes the answer."""
 
 
 class SocksProxyError(ConnectionError):
-    """The environment or the configuration names a SOCKS proxy, which is not supported."""
+    """The environment or the configuration names a SOCKS proxy; hashscan supports none."""
 
 
 class Bounds(NamedTuple):
-    """Bounds of an answer's size and speed.
+    """Bounds of the size and the speed of an HTTP answer.
 
     Attributes:
-        answer: most bytes on the wire: status line, headers and body.
-        slowest: least bytes a second of a body, on average; 0: the whole answer must arrive within
-            the time-out.
+        answer: largest number of bytes on the wire: status line, headers and body.
+        slowest: smallest number of bytes a second of a body, on average; 0: the whole answer must
+            arrive
+            within the time-out.
     """
 
     answer: int = ANSWER_LIMIT
@@ -69,7 +73,7 @@ class Bounds(NamedTuple):
 
 
 class _Tap(io.RawIOBase):
-    """A socket's file for reading, with one deadline and one byte count for the whole answer."""
+    """Reads a socket, with one deadline and one count of bytes for the whole HTTP answer."""
 
     def __init__(
         self,
@@ -101,17 +105,17 @@ class _Tap(io.RawIOBase):
         return count
 
     def body_begins(self) -> None:
-        """Note that the headers are complete, so that a download's body gets its own deadline."""
+        """Note that the headers are complete, so that a download's body has its own deadline."""
         if self._bounds.slowest:
             self._deadline.begin(self._deadline.seconds)
 
     def pending(self) -> bool:
-        """Return True if TLS holds decrypted bytes that would be read as the next answer."""
+        """Return True if TLS has decrypted bytes that would be read as the next answer."""
         pending = getattr(self._sock, "pending", None)
         return pending is not None and pending() > 0
 
     def sever(self) -> None:
-        """Shut the connection down, so that urllib3 does not use it again."""
+        """Shut the connection down, so that urllib3 does not use the connection again."""
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
 
@@ -128,7 +132,7 @@ class _Reader(io.BufferedReader):
     def __init__(self, tap: _Tap) -> None:
         super().__init__(tap)
         self._tap = tap
-        #: the lines of the status and the headers, until they are checked
+        #: the lines of the answer's status and headers, until they are checked
         self.lines: list[bytes] | None = []
         self.chunked = False
         self._trailers = False
@@ -144,7 +148,7 @@ class _Reader(io.BufferedReader):
         return line
 
     def body_begins(self, *, chunked: bool) -> None:
-        """Note that the headers are complete and were checked."""
+        """Note that the answer's headers are complete and were checked."""
         self.lines = None
         self.chunked = chunked
         self._tap.body_begins()
@@ -183,7 +187,8 @@ class _Answer(http.client.HTTPResponse):
             if status_next and not _STATUS_LINE.fullmatch(line):
                 raise BrokenAnswerError("an invalid status line")
             status_next = line in {b"\r\n", b"\n"}  # e.g. at the end of 100 Continue
-        # Blanks around a value are legal (RFC 9110, 5.5), and so is the same length twice (8.6).
+        # Blanks around a header's value are legal (RFC 9110, 5.5); so is the same length twice
+        # (8.6).
         lengths = {one.strip(" \t") for one in self.msg.get_all("content-length", [])}
         codings = [one.strip(" \t").lower() for one in self.msg.get_all("transfer-encoding", [])]
         # http.client does not recognise the value "chunked" with a blank after it.
@@ -200,7 +205,7 @@ class _Answer(http.client.HTTPResponse):
             raise BrokenAnswerError("a length that can be read in more than one way")
 
     def _read_status(self) -> tuple[str, int, str]:
-        """Return the answer's status; skip 102 and 103, too: http.client skips only 100."""
+        """Return the answer's status; skip 102 and 103, too, because http.client skips only 100."""
         found = super()._read_status()  # type: ignore[misc]
         while 100 < found[1] < 200 and found[1] != 101:
             while self._reader.readline().strip(b"\r\n"):
@@ -228,7 +233,7 @@ def _new_connection(to: HTTPConnection, deadline: Deadline) -> socket.socket:
 
 
 def _pools(bounds: Bounds, deadline: Deadline) -> dict[str, type[HTTPConnectionPool]]:
-    """Return classes of urllib3's pools, by scheme, whose answers are within the bounds."""
+    """Return classes of urllib3's pools, by scheme, that bound the answers of their servers."""
 
     class BoundedAnswer(_Answer):
         pass
@@ -282,17 +287,17 @@ class _Adapter(HTTPAdapter):
 
 
 class BoundedSession(requests.Session):
-    """A session for one thread at a time; it keeps its connection for the next request.
+    """A session for one thread at a time; the session keeps its connection for the next request.
 
     The session follows no redirect and keeps no cookie. Callers read the body from
     ``response.raw``, because requests itself would unpack a compressed body without a bound.
 
-    Plain ``http`` to this machine never goes to a proxy that the environment names, and neither
-    does plain ``http`` with credentials: the proxy would read them.
+    The session never sends plain ``http`` to this machine, or plain ``http`` with credentials, to a
+    proxy that the environment names: the proxy would read the credentials.
     """
 
     def __init__(self, *, bounds: Bounds = Bounds()) -> None:  # noqa: B008
-        """Start without a connection; ``bounds``: the bounds of each answer."""
+        """Start a session without a connection; ``bounds``: the bounds of each answer."""
         super().__init__()
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._deadline = Deadline()
@@ -301,16 +306,17 @@ class BoundedSession(requests.Session):
         self.mount("https://", adapter)
 
     def ask(self, method: str, url: str, seconds: float, **more: Any) -> requests.Response:
-        """Send a request and return the answer's status and headers; read its body from ``raw``.
+        """Send a request; return the answer's status and headers; ``raw`` has the answer's body.
 
         Args:
             method: the HTTP method.
             url: an absolute URL.
-            seconds: time for the whole request; for a download, without its body.
-            more: further arguments of ``requests``.
+            seconds: seconds for the whole request; for a download, for the request without the
+                body.
+            more: further arguments of ``requests`` for the request.
 
         Raises:
-            FOREIGN_ERRORS: see ``hashscan.net.explain``.
+            FOREIGN_ERRORS: the request failed (see ``hashscan.net.explain``).
         """
         self._deadline.begin(seconds)
         timeout: Any = urllib3.Timeout(total=seconds)
@@ -321,7 +327,7 @@ class BoundedSession(requests.Session):
     def merge_environment_settings(
         self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
     ) -> Any:
-        """Return requests' settings from the environment: the CA bundle, and permitted proxies."""
+        """Return requests' settings from the environment: the CA bundle and permitted proxies."""
         own = dict(proxies or {})  # requests would add its own entries to the caller's dict
         found = super().merge_environment_settings(url, proxies, stream, verify, cert)
         parts = urlsplit(url)
@@ -334,5 +340,5 @@ class BoundedSession(requests.Session):
         return isinstance(self.auth, HTTPBasicAuth)
 
     def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002
-        """Return ``None``: otherwise requests would read the whole body of a redirect."""
+        """Return ``None``: for a location, requests would read the whole body of the redirect."""
         return

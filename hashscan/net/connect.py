@@ -1,7 +1,8 @@
-"""Makes a connection within one deadline, also if a name has many addresses.
+"""Connects to a host before one deadline, also if the host's name has many addresses.
 
-The attempts run at the same time, and each begins a moment after the one before (RFC 8305, "Happy
-Eyeballs"). So a dead address delays the connection by a moment, and not by a time-out.
+The attempts to connect run at the same time, and each begins a moment after the attempt before
+(RFC 8305, "Happy Eyeballs"). So an address that does not answer delays the connection by a moment,
+and not by a whole time-out.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-#: Seconds between the beginnings of two attempts; less if there are many addresses.
+#: Seconds between the begins of two attempts to connect; fewer if the name has many addresses.
 _STAGGER = 0.25
-#: Most addresses of a name that are tried.
+#: Largest number of addresses of a name to which hashscan tries to connect.
 _MOST = 64
 
 _AddressInfo = tuple[int, int, int, str, Any]
@@ -30,12 +31,12 @@ class Deadline:
     """The deadline of a session's present request.
 
     Attributes:
-        seconds: time from the begin of the request to the deadline.
-        at: the deadline, in monotonic seconds.
+        seconds: seconds from the begin of the request to the deadline.
+        at: the deadline of the request, in monotonic seconds.
     """
 
     def __init__(self) -> None:
-        """Start without a deadline, before the first request."""
+        """Start before the first request, without a deadline."""
         self.seconds = 0.0
         self.at = 0.0
 
@@ -45,10 +46,10 @@ class Deadline:
         self.at = time.monotonic() + seconds
 
     def left(self) -> float:
-        """Return the seconds until the deadline.
+        """Return the seconds until the deadline of the request.
 
         Raises:
-            TimeoutError: the deadline has passed.
+            TimeoutError: the deadline of the request has passed.
         """
         left = self.at - time.monotonic()
         if left <= 0:
@@ -59,11 +60,12 @@ class Deadline:
 def connect(
     host: str, port: int, deadline: Deadline, options: Iterable[tuple[int, int, int | bytes]] = ()
 ) -> socket.socket:
-    """Return a connection to ``host``; its time-out is the time that is left to the deadline.
+    """Return a connection to ``host``; the connection's time-out ends at the deadline.
 
     Raises:
-        TimeoutError: no connection before the deadline.
-        OSError: no connection; the error of the first address, or ``socket.gaierror``.
+        TimeoutError: no address accepted a connection before the deadline.
+        OSError: no address accepted a connection; the error is that of the first address, or
+            ``socket.gaierror``.
     """
     found = _resolve(host, port, deadline)
     sock = _race(_interleaved(found)[:_MOST], deadline, list(options))
@@ -72,7 +74,7 @@ def connect(
 
 
 class _Resolving(threading.Thread):
-    """Resolves a name in a thread, because the system's resolver has no time limit to set."""
+    """Resolves a host's name in a thread, because the system's resolver has no time limit."""
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__(name="resolver", daemon=True)
@@ -92,7 +94,8 @@ class _Resolving(threading.Thread):
                 _running.pop(self._asked, None)
 
 
-#: Running resolutions by name, so that a resolver that hangs blocks only one thread for a name.
+#: Running resolutions by host name, so that a resolver that hangs blocks only one thread for a
+#: name.
 _running: dict[tuple[str, int], _Resolving] = {}
 _lock = threading.Lock()
 
@@ -130,7 +133,7 @@ def _resolve(host: str, port: int, deadline: Deadline) -> Sequence[_AddressInfo]
 
 
 def _interleaved(found: Sequence[_AddressInfo]) -> list[_AddressInfo]:
-    """Return the addresses with IPv6 and IPv4 in turn, because one of the two may not work."""
+    """Return the addresses with IPv6 and IPv4 by turns, because one of the two may not work."""
     families: dict[int, deque[_AddressInfo]] = {}
     for one in found:
         families.setdefault(one[0], deque()).append(one)
@@ -145,7 +148,7 @@ def _race(
     deadline: Deadline,
     options: list[tuple[int, int, int | bytes]],
 ) -> socket.socket:
-    """Return the first connection that succeeds; close all other sockets."""
+    """Return the first connection that succeeds; close the sockets of all other attempts."""
     waiting = deque(addresses)
     trying: set[socket.socket] = set()
     first_error: OSError | None = None
@@ -182,7 +185,7 @@ def _race(
 
 
 def _begin(address: _AddressInfo, options: list[tuple[int, int, int | bytes]]) -> socket.socket:
-    """Return a socket that has begun to connect."""
+    """Return a socket that has begun to connect to an address."""
     family, kind, protocol, _, where = address
     sock = socket.socket(family, kind, protocol)
     try:

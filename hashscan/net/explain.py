@@ -1,4 +1,4 @@
-"""Explains the failure of a request in words, from its exceptions and headers.
+"""Explains the failure of an HTTP request in words, from the exceptions and headers.
 
 The texts quote nothing that the server sent, because a server may send the credentials back.
 """
@@ -25,7 +25,7 @@ from hashscan.net.bounded_requests import BrokenAnswerError, SocksProxyError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: All exceptions that requests and the libraries below it raise for a fault of the network.
+#: All exceptions that requests, and the libraries below requests, raise for a fault of the network.
 FOREIGN_ERRORS = (
     requests.RequestException,
     urllib3.exceptions.HTTPError,
@@ -42,13 +42,13 @@ _PROXY_ERRORS = (
     requests.exceptions.InvalidSchema,  # a SOCKS proxy is set, and its library is missing
 )
 _CODING = re.compile(r"[a-z0-9-]{1,20}")
-#: Faults of this machine, not of the network.
+#: Error numbers for faults of this machine, not of the network.
 _OURS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _HOST = re.compile(r"[A-Za-z0-9.:-]{1,253}")
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Return ``error`` and all its causes: requests and urllib3 wrap them in several ways."""
+    """Return ``error`` and all its causes; requests and urllib3 wrap the causes in several ways."""
     seen: list[BaseException] = [error]
     for one in seen:  # the loop itself adds causes to the list
         yield one
@@ -61,12 +61,12 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def is_certificate_error(error: BaseException) -> bool:
-    """Return True if the server's certificate does not verify: a second try cannot help."""
+    """Return True if the server's certificate does not verify, so that a second try cannot help."""
     return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
 
 
 def is_unsent(error: BaseException) -> bool:
-    """Return True if no connection was made, so that no part of the request has arrived."""
+    """Return True if no connection was made, so that the server got no part of the request."""
     kinds = (
         urllib3.exceptions.NewConnectionError,
         urllib3.exceptions.ConnectTimeoutError,
@@ -76,13 +76,13 @@ def is_unsent(error: BaseException) -> bool:
 
 
 def fault_in(error: BaseException) -> Fault:
-    """Return the kind of fault of an error that is one of ``FOREIGN_ERRORS``."""
+    """Return the kind of fault for an error that is one of ``FOREIGN_ERRORS``."""
     broken = any(isinstance(cause, BrokenAnswerError) for cause in _causes(error))
     return Fault.ANSWER if broken else Fault.UNREACHABLE
 
 
 class Names(NamedTuple):
-    """Names of the settings that can cause a fault."""
+    """Names of the settings that can cause the failure of a request."""
 
     url: str = "service.url"
     ca_bundle: str = "service.ca_bundle"
@@ -140,13 +140,14 @@ def explain(error: BaseException, timeout: float, names: Names = Names()) -> str
 
 
 def retry_after(header: str | None) -> float | None:
-    """Return the seconds of a ``Retry-After`` header (RFC 9110, 10.2.3); ``None``: invalid.
+    """Return the seconds in a ``Retry-After`` header (RFC 9110, 10.2.3); ``None``: invalid header.
 
-    A date in the past counts as 0 seconds.
+    A date in the past means 0 seconds.
     """
     text = (header or "").strip()
     if text.isascii() and text.isdecimal():
-        # 12 digits are 30,000 years; a hostile server may send too many digits to compute.
+        # 12 digits of seconds are 30,000 years; a hostile server may send too many digits to
+        # compute.
         return float(text[:12])
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
@@ -155,7 +156,7 @@ def retry_after(header: str | None) -> float | None:
 
 
 def coding_of(response: requests.Response) -> str:
-    """Return the body's compression as printable text; empty: the body is not compressed."""
+    """Return the compression of an answer's body as printable text; empty: no compression."""
     named = response.headers.get("Content-Encoding", "").lower().split(",")
     found = [one.strip() for one in named if one.strip() not in {"", "identity"}]
     if not all(map(_CODING.fullmatch, found)):
@@ -164,7 +165,7 @@ def coding_of(response: requests.Response) -> str:
 
 
 def redirect_host(location: str | None) -> str:
-    """Return only the host of a ``Location`` header, as printable text."""
+    """Return only the host of an answer's ``Location`` header, as printable text."""
     try:
         parts = urlsplit(location or "")
         host = parts.hostname
