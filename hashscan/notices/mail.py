@@ -243,7 +243,7 @@ def is_mail(content: bytes) -> bool:
 
 
 def parse(content: bytes) -> SplitMail:
-    """The texts and attached mails of the mail in the bytes ``raw``.
+    """The texts and attached mails of the mail with the bytes ``content``.
 
     Raises:
         MailError: the mail exceeds a bound on size, parts or nesting.

@@ -1,4 +1,4 @@
-"""Makes the plain values that a template of an answer may use.
+"""Makes the plain values that a template of an answer to a notice may use.
 
 Templates get texts, numbers, lists and dictionaries only. Every text is one printable line, so that
 no text of a sender or customer can add a line to an answer.
@@ -29,13 +29,13 @@ class Moved:
     """A file of a customer that hashscan moved for a notice.
 
     Attributes:
-        item: number of the item.
-        owner: name of the file's owner; without a name, the uid.
-        path: absolute path before the move.
-        when: time of the move in seconds since the epoch.
-        category: category of the list that has the file's digest; ``None``: no list has it.
-        is_named: the notice names the file; false for a copy of a named file and for a part of a
-            page.
+        item: number of the notice's item to which the file belongs.
+        owner: name of the file's owner; the uid if the uid has no name.
+        path: absolute path of the file before hashscan moved the file.
+        when: time at which hashscan moved the file, in seconds since the epoch.
+        category: category of the list that has the file's digest; ``None``: no list has the digest.
+        is_named: whether the notice names the file; false for a copy of a named file and for a file
+            that a page shows.
     """
 
     item: int
@@ -52,7 +52,7 @@ def moment(seconds: float) -> str:
 
 
 def safe(value: Any) -> Any:
-    """``value`` with each text in it made one printable line; other types are unchanged."""
+    """``value`` with each text in it made one printable line; other values are unchanged."""
     if isinstance(value, str):
         return shown(value)
     if isinstance(value, dict):
@@ -69,11 +69,11 @@ def facts_of(
     now: float,
     moved: Iterable[Moved] | None = None,
 ) -> dict[str, Any]:
-    """The values that a template may use; see docs/notices.md.
+    """The values that a template of an answer may use, by name; see docs/notices.md.
 
-    ``moved``: the files of one customer, for a statement of reasons. In a statement no value names
-    the sender of the notice, or files and URLs of other customers, so that no template can print
-    them.
+    ``moved``: the files of one customer, for a statement of reasons to the customer. In a statement
+    no value names the sender of the notice, or files and URLs of other customers, so that no
+    template can print a sender or another customer's file.
     """
     named = list(items)
     files = [] if moved is None else list(moved)
@@ -114,10 +114,10 @@ def _notice(notice: Notice) -> dict[str, object]:
 
 
 def _item(number: int, item: Item) -> dict[str, object]:
-    """The values of an item. ``number``: its position in the notice, from 1.
+    """The values of a notice's item for a template. ``number``: the item's position, from 1.
 
-    Reasons may contain paths of customers. So an answer has only the kind of a reason, and the text
-    that an administrator wrote for the answer (``notice close --reason``).
+    Reasons for an item's state may contain paths of customers. So an answer has only the kind of a
+    reason, and the text that an administrator wrote for the answer (``notice close --reason``).
     """
     when = item.since
     if item.state is ItemState.REMOVED and item.removed is not None:

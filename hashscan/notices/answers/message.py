@@ -1,4 +1,4 @@
-"""Makes a mail of an answer.
+"""Makes the mail that carries an answer to a notice.
 
 Sources: RFC 5322 (headers), RFC 3834 (Auto-Submitted), RFC 3282 (Content-Language).
 """
@@ -21,40 +21,41 @@ if TYPE_CHECKING:
     from hashscan.notices.answers.templates import AnswerText
 
 _MESSAGE_ID = re.compile(r"<[!-;=?A-~]{1,200}@[!-;=?A-~]{1,200}>")
-#: The most ids in ``References``. The first id and the last ids are kept (RFC 5537, section 3.4.4).
+#: The most message ids in ``References``. If the header would have more, the first id and the last
+#: ids are kept (RFC 5537, section 3.4.4).
 _MOST_REFERENCES = 20
 
 
-#: Headers that contain only message ids.
+#: Names of headers that contain only message ids.
 _OF_IDS = frozenset({"in-reply-to", "references"})
-_LONGEST_LINE = 998  # RFC 5322, section 2.1.1
+_LONGEST_LINE = 998  # the most characters of a mail's line: RFC 5322, section 2.1.1
 
 
 class _Policy(EmailPolicy):
-    """Keeps message ids whole; the standard library encodes ids over 76 characters."""
+    """Keeps message ids whole; the standard library would encode ids over 76 characters."""
 
     def fold(self, name: str, value: str) -> str:
-        """A header as lines; a header of message ids has one id on each line."""
+        """A mail header as lines; a header of message ids has one id on each line."""
         if name.lower() in _OF_IDS:
             return f"{name}: {f'{self.linesep} '.join(value.split())}{self.linesep}"
         folded: str = super().fold(name, value)
         return folded
 
     def fold_binary(self, name: str, value: str) -> bytes:
-        """A header as bytes; see ``fold``."""
+        """A mail header as bytes, with lines as in ``fold``."""
         return self.fold(name, value).encode("ascii", "surrogateescape")
 
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """The answered mail: its Message-ID, and the ids of the mails that it refers to."""
+    """The mail to which an answer replies: its Message-ID, and the ids of the mails before it."""
 
     message_id: str = ""
     references: tuple[str, ...] = ()
 
 
 def thread_of(content: bytes) -> Thread:
-    """The thread of a notice's input; empty if the input is no mail or has no Message-ID."""
+    """The thread of a notice's mail; empty if the notice is no mail or has no Message-ID."""
     if not mail.is_mail(content):
         return Thread()
     try:
@@ -79,15 +80,16 @@ def message_of(
     now: float,
     thread: Thread = Thread(),
 ) -> EmailMessage:
-    """The mail with an answer.
+    """The mail that carries an answer to a notice.
 
     Args:
-        answer: subject and text.
-        organisation: the sender of the mail.
-        recipient: a mail address that ``config.values.is_mail_address`` accepts.
-        language: language of the text.
-        now: time of the mail, in seconds since the epoch.
-        thread: thread of the mail that the answer replies to.
+        answer: subject and text of the answer.
+        organisation: name of the organisation that sends the mail.
+        recipient: the mail address that receives the answer; ``config.values.is_mail_address`` must
+            accept it.
+        language: language of the answer's text.
+        now: time at which the mail is sent, in seconds since the epoch.
+        thread: the mail to which the answer replies, and the mails before that mail.
     """
     message = EmailMessage(_Policy())
     local, _, domain = organisation.contact.rpartition("@")
@@ -104,10 +106,10 @@ def message_of(
     message.set_content(
         answer.body, charset="utf-8", cte="7bit" if is_plain else "quoted-printable"
     )
-    message["Content-Language"] = language  # set only now: set_content removes it
+    message["Content-Language"] = language  # set this header last: set_content would remove it
     return message
 
 
 def as_eml(message: EmailMessage) -> bytes:
-    """The mail as the bytes of an ``.eml`` file, with CRLF at the end of lines."""
+    """The bytes of a mail as an ``.eml`` file, with CRLF at the end of each line."""
     return message.as_bytes(policy=_Policy(linesep="\r\n"))

@@ -14,7 +14,7 @@ from hashscan.text import human_age, one_line, said_by, shown
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: The program may take this many seconds.
+#: The program that sends mails may take this many seconds.
 LONGEST = 60.0
 _SAID = 2000
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
@@ -22,18 +22,15 @@ _NOT_SENT = "the answer is not marked as sent"
 
 
 def send(words: Sequence[str], content: bytes, seconds: float = LONGEST) -> None:
-    """Run a program with a mail on its standard input, and wait until it ends.
+    """Run a program with a mail on the program's standard input, and wait until the program ends.
 
     The output of the program goes to memory, not to a pipe. So a process that the program leaves
-    behind, e.g. for its queue, does not block the caller.
+    running, e.g. for its queue of mails, does not block the caller.
 
-    Args:
-        words: the full path of the program, and its arguments; no shell reads them.
-        content: the mail.
-        seconds: time after which the program and the processes that it started are killed.
+    words: the full path of the program, and the program's arguments; no shell reads the arguments.
 
     Raises:
-        MachineError: the program cannot be started, takes too long, or ends with an error.
+        MachineError: the program cannot be started, takes too long, or exits with an error.
     """
     name = shown(words[0])
     with (
@@ -66,7 +63,7 @@ def send(words: Sequence[str], content: bytes, seconds: float = LONGEST) -> None
             ) from None
         finally:
             if process.returncode is None:
-                with suppress(OSError):  # also the program's own processes
+                with suppress(OSError):  # kill also the processes that the program started
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
         if code != 0:

@@ -1,7 +1,8 @@
-"""Makes answers from Jinja2 templates, built in or in the administrator's directory.
+"""Makes answers to notices from Jinja2 templates, built in or in the administrator's directory.
 
-A template begins with ``Subject: ...`` and an empty line; the text follows. Templates run in
-Jinja2's sandbox, without access to other files. An unknown name in a template is an error.
+A template begins with ``Subject: ...`` and an empty line; the text of the answer follows. Templates
+run in Jinja2's sandbox, without access to other files. An unknown name in a template raises an
+error.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from hashscan.text import one_line, said_by, shown
 if TYPE_CHECKING:
     from types import TracebackType
 
-#: The most bytes of a template, and the most characters of an answer and of its subject.
+#: The most bytes of a template, and the most characters of an answer's text and of its subject.
 LARGEST_TEMPLATE = 256 * 1024
 LARGEST_ANSWER = 64 * 1024 * 1024
 LONGEST_SUBJECT = 200
@@ -32,7 +33,7 @@ _SUBJECT = "Subject:"
 
 
 class TemplateSource(NamedTuple):
-    """The text of a template. ``path``: the administrator's file; ``None``: built in."""
+    """The text of an answer's template. ``path``: the administrator's file; ``None``: built in."""
 
     name: str
     text: str
@@ -40,17 +41,17 @@ class TemplateSource(NamedTuple):
 
 
 class AnswerText(NamedTuple):
-    """A rendered answer. ``body`` ends with a newline."""
+    """An answer to a notice, made from a template. ``body`` ends with a newline."""
 
     subject: str
     body: str
 
 
 def source_of(directory: str | None, language: str, kind: str) -> TemplateSource:
-    """The template in ``directory`` if the file exists, else the built-in template.
+    """The template of an answer: the file in ``directory``; without the file, the built-in one.
 
     Raises:
-        UsageError: the file cannot be read, or is no text.
+        UsageError: the template's file cannot be read, or is no text.
     """
     if directory is not None:
         path = os.path.join(directory, language, f"{kind}.txt")
@@ -93,7 +94,8 @@ def render(source: TemplateSource, facts: dict[str, Any]) -> AnswerText:
     """
     environment = ImmutableSandboxedEnvironment(
         undefined=StrictUndefined,
-        # Escapes of HTML would change URLs in plain text. The facts contain no line ends.
+        # HTML escapes would change URLs in the plain text of an answer. The facts contain no line
+        # ends.
         autoescape=False,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -120,7 +122,7 @@ def render(source: TemplateSource, facts: dict[str, Any]) -> AnswerText:
 
 
 def _line(source: TemplateSource, trace: TracebackType | None) -> int | None:
-    """The line of the template that caused an error; ``None``: not known."""
+    """The line of the template that caused an error; ``None``: the error does not name a line."""
     lines = [one.lineno for one in traceback.extract_tb(trace) if one.filename == source.name]
     return lines[-1] if lines else None
 

@@ -1,8 +1,8 @@
-"""ARF (RFC 5965): a mail with a part ``message/feedback-report``.
+"""Reads notices in ARF (RFC 5965): a mail with a part ``message/feedback-report``.
 
-The part has ``Feedback-Type: abuse`` and a ``Reported-URI`` for each URL. The reader also reads
-``Source-IP``, ``Arrival-Date`` and ``Received-Date``. A report about a mail has no URL, and is no
-notice.
+The feedback report has ``Feedback-Type: abuse`` and a ``Reported-URI`` for each URL. The reader
+also reads ``Source-IP``, ``Arrival-Date`` and ``Received-Date``. A feedback report about a mail has
+no URL, and is no notice.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NAME = "arf"
 
 
 def read(source: NoticeInput) -> ParsedNotice:
-    """The notice of an ARF mail.
+    """The notice in an ARF mail (RFC 5965).
 
     Raises:
         NotThisFormatError: the mail has no feedback report, or the report names no URL.
@@ -61,7 +61,7 @@ def _items(fields: dict[str, list[str]]) -> list[ParsedItem]:
 
 
 def _fields(text: str) -> dict[str, list[str]]:
-    """Fields by names in lower case; a line that begins with a space continues its field."""
+    """A report's fields by lower-case names; a line that begins with a space continues a field."""
     found: dict[str, list[str]] = {}
     last: list[str] | None = None
     for line in text.split("\n"):

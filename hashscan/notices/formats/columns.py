@@ -1,6 +1,9 @@
 """Reads tables of URLs by the headings of their columns, as SCART writes them.
 
-Source: the templates of SCART's mails (``views/mailparts/en`` and ``nl``): ``url;IP;firstseen;
+Source: the templates of SCART's mails (``views/mailparts/en`` and ``nl``) have the headings
+    ``url;IP;firstseen; lastseen;note``, ``url;IP;eerste keer;laatste keer;notitie``, ``url;note``
+    and, for the police, ``url;reason;IP;firstseen;lastseen``. Not verified: the time zone. The
+    times in the tables name no zone, so this module assumes Dutch time.
 lastseen;note``, ``url;IP;eerste keer;laatste keer;notitie``, ``url;note`` and, for the police,
 ``url;reason;IP;firstseen;lastseen``. Not verified: the time zone. The times name no zone, so this
 module assumes Dutch time.
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Column(StrEnum):
-    """The meaning of a column."""
+    """The meaning of a column in a table of URLs."""
 
     URL = "url"
     IP = "ip"
@@ -68,10 +71,10 @@ _DIGESTS = (Column.MD5, Column.SHA1, Column.SHA256)
 
 
 def headings(cells: Sequence[str]) -> tuple[Column, ...] | None:
-    """The columns of a row of headings; ``None``: the row has no headings.
+    """The meanings of the columns by a row of headings; ``None``: the row has no headings.
 
-    A row of headings has exactly one heading for the URL, and at least two known headings or only
-    known headings.
+    A row of headings has exactly one heading for the URL. It has at least two known headings, or
+    all its headings are known.
     """
     if not 1 <= len(cells) <= 50:
         return None
@@ -86,7 +89,7 @@ def headings(cells: Sequence[str]) -> tuple[Column, ...] | None:
 
 
 def item(columns: Sequence[Column], cells: Sequence[str]) -> ParsedItem | None:
-    """The item in a row; ``None``: the row has neither a URL nor a digest."""
+    """The notice's item in a row; ``None``: the row has neither a URL nor a digest."""
     by = dict(zip(columns, (cell.strip().strip('"').strip() for cell in cells), strict=False))
     digests: list[Digest] = []
     for one in _DIGESTS:

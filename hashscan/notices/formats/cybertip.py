@@ -1,9 +1,9 @@
 """Reads mails of Cybertip.ca and Project Arachnid (Canadian Centre for Child Protection, C3P).
 
-The subject has ``[Report #123]``. The text has defanged URLs, and ``Path:`` or ``Image Path:``,
-``Referring page:``, ``IP:`` and ``SHA1:``. Not verified: whether ``Path`` is a URL or a path on the
-host of the URL before it, and whether the digest may be in Base32. The reader accepts each of these
-forms.
+The subject of a mail has ``[Report #123]``. The text has defanged URLs, and ``Path:`` or ``Image
+Path:``, ``Referring page:``, ``IP:`` and ``SHA1:``. Not verified: whether ``Path`` is a URL or a
+path on the host of the URL before it, and whether the digest may be in Base32. The reader accepts a
+URL or a path, and hexadecimal or Base32.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ _ROLES = {**keyed.USUAL, "path": KeyRole.PATH, "image path": KeyRole.PATH, "imag
 
 
 def read(source: NoticeInput) -> ParsedNotice:
-    """The notice of a mail of C3P.
+    """The notice in a mail of Cybertip.ca or Project Arachnid (C3P).
 
     Raises:
-        NotThisFormatError: neither subject nor keys are C3P's, or the mail has no URL or digest.
+        NotThisFormatError: neither the subject nor the keys are C3P's, or the mail has no URL or
+            digest.
     """
     subject = _SUBJECT.search(source.subject)
     if subject is None and not source.forced and not keyed.has_key(source, "image path"):

@@ -1,6 +1,8 @@
 """Reads mails of FSM and eco (Germany): lines ``Key: value``.
 
-Keys: ``Date/Time assessed``, ``Hotline unique report number``, ``IP address``, ``URL(s)`` with the
+The mails have the keys ``Date/Time assessed``, ``Hotline unique report number``, ``IP address``,
+    and ``URL(s)`` with the URLs on the lines below this key. Not verified: today's layout of the
+    mails.
 URLs on the lines below it. Not verified: today's layout.
 """
 
@@ -26,10 +28,10 @@ _ROLES = {
 
 
 def read(source: NoticeInput) -> ParsedNotice:
-    """The notice of a mail of FSM.
+    """The notice in a mail of FSM (Germany).
 
     Raises:
-        NotThisFormatError: the mail lacks the key of FSM, or has no URL.
+        NotThisFormatError: the mail lacks the key that marks a mail of FSM, or has no URL.
     """
     if not source.forced and not keyed.has_key(source, "hotline unique report number"):
         raise NotThisFormatError('has no line "Hotline unique report number:"')

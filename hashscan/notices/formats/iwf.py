@@ -1,6 +1,8 @@
 """Reads mails of the Internet Watch Foundation (United Kingdom): lines ``Key: value``.
 
-Keys: ``URL``, ``URL remarks``, ``IWF serial number``, ``Reason code``, ``Password``, ``IP
+The mails have the keys ``URL``, ``URL remarks``, ``IWF serial number``, ``Reason code``,
+    ``Password``, ``IP address``, ``Time assessed``, ``Ref control``, and a block of URLs ``Also
+    URLs:``. Not verified: today's layout of the mails.
 address``, ``Time assessed``, ``Ref control``, and a block ``Also URLs:``. Not verified: today's
 layout.
 """
@@ -26,10 +28,10 @@ _ROLES = {**keyed.USUAL, **_OWN, "time assessed": KeyRole.TIME}
 
 
 def read(source: NoticeInput) -> ParsedNotice:
-    """The notice of a mail of the IWF.
+    """The notice in a mail of the IWF (United Kingdom).
 
     Raises:
-        NotThisFormatError: the mail lacks keys of the IWF, or has no URL.
+        NotThisFormatError: the mail lacks keys that mark a mail of the IWF, or has no URL.
     """
     if not source.forced and not keyed.has_key(source, *_OWN):
         raise NotThisFormatError('has no line "IWF serial number:" or "Reason code:"')

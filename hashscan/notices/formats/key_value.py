@@ -1,4 +1,4 @@
-"""Reads lines ``Key: value`` of any sender: ``URL:``, ``IP:``, ``MD5:``, ``SHA1:`` and so on.
+"""Reads a notice of any sender in lines ``Key: value``: ``URL:``, ``IP:``, ``SHA1:`` and so on.
 
 ``keyed.USUAL`` lists the keys of this format. A URL with another key, or in a sentence, is a remark
 and no item. A text with more URLs in remarks than in items is no notice in this format.
@@ -19,10 +19,10 @@ NAME = "key-value"
 
 
 def read(source: NoticeInput) -> ParsedNotice:
-    """The notice of lines ``Key: value``.
+    """The notice in a text of lines ``Key: value``.
 
     Raises:
-        NotThisFormatError: no key names a URL or a digest, or the reader would miss URLs.
+        NotThisFormatError: no key names a URL or a digest, or the reader would miss a URL.
     """
     keys = (key for key, role in keyed.USUAL.items() if role in (KeyRole.URL, KeyRole.DIGEST))
     found = keyed.read(source, keyed.USUAL) if keyed.has_key(source, *keys) else keyed.Found()

@@ -1,7 +1,8 @@
-"""Reads lines ``Key: value``, which most hotlines write, into records.
+"""Reads lines ``Key: value``, which most hotlines write, into records of one report each.
 
-A new record begins at a key that the record already has. A key without a value may have a block of
-URLs below it. Lines without a key are prose. In some formats a URL alone on a line is an item.
+A new record begins at a key that the present record already has. A key without a value may have a
+block of URLs on the lines below the key. Lines without a key are prose. In some formats a URL alone
+on a line is an item of the notice.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _QUOTED = re.compile(r"(?:>\s?)+|[-*\u2022]\s+|\d{1,6}[.)]\s+")
 
 
 class KeyRole(StrEnum):
-    """The meaning of a key's value."""
+    """The meaning of a key in a line ``Key: value``."""
 
     URL = "url"
     MORE_URLS = "more-urls"  #: more URLs of the same report
@@ -41,7 +42,7 @@ class KeyRole(StrEnum):
     DIGEST = "digest"
 
 
-#: Keys with the same meaning for every sender, in lower case.
+#: Keys that have the same meaning for every sender, in lower case.
 USUAL: dict[str, KeyRole] = {
     "url": KeyRole.URL,
     "urls": KeyRole.URL,
@@ -73,7 +74,7 @@ USUAL: dict[str, KeyRole] = {
 
 
 class Pair(NamedTuple):
-    """A line: its number, its key in lower case ("" without a key), and its value."""
+    """A line of a text: its number, its key in lower case ("" without a key), and its value."""
 
     line: int
     key: str
@@ -101,7 +102,7 @@ def pairs(text: str) -> Iterator[Pair]:
 
 @dataclass(slots=True)
 class KeyedRecord:
-    """A report: its values by role, all of its URLs, and its digests by algorithm."""
+    """A hotline's report: its values by role, all of its URLs, and its digests by algorithm."""
 
     values: dict[KeyRole, str] = field(default_factory=dict)
     urls: list[str] = field(default_factory=list)
@@ -110,11 +111,11 @@ class KeyedRecord:
 
 @dataclass(slots=True)
 class Found:
-    """The records of a text.
+    """The records that were read from a text of lines ``Key: value``.
 
     Attributes:
-        keys: the known keys that are in the text.
-        missed: number of lines with a URL that is no item.
+        keys: the known keys that the text has.
+        missed: number of the text's lines with a URL that is no item.
     """
 
     records: list[KeyedRecord] = field(default_factory=list)
@@ -122,16 +123,16 @@ class Found:
     missed: int = 0
 
     def first(self, role: KeyRole) -> str:
-        """The first value of a role, or ""."""
+        """The record's first value with a role; "" if the record has no such value."""
         return next((one.values[role] for one in self.records if role in one.values), "")
 
     def references(self) -> str:
-        """The first ten references, separated by commas."""
+        """The first ten references of the records, separated by commas."""
         several = (one.values.get(KeyRole.REFERENCE, "") for one in self.records)
         return ", ".join(list(dict.fromkeys(filter(None, several)))[:10])
 
     def items(self) -> Iterator[ParsedItem]:
-        """The items of the records."""
+        """The items of a notice that the records make."""
         for record in self.records:
             known = record.values
             common = {
@@ -144,14 +145,15 @@ class Found:
             digests = tuple(record.digests.values())
             several: list[str | None] = [*record.urls] or [None]
             for url in several:
-                # The digests belong to the first URL; other URLs may have other content.
+                # The digests belong to the record's first URL; the other URLs may have other
+                # content.
                 item = item_of(url, digests if url == several[0] else ())
                 if item is not None:
                     yield replace(item, **common)  # type: ignore[arg-type]
 
 
 def has_key(source: NoticeInput, *keys: str) -> bool:
-    """Whether a line of a source begins with one of ``keys`` and a colon."""
+    """Whether a line of a mail or file begins with one of ``keys`` and a colon."""
     several = "|".join(map(re.escape, keys))
     begin = re.compile(
         rf"^[> \t*\u2022-]{{0,20}}(?:{several})[ \t]*:", re.IGNORECASE | re.MULTILINE
@@ -160,7 +162,7 @@ def has_key(source: NoticeInput, *keys: str) -> bool:
 
 
 def read(source: NoticeInput, roles: Mapping[str, KeyRole], *, lone_urls: bool = False) -> Found:
-    """The records of a source. ``lone_urls``: a URL alone on a line is a record, too."""
+    """The records of a mail or file; ``lone_urls``: a URL alone on a line is a record, too."""
     found = Found()
     for text in source.readable():
         _Reader(found, roles, lone_urls=lone_urls).take(text)
@@ -191,7 +193,7 @@ class _Reader:
                 found.missed += 1
 
     def _lone(self, pair: Pair) -> bool:
-        """Take a line without a key; return whether it is part of a record."""
+        """Take a line without a key; return whether the line is part of a record."""
         url = values.url(pair.value) if not pair.key else None
         if self._block is not None and not pair.key:
             if url is None and self._block not in (KeyRole.URL, KeyRole.MORE_URLS):
@@ -229,7 +231,7 @@ class _Reader:
     def _url(self, role: KeyRole, value: str) -> None:
         bare, _, behind = value.partition(" (")
         whole = values.url(bare if behind.endswith(")") else value, guess=True)
-        # Several URLs, or a remark after the URL: take the URLs out of the line.
+        # The line has several URLs, or a remark after the URL: take the URLs out of the line.
         urls = [whole] if whole else list(values.urls_in(value))
         record = self._record
         if role is KeyRole.PATH:
@@ -244,7 +246,7 @@ class _Reader:
             record.urls += urls
 
     def _path(self, value: str, urls: list[str]) -> None:
-        """Store the URL of the content, which may be a path on the host of the URL before it."""
+        """Store the content's URL, which may be a path on the host of the URL before it."""
         if KeyRole.PATH in self._record.values:
             host = self._record.urls[:1]
             self._next()
@@ -255,7 +257,7 @@ class _Reader:
             url = values.url(base + value)
             record.urls[:1] = [url] if url else []
         elif urls:
-            # The first URL was the page's. The digests belong to the URL of the content.
+            # The first URL was that of a page. The digests belong to the URL of the content.
             record.urls[:0] = urls
         else:
             self._found.missed += 1

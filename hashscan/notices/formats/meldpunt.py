@@ -1,7 +1,7 @@
 """Reads mails of Meldpunt Kinderporno in an older layout: HTML rows of URL, IP address, date.
 
-The subject has "child sexual abuse". The rows have no headings, so the reader takes the meaning of
-a cell from its text.
+The subject of the mail has "child sexual abuse". The rows have no headings, so the reader takes the
+meaning of a cell from the cell's text.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ NAME = "meldpunt"
 
 
 def read(source: NoticeInput) -> ParsedNotice:
-    """The notice of a mail of Meldpunt Kinderporno.
+    """The notice in a mail of Meldpunt Kinderporno, in the older layout.
 
     Raises:
-        NotThisFormatError: the subject differs, or no row has a URL and an IP address.
+        NotThisFormatError: the mail has another subject, or no row has a URL and an IP address.
     """
     if "child sexual abuse" not in source.subject.lower() and not source.forced:
         raise NotThisFormatError('has no "child sexual abuse" in its subject')
@@ -37,7 +37,7 @@ def read(source: NoticeInput) -> ParsedNotice:
 
 
 def _item(row: list[HtmlCell]) -> ParsedItem | None:
-    """The item in a row; ``None`` if the row lacks a URL or an IP address, and so is no report."""
+    """The notice's item in a table row; ``None``: the row lacks a URL or an IP address."""
     if not 2 <= len(row) <= 20:
         return None
     named = [_column(cell.text) for cell in row]

@@ -1,9 +1,9 @@
-"""Reads a list of URLs, absolute paths or digests, one item a line.
+"""Reads a list of URLs, absolute paths or digests as a notice, one item on each line.
 
-A line may have a URL and digests, or several digests of one content (``md5 sha1``), or be a line of
-``sha1sum``. Lines that begin with ``#`` are comments. Other lines are remarks. A sentence with a
-URL may contain an item that the reader misses. So a text with a URL in a sentence is a list only
-with ``--format list``.
+A line of the list may have a URL and digests, or several digests of one content (``md5 sha1``), or
+be a line of ``sha1sum``. Lines that begin with ``#`` are comments. Other lines are remarks. A
+sentence with a URL may contain an item that the reader misses. So a text with a URL in a sentence
+counts as a list only with ``--format list``.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ _SUM = re.compile(r"\\?([0-9A-Fa-f]{32,64}) [ *](\S.*)")
 
 
 def read(source: NoticeInput) -> ParsedNotice:
-    """The notice of a list.
+    """The notice that a list of URLs, paths or digests makes.
 
     Raises:
-        NotThisFormatError: the reader would miss a URL, or the list has no item.
+        NotThisFormatError: the reader would miss a URL of the text, or the list has no item.
     """
     reader = _Reader(forced=source.forced)
     items = few(reader.items(source))
@@ -62,7 +62,7 @@ class _Reader:
         self.missed = ""  # why the text is no list
         self.others = 0  # number of lines without an item
         self.first = ""
-        self.empty = 0  # number of digests of empty content
+        self.empty = 0  # number of digests in the list that are of empty content
         self.long = 0
 
     def items(self, source: NoticeInput) -> Iterator[ParsedItem]:
@@ -105,7 +105,7 @@ class _Reader:
 
 
 def _texts(source: NoticeInput) -> Iterator[str]:
-    """The texts of a source. The text of a file keeps bytes that are not UTF-8, for paths."""
+    """The texts of a mail or file. A file's text keeps bytes that are not UTF-8, for paths."""
     if source.headers is None and len(source.texts) == 1 and "html" not in source.texts[0].kind:
         raw = source.texts[0].raw
         if raw and b"\x00" not in raw:
@@ -116,7 +116,7 @@ def _texts(source: NoticeInput) -> Iterator[str]:
 
 
 def item_in(line: str) -> ParsedItem | None:
-    """The item in a line; ``None``: the line has no item, or has other text, too."""
+    """The notice's item in a line; ``None``: the line has no item, or has other text, too."""
     bare = line.strip()
     if bare.startswith("/") and not bare.startswith("//"):
         return _path(bare)

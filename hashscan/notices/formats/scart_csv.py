@@ -1,8 +1,8 @@
-"""Reads SCART's CSV: separated by ``;``, unquoted, with a row of headings.
+"""Reads SCART's CSV as a notice: separated by ``;``, unquoted, with a row of headings.
 
-SCART (Meldpunt Kinderporno, Offlimits) attaches the CSV as ``urls-A0000001234.csv``, or writes it
-into the mail. A URL may contain the separator. Then an IP address or a time shows the end of the
-URL. ``columns`` has the headings.
+SCART (Meldpunt Kinderporno, Offlimits) attaches the CSV as ``urls-A0000001234.csv``, or writes the
+CSV into the mail. A URL in the CSV may contain the separator. Then an IP address or a time shows
+the end of the URL. ``columns`` has the headings.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 NAME = "scart-csv"
 _REFERENCE = re.compile(r"\[([A-Z]\d{6,20})\]")
 _FILE_REFERENCE = re.compile(r"urls-([A-Za-z]?\d{6,20})\.csv", re.IGNORECASE)
-#: The most separators in a URL and a note together, because the reader tries each position of the
-#: columns.
+#: The most separators in a URL and a note together. The reader tries each way to divide the pieces
+#: of a row into columns, so the number of separators is bounded.
 _MOST_SPARE = 200
 _SEPARATORS = (";", "\t", ",")
 _CHECKS = {
@@ -36,10 +36,10 @@ _CHECKS = {
 
 
 def read(source: NoticeInput) -> ParsedNotice:
-    """The notice of a mail or file with SCART's CSV.
+    """The notice in a mail or file with SCART's CSV.
 
     Raises:
-        NotThisFormatError: the text has no headings, or no row has a URL.
+        NotThisFormatError: the text has no row of headings, or no row has a URL.
     """
     reader = _Reader()
     items = few(item for text in source.readable() for item in reader.items(text))
@@ -51,7 +51,7 @@ def read(source: NoticeInput) -> ParsedNotice:
 
 
 def reference(source: NoticeInput) -> str | None:
-    """SCART's number of a notice, from the subject or the file name; ``None``: no number."""
+    """SCART's number of a notice, from the mail's subject or the file name; ``None``: no number."""
     if (found := _REFERENCE.search(source.subject)) is not None:
         return found[1]
     for one in source.texts:
@@ -105,10 +105,11 @@ def _headings(line: str) -> tuple[str, tuple[Column, ...]] | None:
 
 
 def _cells(named: Sequence[Column], pieces: list[str], separator: str) -> list[str] | None:
-    """The cells of a line, a cell for each column, joined from the line's pieces.
+    """The cells of a CSV line, one for each column, joined from the pieces between separators.
 
-    A piece that is an IP address or a time shows its column. Pieces before it belong to the first
-    column, and pieces after it to the last column. ``None``: the pieces do not fit the columns.
+    A piece that is an IP address or a time shows its column. Pieces before the IP address or time
+    belong to the first column, and pieces after it to the last column. ``None``: the pieces do not
+    fit the columns.
     """
     spare = len(pieces) - len(named)
     if spare <= 0:
@@ -116,7 +117,7 @@ def _cells(named: Sequence[Column], pieces: list[str], separator: str) -> list[s
     checked = [index for index, one in enumerate(named) if one in _CHECKS]
     if not checked:
         whole = separator.join(pieces[: spare + 1])
-        if len(named) > 1 and " " in whole.strip():  # a note, as URLs have no spaces
+        if len(named) > 1 and " " in whole.strip():  # a note, because URLs have no spaces
             return [*pieces[: len(named) - 1], separator.join(pieces[len(named) - 1 :])]
         return [whole, *pieces[spare + 1 :]]
     if spare > _MOST_SPARE:

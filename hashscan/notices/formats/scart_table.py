@@ -1,6 +1,7 @@
-"""Reads SCART's table in the HTML of a mail: ``<table class="urls">``, one row for each URL.
+"""Reads SCART's HTML table in a mail as a notice: ``<table class="urls">``, a row for each URL.
 
-``columns`` has the headings. A table without that class is read if a row has these headings.
+``columns`` has the headings of SCART's tables. A table without the class ``urls`` is read if one of
+its rows has these headings.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ _USUAL = (Column.URL, Column.IP, Column.FIRST, Column.LAST, Column.NOTE)
 
 
 def read(source: NoticeInput) -> ParsedNotice:
-    """The notice of a mail or file with SCART's table.
+    """The notice in a mail or file with SCART's HTML table.
 
     Raises:
-        NotThisFormatError: the input has no table of SCART's, or no row has a URL.
+        NotThisFormatError: the mail or file has no table of SCART's, or no row has a URL.
     """
     reader = _Reader()
     items = few(item for table in source.tables() for item in reader.items(table))
@@ -64,7 +65,7 @@ class _Reader:
 
 
 def _texts(named: Sequence[Column], row: list[HtmlCell]) -> Iterator[str]:
-    """The texts of a row; if the text for the URL is no URL, the link in its place."""
+    """The texts of a row's cells; if a URL cell's text is no URL, the link in the cell instead."""
     for index, cell in enumerate(row):
         is_url = index < len(named) and named[index] is Column.URL
         if is_url and cell.link and values.url(cell.text, guess=True) is None:

@@ -1,6 +1,7 @@
-"""Reads mails with URLs after a fixed sentence: of NCMEC, jugendschutz.net and PHAROS.
+"""Reads mails with URLs after a fixed sentence: mails of NCMEC, jugendschutz.net and PHAROS.
 
-Open parsers of abuse mails recognise the mails by these sentences. Not verified: today's texts.
+Open-source parsers of abuse mails recognise the mails by these sentences. Not verified: the
+sentences in today's mails.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ PHAROS = _Sender("pharos", "these contents are visible at the following addresse
 
 
 def read_ncmec(source: NoticeInput) -> ParsedNotice:
-    """The notice of a mail of NCMEC (United States).
+    """The notice in a mail of NCMEC (United States).
 
     Raises:
         NotThisFormatError: the mail lacks NCMEC's sentence, or no URL follows the sentence.
@@ -50,19 +51,20 @@ def read_ncmec(source: NoticeInput) -> ParsedNotice:
 
 
 def read_jugendschutz(source: NoticeInput) -> ParsedNotice:
-    """The notice of a mail of jugendschutz.net (Germany).
+    """The notice in a mail of jugendschutz.net (Germany).
 
     Raises:
-        NotThisFormatError: the mail lacks their sentence, or no URL follows the sentence.
+        NotThisFormatError: the mail lacks jugendschutz.net's sentence, or no URL follows the
+            sentence.
     """
     return _read(source, JUGENDSCHUTZ)
 
 
 def read_pharos(source: NoticeInput) -> ParsedNotice:
-    """The notice of a mail of PHAROS (France).
+    """The notice in a mail of PHAROS (France).
 
     Raises:
-        NotThisFormatError: the mail lacks their sentence, or no URL follows the sentence.
+        NotThisFormatError: the mail lacks PHAROS's sentence, or no URL follows the sentence.
     """
     return _read(source, PHAROS)
 
@@ -86,7 +88,7 @@ def _read(source: NoticeInput, sender: _Sender) -> ParsedNotice:
 
 
 def _urls(text: str) -> Iterator[str]:
-    """The URLs of the first consecutive lines with URLs."""
+    """The URLs in the first block of consecutive lines that have URLs."""
     begun = False
     for line in text.split("\n"):
         if line == "-- ":
@@ -102,7 +104,7 @@ def _urls(text: str) -> Iterator[str]:
 
 
 def _ip(text: str) -> str | None:
-    """The first IP address in a text, outside of URLs; ``None``: no IP address."""
+    """The first IP address in a text that is not part of a URL; ``None``: no IP address."""
     for word in text[:65536].split():
         if "/" not in word and _ADDRESS.fullmatch(bare := word.strip("(),;.<>\"'")):
             found = values.ip(bare)

@@ -1,4 +1,4 @@
-"""The input of a format's reader, and helpers that make a notice of the input."""
+"""The decoded mail or file that a format's reader gets, and helpers to make a notice of it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from hashscan.notices.mail import Headers, Text
 
 _QUOTE = re.compile(r"^(?:> ?){1,20}")
-#: The most remarks of a notice.
+#: The most remarks on one notice.
 MOST_REMARKS = 20
-#: A line with more characters is cut.
+#: Readers skip a line of a mail or file with more characters than this.
 LONGEST_LINE = 16 * 1024
 
 
@@ -36,19 +36,19 @@ _TOO_MANY = f"names more than {MOST_ITEMS:,} items; split it into several files"
 
 
 class NotThisFormatError(Exception):
-    """An input is not in a format. The message continues a sentence that begins with "it"."""
+    """A mail or file is not in a format. The message continues a sentence that begins with "it"."""
 
 
 @dataclass(frozen=True)
 class NoticeInput:
-    """A decoded input.
+    """A decoded mail or file, from which a format's reader makes a notice.
 
     Attributes:
-        texts: the parts of a mail that are text, or the file.
-        headers: headers of the mail; ``None``: the input is no mail.
-        dropped: number of attachments that were dropped unread.
-        forced: the caller named the format, so the reader need not recognise the input.
-        by_html: the reader uses the HTML of the mail, not its plain text.
+        texts: the parts of the mail that are text, or the text of the file.
+        headers: headers of the mail; ``None``: a file, not a mail.
+        dropped: number of the mail's attachments that hashscan dropped unread.
+        forced: whether the caller named the format, so that the reader need not recognise it.
+        by_html: whether the reader uses the HTML of the mail, not the mail's plain text.
     """
 
     texts: tuple[Text, ...]
@@ -58,7 +58,7 @@ class NoticeInput:
     by_html: bool = False
 
     def _remark_on_missed_urls(self, items: list[ParsedItem]) -> str:
-        """A remark on the URLs in the text that are no item; "" if each URL is an item."""
+        """A remark on URLs in the text that are no item; "" if each URL is an item."""
         values = (value for one in items for value in (one.value, one.referrer) if value)
         taken = {part for value in values for part in (value, value.partition(" ")[0])}
         rest: dict[str, None] = {}
@@ -77,7 +77,7 @@ class NoticeInput:
 
     @property
     def subject(self) -> str:
-        """The mail's subject, or ""."""
+        """The subject of the mail; "" without a subject."""
         return self.headers.get("subject") if self.headers else ""
 
     def readable(self) -> list[str]:
@@ -100,7 +100,7 @@ class NoticeInput:
                 yield one.text
 
     def tables(self) -> list[HtmlTable]:
-        """The tables in the HTML texts."""
+        """The tables in the HTML texts of the mail or file."""
         return self._tables
 
     @cached_property
@@ -120,10 +120,10 @@ class NoticeInput:
         remarks: Iterable[str] = (),
         complete: bool = False,
     ) -> ParsedNotice:
-        """The notice in format ``name``; values that the reader lacks come from the headers.
+        """The notice in format ``name``; values that the reader did not find come from the headers.
 
-        URLs in the text that are no item become a remark, unless ``complete`` says that ``remarks``
-        has them.
+        A remark lists URLs in the text that are no item, unless ``complete`` says that ``remarks``
+        already contains these URLs.
 
         Raises:
             NotThisFormatError: the notice has no item, or too many items.
@@ -168,7 +168,7 @@ def unquoted(text: str) -> str:
     if "\n-- \n" not in text and "\n>" not in text and not text.startswith(">"):
         return text
     lines: list[str] = []
-    signature: bool | None = None  # inside a signature: whether the signature is quoted
+    signature: bool | None = None  # inside a signature: whether the signature is in a quotation
     for line in text.split("\n"):
         bare = _QUOTE.sub("", line, count=1)
         quoted = len(bare) < len(line)
@@ -182,7 +182,7 @@ def unquoted(text: str) -> str:
 
 
 def bounded(remarks: list[str]) -> tuple[str, ...]:
-    """The first remarks, each up to ``LONGEST_WORDS``, and the number of further remarks."""
+    """A notice's first remarks, each up to ``LONGEST_WORDS``, and the number of further remarks."""
     remarks = [one[:LONGEST_WORDS] for one in remarks]
     if len(remarks) <= MOST_REMARKS:
         return tuple(remarks)
@@ -190,20 +190,20 @@ def bounded(remarks: list[str]) -> tuple[str, ...]:
 
 
 def check_number(number: int) -> None:
-    """Refuse more items than a notice may have if each item is named twice.
+    """Raise if a notice would have too many items even if the sender names each item twice.
 
     Raises:
-        NotThisFormatError: ``number`` is too large.
+        NotThisFormatError: ``number`` of items is too large.
     """
     if number > 2 * MOST_ITEMS:
         raise NotThisFormatError(_TOO_MANY)
 
 
 def few(items: Iterable[ParsedItem]) -> list[ParsedItem]:
-    """The items as a list, bounded so that a sender's mistake cannot fill the memory.
+    """The items of a notice as a list, bounded so that a sender's mistake cannot fill the memory.
 
     Raises:
-        NotThisFormatError: more items than ``check_number`` allows.
+        NotThisFormatError: the notice has more items than ``check_number`` allows.
     """
     found = []
     for one in items:
@@ -213,7 +213,7 @@ def few(items: Iterable[ParsedItem]) -> list[ParsedItem]:
 
 
 def distinct(items: Iterable[ParsedItem]) -> tuple[list[ParsedItem], int]:
-    """The items without repetitions, and the number of repetitions.
+    """The items of a notice without repetitions, and the number of repetitions.
 
     Raises:
         NotThisFormatError: the notice has too many items.
@@ -238,7 +238,7 @@ def distinct(items: Iterable[ParsedItem]) -> tuple[list[ParsedItem], int]:
 def item_of(
     url: str | None, digests: Iterable[Digest] = (), *, path: str | None = None
 ) -> ParsedItem | None:
-    """An item with a URL; without a URL, with a path; without a path, with digests."""
+    """An item that names a URL; without a URL, a path; without a path, digests."""
     several = tuple(dict.fromkeys(digests))
     if url is not None:
         return ParsedItem(ItemKind.URL, url, several)

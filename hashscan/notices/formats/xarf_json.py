@@ -1,6 +1,10 @@
-"""XARF 4 and XARF 3: JSON, in a file or attached to a mail.
+"""Reads notices in XARF 4 and XARF 3: JSON reports, in a file or attached to a mail.
 
-Sources: version 4, ``schemas/v4/xarf-core.json``, ``types/content-csam.json`` and
+Sources: for version 4, ``schemas/v4/xarf-core.json``, ``types/content-csam.json`` and
+    ``types/content-csem.json`` of the XARF specification; for version 3,
+    ``schemas/3/childabuse.schema.json``. A JSON document is a report or an array of reports. Fields
+    that the schema requires and a notice does not need may be missing. The reader refuses reports
+    of other types (copyright, phishing, spam), because hashscan does not handle them.
 ``types/content-csem.json`` of the specification; version 3, ``schemas/3/childabuse.schema.json``. A
 document is a report or an array of reports. Required fields that a notice does not need may be
 missing. Reports of other types (copyright, phishing, spam) are refused, because hashscan does not
@@ -30,10 +34,10 @@ _TYPES_4 = frozenset({"csam", "csem"})
 
 @dataclass(slots=True)
 class _Reports:
-    """The reports of one mail: their items, and the values of the notice.
+    """The XARF reports of one mail or file: their items, and the values of the notice.
 
     Attributes:
-        refused: why the reader refused a report, for each refused report.
+        refused: for each report that the reader refused, the reason.
     """
 
     items: list[ParsedItem] = field(default_factory=list)
@@ -57,10 +61,11 @@ class _Reports:
 
 
 def read_4(source: NoticeInput) -> ParsedNotice:
-    """The notice of a XARF 4 report about child sexual abuse material.
+    """The notice that XARF 4 reports about child sexual abuse material make.
 
     Raises:
-        NotThisFormatError: the input has no XARF 4 report about this material.
+        NotThisFormatError: no XARF 4 report about child sexual abuse material is in the mail or
+            file.
     """
     return _read(
         source, NAME_4, "xarf_version", 'has no JSON object with "xarf_version" 4', _take_4
@@ -68,10 +73,10 @@ def read_4(source: NoticeInput) -> ParsedNotice:
 
 
 def read_3(source: NoticeInput) -> ParsedNotice:
-    """The notice of a XARF 3 report about child abuse.
+    """The notice that XARF 3 reports about child abuse make.
 
     Raises:
-        NotThisFormatError: the input has no XARF 3 report about child abuse.
+        NotThisFormatError: no XARF 3 report about child abuse is in the mail or file.
     """
     missing = 'has no JSON object with "Version" 3 and a "Report"'
     return _read(source, NAME_3, "Version", missing, _take_3)
@@ -87,14 +92,15 @@ def _read(
     """The notice of the JSON objects that have the key ``mark``.
 
     Args:
-        source: the input.
-        name: name of the format.
-        mark: the key that each object of the format has.
-        missing: the message of the error if no object has the format.
-        take: adds the report of an object; returns False if the object has another version.
+        source: the decoded mail or file.
+        name: name of the notice's format.
+        mark: the key that each JSON object in the format has.
+        missing: the error's message if no JSON object is in the format.
+        take: adds the report in a JSON object; returns False if the object has another version of
+            XARF.
 
     Raises:
-        NotThisFormatError: no object has the format, or each report was refused.
+        NotThisFormatError: no JSON object is in the format, or the reader refused each report.
     """
     found = _Reports()
     taken = [take(one, found, source.forced) for one in _documents(source, mark)]
@@ -162,10 +168,10 @@ def _take_3(document: dict[str, Any], found: _Reports, forced: bool) -> bool:
 
 
 def _documents(source: NoticeInput, mark: str) -> Iterator[dict[str, Any]]:
-    """The JSON objects of a source that have the key ``mark``.
+    """The JSON objects in a mail or file that have the key ``mark``.
 
     Raises:
-        NotThisFormatError: a text with that key is no JSON.
+        NotThisFormatError: a text that contains the key ``mark`` is no JSON.
     """
     for one in source.texts:
         text = one.text.strip()

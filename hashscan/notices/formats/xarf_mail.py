@@ -1,6 +1,8 @@
-"""XARF 0.2: a mail with ``X-XARF: PLAIN`` and a YAML document ``report.txt``.
+"""Reads notices in XARF 0.2: a mail with ``X-XARF: PLAIN`` and a YAML report ``report.txt``.
 
-Fields: ``Reported-From``, ``Category``, ``Report-Type``, ``Report-ID``, ``Date``, ``Source``,
+A report has the fields ``Reported-From``, ``Category``, ``Report-Type``, ``Report-ID``, ``Date``,
+    ``Source``, ``Source-Type`` (``uri`` or ``ip-address``). Not verified: the name of the type for
+    child abuse. The reader accepts a type, category or schema with ``child`` in its name.
 ``Source-Type`` (``uri`` or ``ip-address``). Not verified: the name of the type for child abuse. The
 reader accepts a type, category or schema with ``child`` in its name.
 """
@@ -21,13 +23,14 @@ if TYPE_CHECKING:
     from hashscan.notices.notice import ParsedNotice
 
 NAME = "xarf-0.2"
-#: The most characters of a report, and of all reports of a mail. A YAML parser in Python is slow.
+#: The most characters of a XARF report, and of all reports of a mail. A YAML parser in Python is
+#: slow, so these bounds are small.
 _LONGEST = 16 * 1024
 _MOST = 20 * _LONGEST
 
 
 def read(source: NoticeInput) -> ParsedNotice:
-    """The notice of a XARF 0.2 mail, which may have several reports.
+    """The notice in a XARF 0.2 mail, which may have several reports.
 
     Raises:
         NotThisFormatError: the mail has no XARF 0.2 report about child abuse.
@@ -73,7 +76,7 @@ def _is_report(text: Text) -> bool:
 
 
 def _fields(text: str) -> dict[str, Any]:
-    """The fields of a report; if the report is no YAML, its lines ``Name: value``."""
+    """The fields of a XARF report; if the report is no YAML, of its lines ``Name: value``."""
     if len(text) > _LONGEST:
         raise NotThisFormatError(f"has a report of more than {_LONGEST >> 10} KiB")
     try:

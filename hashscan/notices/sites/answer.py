@@ -1,4 +1,4 @@
-"""The answers of sources of sites to a request."""
+"""The answers that sources of sites give to a request; a source is an entry of ``sites``."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Redirected:
-    """The server sends the client to another address."""
+    """The answer of a web server that sends the client to another address."""
 
     address: Address
 
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """The server passes the request on to another server.
+    """The answer of a web server that passes the request on to another server.
 
     Attributes:
-        address: the address of the request to the other server.
-        otherwise: the answer if no source has the other server.
+        address: the address that the other server is asked for.
+        otherwise: the answer that counts if no source of sites has the other server.
     """
 
     address: Address
@@ -40,22 +40,22 @@ Answer = Redirected | Passed
 
 
 class AnswerError(Exception):
-    """Ends the phases of a request with its answer."""
+    """Ends the processing of a request with the web server's answer."""
 
     def __init__(self, answer: Location | Answer) -> None:
-        """``answer``: the server's answer to the request."""
+        """``answer``: the web server's answer to the request."""
         super().__init__()
         self.answer = answer
 
 
 class Phases(ABC):
-    """The phases of a request; a phase may end the request with an answer."""
+    """The phases in which a web server processes a request; a phase may end the request."""
 
     def answer(self) -> Location | Answer:
-        """The server's answer to the request.
+        """The web server's answer to the request.
 
         Raises:
-            UndecidedError: hashscan cannot decide on the answer.
+            UndecidedError: hashscan cannot decide on the web server's answer.
         """
         try:
             self._run()
@@ -64,53 +64,53 @@ class Phases(ABC):
 
     @abstractmethod
     def _run(self) -> NoReturn:
-        """Run the phases until a phase ends the request."""
+        """Run the web server's phases until a phase ends the request."""
 
     def _end(self, answer: Location | Answer) -> NoReturn:
         raise AnswerError(answer)
 
 
 def is_root_missing(answer: Location | Answer, disk: Disk) -> bool:
-    """Whether an answer is ``no-file`` because its document root is missing."""
+    """Whether an answer is ``no-file`` because the document root is missing."""
     if not isinstance(answer, Location) or answer.kind is not LocationKind.NO_FILE:
         return False
     return not answer.root or disk.root(answer.root) is None
 
 
 def is_same(one: Location | Answer, other: Location | Answer) -> bool:
-    """Whether two answers are equal, apart from their steps."""
+    """Whether two answers are equal, apart from the steps to the answers."""
     if isinstance(one, Location) and isinstance(other, Location):
         return (one.kind, one.root, one.path) == (other.kind, other.root, other.path)
     return one == other
 
 
 class SiteSource(Protocol):
-    """An entry of ``sites`` in the configuration."""
+    """A source of sites: an entry of ``sites`` in hashscan's configuration."""
 
     @property
     def name(self) -> str:
-        """The name of the entry, for messages."""
+        """The name of the source of sites, for messages."""
 
     def is_changed(self) -> bool:
-        """Whether the content of the source changed since the last reading, or was unreadable."""
+        """Whether the source of sites must be read again: it changed, or was unreadable."""
 
     def bases(self) -> Iterable[Base]:
-        """The document roots with known hosts.
+        """The document roots whose hosts the source of sites names.
 
         Raises:
-            UndecidedError: the document roots cannot be read.
+            UndecidedError: the document roots of the source cannot be read.
         """
 
     def content(self) -> str:
-        """The content of the source in a few words, e.g. the number of hosts; reads a file.
+        """The content of the source of sites in words, e.g. the number of hosts; reads the source.
 
         Raises:
-            UndecidedError: the content cannot be read.
+            UndecidedError: the content of the source cannot be read.
         """
 
     def answer(self, address: Address, disk: Disk) -> Location | Answer | None:
-        """The answer to a request; ``None``: the source does not have the host.
+        """The web server's answer to a request; ``None``: the source of sites lacks the host.
 
         Raises:
-            UndecidedError: hashscan cannot decide on the answer.
+            UndecidedError: hashscan cannot decide on the web server's answer.
         """

@@ -1,4 +1,4 @@
-"""Apache httpd as a source of sites: chooses the virtual host that takes a request.
+"""Evaluates Apache httpd's configuration: chooses the virtual host that takes a request.
 
 Source: httpd.apache.org/docs/2.4/vhosts/details.html.
 """
@@ -33,11 +33,12 @@ _HTTPS = 443
 
 @dataclass(slots=True)
 class Host:
-    """A virtual host, or the main server.
+    """A virtual host of Apache, or the main server.
 
     Attributes:
-        own: the directives of this host.
-        names: host names in lower-case ASCII; ``*`` and ``?`` in a name are wildcards.
+        own: the directives of this virtual host.
+        names: names of the virtual host in lower-case ASCII; ``*`` and ``?`` in a name are
+            wildcards.
     """
 
     own: tuple[ApacheDirective, ...]
@@ -54,14 +55,14 @@ class Host:
 
 
 class AddressGroup:
-    """The virtual hosts of one address, indexed by their names.
+    """Apache's virtual hosts with the same IP address and port, indexed by their names.
 
     Attributes:
-        first: the virtual host for requests whose host fits no name.
+        first: the virtual host that takes a request if no virtual host's name fits the request.
     """
 
     def __init__(self, hosts: list[Host]) -> None:
-        """``hosts``: the virtual hosts in the order of the configuration."""
+        """``hosts``: the virtual hosts in the order of Apache's configuration."""
         self.first = hosts[0]
         self._exact: dict[str, tuple[int, Host]] = {}
         self._globs: list[tuple[re.Pattern[str], int, Host]] = []
@@ -74,7 +75,7 @@ class AddressGroup:
                     self._exact.setdefault(name, (number, host))
 
     def find(self, name: str) -> Host | None:
-        """The first virtual host with a name that fits; ``None``: no name fits."""
+        """The first virtual host with a name that fits ``name``; ``None``: no virtual host fits."""
         found = self._exact.get(name)
         for glob, number, host in self._globs:
             if found is not None and found[0] <= number:
@@ -85,10 +86,10 @@ class AddressGroup:
 
 
 class Apache:
-    """An entry of ``sites`` with ``apache``."""
+    """The source of sites for an entry of ``sites`` with ``apache``."""
 
     def __init__(self, name: str, path: str) -> None:
-        """``name``: name of the entry, for messages; ``path``: the main configuration file."""
+        """``name``: name of the entry, for messages; ``path``: Apache's main configuration file."""
         self.name = name
         self._path = path
         self._read_files = ReadFiles()
@@ -100,10 +101,10 @@ class Apache:
         self._every: AddressGroup | None = None
 
     def content(self) -> str:
-        """The number of virtual hosts.
+        """The number of virtual hosts in Apache's configuration.
 
         Raises:
-            UndecidedError: the configuration cannot be read.
+            UndecidedError: Apache's configuration cannot be read.
         """
         self._read()
         number = len({id(host) for _, _, host in self._places})
@@ -130,14 +131,14 @@ class Apache:
         return self._main
 
     def is_changed(self) -> bool:
-        """Whether the configuration changed since the last reading, or was unreadable."""
+        """Whether Apache's configuration changed since the last reading, or was unreadable then."""
         return bool(self._why) or (self._main is not None and self._read_files.changed())
 
     def bases(self) -> Iterator[Base]:
-        """The document roots of the virtual hosts, each with every name without wildcards.
+        """The document roots of Apache's virtual hosts, one for each host name without wildcards.
 
         Raises:
-            UndecidedError: the configuration cannot be read.
+            UndecidedError: Apache's configuration cannot be read.
         """
         self._read()
         ports: dict[int, set[int | None]] = {}
@@ -152,10 +153,10 @@ class Apache:
                     yield Base(roots[-1], name, secure=_HTTPS in ports[number])
 
     def answer(self, address: Address, disk: Disk) -> Location | Answer | None:
-        """The answer of the virtual host for the request; ``None``: no virtual host fits.
+        """The answer of the virtual host that takes the request; ``None``: no virtual host fits.
 
         Raises:
-            UndecidedError: hashscan cannot decide on the answer.
+            UndecidedError: hashscan cannot decide on Apache's answer.
         """
         main = self._read()
         groups = self._groups_for(address, disk)
@@ -210,7 +211,7 @@ class Apache:
         return {place: AddressGroup(hosts) for place, hosts in by_address.items()}
 
     def _default(self, hosts: list[Host], address: Address, disk: Disk) -> Location | Answer | None:
-        """The answer of the default virtual host, if the host is certainly this machine's."""
+        """The default virtual host's answer, if the host is certainly a name of this machine."""
         if address.is_ip and len(hosts) == 1 and is_own_ip(address.host):
             return self._ask(hosts[0], address, disk)
         for host in hosts:

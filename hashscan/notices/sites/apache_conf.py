@@ -1,7 +1,7 @@
 """Parses Apache httpd's configuration, and ``.htaccess`` files, into directives and sections.
 
-``apache.py`` and ``apache_request.py`` evaluate the directives. This module replaces the existing
-library, which has no bounds and does not parse nested sections of ``.htaccess`` files. Source:
+``apache.py`` and ``apache_request.py`` evaluate the directives. No library is used, because the
+existing library has no bounds and does not parse nested sections of ``.htaccess`` files. Source:
 httpd.apache.org/docs/2.4, "Configuration Files", "Configuration Sections", core.
 """
 
@@ -25,20 +25,20 @@ _MOST_FILES = 50_000
 _DEEPEST = 30
 _WORD = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|(\S+))""")
 _VARIABLE = re.compile(r"\$\{([A-Za-z0-9_]+)\}")
-#: Modules that are compiled into every package of Apache.
+#: Apache modules that are compiled into every package of Apache.
 _COMPILED = frozenset(
     {"core", "so", "http", "http_core", "version", "unixd", "log_config", "logio"}
 )
-#: The version of Apache for ``IfVersion``: the latest version of 2.4.
+#: The version of Apache that ``IfVersion`` compares: the latest version of 2.4.
 _VERSION = (2, 4, 99)
 
 
 @dataclass(frozen=True, slots=True)
 class ApacheDirective:
-    """A directive, or a section with its ``block``. The name is in lower case.
+    """A directive of Apache, or a section with its ``block``. The name is in lower case.
 
     Attributes:
-        raw: the unsplit arguments, for directives that do not split arguments by quotes.
+        raw: the directive's unsplit arguments; some directives do not split arguments by quotes.
     """
 
     name: str
@@ -50,7 +50,7 @@ class ApacheDirective:
 
 @dataclass(slots=True)
 class _State:
-    """Modules and variables that the parsed lines define."""
+    """Apache's modules and variables that the lines parsed so far define."""
 
     root: str
     defined: dict[str, str] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class _State:
 
 
 class _Lines:
-    """The logical lines of one file."""
+    """The logical lines of a configuration file of Apache: lines joined at a backslash."""
 
     def __init__(self, name: str, content: bytes) -> None:
         self.name = name
@@ -93,23 +93,23 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 class ApacheReader:
-    """Parses files into directives, and adds modules and variables to ``state``."""
+    """Parses Apache's files into directives, and adds modules and variables to ``state``."""
 
     def __init__(self, server_root: str, read_files: ReadFiles) -> None:
-        """Begin with an empty state.
+        """Begin without modules and variables.
 
-        ``server_root``: the server's root until a directive ``ServerRoot``. ``read_files``: reads
-        each file.
+        ``server_root``: Apache's root directory until a directive ``ServerRoot`` sets another.
+        ``read_files``: reads each configuration file.
         """
         self.state = _State(server_root)
         self._read_files = read_files
 
     def main(self, path: str) -> tuple[ApacheDirective, ...]:
-        """The directives of a main configuration and, in place of ``Include``, of included files.
+        """The directives of Apache's main file and, in place of ``Include``, of included files.
 
         Raises:
-            UndecidedError: a part of the configuration cannot be read, and may decide on the
-                answer.
+            UndecidedError: a part of the configuration cannot be read, and the part may decide on
+                Apache's answer.
         """
         return tuple(self._file(path, 0))
 
@@ -117,7 +117,7 @@ class ApacheReader:
         """The directives of a customer's ``.htaccess`` file.
 
         Raises:
-            UndecidedError: a section is not closed, so the server answers 500.
+            UndecidedError: a section of the file is not closed, so Apache answers 500.
         """
         return tuple(self._block(_Lines(name, content), "", 0, None))
 
@@ -230,7 +230,7 @@ class ApacheReader:
 
 
 def _matching(pattern: str) -> Iterator[str]:
-    """The files whose paths fit a pattern, in the order of their names."""
+    """The configuration files whose paths fit a pattern, in the order of their names."""
     places = ["/"]
     for name in pattern.split("/"):
         if not name:

@@ -23,7 +23,7 @@ _VHOST = re.compile(r"%(?:(%)|(p)|(-?)([0-9]+)(\+?))")
 
 
 class Mapping:
-    """Maps paths of URLs to the disk by the directives of one server."""
+    """Maps URLs' paths to paths on the disk by the directives of one Apache server."""
 
     def __init__(
         self,
@@ -32,19 +32,19 @@ class Mapping:
         address: Address,
         disk: Disk,
     ) -> None:
-        """``levels``: the directives of the main server, then of the virtual host."""
+        """``levels``: the main server's directives, then the virtual host's directives."""
         self._levels = levels
         self._reader = reader
         self._address = address
         self._disk = disk
 
     def server(self, *names: str) -> list[ApacheDirective]:
-        """Directives with these names: of the virtual host, then of the main server."""
+        """Directives with these names: first those of the virtual host, then of the main server."""
         main, own = self._levels
         return [one for level in (own, main) for one in level if one.name in names]
 
     def setting(self, name: str, default: str = "") -> str:
-        """The first argument of a directive in the virtual host, else in the main server."""
+        """The first argument of a directive in the virtual host; else in the main server."""
         main, own = self._levels
         for level in (own, main):
             found = [one.args[0] for one in level if one.name == name and one.args]
@@ -53,7 +53,7 @@ class Mapping:
         return default
 
     def place(self, uri: bytes) -> tuple[bytes, bytes, bool]:
-        """The root and the path below it on the disk, and whether a ``ScriptAlias`` gives both."""
+        """A root on the disk, the path below it, and whether ``ScriptAlias`` gives the root."""
         place = self._user(uri)
         if place is not None:
             return *place, False
@@ -113,7 +113,7 @@ class Mapping:
         return ".".join(labels[index:] if not found[3] else labels[: index + 1])
 
     def _user(self, uri: bytes) -> tuple[bytes, bytes] | None:
-        """The root and the path below it for ``/~user``; ``None``: ``UserDir`` does not apply."""
+        """The root for ``/~user`` and the path below it; ``None``: ``UserDir`` does not apply."""
         found = re.match(rb"/~([^/]+)(/.*)?$", uri, re.DOTALL)
         if found is None or found[1] in {b".", b".."}:
             return None
@@ -159,7 +159,7 @@ class Mapping:
 
 
 def rest_of(uri: bytes, prefix: str) -> bytes | None:
-    """The path after a prefix of whole names; ``None``: the prefix does not fit."""
+    """The rest of a path after a prefix of whole names; ``None``: the path lacks the prefix."""
     start = os.fsencode(prefix)
     if not uri.startswith(start):
         return None

@@ -1,6 +1,7 @@
-"""Evaluates the phases of a GET request in an Apache server, without running a program.
+"""Evaluates how Apache httpd processes a GET request, without running a program.
 
-Source: httpd.apache.org/docs/2.4: mod_proxy, mod_rewrite, mod_userdir, mod_alias, core, mod_dir,
+Sources: httpd.apache.org/docs/2.4: mod_proxy, mod_rewrite, mod_userdir, mod_alias, core, mod_dir;
+    and the behaviour of Apache httpd 2.4.68 (the tests compare answers URL by URL).
 and the behaviour of Apache httpd 2.4.68 (the tests compare URL by URL).
 """
 
@@ -36,13 +37,13 @@ if TYPE_CHECKING:
     from hashscan.notices.sites.apache_rewrite import Rewritten
     from hashscan.notices.sites.disk import Disk
 
-_MOST_TURNS = 10  # the default of LimitInternalRecursion
+_MOST_TURNS = 10  # the most internal redirects: the default of LimitInternalRecursion
 _REDIRECTS = frozenset({"redirect", "redirectpermanent", "redirecttemp", "redirectmatch"})
 _PROGRAMS = frozenset({"jkmount", "wsgiscriptalias", "wsgiscriptaliasmatch", "scriptaliasmatch"})
 
 
 class ApacheRequest(Phases):
-    """A request to a virtual host, and its phases."""
+    """A request to a virtual host of Apache, and the phases of its processing."""
 
     def __init__(
         self,
@@ -91,7 +92,7 @@ class ApacheRequest(Phases):
         raise UndecidedError("the internal redirects do not end")
 
     def _path(self) -> bytes:
-        """The decoded path of the URL: unreserved characters first, then dots, then the rest."""
+        """The URL's path, decoded: unreserved characters first, then dots, then other escapes."""
         slashes = self._mapping.setting("allowencodedslashes", "off").lower()
         merge = self._mapping.setting("mergeslashes", "on").lower() != "off"
         target = b"/" + unreserved_decoded(self._address.target).lstrip(b"/")
@@ -101,13 +102,13 @@ class ApacheRequest(Phases):
         elif plain is not None and slashes == "off" and re.search(rb"%2f", plain, re.IGNORECASE):
             self._refuse("Apache answers 404: %2F in a path, and AllowEncodedSlashes is off")
         path = None if plain is None else decoded(plain)
-        if path is not None and slashes == "on":  # the decoded path may have new dots
+        if path is not None and slashes == "on":  # decoded slashes may have made new dot segments
             path = without_dots(path, merge=merge, clamp=True)
         if path is None or is_broken(target):
             self._refuse("Apache answers 400 or 404: a broken escape, a NUL, or ..")
         return path
 
-    # Translation to a path on the disk
+    # The phase that translates the URL's path to a path on the disk
 
     def _proxy(self) -> None:
         for one in self._mapping.server("proxypass", "proxypassmatch", *_PROGRAMS):
@@ -181,7 +182,7 @@ class ApacheRequest(Phases):
         self._uri = result.path
 
     def _take(self, result: Rewritten, root: str) -> None:
-        """Apply the result of rules: end with an answer, or continue with the new path."""
+        """Apply the result of rewrite rules: end with an answer, or continue with the new path."""
         if result.ends:
             self._rewrites = False
         if result.status is not None:
@@ -222,12 +223,13 @@ class ApacheRequest(Phases):
             self._redirect(os.fsencode(target))
 
     def _is_there(self, path: bytes, kind: str) -> bool:
-        """Whether an absolute path is a file (``f``), a directory (``d``), or exists (``e``)."""
+        """Whether an absolute path is a file (``f``), is a directory (``d``), or exists (``e``)."""
         root = os.fsencode(self._root).rstrip(b"/")
         if not root or not path.startswith(root + b"/"):
             if path == root:
                 return kind in {"d", "e"}
-            # A server's rules test the path of the URL, which Apache takes for a path from / on.
+            # The rewrite rules of a server test the path of the URL. Apache reads this path as an
+            # absolute path on the disk.
             if os.path.lexists(b"/" + path.split(b"/")[1]):
                 raise UndecidedError(f"a rule tests {shown(path)}, outside of the document root")
             return False
@@ -241,10 +243,10 @@ class ApacheRequest(Phases):
             return is_file or served.entry in {ServedKind.DIRECTORY, ServedKind.OTHER}
         return is_file if kind in {"f", "s"} else served.entry is ServedKind.DIRECTORY
 
-    # The file for the path on the disk
+    # The phase that finds the file for the path on the disk
 
     def _turn(self, root: bytes, path: bytes, rewriter: Rewriter, *, is_cgi: bool) -> None:
-        """End with an answer, or return after an internal redirect to another path."""
+        """End the request with an answer, or return after an internal redirect to another path."""
         served = self._disk.find(root, path)
         if served.entry in {ServedKind.BARRED, ServedKind.OTHER}:
             self._refuse(f"Apache refuses {shown(path)}: a link to nothing, or no file", root)
@@ -340,7 +342,7 @@ class ApacheRequest(Phases):
     def _rewrite_directory(
         self, scope: ApacheScope, root: bytes, path: bytes, rewriter: Rewriter, file_path: bytes
     ) -> bool:
-        """Apply the rules of the innermost directory with rules; True if the path is new."""
+        """Apply the rewrite rules of the innermost directory with rules; True for a new path."""
         if not self._rewrites:
             return False
         engine = False
@@ -371,7 +373,7 @@ class ApacheRequest(Phases):
         rules = Rules(
             rules_of(block), place, url_base if url_base.endswith("/") else url_base + "/"
         )
-        # Leave out names after a file, and names after the first name that does not exist.
+        # Leave out the names after a file, and the names after the first name that does not exist.
         short = root.rstrip(b"/") + b"/" + file_path.strip(b"/")
         result = rewriter.apply(rules, self._uri, short, inside)
         if result is None:

@@ -1,8 +1,8 @@
 """Evaluates the rules and conditions of Apache's mod_rewrite.
 
-A condition is true, false, or unknown, e.g. on the client's address, the browser or the time. If a
-rule with an unknown condition would change the answer, the answer is undecided. Source:
-httpd.apache.org/docs/2.4/mod/mod_rewrite.html.
+A condition is true, false, or unknown, e.g. a condition on the client's address, the browser or the
+time. If a rule with an unknown condition would change Apache's answer, the answer is undecided.
+Source: httpd.apache.org/docs/2.4/mod/mod_rewrite.html.
 """
 
 from __future__ import annotations
@@ -24,20 +24,21 @@ if TYPE_CHECKING:
     from hashscan.notices.sites.apache_conf import ApacheDirective
 
 _PART = re.compile(r"\$([0-9])|%([0-9])|%\{([A-Za-z_]+(?::[^}]*)?)\}|\\(.)", re.DOTALL)
-#: Headers that are missing in a hotline's plain request.
+#: Headers of requests that are missing in a hotline's plain request.
 _ABSENT = frozenset({"HTTP_REFERER", "HTTP_COOKIE", "HTTP_FORWARDED", "HTTP_PROXY_CONNECTION"})
 
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """The result of rules.
+    """The result of applying a server's or a directory's rewrite rules to a request.
 
     Attributes:
-        path: the new decoded path of the URL; ``None``: the path did not change.
-        redirect: the target of a redirect.
-        status: the status of a refusal: 403 or 410.
-        script: a handler or another server that a rule names.
-        ends: no rule applies after an internal redirect (``END``).
+        path: the decoded path of the URL after the rules; ``None``: the rules do not change the
+            path.
+        redirect: the URL to which the rules redirect the client.
+        status: the status with which the rules refuse the request: 403 or 410.
+        script: the handler or the other server that a rule names.
+        ends: whether no rule applies after an internal redirect (flag ``END``).
         where: file and line of the last rule that applied.
     """
 
@@ -51,11 +52,12 @@ class Rewritten:
 
 @dataclass(slots=True)
 class Rules:
-    """The rewrite rules of a server or a directory.
+    """The rewrite rules of a server or of a directory.
 
     Attributes:
-        directory: directory of the rules, with a slash at its end; "" for the rules of a server.
-        base: the path of the URL for the directory.
+        directory: the directory to which the rules belong, with a slash at its end; "" for the
+            rules of a server.
+        base: the path of the URL that leads to the directory.
     """
 
     directives: list[ApacheDirective]
@@ -65,7 +67,7 @@ class Rules:
 
 
 def rules_of(block: Iterable[ApacheDirective]) -> list[ApacheDirective]:
-    """The rewrite rules and conditions of a block."""
+    """The rewrite rules and conditions in a block of directives."""
     return [one for one in block if one.name in {"rewriterule", "rewritecond"}]
 
 
@@ -78,7 +80,7 @@ class Rewriter:
         document_root: str,
         is_there: Callable[[bytes, str], bool],
     ) -> None:
-        """``is_there``: tests an absolute path, for a file, a directory etc. (``f d e s l``)."""
+        """``is_there``: whether an absolute path is a file, a directory etc. (``f d e s l``)."""
         self._address = address
         self._document_root = document_root
         self._is_there = is_there
@@ -87,22 +89,22 @@ class Rewriter:
     def apply(
         self, rules: Rules, uri: bytes, filename: bytes, inside: bytes = b""
     ) -> Rewritten | None:
-        """The result of rewrite rules; ``None``: the rules change nothing.
+        """The result of applying rewrite rules; ``None``: the rules change nothing.
 
         Args:
-            rules: rules of the server or of one directory.
-            uri: the path of the URL.
-            filename: the absolute path of the file; for a server's rules, the path of the URL.
-            inside: the path below the directory of the rules.
+            rules: the rewrite rules of the server or of one directory.
+            uri: the decoded path of the URL.
+            filename: the absolute path of the file; for the rules of a server, the path of the URL.
+            inside: the path below the directory to which the rules belong.
 
         Raises:
-            UndecidedError: hashscan cannot decide whether a rule applies.
+            UndecidedError: hashscan cannot decide whether a rewrite rule applies.
         """
         path = inside if rules.directory else uri
         result: Rewritten | None = None
         conditions: list[ApacheDirective] = []
         skip = 0
-        chained = True  # whether the rule before applied, in a chain
+        chained = True  # whether the rule before applied, in a chain of rules
         in_chain = False
         for one in rules.directives:
             if one.name == "rewritecond":
@@ -162,7 +164,7 @@ class Rewriter:
             return False, {}
         captured = {f"${name}": text for name, text in (groups(found) if found else {}).items()}
         decided: bool | None = True
-        either: bool | None = False  # the result of conditions joined by OR
+        either: bool | None = False  # the result of the conditions joined by OR so far
         for condition in conditions:
             cond_flags = _flags(condition.args[2] if len(condition.args) > 2 else "")
             holds = self._holds(condition, cond_flags, captured, uri, filename)
@@ -270,7 +272,7 @@ class Rewriter:
         uri: bytes,
         filename: bytes,
     ) -> Rewritten | None:
-        """The result of a rule that applies; ``None``: the rule changes nothing."""
+        """The result of a rewrite rule that applies; ``None``: the rule changes nothing."""
         where = one.where
         if {"F", "FORBIDDEN"} & flags.keys():
             return Rewritten(status=403, where=where)
@@ -299,12 +301,12 @@ class Rewriter:
             return Rewritten(redirect=new, where=where)
         path, question, _ = new.partition(b"?")
         if question and "?" not in one.args[1]:
-            return Rewritten(status=403, where=where)  # a capture has the ?: Apache refuses it
+            return Rewritten(status=403, where=where)  # Apache refuses a ? that a capture contains
         return Rewritten(path=path, ends="END" in flags, where=where)
 
 
 def _flags(text: str) -> dict[str, str]:
-    """The values of a rule's flags, by the flags' names in upper case."""
+    """The values of a rewrite rule's flags, by the flags' names in upper case."""
     flags = {}
     for one in text.strip().removeprefix("[").removesuffix("]").split(","):
         name, _, value = one.strip().partition("=")

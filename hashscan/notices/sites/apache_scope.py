@@ -1,6 +1,8 @@
 """Finds the sections of Apache's configuration and the ``.htaccess`` files for one file.
 
-Source: httpd.apache.org/docs/2.4/sections.html, "How the sections are merged": the server; then
+Source: httpd.apache.org/docs/2.4/sections.html, "How the sections are merged": first the server's
+    directives; then directory sections with ``.htaccess`` files, from the shortest path on; then
+    directory sections by expression; then file sections; then location sections.
 directories with their ``.htaccess`` files, from the shortest path on; then directories by
 expression; then files; then locations.
 """
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 _HTACCESS_BYTES = 256 << 10
 _ANY = ("*", "?", "[")
-#: Directives that change the file or the script that answers.
+#: Apache's directives that change which file or script answers a request.
 _RELEVANT = frozenset(
     {
         "sethandler", "addhandler", "addtype", "forcetype", "directoryindex", "rewriterule",
@@ -35,7 +37,7 @@ _RELEVANT = frozenset(
 
 
 def flat(block: Iterable[ApacheDirective]) -> Iterator[ApacheDirective]:
-    """The directives of a block, and of its ``Limit`` sections that apply to GET."""
+    """The directives of a block, and of the block's ``Limit`` sections that apply to GET."""
     for one in block:
         methods = {word.upper() for word in one.args}
         if one.name == "limit" and one.block is not None:
@@ -49,7 +51,7 @@ def flat(block: Iterable[ApacheDirective]) -> Iterator[ApacheDirective]:
 
 
 def _is_below(pattern: str, place: str) -> int | None:
-    """The number of names in a ``Directory`` pattern; ``None``: no fit for ``place``."""
+    """The number of names in a ``Directory`` pattern; ``None``: ``place`` does not fit it."""
     wanted = [name for name in pattern.split("/") if name]
     names = [name for name in place.split("/") if name]
     if len(wanted) > len(names):
@@ -79,7 +81,7 @@ def location_fits(section: ApacheDirective, uri: str) -> bool:
 
 
 class ApacheScope:
-    """The blocks of directives that apply to one file, in the order of their merging."""
+    """The blocks of Apache's directives that apply to one file, in the order of their merging."""
 
     def __init__(
         self,
@@ -92,19 +94,20 @@ class ApacheScope:
         *,
         is_directory: bool,
     ) -> None:
-        """Find the blocks of directives for a file.
+        """Find the blocks of Apache's directives that apply to a file.
 
         Args:
             levels: directives of the main server and of the virtual host.
             reader: parses ``.htaccess`` files.
-            disk: reads ``.htaccess`` files.
-            root: document root, or directory of an alias.
+            disk: finds and reads the ``.htaccess`` files on the disk.
+            root: the document root that contains the file, or the directory of an alias.
             path: path of the file below the root, as in the URL.
-            uri: the path of the URL.
-            is_directory: whether the path is a directory.
+            uri: the decoded path of the URL.
+            is_directory: whether the file is a directory.
         """
         self.blocks: list[tuple[ApacheDirective, ...]] = [tuple(flat(level)) for level in levels]
-        #: The directory of each block, with a slash at its end; "" for other sections.
+        #: For each block, the directory to which the block belongs, with a slash at its end; "" for
+        #: sections of another kind.
         self.places: list[str] = [""] * len(levels)
         self._reader = reader
         self._disk = disk
@@ -204,10 +207,10 @@ class ApacheScope:
                     if inner.name in _RELEVANT:
                         raise UndecidedError(f"the condition at {one.where} decides {inner.name}")
 
-    # Settings of the file
+    # Settings that apply to the file
 
     def last(self, name: str) -> ApacheDirective | None:
-        """The last directive ``name`` in the order of merging; ``None``: no directive."""
+        """The last directive ``name`` in the order of merging; ``None``: the file has none."""
         for block in reversed(self.blocks):
             for one in reversed(block):
                 if one.name == name:
@@ -219,12 +222,12 @@ class ApacheScope:
         return one.args if one is not None else None
 
     def is_on(self, name: str, *, default: bool) -> bool:
-        """Whether the switch ``name`` is on."""
+        """Whether the on-off directive ``name`` is on for the file."""
         given = self._setting(name)
         return default if not given else given[0].lower() in {"on", "1", "true"}
 
     def options(self) -> set[str]:
-        """The options in force, in lower case."""
+        """The options (``Options``) that apply to the file, in lower case."""
         options = {"followsymlinks"}
         for block in self.blocks:
             for one in block:
@@ -245,7 +248,7 @@ class ApacheScope:
         return options
 
     def indexes(self) -> list[str]:
-        """The names of index files, from the innermost block that has index files."""
+        """The names of index files, from the innermost block that sets names of index files."""
         for block in reversed(self.blocks):
             names: list[str] = []
             found = [one for one in block if one.name == "directoryindex"]
@@ -280,7 +283,7 @@ class ApacheScope:
         return None
 
     def handler(self, name: str) -> tuple[str, str]:
-        """The handler for a file name, and the file and line that set it; "": no handler."""
+        """The handler for a file name, and the file and line of its directive; "": no handler."""
         handlers: dict[str, tuple[str, str]] = {}
         types: dict[str, tuple[str, str]] = {}
         forced = ("", "")

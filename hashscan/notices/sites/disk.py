@@ -1,4 +1,4 @@
-"""Opens document roots and files on the disk, for the search for one URL."""
+"""Opens document roots and files on the disk, during the search for the file of one URL."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from hashscan.notices.sites.location import Location, LocationKind, UndecidedErr
 from hashscan.text import said_by, shown
 
 _NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR})
-#: Endings of file names. Most web servers run these files instead of sending them.
+#: Endings of scripts' file names. Most web servers run files with these endings instead of sending
+#: them.
 SCRIPTS = (b".php", b".phtml", b".php3", b".php4", b".php5", b".php7", b".phar", b".cgi", b".pl")
 _MOST_ROOTS = 64
 
 
 class Disk(Closable):
-    """Opens each document root once, and notes the steps to the answer.
+    """Opens each document root once, and collects the steps from a URL to the answer.
 
     Attributes:
-        steps: the steps to the answer, as printable sentences.
+        steps: the steps from the URL to the answer, as printable sentences.
     """
 
     def __init__(self) -> None:
@@ -33,21 +34,22 @@ class Disk(Closable):
         self._roots: dict[bytes, Named | None] = {}
 
     def close(self) -> None:
-        """Close the open document roots."""
+        """Close the document roots that are open."""
         for named in self._roots.values():
             if named is not None:
                 os.close(named.fd)
         self._roots.clear()
 
     def step(self, text: str) -> None:
-        """Add a step: a sentence; the caller passes foreign text in it through ``shown``."""
+        """Add a step as a sentence; the caller passes foreign text in it through ``shown``."""
         self.steps.append(text)
 
     def root(self, path: bytes) -> Named | None:
-        """An open document root; ``None``: the directory does not exist.
+        """A document root, opened; ``None``: the directory does not exist.
 
         Raises:
-            UndecidedError: the root cannot be opened, or a customer's link leads to it.
+            UndecidedError: the document root cannot be opened, or a customer's link leads to the
+                root.
         """
         if path not in self._roots:
             if len(self._roots) >= _MOST_ROOTS:
@@ -69,10 +71,11 @@ class Disk(Closable):
             raise UndecidedError("the document root holds a NUL") from None
 
     def find(self, root: bytes, path: bytes) -> Served:
-        """The entry at ``path`` below a document root; absent if the root does not exist.
+        """The file or directory at ``path`` below a document root; absent without a document root.
 
         Raises:
-            UndecidedError: the entry cannot be read, or a link leads out of the root.
+            UndecidedError: the path cannot be read, or a link in the path leads out of the document
+                root.
         """
         named = self.root(root)
         if named is None:
@@ -95,7 +98,7 @@ class Disk(Closable):
         """Whether a file is at ``path``; a path with a slash at its end names no file.
 
         Raises:
-            UndecidedError: as in ``find``.
+            UndecidedError: the path cannot be read, as in ``find``.
         """
         served = self.find(root, path)
         return served.entry is ServedKind.FILE and not served.rest and not path.endswith(b"/")
@@ -104,7 +107,7 @@ class Disk(Closable):
         """Whether a directory is at ``path``.
 
         Raises:
-            UndecidedError: as in ``find``.
+            UndecidedError: the path cannot be read, as in ``find``.
         """
         return self.root(root) is not None and self.find(root, path).entry is ServedKind.DIRECTORY
 
@@ -112,7 +115,7 @@ class Disk(Closable):
         """The content of a small file, up to ``most`` + 1 bytes; ``None``: no file is at ``path``.
 
         Raises:
-            UndecidedError: as in ``find``, or the file cannot be read.
+            UndecidedError: the path (as in ``find``) or the file cannot be read.
         """
         served = self.find(root, path)
         named = self.root(root)
@@ -134,7 +137,7 @@ class Disk(Closable):
             raise UndecidedError(f"{shown(path)}: {said_by(error)}") from None
         return content
 
-    # Answers
+    # The answers to a request
 
     def _located(
         self, kind: LocationKind, root: bytes, served: Served | None, text: str, script: str = ""
@@ -152,7 +155,7 @@ class Disk(Closable):
         return tuple(self.steps)
 
     def file(self, root: bytes, served: Served) -> Location:
-        """The answer ``file``."""
+        """The answer ``file``: the web server sends the content of a file."""
         text = f"the file is {shown(served.path)} below {shown(root)}"
         return self._located(LocationKind.FILE, root, served, text)
 
@@ -185,5 +188,5 @@ class Disk(Closable):
 
 
 def is_script(path: bytes) -> bool:
-    """Whether web servers usually run a file of this name instead of sending it."""
+    """Whether web servers usually run a file with this name instead of sending the file."""
     return path.lower().endswith(SCRIPTS)

@@ -1,4 +1,4 @@
-"""The result of the search for the file at a URL."""
+"""The result of the search for the file of a URL on this machine."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ from enum import StrEnum
 
 
 class LocationKind(StrEnum):
-    """The kind of a web server's answer to a request for a URL."""
+    """The kind of answer that a web server gives to a request for a URL."""
 
-    FILE = "file"  #: the content of a file
-    DIRECTORY = "directory"  #: a directory without an index file
-    SCRIPT = "script"  #: the output of a script or of another server
+    FILE = "file"  #: the answer is the content of a file
+    DIRECTORY = "directory"  #: the answer is for a directory without an index file
+    SCRIPT = "script"  #: the answer is the output of a script or of another server
     NO_SITE = "no-site"  #: no site of this machine has the host
     NO_FILE = "no-file"  #: the site is here, but no file is at the URL
-    UNDECIDED = "undecided"  #: hashscan cannot decide; the last step says why
+    UNDECIDED = "undecided"  #: hashscan cannot decide on the answer; the last step says why
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """The answer to a request for a URL, and the steps to the answer.
+    """A web server's answer to a request for a URL, and the steps from the URL to the answer.
 
     Attributes:
-        root: absolute path of the document root, without links; empty if the site is not here.
-        path: path, below the root and without links, of the file, directory or script; empty for
-            the root itself, and without a file.
-        script: name of the script or the server that answers, for messages.
-        why: the steps from the URL to this answer, as printable sentences.
+        root: absolute path of the site's document root, without links; empty if no site of this
+            machine has the host.
+        path: path of the answering file, directory or script, below the root and without links;
+            empty for the root itself, and without a file.
+        script: name of the script or of the server that answers, for messages.
+        why: the steps from the URL to the answer, as printable sentences.
     """
 
     kind: LocationKind
@@ -37,16 +38,16 @@ class Location:
 
     @property
     def full(self) -> bytes:
-        """Absolute path of the file, directory or script; empty without a document root."""
+        """Absolute path of the answering file, directory or script; empty without a root."""
         if not self.path:
             return self.root if self.kind is LocationKind.DIRECTORY else b""
         return self.root.rstrip(b"/") + b"/" + self.path
 
     @property
     def reason(self) -> str:
-        """The last step: the reason for the answer, in one sentence."""
+        """The last step to the answer: the reason for the answer, in one sentence."""
         return self.why[-1] if self.why else ""
 
 
 class UndecidedError(Exception):
-    """The configuration and the files do not decide on the server's answer."""
+    """hashscan cannot decide on the web server's answer from the configuration and the files."""

@@ -1,4 +1,4 @@
-"""nginx as a source of sites: chooses the server that takes a request."""
+"""Evaluates nginx's configuration: chooses the server that takes a request."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ if TYPE_CHECKING:
     from hashscan.notices.sites.disk import Disk
 
 _HTTPS = 443
-#: Variables with the host. A root with one of these variables differs for each host.
+#: nginx's variables with the host of the request. A document root with one of these variables
+#: differs for each host.
 _OF_HOST = ("$host", "${host}", "$http_host", "$server_name", "$ssl_server_name", "$1")
 
 
 class Nginx:
-    """An entry of ``sites`` with ``nginx``."""
+    """The source of sites for an entry of ``sites`` with ``nginx``."""
 
     def __init__(self, name: str, path: str) -> None:
-        """``name``: name of the entry, for messages; ``path``: the main configuration file."""
+        """``name``: name of the entry, for messages; ``path``: nginx's main configuration file."""
         self.name = name
         self._path = path
         self._configuration: Configuration | None = None
@@ -52,22 +53,22 @@ class Nginx:
         return self._configuration
 
     def is_changed(self) -> bool:
-        """Whether the configuration changed since the last reading, or was unreadable."""
+        """Whether nginx's configuration changed since the last reading, or was unreadable then."""
         return bool(self._why) or (self._configuration is not None and self._read_files.changed())
 
     def content(self) -> str:
-        """The number of servers.
+        """The number of servers in nginx's configuration.
 
         Raises:
-            UndecidedError: the configuration cannot be read.
+            UndecidedError: nginx's configuration cannot be read.
         """
         return counted(len(self._read().servers), "server")
 
     def bases(self) -> Iterator[Base]:
-        """The roots of servers, but not of locations, each with every exact name.
+        """Document roots of nginx's servers, but not of locations, one for each exact host name.
 
         Raises:
-            UndecidedError: the configuration cannot be read.
+            UndecidedError: nginx's configuration cannot be read.
         """
         for server in self._read().servers:
             roots = setting(server.levels, "root")
@@ -80,10 +81,10 @@ class Nginx:
                     yield Base(root, name, secure=secure)
 
     def answer(self, address: Address, disk: Disk) -> Location | Answer | None:
-        """The answer of the server for the request; ``None``: no server has the host.
+        """The answer of the server that takes the request; ``None``: no server has the host.
 
         Raises:
-            UndecidedError: hashscan cannot decide on the answer.
+            UndecidedError: hashscan cannot decide on nginx's answer.
         """
         self._read()
         groups = self._groups(address, disk)
@@ -112,7 +113,7 @@ class Nginx:
         return NginxRequest(self._configuration, server, address, disk, captures).answer()
 
     def _groups(self, address: Address, disk: Disk) -> list[ListenGroup]:
-        """The sockets at which the request may arrive."""
+        """The sockets of nginx at which the request may arrive."""
         at_port = {place: one for place, one in self._sockets.items() if place[1] == address.port}
         if not at_port and any(one.find(address.host) for one in self._sockets.values()):
             disk.step(
@@ -128,7 +129,7 @@ class Nginx:
     def _default(
         self, groups: list[ListenGroup], address: Address, disk: Disk
     ) -> Location | Answer | None:
-        """The answer of a default server, if the host is certainly this machine's."""
+        """The answer of a default server, if the host is certainly a name of this machine."""
         defaults = {id(group.default): group.default for group in groups}
         if address.is_ip and len(defaults) == 1 and is_own_ip(address.host):
             return self._ask(next(iter(defaults.values())), {}, address, disk)
@@ -146,7 +147,7 @@ class Nginx:
 
 
 def _sockets(servers: list[NginxServer]) -> dict[tuple[str, int], ListenGroup]:
-    """The servers of each address and port."""
+    """The servers of nginx, grouped by the address and port of their sockets."""
     sockets: dict[tuple[str, int], list[tuple[bool, NginxServer]]] = {}
     for server in servers:
         for listen in server.listens:

@@ -35,7 +35,7 @@ _MEANT = {"t": "\t", "r": "\r", "n": "\n"}
 
 @dataclass(frozen=True, slots=True)
 class NginxDirective:
-    """A directive; ``block`` is ``None`` for a directive without braces."""
+    """A directive of nginx; ``block`` is ``None`` for a directive without braces."""
 
     name: str
     args: tuple[str, ...]
@@ -43,12 +43,13 @@ class NginxDirective:
     block: tuple[NginxDirective, ...] | None = None
 
 
-#: The directives of nested blocks, the outermost block first. An inner block inherits settings.
+#: The directives of nested blocks, the outermost block first: each block is a level. An inner block
+#: inherits the settings of the outer blocks.
 Levels = tuple[tuple[NginxDirective, ...], ...]
 
 
 def setting(levels: Levels, name: str) -> list[NginxDirective]:
-    """The directives ``name`` of the innermost level that has directives with this name."""
+    """The directives ``name`` of the innermost level that has a directive with this name."""
     for level in reversed(levels):
         found = [one for one in level if one.name == name]
         if found:
@@ -57,13 +58,13 @@ def setting(levels: Levels, name: str) -> list[NginxDirective]:
 
 
 def own(level: tuple[NginxDirective, ...], name: str) -> NginxDirective | None:
-    """The last directive ``name`` of one level; ``None``: no directive."""
+    """The last directive ``name`` of one level; ``None``: the level lacks the directive."""
     return next((one for one in reversed(level) if one.name == name), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """A socket: its address (``*`` for all) and port; ``default``: its server is the default."""
+    """A socket of nginx: its address (``*``: all) and port; ``default``: of the default server."""
 
     address: str
     port: int
@@ -72,15 +73,16 @@ class Listen:
 
 @dataclass(slots=True)
 class NginxServer:
-    """A ``server`` block.
+    """A ``server`` block of nginx's configuration.
 
     Attributes:
-        levels: the directives of ``http``, without its servers, and of the server.
-        where: file and line.
-        exact: names without wildcards, in lower-case ASCII.
-        leading: names that begin with ``*``, without the ``*``.
-        trailing: names that end with ``*``, without the ``*``.
-        patterns: names that are regular expressions.
+        levels: the directives of the block ``http``, without its servers, and of the block
+            ``server``.
+        where: file and line of the block ``server``.
+        exact: the server's names without wildcards, in lower-case ASCII.
+        leading: the server's names that begin with ``*``, without the ``*``.
+        trailing: the server's names that end with ``*``, without the ``*``.
+        patterns: the server's names that are regular expressions.
     """
 
     levels: Levels
@@ -93,14 +95,14 @@ class NginxServer:
 
 
 class Configuration:
-    """The ``http`` part of a configuration."""
+    """The ``http`` part of nginx's configuration."""
 
     def __init__(self, path: str, read_files: ReadFiles) -> None:
-        """Read the main file and the files that it includes; ``read_files`` reads each file.
+        """Read nginx's main file and the files that it includes; ``read_files`` reads each file.
 
         Raises:
-            UndecidedError: a part of the configuration cannot be read, and may decide on the
-                answer.
+            UndecidedError: a part of nginx's configuration cannot be read, and the part may decide
+                on the answer.
         """
         self._files: dict[str, list[dict[str, Any]]] = {}
         self._read_files, self._directory = read_files, os.path.dirname(path)
@@ -121,13 +123,14 @@ class Configuration:
                         self.upstreams[one.args[0]] = server.args[0]
 
     def _parsed(self, path: str) -> list[dict[str, Any]]:
-        """The directives of one file, without the directives of included files."""
+        """The directives of one configuration file, without the directives of included files."""
         if path not in self._files:
             try:
                 content = self._read_files.read(path)
             except UndecidedError as error:
                 raise UndecidedError(f"the configuration cannot be read: {error}") from None
-            # Given the path, crossplane would open special files, and read without a bound.
+            # If crossplane got the path, it would open special files, and would read without a
+            # bound.
             with closing(os.memfd_create("nginx")) as copy:
                 with open(copy, "wb", closefd=False) as file:
                     file.write(content)
@@ -146,7 +149,7 @@ class Configuration:
     def _directives(
         self, file: str, parsed: list[dict[str, Any]], depth: int
     ) -> Iterator[NginxDirective]:
-        """The directives of a block and, in place of ``include``, of included files."""
+        """The directives of a block and, in place of ``include``, of the included files."""
         if depth > _DEEPEST:
             raise UndecidedError(f"{shown(file)} includes itself, or blocks are too deep")
         for one in parsed:
@@ -167,7 +170,7 @@ class Configuration:
             yield NginxDirective(one["directive"], args, where, block)
 
     def _included(self, given: str) -> list[str]:
-        """The files that ``include`` names."""
+        """The configuration files that a directive ``include`` names."""
         pattern = os.path.join(self._directory, given)
         if not glob.has_magic(pattern):
             return [pattern]
@@ -200,7 +203,7 @@ def _server(levels: Levels, directive: NginxDirective) -> NginxServer:
 
 
 def _listen(args: tuple[str, ...]) -> Listen | None:
-    """The socket of a ``listen`` directive; ``None``: a Unix socket."""
+    """The socket of a directive ``listen``; ``None``: a Unix socket."""
     given = args[0]
     if given.startswith("unix:"):
         return None
@@ -229,14 +232,14 @@ def _add_name(server: NginxServer, name: str) -> None:
 
 
 class ListenGroup:
-    """The servers of one socket, indexed by their names.
+    """The servers that listen on one socket, indexed by their names.
 
     Attributes:
-        default: the server for requests whose host fits no name.
+        default: the server that takes a request if no server's name fits the request.
     """
 
     def __init__(self, servers: list[NginxServer]) -> None:
-        """``servers``: the default server, then the others in the order of the configuration."""
+        """``servers``: the default server, then the others in the configuration's order."""
         self.default = servers[0]
         self._exact: dict[str, NginxServer] = {}
         self._leading: dict[str, NginxServer] = {}
@@ -252,13 +255,13 @@ class ListenGroup:
             self._patterns += [(pattern, server) for pattern in server.patterns]
 
     def find(self, host: str) -> tuple[NginxServer, dict[str, bytes]] | None:
-        """The server with a fitting name, and captures of the name's expression; else ``None``.
+        """The server whose name fits, and captures if the name is an expression; else ``None``.
 
-        An exact name comes before the longest ``*.name``, then the longest ``name.*``, then the
-        first expression.
+        An exact name goes before the longest name ``*.example``, then comes the longest name
+        ``example.*``, then the first name that is a regular expression.
 
         Raises:
-            UndecidedError: an expression is not understood.
+            UndecidedError: hashscan does not understand a name that is a regular expression.
         """
         if host in self._exact:
             return self._exact[host], {}

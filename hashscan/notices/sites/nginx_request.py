@@ -1,8 +1,8 @@
-"""Evaluates the phases of a GET request in an nginx server, without running a program.
+"""Evaluates how nginx processes a GET request, without running a program.
 
-The phases: rewrites of the server, the choice of a location, rewrites of the location, access,
-``try_files``, the content. Source: nginx.org/en/docs, ngx_http_core_module and
-ngx_http_rewrite_module, and the behaviour of nginx 1.22 (the tests compare URL by URL).
+The phases of the processing: rewrites of the server, the choice of a location, rewrites of the
+location, access, ``try_files``, the content. Sources: nginx.org/en/docs, ngx_http_core_module and
+ngx_http_rewrite_module, and the behaviour of nginx 1.22 (the tests compare answers URL by URL).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _MOST_TURNS = 10  # nginx allows ten internal redirects
 _PASSES = ("proxy_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass", "memcached_pass")
 _HANDLERS = frozenset({"stub_status", "empty_gif", "perl", "js_content", "upload_pass", "api"})
-#: A directive of these may replace the answer or the file.
+#: Matches names of directives with a program, which may replace the answer or the file.
 _PROGRAMS = re.compile(
     r"(rewrite|access|content|server_rewrite|precontent)_by_lua.*|echo.*|js_access"
 )
@@ -37,14 +37,15 @@ _PROGRAMS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The location of a request.
+    """The location block of nginx's configuration that takes a request.
 
     Attributes:
-        levels: the directives of ``http``, the server and the locations, the innermost last.
-        name: the prefix of the location; ``None`` for an expression, or without a location.
+        levels: the directives of the blocks ``http``, ``server`` and ``location``, the innermost
+            block last.
+        name: the prefix of the location; ``None`` for a regular expression, or without a location.
         where: file and line of the location.
-        is_regex: whether the location is an expression; then its alias is the whole path of the
-            file.
+        is_regex: whether the location is a regular expression; then the location's ``alias`` is the
+            whole path of the file.
     """
 
     levels: Levels
@@ -54,7 +55,7 @@ class Chosen:
 
 
 class NginxRequest(Phases):
-    """A request to a server, and its phases."""
+    """A request to a server of nginx, and the phases in which nginx processes the request."""
 
     def __init__(
         self,
@@ -64,7 +65,7 @@ class NginxRequest(Phases):
         disk: Disk,
         captures: dict[str, bytes],
     ) -> None:
-        """``captures``: captures of the server's name, if the name is an expression."""
+        """``captures``: captures of the server's name, if the name is a regular expression."""
         self._configuration = configuration
         self._server = server
         self._address = address
@@ -84,7 +85,7 @@ class NginxRequest(Phases):
         self._turn()
 
     def _turn(self) -> NoReturn:
-        """Choose locations until a location gives the answer."""
+        """Choose a location, and follow internal redirects to other locations, up to the answer."""
         while self._left:
             self._left -= 1
             chosen = self._choose()
@@ -102,10 +103,10 @@ class NginxRequest(Phases):
     def _without_location(self) -> Chosen:
         return Chosen(self._server.levels, None, self._server.where)
 
-    # Rewriting
+    # The phases that rewrite the path
 
     def _rewrite(self, chosen: Chosen) -> bool:
-        """Run the rewrites of one level; True if nginx chooses another location."""
+        """Run the rewrite directives of one level; True if nginx then chooses another location."""
         self._enter(chosen)
         result = self._rewriting.run(chosen.levels[-1], self._uri)
         if result.status is not None:
@@ -116,7 +117,7 @@ class NginxRequest(Phases):
         return result.again
 
     def _enter(self, chosen: Chosen) -> None:
-        """Take the root of one level, and refuse a level in which a program decides."""
+        """Use the document root of one level, and raise if a program decides in that level."""
         for level in chosen.levels:
             for one in level:
                 if _PROGRAMS.fullmatch(one.name):
@@ -138,7 +139,7 @@ class NginxRequest(Phases):
         self._fail(status, f"the configuration answers {status} at {where}", chosen)
 
     def _fail(self, status: int, why: str, chosen: Chosen, root: bytes = b"") -> NoReturn:
-        """End with the status of an error, or continue with its ``error_page``."""
+        """End the request with the status of an error, or continue with its ``error_page``."""
         for page in setting(chosen.levels, "error_page"):
             codes = page.args[:-1]
             replaced = next((one for one in codes if one.startswith("=")), None)
@@ -153,7 +154,7 @@ class NginxRequest(Phases):
                 root, _ = self._place(chosen, self._uri)
         self._end(self._disk.no_file(why, root))
 
-    # Choosing a location
+    # The phase that chooses a location
 
     def _choose(self) -> Chosen:
         levels = self._server.levels
@@ -163,7 +164,7 @@ class NginxRequest(Phases):
     def _search(
         self, levels: Levels, block: tuple[NginxDirective, ...]
     ) -> tuple[Chosen, bool] | None:
-        """The location that fits the path, and whether expressions cannot replace it."""
+        """The location that fits the path, and whether no expression can replace the location."""
         best: tuple[int, NginxDirective, bool] | None = None
         expressions: list[tuple[NginxDirective, str, bool]] = []
         for one in block:
@@ -219,10 +220,10 @@ class NginxRequest(Phases):
                 self._turn()
         raise UndecidedError(f"there is no location {shown(name)} (used at {chosen.where})")
 
-    # Content
+    # The phase that makes the content
 
     def _content(self, chosen: Chosen, *, named: bool = False) -> None:
-        """End with an answer, or return after an internal redirect to another path."""
+        """End the request with an answer, or return after an internal redirect to another path."""
         level = chosen.levels[-1]
         if own(level, "internal") and not self._internal and not named:
             self._fail(404, f"the location at {chosen.where} is internal", chosen)
@@ -261,7 +262,7 @@ class NginxRequest(Phases):
         return False
 
     def _place(self, chosen: Chosen, uri: bytes) -> tuple[bytes, bytes]:
-        """The document root, and the path below the root, for a path of the URL."""
+        """The document root for a path of the URL, and the path below the document root."""
         alias = own(chosen.levels[-1], "alias")
         if alias is None and len(chosen.levels) > 3:  # the location is nested in another location
             for level in reversed(chosen.levels[2:]):
@@ -312,7 +313,7 @@ class NginxRequest(Phases):
         return is_file if kind == "f" else entry.entry is ServedKind.DIRECTORY
 
     def _index(self, chosen: Chosen, root: bytes, path: bytes) -> None:
-        """Continue with the index file of a directory, or end."""
+        """Continue with the index file of a directory, or end the request with an answer."""
         served = self._disk.find(root, path)
         if served.entry is not ServedKind.DIRECTORY:
             self._missing(chosen, root, path)
@@ -331,7 +332,7 @@ class NginxRequest(Phases):
         self._end(self._disk.directory(root, served))
 
     def _try(self, tries: NginxDirective, chosen: Chosen) -> bool:
-        """Run ``try_files``; True after an internal redirect."""
+        """Run the directive ``try_files``; True after an internal redirect."""
         for text in tries.args[:-1]:
             uri = self._expand(text, tries.where)
             wants_directory = text.endswith("/")
@@ -355,7 +356,7 @@ class NginxRequest(Phases):
         return True
 
     def _pass(self, one: NginxDirective, chosen: Chosen) -> NoReturn:
-        """End with a script, or with the server that gets the request."""
+        """End the request with a script, or with the server to which nginx passes the request."""
         target = " ".join(one.args)
         if one.name != "proxy_pass":
             root, path = self._place(chosen, self._uri)
@@ -381,7 +382,7 @@ class NginxRequest(Phases):
 
 
 def _location_name(args: tuple[str, ...]) -> tuple[str, str]:
-    """The kind and the name of a location."""
+    """The kind and the name of a location, from the arguments of its directive."""
     first = args[0]
     if len(args) > 1:
         return first, args[1]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _VARIABLE = re.compile(r"\$(?:\{([a-zA-Z0-9_]+)\}|([0-9]|[a-zA-Z_][a-zA-Z0-9_]*))")
 _REDIRECT = ("http://", "https://", "$scheme")
-#: Directives that do not change the file that answers.
+#: nginx's directives that do not change which file answers a request.
 _HARMLESS = re.compile(
     r"set|add_header|expires|access_log|error_log|log_not_found|etag|gzip.*|limit_.*|charset"
     r"|default_type|more_.*|proxy_set_header|break"
@@ -31,13 +31,13 @@ _HARMLESS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class RewriteResult:
-    """The result of the rewrite directives of one level.
+    """The result of the rewrite directives in one level of nginx's configuration.
 
     Attributes:
-        uri: the new path.
-        again: nginx chooses another location.
-        status: status of ``return``, with its text.
-        redirect: target of a redirect.
+        uri: the path of the URL after the rewrite directives.
+        again: whether nginx chooses another location for the new path.
+        status: the status that a directive ``return`` sends, with its text in ``text``.
+        redirect: the URL to which nginx redirects the client.
     """
 
     uri: bytes
@@ -49,10 +49,10 @@ class RewriteResult:
 
 
 class Rewriting:
-    """The variables of one request, and the directives that use them.
+    """The values of nginx's variables for one request, and the directives that use the variables.
 
     Attributes:
-        root: the present root, with its variables; ``None`` without a root.
+        root: the present document root, in which variables are not replaced; ``None``: no root.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Rewriting:
         }
 
     def match(self, pattern: str, text: bytes, *, ignore_case: bool = False) -> bool:
-        """Whether an expression fits a text; captures of the expression become variables.
+        """Whether a regular expression fits a text; captures of the expression become variables.
 
         Raises:
             UndecidedError: hashscan does not understand the expression.
@@ -94,7 +94,7 @@ class Rewriting:
         return True
 
     def _value(self, name: str, uri: bytes) -> bytes | None:
-        """The value of a variable; ``None``: only a running nginx has the value."""
+        """The value of a variable of nginx; ``None``: only a running nginx has the value."""
         if name in {"uri", "document_uri"}:
             return uri
         if name == "document_root" and self.root is not None and "$" not in self.root:
@@ -104,7 +104,7 @@ class Rewriting:
         return self._values.get(name)
 
     def expand(self, text: str, uri: bytes, where: str) -> bytes:
-        """A text with its variables replaced.
+        """A text with its variables of nginx replaced by their values.
 
         Raises:
             UndecidedError: only a running nginx has the value of a variable.
@@ -200,7 +200,7 @@ class Rewriting:
         return result
 
     def _condition(self, one: NginxDirective, uri: bytes) -> bool | None:
-        """Whether a condition is true; ``None``: only a running nginx can check it."""
+        """Whether the condition of an ``if`` is true; ``None``: only a running nginx can decide."""
         words = one.args
         if not words:
             return None

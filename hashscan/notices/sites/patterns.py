@@ -1,7 +1,7 @@
-"""Applies regular expressions of web servers' configurations to parts of a hostile URL.
+"""Applies the regular expressions of web servers' configurations to parts of a hostile URL.
 
-Servers use PCRE. The library ``regex`` is similar to PCRE, and stops a search that takes too long.
-This module compares bytes, as servers do.
+Web servers use the regular expressions of PCRE. The library ``regex`` is similar to PCRE, and stops
+a search that takes too long. This module compares bytes, as web servers do.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hashscan.text import shown
 if TYPE_CHECKING:
     from re import Match
 
-#: An escape, a class, or a dollar sign that is neither escaped nor in a class.
+#: Matches an escape, a class, or a dollar sign that is neither escaped nor in a class.
 _DOLLAR = re.compile(r"\\.|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]|\$", re.DOTALL)
 _SECONDS = 0.2
 
@@ -35,10 +35,11 @@ def _compiled(pattern: str, flags: int) -> Any:
 def search(
     pattern: str, text: bytes, *, ignore_case: bool = False, flags: int = 0
 ) -> Match[bytes] | None:
-    """The first match of ``pattern`` in ``text``; ``None``: no match.
+    """The first match of ``pattern`` in ``text``; ``None``: the pattern does not match.
 
     Raises:
-        UndecidedError: hashscan does not understand the expression, or the search takes too long.
+        UndecidedError: hashscan does not understand the regular expression, or the search takes too
+            long.
     """
     compiled = _compiled(pattern, flags | (regex.IGNORECASE if ignore_case else 0))
     if compiled is None:
@@ -51,17 +52,18 @@ def search(
 
 
 def apache_search(pattern: str, text: bytes, *, ignore_case: bool = False) -> Match[bytes] | None:
-    """The first match, as in Apache: a dot matches any byte, and ``$`` only the end of the text.
+    """The first match by Apache's rules: a dot matches any byte, and ``$`` only the text's end.
 
     Raises:
-        UndecidedError: as in ``search``.
+        UndecidedError: the expression is not understood or the search takes too long, as in
+            ``search``.
     """
     pattern = _DOLLAR.sub(lambda found: r"\Z" if found[0] == "$" else found[0], pattern)
     return search(pattern, text, ignore_case=ignore_case, flags=regex.DOTALL)
 
 
 def groups(found: Match[bytes]) -> dict[str, bytes]:
-    """The captures of a match by number and name; an unused group is empty."""
+    """The captures of a match by number and name; a group that matched nothing is empty."""
     captured = {str(number): one or b"" for number, one in enumerate((found[0], *found.groups()))}
     return captured | {name: one or b"" for name, one in found.groupdict().items()}
 

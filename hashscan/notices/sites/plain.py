@@ -1,4 +1,4 @@
-"""Sources that give only a host's document root: a setting, a table, a command."""
+"""Reads document roots that are given without a web server: by a setting, a table, a command."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 def locate(
     address: Address, disk: Disk, root: bytes, index: tuple[str, ...], prefix: str = "/"
 ) -> Location:
-    """The answer of an ordinary web server with this document root.
+    """The answer of an ordinary web server for a document root.
 
     Args:
-        address: the address of the request.
-        disk: opens the root.
-        root: the document root.
-        index: names of index files.
-        prefix: beginning of the URL's path; the path after the prefix is below the root.
+        address: the address that the client requests.
+        disk: opens the document root and its files.
+        root: absolute path of the document root.
+        index: names of index files, in the order in which the web server tries the names.
+        prefix: beginning of the URL's path; the path after the prefix is below the document root.
 
     Raises:
-        UndecidedError: as in ``Disk.find``.
+        UndecidedError: a path cannot be read, as in ``Disk.find``.
     """
     raw = decoded(address.target)
     path = None if raw is None else without_dots(raw)
@@ -81,7 +81,7 @@ def locate(
 
 
 class ByHand:
-    """An entry of ``sites`` with ``host`` and ``root``."""
+    """The source of sites for an entry of ``sites`` with ``host`` and ``root``."""
 
     def __init__(self, name: str, settings: SiteSettings) -> None:
         """``name``: name of the entry, for messages."""
@@ -95,20 +95,20 @@ class ByHand:
         self._name = "{host}" if re.search(r"[*?\[]", name) else name
 
     def bases(self) -> Iterator[Base]:
-        """The document root of the entry."""
+        """The document root that the entry gives."""
         assert self._settings.root is not None
         yield Base(self._settings.root, self._name, self._settings.path)
 
     def is_changed(self) -> bool:
-        """False, because hashscan's own configuration, with the root, is read only once."""
+        """False, because hashscan reads its own configuration, which has the root, only once."""
         return False
 
     def content(self) -> str:
-        """The document root in a few words."""
+        """The document root of the entry in a few words."""
         return f"root {shown(self._settings.root or '')}"
 
     def answer(self, address: Address, disk: Disk) -> Location | None:
-        """The answer to a request; ``None``: host or path do not fit, or the root is missing."""
+        """The answer to a request; ``None``: host or path does not fit, or the root is missing."""
         prefix, root = self._settings.path, self._settings.root
         assert root is not None
         if not self._host.fullmatch(address.host):
@@ -127,10 +127,11 @@ class ByHand:
 
 
 class HostTable:
-    """An entry of ``sites`` with ``userdatadomains`` or ``table``: a root for each host.
+    """The source of sites for an entry with ``userdatadomains`` or ``table``: a root for each host.
 
-    ``userdatadomains`` is cPanel's ``domain: user==owner==type==main domain==root==...``; a table
-    has a host and a root on each line.
+    A file ``userdatadomains`` of cPanel has a line for each domain, ``domain:
+    user==owner==type==main domain==root==...``. A table has a host and a document root on each
+    line.
     """
 
     def __init__(self, name: str, settings: SiteSettings) -> None:
@@ -141,24 +142,24 @@ class HostTable:
         self._read_files = ReadFiles()
 
     def is_changed(self) -> bool:
-        """Whether the table changed since the last reading."""
+        """Whether the table of hosts changed since the last reading."""
         return self._roots is not None and self._read_files.changed()
 
     def bases(self) -> Iterator[Base]:
-        """The document roots in the table.
+        """The document roots that the table gives to hosts.
 
         Raises:
-            UndecidedError: the table cannot be read.
+            UndecidedError: the table of hosts cannot be read.
         """
         for host, root in self._known().items():
             if "*" not in host:
                 yield Base(os.fsdecode(root), host)
 
     def content(self) -> str:
-        """The number of hosts.
+        """The number of hosts in the table.
 
         Raises:
-            UndecidedError: the table cannot be read.
+            UndecidedError: the table of hosts cannot be read.
         """
         return counted(len(self._known()), "host")
 
@@ -195,7 +196,7 @@ class HostTable:
 
 
 class Command:
-    """An entry of ``sites`` with ``command``: a program prints the root of a host."""
+    """The source of sites for an entry with ``command``: a program prints a host's root."""
 
     def __init__(
         self, name: str, settings: SiteSettings, seconds: float = _COMMAND_SECONDS
@@ -208,7 +209,7 @@ class Command:
         self._seconds = seconds
 
     def bases(self) -> Iterator[Base]:
-        """No document roots, because the program prints the root of a given host only."""
+        """No document roots, because the program prints the document root of a given host only."""
         return iter(())
 
     def is_changed(self) -> bool:
@@ -216,16 +217,17 @@ class Command:
         return False
 
     def content(self) -> str:
-        """A note that the program runs for each host."""
+        """A note, in place of hosts, that the program runs for each host."""
         return "is run for each host"
 
     def answer(self, address: Address, disk: Disk) -> Location | None:
-        """The answer, if the program prints a root.
+        """The answer for the host, if the program prints the host's document root.
 
         Raises:
-            UndecidedError: the program fails, takes too long, or prints no absolute path.
+            UndecidedError: the program exits with an error, takes too long, or prints no absolute
+                path.
         """
-        if address.host.startswith("-"):  # the program would take it for an option
+        if address.host.startswith("-"):  # the program would take the host for an option
             return None
         printed = self._run(address.host).strip(b"\r\n")
         if not printed:
@@ -254,7 +256,7 @@ class Command:
         try:
             printed = self._read(process.stdout.fileno(), ended)
         finally:
-            with suppress(OSError):  # also its children; before wait() frees the process id
+            with suppress(OSError):  # kills its children, too, before wait() frees the process id
                 os.killpg(process.pid, signal.SIGKILL)
             os.close(ended)
             process.stdout.close()
@@ -264,7 +266,7 @@ class Command:
         return printed
 
     def _read(self, fd: int, ended: int) -> bytes:
-        """The whole output of the program, at its end."""
+        """The whole output of the program, once the program has ended."""
         printed = b""
         end = time.monotonic() + self._seconds
         with selectors.DefaultSelector() as selector:

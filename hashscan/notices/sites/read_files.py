@@ -1,7 +1,7 @@
-"""Reads the files of a configuration, and keeps their contents until a file changes.
+"""Reads the files of a web server's configuration, and keeps the contents until a file changes.
 
-A configuration may include a customer's file. So this module reads only regular files, within a
-bound.
+A web server's configuration may include a customer's file. So this module reads only regular files,
+within a bound.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from hashscan.text import said_by, shown
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: A file that is read within so many nanoseconds after its last change may change again under the
-#: same stamp.
+#: A file that hashscan reads within this many nanoseconds after the file's last change may change
+#: again with the same stamp.
 _RACY = 2_000_000_000
-#: The most bytes of all files of a configuration.
+#: The most bytes of all files of a web server's configuration together.
 _MOST_BYTES = 64 << 20
 
 
 class ReadFiles:
-    """The files that were read, with their stamps, and the results of searches for files."""
+    """The configuration files that were read, with their stamps, and results of file searches."""
 
     def __init__(self) -> None:
-        """Start without files."""
+        """Start without any read file."""
         self._began = time.time_ns()
         self._stamps: dict[str, tuple[int, ...] | None] = {}
         self._lists: dict[str, tuple[Callable[[], object], object]] = {}
         self._left = _MOST_BYTES
 
     def read(self, path: str) -> bytes:
-        """The content of a file; ``changed`` compares the file later.
+        """The content of a configuration file; ``changed`` compares the file's stamp later.
 
         Raises:
             UndecidedError: the file cannot be read, is no regular file, or makes the configuration
@@ -44,7 +44,7 @@ class ReadFiles:
         """
         content = b""
         try:
-            # opening a FIFO or a device may block or act
+            # to open a FIFO or a device may block, or start an action
             with closing(os.open(path, os.O_PATH | os.O_CLOEXEC)) as found:
                 self._stamps[path] = _stamp(found)
                 status = os.fstat(found)
@@ -63,7 +63,7 @@ class ReadFiles:
         return content
 
     def result(self, name: str, find: Callable[[], object], found: object) -> None:
-        """Remember the result of ``find``, e.g. the names that fit a glob."""
+        """Remember the result of ``find``, e.g. the names of the files that fit a glob."""
         self._lists[name] = (find, found)
 
     def changed(self) -> bool:

@@ -19,7 +19,7 @@ _LABELS = rb"[a-z0-9_-](?:[a-z0-9._-]{0,252})"
 
 @functools.lru_cache(maxsize=4096)
 def _pattern(root: str) -> re.Pattern[bytes]:
-    """An expression for paths that begin with a root with ``{host}``, and a slash."""
+    """An expression for paths below a document root whose path contains ``{host}``."""
     parts = [re.escape(os.fsencode(part)) for part in root.split(_HOST)]
     pattern = parts[0]
     for number, part in enumerate(parts[1:]):
@@ -32,10 +32,11 @@ class Base:
     """A document root, and the host that serves it.
 
     Attributes:
-        root: absolute path of the document root, in which ``{host}`` is the host.
-        host: a host name, or ``{host}`` if the path of the root contains the name.
-        prefix: the beginning of the URL's path; the path after the prefix is below the root.
-        secure: the server takes HTTPS.
+        root: absolute path of the document root; ``{host}`` in the path stands for the host.
+        host: the host's name, or ``{host}`` if the path of the document root contains the name.
+        prefix: the beginning of the URL's path; the path after the prefix is below the document
+            root.
+        secure: whether the web server takes HTTPS for the host.
     """
 
     root: str
@@ -45,12 +46,12 @@ class Base:
 
 
 def urls_of(bases: Iterable[Base], path: bytes) -> Iterator[str]:
-    """URLs that may lead to a file: of the deepest root first, HTTPS before HTTP.
+    """URLs that may lead to a file: of the deepest document root first, HTTPS before HTTP.
 
-    The caller checks whether the server answers a URL with this file.
+    The caller checks whether the web server answers each URL with this file.
 
     Args:
-        bases: document roots of the sites.
+        bases: the document roots of this machine's sites, with their hosts.
         path: absolute path of the file.
     """
     found = []

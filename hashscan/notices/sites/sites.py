@@ -1,4 +1,4 @@
-"""All sites of this machine: finds the site that has a URL, and its answer."""
+"""All sites of this machine: finds the site that has a URL's host, and its answer for the URL."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hashscan.notices.sites.reverse import Base
 
 _MOST_HOPS = 10
-#: The most URLs that hashscan tries for one file.
+#: The most URLs that hashscan tries for one file, to find a URL that leads to the file.
 _MOST_URLS = 20
 
 
@@ -43,18 +43,19 @@ def _source(number: int, settings: SiteSettings) -> SiteSource:
 
 
 def _within(found: Location) -> bytes:
-    """The document root of an answer, with a slash; without a root a NUL, to fit no path."""
+    """The document root of an answer, with a slash; without a root a NUL, which begins no path."""
     return found.root.rstrip(b"/") + b"/" if found.root else b"\0"
 
 
 class Sites:
-    """The sites of the configuration.
+    """The sites that the entries ``sites`` of hashscan's configuration describe.
 
-    ``Sites`` reads configurations of web servers at the first use, and keeps them until ``renew``.
+    ``Sites`` reads configurations of web servers when they are first needed, and keeps the contents
+    until ``renew``.
     """
 
     def __init__(self, settings: Iterable[SiteSettings]) -> None:
-        """``settings``: the entries of ``sites``, in their order."""
+        """``settings``: the entries of ``sites`` in hashscan's configuration, in their order."""
         self._settings = tuple(settings)
         self._sources = [_source(number, one) for number, one in enumerate(self._settings)]
         self._bases: list[Base] | None = None
@@ -67,7 +68,7 @@ class Sites:
                 self._bases = None
 
     def contents(self) -> Iterator[tuple[str, str, bool]]:
-        """The name of each entry, its content or its fault, and whether the entry is readable."""
+        """For each entry of ``sites``: its name, its content or fault, whether it is readable."""
         for source in self._sources:
             try:
                 yield source.name, source.content(), True
@@ -75,7 +76,7 @@ class Sites:
                 yield source.name, str(error), False
 
     def locate(self, url: str) -> Location:
-        """The location of a URL, found without a request."""
+        """The location of a URL's file on this machine, found without a request."""
         with Disk() as disk:
             try:
                 return self._follow(url, disk)
@@ -85,15 +86,15 @@ class Sites:
     def url_of(self, path: bytes, *, moved: bool = False) -> str | None:
         """A URL at which a site of this machine serves a file; ``None``: no URL is known.
 
-        The URL leads to the file. If the file was moved away, the URL leads below its document
-        root.
+        The URL leads to the file at ``path``. If the file was moved away, the URL leads below the
+        document root of the file.
 
         Args:
             path: absolute path of the file, without links.
-            moved: the file was moved away.
+            moved: whether the file was moved away.
 
         Raises:
-            UndecidedError: the configuration of a server cannot be read.
+            UndecidedError: the configuration of a web server cannot be read.
         """
         if self._bases is None:
             self._bases = [base for source in self._sources for base in source.bases()]
