@@ -2,7 +2,7 @@
 
 Each kind of file is a ``Format``: its application id distinguishes the file from any other SQLite
 file, and ``PRAGMA user_version`` has the version of its schema. hashscan migrates a file with an
-older schema, and raises for a file with a newer schema.
+older schema if the ``Format`` has a migration for it, and raises for any other schema.
 """
 
 from __future__ import annotations

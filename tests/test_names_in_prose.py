@@ -10,6 +10,8 @@ import pytest
 TOP = Path(__file__).parent.parent
 DOTTED = re.compile(r"(?<![\w./@-])hashscan(?:\.[A-Za-z_]\w*)+")
 FILE = re.compile(r"(?<![\w/.~*-])(?:[\w-]+/)*[\w-]+\.(?:py|md|sh|rules\.yml|test\.yml)\b")
+#: A module without its suffix, for example ``scan/engine``.
+MODULE = re.compile(r"``((?:[a-z_]+/)+[a-z_]+)``")
 SECTION = re.compile(r'((?:[\w-]+/)*[\w-]+\.md), "([^"]+)"')
 #: Of others, or of an example in the text that names them.
 NOT_OURS = {"hashlookup-analyser.py", "os.py"}
@@ -74,6 +76,10 @@ def missing(by, text):
     for found in sorted(set(FILE.findall(text))):
         if not exists(found, by):
             yield found
+    for found in sorted(set(MODULE.findall(text)) if by.startswith("hashscan/") else ()):
+        in_package = (TOP / "hashscan" / found.split("/")[0]).is_dir()
+        if in_package and not exists(f"hashscan/{found}.py", by) and not exists(found, by):
+            yield found
     for page, section in sorted(set(SECTION.findall(text))):
         if exists(page, by) and not has_section(page, section):
             yield f"{page}, {section}"
@@ -101,3 +107,8 @@ def test_everything_that_prose_names_is_there():
 )
 def test_a_name_without_its_thing_is_found(text, found):
     assert list(missing("README.md", text)) == found
+
+
+def test_a_module_without_its_suffix_is_found():
+    text = "``scan/engine``, ``scan/nothing``, ``daemon/walking`` and ``some/text``"
+    assert list(missing("hashscan/model.py", text)) == ["daemon/walking", "scan/nothing"]

@@ -158,7 +158,7 @@ def test_large_directories_are_split():
         max_size=60,
     )
 )
-def test_nothing_is_forgotten_and_the_count_is_right(steps):
+def test_nothing_is_forgotten(steps):
     waiting, now, expected = Changes(), 0.0, set()
     for what, volume, name, after in steps:
         now += after
@@ -177,7 +177,6 @@ def test_nothing_is_forgotten_and_the_count_is_right(steps):
         else:
             for due in waiting.take(now, 100):
                 expected -= {(due.key, one) for one in due.names}
-        assert len(waiting) >= 0
     seen = set()
     for later in range(1, 30):
         for due in waiting.take(now + later * 5, 1000):
