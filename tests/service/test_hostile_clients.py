@@ -65,8 +65,8 @@ def test_a_flood_of_wrong_passwords_delays_nobody_who_is_known(sources, name, se
         fresh = served.client(timeout=60.0, attempts=1)
         seconds_of(fresh, served.known[0])
         for digest in served.known[:5]:
-            assert seconds_of(kept, digest) < 3
-            assert seconds_of(fresh, digest) < 3
+            assert seconds_of(kept, digest) < 8
+            assert seconds_of(fresh, digest) < 8
         fresh.close()
         # a user who was not here before
         add_user(served.data, "new", "the password of new")
