@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class InputFacts:
-    """Facts that an administrator gives; they replace facts in the text of the notice.
+    """Facts about a notice, given by an administrator; these facts replace facts in its text.
 
     Attributes:
         sender: organisation or mail address of the notice's sender.
@@ -59,7 +59,7 @@ def accept(
     """Read a mail or file as a notice, and store the notice unless its bytes are stored already.
 
     Args:
-        store: changes the file of notices.
+        store: a connection that changes the file of notices.
         content: the bytes of the mail or file.
         channel: how the bytes arrived.
         format: name of the notice's format, from ``intake.FORMATS``; ``None``: recognise the

@@ -13,7 +13,7 @@ MOST_VALUES = 300_000
 
 
 def load(text: str) -> Any:
-    """The value that a JSON text contains.
+    """The value of a JSON text, as Python objects.
 
     Raises:
         ValueError: the text is no JSON, has too many values, or is nested too deeply; or an object

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 #: The time at which a notice arrived may be this many seconds ahead of this machine's clock.
 AHEAD = 3600.0
-#: The longest time in seconds from the sending of a mail to its arrival. Mail servers try to
-#: deliver a mail for this time (RFC 5321, section 4.5.4.1).
+#: The longest time in seconds from the sending of a mail to its arrival. Mail servers try for this
+#: time to deliver a mail (RFC 5321, section 4.5.4.1).
 LONGEST_WAY = 5 * 86400.0
 
 

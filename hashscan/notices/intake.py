@@ -66,7 +66,7 @@ class Understood(NamedTuple):
     """A notice that a format's reader made of a mail or file, and the evidence.
 
     Attributes:
-        notice: the notice that the reader made.
+        notice: the notice that the format's reader made of the mail or file.
         kept: the evidence: the mail or file without attachments and embedded content.
     """
 
@@ -75,7 +75,7 @@ class Understood(NamedTuple):
 
 
 def read(content: bytes, *, format: str | None = None) -> Understood:  # noqa: A002
-    """Read a notice; ``format`` is a name from ``FORMATS``, or ``None`` to recognise the format.
+    """Read a mail or file as a notice; ``format``: a name in ``FORMATS``, ``None``: any format.
 
     Raises:
         NoticeError: the mail or file is in no known format, or not in the named format; the message

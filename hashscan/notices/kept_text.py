@@ -51,7 +51,7 @@ def _mark(size: int) -> str:
 
 
 def _without_blocks(lines: list[str]) -> Iterator[str]:
-    held: list[str] = []  # consecutive lines that may be Base64
+    held: list[str] = []  # consecutive lines that may be a Base64 block
     size = 0
     block = 0  # number of characters dropped from the open uuencoded or Base64 block
     for line in lines:

@@ -93,7 +93,7 @@ class Headers:
         return words(_decoded(values[0]), _LONGEST_VALUE) if values else ""
 
     def has(self, name: str) -> bool:
-        """Whether a header with this name exists."""
+        """Whether the mail or part has a header with this name."""
         return name in self._values
 
     def content_type(self) -> str:
@@ -167,7 +167,7 @@ class Text:
     r"""A part of a mail, or a file, that is text.
 
     Attributes:
-        kind: media type of the text.
+        kind: media type of the mail's part, e.g. ``text/plain``.
         name: file name of the text; "" without a file name.
         text: the decoded text, with ``\n`` at the end of each line.
         alternative: whether another part of the mail has the same content as plain text.
@@ -206,7 +206,7 @@ class TextBounds:
         self._size = self._lines = self._tags = 0
 
     def take(self, text: str) -> None:
-        """Count a text, its lines and its HTML tags.
+        """Add a text, its lines and its HTML tags to the counts.
 
         Raises:
             MailError: the texts together exceed a bound.
@@ -299,7 +299,7 @@ class _Parser:
         spans = []
         if kind.startswith("multipart/"):
             spans = _spans(content, start, end, boundary) if boundary else []
-            kind = "text/plain"  # the type of a multipart without parts
+            kind = "text/plain"  # of a multipart mail without parts
         if spans:
             self._multipart(mail, content, spans, headers, depth, kept, alternative=alternative)
             return

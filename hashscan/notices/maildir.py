@@ -65,7 +65,7 @@ class RefusedMail(NamedTuple):
 
 @dataclass(slots=True)
 class MaildirRound:
-    """The result of one round through the Maildir.
+    """What one round through the Maildir did with the mails.
 
     Attributes:
         stored: ids of the new notices that the round stored.
@@ -97,7 +97,7 @@ class _MailFile(NamedTuple):
 
 
 class _RefusedError(Exception):
-    """hashscan refuses a mail. ``final``: later rounds do not read the mail again."""
+    """Hashscan refuses a mail. ``final``: later rounds do not read the mail again."""
 
     def __init__(self, why: str, *, final: bool = True) -> None:
         self.why = why

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 DEFAULT_DEADLINE = 24 * 3600.0
 #: First words of the reason of an item that is reopened because the item's content is back.
 BACK = "back: "
-#: The most items of one notice.
+#: The most items (URLs, paths and digests) that one notice may name.
 MOST_ITEMS = 100_000
 
 
@@ -239,7 +239,8 @@ class ItemFile:
             is outside of all volumes.
         path: path of the file below the volume.
         digests: digests of the file's content when it was hashed last.
-        category: category of the known set that has the content; ``None``: no known set has it.
+        category: category of the known set that has the file's content; ``None``: no known set has
+            the content.
         action: what hashscan did with the file: ``quarantined``, ``reported``, ``held`` (a brake
             waits for a decision on the file), ``allowed``, or ``""`` before any action.
         quarantine_id: id of the file's record in the quarantine.
@@ -274,7 +275,7 @@ class Mail:
         tries: how often hashscan began to read the mail.
         key: identity of the mail's bytes, as in ``NoticeStore.add``; ``None``: hashscan has not
             read the bytes.
-        version: version of hashscan that refused the mail; a newer version may understand it.
+        version: version of hashscan that refused the mail; a newer version may accept the mail.
     """
 
     inode: int

@@ -73,7 +73,7 @@ class Outcome(NamedTuple):
         notice: id of the notice; the items of one notice follow each other.
         sender: the authority that orders the removal; without an authority, the sender of the
             notice.
-        deadline: the item's deadline, as in ``Item``.
+        deadline: time by which the item must be settled, as in ``Item``.
         reopened: how often the item was reopened.
         removed: time at which hashscan last saw that the item's files were removed, even if the
             item was reopened later.
@@ -108,7 +108,7 @@ class NoticeReader(Closable):
     def __init__(self, path: str, connection: sqlite3.Connection | None = None) -> None:
         """Open the file of notices; create it if it is missing.
 
-        ``connection``: an open connection to the file; ``None``: connect to the file.
+        ``connection``: an open connection to the file of notices; ``None``: connect to the file.
 
         Raises:
             StateError: the file cannot be used.

@@ -45,7 +45,7 @@ _REOPENED = frozenset({ItemState.REMOVED, ItemState.GONE, ItemState.REFUSED})
 
 
 class AddedNotice(NamedTuple):
-    """The stored notice; ``new``: false if a notice with the same key was stored before."""
+    """The notice that ``add`` stored or found; ``new``: false if ``add`` found the notice."""
 
     id: str
     new: bool
@@ -54,7 +54,7 @@ class AddedNotice(NamedTuple):
 class NoticeStore(NoticeWriter):
     """A connection that changes notices, items and files in the file of notices."""
 
-    # Changes of notices, items and files
+    # Methods that change notices, items and files
 
     def add(
         self,
@@ -432,7 +432,7 @@ class NoticeStore(NoticeWriter):
             self._require(notice)
             self._event(notice, None, _now(now), EventKind.ANSWERED, detail)
 
-    # Rows for the mails of the Maildir
+    # Methods for the mails of the Maildir
 
     def id_of(self, key: bytes) -> str | None:
         """The id of the notice with the identity ``key``; ``None``: no notice has this identity."""
@@ -465,7 +465,7 @@ class NoticeStore(NoticeWriter):
                 "DELETE FROM mail WHERE name = ?", ((name,) for name in names)
             )
 
-    # Helpers of the methods above
+    # Helpers that the methods above call
 
     def _numbers(self, notice: str, *, settled: bool) -> list[int]:
         states = [one.value for one in SETTLED]

@@ -34,7 +34,7 @@ def same_url_key(url: str) -> str:
     percent-encoding of the path do not change the key. URLs with different queries have different
     keys. A text that is no URL is its own key.
     """
-    # Half of a surrogate pair cannot be percent-encoded.
+    # Half of a surrogate pair in a URL cannot be percent-encoded.
     url = url.strip().encode("utf-8", "backslashreplace").decode()
     try:
         parts = urlsplit(url)

@@ -1,4 +1,4 @@
-"""Reads values of notices as senders write them: URLs, digests, times and words.
+"""Reads the values in notices as senders write the values: URLs, digests, times and words.
 
 Senders *defang* URLs so that nobody follows the URLs by mistake: ``hxxps[:]//img[.]example/a``.
 This module restores the original URLs. Every function takes hostile text and raises no error.

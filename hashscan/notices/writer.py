@@ -69,7 +69,7 @@ class NoticeWriter(NoticeReader):
             self._lines, self._is_urgent = [], False
 
     def note_refused(self, channel: Channel, why: str, **facts: Any) -> None:
-        """Write to the audit log that a mail or file is no notice; ``facts``: e.g. its path.
+        """Write to the audit log that a mail or file is no notice; ``facts``: e.g. the file's path.
 
         Raises:
             StateError: the line cannot be written to the audit log.

@@ -142,8 +142,8 @@ class NoticeActs(Closable):
 
         Args:
             notice: the notice that names the file or whose item has the file's content.
-            candidate: the hashed file.
-            verdict: the verdict on the file.
+            candidate: the file, which is hashed.
+            verdict: what the filters and the service say about the file.
             by_notice: whether the notice alone may move the file, if ``notices.action`` is
                 ``quarantine``.
             not_moved: why the notice alone must not move the file; "": the notice may move the
@@ -250,7 +250,7 @@ class NoticeActs(Closable):
                     self._say(f"quarantine {recovered.record_id}: {recovered.message}")
 
     def moved(self, full_path: bytes, notice: str) -> Record | None:
-        """The record of a file moved from ``path``: the record for ``notice``, else the latest one.
+        """The record of a file moved from ``path``: the record for ``notice``, else the latest.
 
         Raises:
             QuarantineError, LockedError: the quarantine cannot be read.

@@ -22,7 +22,7 @@ OVERDUE, DUE_SOON = "overdue", "due soon"
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """Numbers and deadlines of the open notices at one moment.
+    """Numbers and deadlines of the open notices at one moment, for ``status`` and the log.
 
     Attributes:
         open: number of open notices.

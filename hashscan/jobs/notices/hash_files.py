@@ -254,7 +254,7 @@ class NoticeFiles:
             os.close(fd)
 
     def files_in(self, spot: NamedSpot) -> list[NamedSpot]:
-        """Up to ``MOST_LISTED`` regular files in a directory, without files in its subdirectories.
+        """Up to ``MOST_LISTED`` regular files of a directory, without files of its subdirectories.
 
         Raises:
             OSError: the directory cannot be listed.

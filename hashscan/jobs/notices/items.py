@@ -392,7 +392,7 @@ class OpenItems:
         self._settle(item, wanted)
 
     def _settle(self, item: Item, wanted: NamedFiles) -> None:
-        """Settle an item if none of its named files exists at its path."""
+        """Settle an item if none of the files that the item names exists at its path."""
         item = self._store.item(item.number)
         named = [one for one in self._store.files(item.number) if one.role is Role.NAMED]
         now = self._clock()
@@ -467,7 +467,7 @@ class OpenItems:
         return replace(file, away=now, action="quarantined", quarantine_id=record.id, message="")
 
     def _remember(self, item: Item, stamps: tuple[tuple[int, ...], ...]) -> None:
-        """Remember the state of a located item and of its files at the end of this round."""
+        """Remember, at this round's end, the state of a located item and of its named files."""
         before = self._memory.done.get(item.number)
         again, wait = None, RETRY_AFTER
         if item.number in self._failed:

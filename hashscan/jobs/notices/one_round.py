@@ -1,4 +1,4 @@
-"""One round over the items of notices: find files, act on them, settle items.
+"""One round over the items of notices: find the items' files, act on the files, settle items.
 
 An open item goes through these steps. The result of each step is on the disk before the next step
 begins:

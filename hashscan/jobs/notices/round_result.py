@@ -44,7 +44,7 @@ class Done(NamedTuple):
 
 @dataclass(slots=True)
 class Memory:
-    """Values that a round leaves for the next round. They may be lost with the process.
+    """Values that a round leaves for the next round. The values may be lost with the process.
 
     Attributes:
         done: the state of each located item, by the item's number.
@@ -74,7 +74,7 @@ class Round:
     """The result of a round over the items of notices.
 
     Attributes:
-        memory: the values for the next round.
+        memory: the values that this round leaves for the next round.
         events: matches, and files that were moved or held because of a notice. A held file stays at
             its path, and waits for a decision.
         lines: level and text of each line for the log.

@@ -106,7 +106,7 @@ def message_of(
     message.set_content(
         answer.body, charset="utf-8", cte="7bit" if is_plain else "quoted-printable"
     )
-    message["Content-Language"] = language  # set this header last: set_content would remove it
+    message["Content-Language"] = language  # set_content would remove this header
     return message
 
 

@@ -1,12 +1,9 @@
 """Reads tables of URLs by the headings of their columns, as SCART writes them.
 
-Source: the templates of SCART's mails (``views/mailparts/en`` and ``nl``) have the headings
-    ``url;IP;firstseen; lastseen;note``, ``url;IP;eerste keer;laatste keer;notitie``, ``url;note``
-    and, for the police, ``url;reason;IP;firstseen;lastseen``. Not verified: the time zone. The
-    times in the tables name no zone, so this module assumes Dutch time.
-lastseen;note``, ``url;IP;eerste keer;laatste keer;notitie``, ``url;note`` and, for the police,
-``url;reason;IP;firstseen;lastseen``. Not verified: the time zone. The times name no zone, so this
-module assumes Dutch time.
+The headings come from the templates of SCART's mails (``views/mailparts/en`` and ``nl``):
+``url;IP;firstseen;lastseen;note``, ``url;IP;eerste keer;laatste keer;notitie``, ``url;note`` and,
+for the police, ``url;reason;IP;firstseen;lastseen``. Not verified: the time zone of the times in a
+table. These times name no zone, so this module assumes Dutch time.
 """
 
 from __future__ import annotations
@@ -73,8 +70,8 @@ _DIGESTS = (Column.MD5, Column.SHA1, Column.SHA256)
 def headings(cells: Sequence[str]) -> tuple[Column, ...] | None:
     """The meanings of the columns by a row of headings; ``None``: the row has no headings.
 
-    A row of headings has exactly one heading for the URL. It has at least two known headings, or
-    all its headings are known.
+    A row of headings has exactly one heading for the URL. The row has at least two known headings,
+    or all its headings are known.
     """
     if not 1 <= len(cells) <= 50:
         return None

@@ -1,9 +1,7 @@
 """Reads mails of FSM and eco (Germany): lines ``Key: value``.
 
 The mails have the keys ``Date/Time assessed``, ``Hotline unique report number``, ``IP address``,
-    and ``URL(s)`` with the URLs on the lines below this key. Not verified: today's layout of the
-    mails.
-URLs on the lines below it. Not verified: today's layout.
+and ``URL(s)`` with the URLs on the lines below this key. Not verified: the layout of today's mails.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """Reads mails of the Internet Watch Foundation (United Kingdom): lines ``Key: value``.
 
 The mails have the keys ``URL``, ``URL remarks``, ``IWF serial number``, ``Reason code``,
-    ``Password``, ``IP address``, ``Time assessed``, ``Ref control``, and a block of URLs ``Also
-    URLs:``. Not verified: today's layout of the mails.
-address``, ``Time assessed``, ``Ref control``, and a block ``Also URLs:``. Not verified: today's
-layout.
+``Password``, ``IP address``, ``Time assessed``, ``Ref control``, and a block of URLs below ``Also
+URLs:``. Not verified: the layout of today's mails.
 """
 
 from __future__ import annotations

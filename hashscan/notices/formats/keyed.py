@@ -29,7 +29,7 @@ class KeyRole(StrEnum):
     """The meaning of a key in a line ``Key: value``."""
 
     URL = "url"
-    MORE_URLS = "more-urls"  #: more URLs of the same report
+    MORE_URLS = "more-urls"  #: more URLs of the report that is being read
     PAGE = "page"  #: URL of a page that shows the content or has a link to it
     PATH = "path"  #: path of a URL whose host is in the same record
     IP = "ip"

@@ -59,8 +59,8 @@ def read(source: NoticeInput) -> ParsedNotice:
 class _Reader:
     def __init__(self, *, forced: bool) -> None:
         self._forced = forced
-        self.missed = ""  # why the text is no list
-        self.others = 0  # number of lines without an item
+        self.missed = ""  # why the text is no list of items
+        self.others = 0  # number of the text's lines without an item
         self.first = ""
         self.empty = 0  # number of digests in the list that are of empty content
         self.long = 0
@@ -69,7 +69,7 @@ class _Reader:
         for text in _texts(source):
             for number, line in enumerate(text.split("\n"), 1):
                 if line == "-- ":
-                    break  # a mail's signature follows
+                    break  # the signature of the mail follows
                 if line.strip() and not line.lstrip().startswith("#"):
                     yield from self._line(line, number)
 

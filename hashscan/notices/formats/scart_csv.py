@@ -69,7 +69,7 @@ class _Reader:
         named: tuple[Column, ...] | None = None
         separator = ";"
         for number, whole in enumerate(text.split("\n"), 1):
-            line = whole.lstrip("> ")  # a forwarded mail may quote the lines
+            line = whole.lstrip("> ")  # a forwarded mail may quote the CSV's lines
             if not line.strip() or len(line) > LONGEST_LINE:
                 if named is not None and line.strip():
                     self._bad.append(number)

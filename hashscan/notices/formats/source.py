@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hashscan.notices.mail import Headers, Text
 
 _QUOTE = re.compile(r"^(?:> ?){1,20}")
-#: The most remarks on one notice.
+#: The most remarks of a reader that one notice keeps.
 MOST_REMARKS = 20
 #: Readers skip a line of a mail or file with more characters than this.
 LONGEST_LINE = 16 * 1024
@@ -45,7 +45,7 @@ class NoticeInput:
 
     Attributes:
         texts: the parts of the mail that are text, or the text of the file.
-        headers: headers of the mail; ``None``: a file, not a mail.
+        headers: headers of the mail; ``None``: the reader gets a file, not a mail.
         dropped: number of the mail's attachments that hashscan dropped unread.
         forced: whether the caller named the format, so that the reader need not recognise it.
         by_html: whether the reader uses the HTML of the mail, not the mail's plain text.
@@ -67,7 +67,7 @@ class NoticeInput:
                 continue
             for line in text.split("\n"):
                 if line == "-- ":
-                    break  # a mail's signature follows
+                    break  # the signature of the mail follows
                 if line not in taken and len(line) <= LONGEST_LINE and has_url(line):
                     rest.update(dict.fromkeys(one for one in urls_in(line) if one not in taken))
         if not rest:
@@ -193,7 +193,7 @@ def check_number(number: int) -> None:
     """Raise if a notice would have too many items even if the sender names each item twice.
 
     Raises:
-        NotThisFormatError: ``number`` of items is too large.
+        NotThisFormatError: ``number``, the number of items, is too large.
     """
     if number > 2 * MOST_ITEMS:
         raise NotThisFormatError(_TOO_MANY)

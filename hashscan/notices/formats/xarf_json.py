@@ -1,14 +1,10 @@
 """Reads notices in XARF 4 and XARF 3: JSON reports, in a file or attached to a mail.
 
-Sources: for version 4, ``schemas/v4/xarf-core.json``, ``types/content-csam.json`` and
-    ``types/content-csem.json`` of the XARF specification; for version 3,
-    ``schemas/3/childabuse.schema.json``. A JSON document is a report or an array of reports. Fields
-    that the schema requires and a notice does not need may be missing. The reader refuses reports
-    of other types (copyright, phishing, spam), because hashscan does not handle them.
-``types/content-csem.json`` of the specification; version 3, ``schemas/3/childabuse.schema.json``. A
-document is a report or an array of reports. Required fields that a notice does not need may be
-missing. Reports of other types (copyright, phishing, spam) are refused, because hashscan does not
-handle them.
+The sources for version 4 are ``schemas/v4/xarf-core.json``, ``types/content-csam.json`` and
+``types/content-csem.json`` of the XARF specification; the source for version 3 is
+``schemas/3/childabuse.schema.json``. A JSON document is a report or an array of reports. Fields
+that the schema requires and a notice does not need may be missing. The reader refuses reports of
+other types (copyright, phishing, spam), because hashscan does not handle other types.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """Reads notices in XARF 0.2: a mail with ``X-XARF: PLAIN`` and a YAML report ``report.txt``.
 
-A report has the fields ``Reported-From``, ``Category``, ``Report-Type``, ``Report-ID``, ``Date``,
-    ``Source``, ``Source-Type`` (``uri`` or ``ip-address``). Not verified: the name of the type for
-    child abuse. The reader accepts a type, category or schema with ``child`` in its name.
-``Source-Type`` (``uri`` or ``ip-address``). Not verified: the name of the type for child abuse. The
-reader accepts a type, category or schema with ``child`` in its name.
+A XARF report has the fields ``Reported-From``, ``Category``, ``Report-Type``, ``Report-ID``,
+``Date``, ``Source``, ``Source-Type`` (``uri`` or ``ip-address``). Not verified: the name of the
+report type for child abuse. The reader accepts a report if its type, category or schema has
+``child`` in the name.
 """
 
 from __future__ import annotations

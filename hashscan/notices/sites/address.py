@@ -69,7 +69,7 @@ def _is_ip(host: str) -> bool:
 
 
 def is_own_ip(address: str) -> bool:
-    """Whether an IP address belongs to this machine: the function tries to bind a socket to it."""
+    """Whether an IP address belongs to this machine, by an attempt to bind a socket."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:

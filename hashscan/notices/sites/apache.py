@@ -188,7 +188,7 @@ class Apache:
         return ApacheRequest(self._main, host.own, self._reader, address, disk).answer()
 
     def _groups_for(self, address: Address, disk: Disk) -> list[AddressGroup]:
-        """The groups of virtual hosts that may get the request, by its IP address and port."""
+        """The groups of virtual hosts that may get the request, by the IP address and port."""
         if address.port not in self._groups:
             self._groups[address.port] = self._of_port(address.port)
         at_port = self._groups[address.port]

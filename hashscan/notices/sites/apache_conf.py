@@ -158,7 +158,8 @@ class ApacheReader:
                 for included in self._included(one):
                     yield from self._file(included, depth + 1)
                 continue
-            if path is not None or name == "use":  # .htaccess defines nothing for other files
+            # A ``.htaccess`` file, which has no ``path`` here, defines nothing for other files.
+            if path is not None or name == "use":
                 self._note(one)
             yield one
         if until:

@@ -1,8 +1,7 @@
 """Evaluates how Apache httpd processes a GET request, without running a program.
 
-Sources: httpd.apache.org/docs/2.4: mod_proxy, mod_rewrite, mod_userdir, mod_alias, core, mod_dir;
-    and the behaviour of Apache httpd 2.4.68 (the tests compare answers URL by URL).
-and the behaviour of Apache httpd 2.4.68 (the tests compare URL by URL).
+The sources are httpd.apache.org/docs/2.4 (mod_proxy, mod_rewrite, mod_userdir, mod_alias, core,
+mod_dir), and the behaviour of Apache httpd 2.4.68 (the tests compare answers URL by URL).
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """Finds the sections of Apache's configuration and the ``.htaccess`` files for one file.
 
-Source: httpd.apache.org/docs/2.4/sections.html, "How the sections are merged": first the server's
-    directives; then directory sections with ``.htaccess`` files, from the shortest path on; then
-    directory sections by expression; then file sections; then location sections.
-directories with their ``.htaccess`` files, from the shortest path on; then directories by
-expression; then files; then locations.
+The order of merging is that of httpd.apache.org/docs/2.4/sections.html, "How the sections are
+merged": first the server's directives; then directory sections with ``.htaccess`` files, from the
+shortest path on; then directory sections by expression; then file sections; then location sections.
 """
 
 from __future__ import annotations
@@ -51,7 +49,7 @@ def flat(block: Iterable[ApacheDirective]) -> Iterator[ApacheDirective]:
 
 
 def _is_below(pattern: str, place: str) -> int | None:
-    """The number of names in a ``Directory`` pattern; ``None``: ``place`` does not fit it."""
+    """The number of names in a ``Directory`` pattern; ``None``: the pattern fits no ``place``."""
     wanted = [name for name in pattern.split("/") if name]
     names = [name for name in place.split("/") if name]
     if len(wanted) > len(names):
@@ -98,7 +96,7 @@ class ApacheScope:
 
         Args:
             levels: directives of the main server and of the virtual host.
-            reader: parses ``.htaccess`` files.
+            reader: parses the ``.htaccess`` files that apply to the file.
             disk: finds and reads the ``.htaccess`` files on the disk.
             root: the document root that contains the file, or the directory of an alias.
             path: path of the file below the root, as in the URL.
@@ -210,7 +208,7 @@ class ApacheScope:
     # Settings that apply to the file
 
     def last(self, name: str) -> ApacheDirective | None:
-        """The last directive ``name`` in the order of merging; ``None``: the file has none."""
+        """The last directive ``name`` in the order of merging; ``None``: no block has the name."""
         for block in reversed(self.blocks):
             for one in reversed(block):
                 if one.name == name:

@@ -137,7 +137,7 @@ class Disk(Closable):
             raise UndecidedError(f"{shown(path)}: {said_by(error)}") from None
         return content
 
-    # The answers to a request
+    # Methods that make the answer to a request
 
     def _located(
         self, kind: LocationKind, root: bytes, served: Served | None, text: str, script: str = ""

@@ -35,7 +35,7 @@ _MEANT = {"t": "\t", "r": "\r", "n": "\n"}
 
 @dataclass(frozen=True, slots=True)
 class NginxDirective:
-    """A directive of nginx; ``block`` is ``None`` for a directive without braces."""
+    """A directive in nginx's configuration; ``block``: ``None`` for a directive without braces."""
 
     name: str
     args: tuple[str, ...]
@@ -129,8 +129,7 @@ class Configuration:
                 content = self._read_files.read(path)
             except UndecidedError as error:
                 raise UndecidedError(f"the configuration cannot be read: {error}") from None
-            # If crossplane got the path, it would open special files, and would read without a
-            # bound.
+            # Given the path, crossplane would open special files, and would read without a bound.
             with closing(os.memfd_create("nginx")) as copy:
                 with open(copy, "wb", closefd=False) as file:
                     file.write(content)

@@ -167,7 +167,7 @@ class Rewriting:
         return RewriteResult(uri, status=int(first), text=text, where=one.where)
 
     def _rewrite(self, one: NginxDirective, uri: bytes) -> tuple[RewriteResult | None, bool]:
-        """The result of a fitting ``rewrite``, else ``None``; and whether it ends the level."""
+        """The result of a ``rewrite``; ``None``: it does not fit; and whether it ends the level."""
         pattern, replacement = one.args[:2]
         flag = one.args[2] if len(one.args) > 2 else ""
         if not self.match(pattern, uri):

@@ -55,8 +55,8 @@ def apache_search(pattern: str, text: bytes, *, ignore_case: bool = False) -> Ma
     """The first match by Apache's rules: a dot matches any byte, and ``$`` only the text's end.
 
     Raises:
-        UndecidedError: the expression is not understood or the search takes too long, as in
-            ``search``.
+        UndecidedError: hashscan does not understand the regular expression, or the search takes too
+            long.
     """
     pattern = _DOLLAR.sub(lambda found: r"\Z" if found[0] == "$" else found[0], pattern)
     return search(pattern, text, ignore_case=ignore_case, flags=regex.DOTALL)

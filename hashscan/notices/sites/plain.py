@@ -201,7 +201,7 @@ class Command:
     def __init__(
         self, name: str, settings: SiteSettings, seconds: float = _COMMAND_SECONDS
     ) -> None:
-        """``name``: name of the entry, for messages; ``seconds``: longest time of the program."""
+        """``name``: name of the entry, for messages; ``seconds``: how long the program may run."""
         assert settings.command is not None
         self.name = name
         self._words = settings.command
@@ -256,7 +256,7 @@ class Command:
         try:
             printed = self._read(process.stdout.fileno(), ended)
         finally:
-            with suppress(OSError):  # kills its children, too, before wait() frees the process id
+            with suppress(OSError):  # kills its children, too; before wait() frees the id
                 os.killpg(process.pid, signal.SIGKILL)
             os.close(ended)
             process.stdout.close()

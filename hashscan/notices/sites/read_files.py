@@ -29,7 +29,7 @@ class ReadFiles:
     """The configuration files that were read, with their stamps, and results of file searches."""
 
     def __init__(self) -> None:
-        """Start without any read file."""
+        """Begin without read files."""
         self._began = time.time_ns()
         self._stamps: dict[str, tuple[int, ...] | None] = {}
         self._lists: dict[str, tuple[Callable[[], object], object]] = {}
@@ -44,7 +44,7 @@ class ReadFiles:
         """
         content = b""
         try:
-            # to open a FIFO or a device may block, or start an action
+            # opening a FIFO or a device may block, or start an action
             with closing(os.open(path, os.O_PATH | os.O_CLOEXEC)) as found:
                 self._stamps[path] = _stamp(found)
                 status = os.fstat(found)

@@ -32,7 +32,7 @@ class Base:
     """A document root, and the host that serves it.
 
     Attributes:
-        root: absolute path of the document root; ``{host}`` in the path stands for the host.
+        root: absolute path of the document root; ``{host}`` in this path stands for the host.
         host: the host's name, or ``{host}`` if the path of the document root contains the name.
         prefix: the beginning of the URL's path; the path after the prefix is below the document
             root.

@@ -1,4 +1,4 @@
-"""All sites of this machine: finds the site that has a URL's host, and its answer for the URL."""
+"""Finds the site of this machine that has a URL's host, and the site's answer for the URL."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Sites:
                 self._bases = None
 
     def contents(self) -> Iterator[tuple[str, str, bool]]:
-        """For each entry of ``sites``: its name, its content or fault, whether it is readable."""
+        """For each entry of ``sites``: its name, its content or fault, and if it is readable."""
         for source in self._sources:
             try:
                 yield source.name, source.content(), True
