@@ -12,14 +12,13 @@ class Authority:
 
     Attributes:
         kind: ``list``: the file moves because of the known set, and the records only mention the
-            notice;
-            ``notice``: no list has the file's digest, and the file moves because the notice names
+            notice; ``notice``: no list has the file's digest, and the file moves because the notice
+            names
                 it.
         notice: id of the notice.
         reference: the sender's own number of the notice.
         sender: the authority that orders the removal, or else the sender of the notice; ``None``:
-            the
-            sender is anonymous.
+            the sender is anonymous.
     """
 
     kind: Literal["list", "notice"]

@@ -34,8 +34,7 @@ class Format:
         migrations: SQL statements that migrate a file from version N of the schema to N + 1, by N.
         if_damaged: end of the message about a damaged file: the step that the sysadmin can take.
         synchronous: the value of SQLite's pragma. NORMAL: a power cut may undo the last
-            transactions; FULL: a
-            committed transaction is on the disk.
+            transactions; FULL: a committed transaction is on the disk.
     """
 
     name: str
@@ -96,8 +95,7 @@ class Format:
 
         Raises:
             StateError: the file is damaged, not hashscan's, newer than this hashscan or not a
-                regular file,
-                or the file cannot be written.
+                regular file, or the file cannot be written.
         """
         self._require_file(path)
         with self.translated(path):
@@ -126,8 +124,7 @@ class Format:
 
         Raises:
             StateError: the file is damaged, not hashscan's, of another version than this
-                hashscan's, or not
-                a regular file.
+                hashscan's, or not a regular file.
         """
         if not os.path.lexists(path):
             return None
@@ -236,8 +233,7 @@ def connect_read_only(path: str, *, timeout: float) -> sqlite3.Connection:
     """Open a SQLite file for reading, even if its last writer was killed.
 
     A process that is killed while it creates a file leaves a journal ("hot" in SQLite's terms).
-    Only a
-    writer can roll this journal back, and nobody can read the file before.
+    Only a writer can roll this journal back, and nobody can read the file before.
 
     Args:
         path: path of the SQLite file.

@@ -3,9 +3,8 @@
 The writer makes a file without a name (O_TMPFILE), syncs the file, and then gives the file its name
 by link(2). link(2) never overwrites a file, so no other process ever sees a partial file, and a
 killed writer leaves nothing. If the file system does not support unnamed files, or /proc is
-missing,
-the writer uses a hidden temporary name instead. If a killed writer left a file with a temporary
-name, the next writer of the same file removes this leftover.
+missing, the writer uses a hidden temporary name instead. If a killed writer left a file with a
+temporary name, the next writer of the same file removes this leftover.
 """
 
 from __future__ import annotations

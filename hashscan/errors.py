@@ -1,8 +1,7 @@
 """All errors of hashscan as one tree of classes, each with its exit code.
 
 Every message of an error has three parts: the place, the event, and the fix. If several exit codes
-fit one run,
-``exit_code_of`` selects one.
+fit one run, ``exit_code_of`` selects one.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Explains faults of the machine, not of hashscan: limits, memory, disks, a missing /proc.
 
 An ``OSError`` that ends a command names the kernel's error, but neither the limit of the machine
-nor
-the way to raise this limit. ``explain`` names both, for every command.
+nor the way to raise this limit. ``explain`` names both, for every command.
 """
 
 from __future__ import annotations
@@ -27,7 +26,6 @@ A_PROCESS_DIED = (
 )
 #: Number of descriptors that one open database needs: for the file, the log, the log's index, the
 #: directory, and a temporary file.
-#: file.
 _FILES_OF_SQLITE = 5
 #: Error numbers that only a wrong system call causes, so hashscan is at fault.
 _OWN = frozenset({errno.EBADF, errno.EFAULT, errno.EINVAL, errno.ENOTSOCK, errno.EDOM})
@@ -43,9 +41,7 @@ _WORDS = (
     ("error return without exception set", errno.ENOMEM),
 )
 #: Exit codes that blame hashscan, a file or a filter. The blame is wrong if a limit of the machine
-#: is
-#: the cause.
-#: blame is wrong.
+#: is the cause.
 _NOT_FOR_LIMITS = frozenset({ExitCode.INTERNAL, ExitCode.UNREADABLE, ExitCode.FILTER})
 _FIX = {
     errno.ENOSPC: "free some space there",

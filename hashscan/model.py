@@ -40,8 +40,8 @@ def category_name(text: str) -> str | None:
     """Return a category's name in its normal form; ``None``: the name is invalid.
 
     The normal form is in lower case, with one ``-`` for each run of signs other than letters,
-    digits,
-    ``_`` and ``.``. The name is invalid if the normal form has no sign, or more than 64 signs.
+    digits, ``_`` and ``.``. The name is invalid if the normal form has no sign, or more than 64
+    signs.
     """
     name = _NOT_IN_CATEGORY.sub("-", text.strip().lower()).strip("-")
     return name if 0 < len(name) <= CATEGORY_LENGTH else None

@@ -114,9 +114,8 @@ class Child:
         """Close the connection, kill the child, close its descriptors; a second call is harmless.
 
         A child that does not end within 2 seconds waits inside the kernel, e.g. for a dead file
-        server.
-        Then this method does not wait any longer, and ``exit_code`` is ``None`` until the child
-        ends.
+        server. Then this method does not wait any longer, and ``exit_code`` is ``None`` until the
+        child ends.
         """
         self.connection.close()
         self.kill()
@@ -167,8 +166,8 @@ def _start(process: BaseProcess) -> None:
             process.start()
         except OSError:
             # multiprocessing makes two pipes before it forks, and does not close the pipes if the
-            # fork
-            # fails. The descriptors of the pipes have the numbers that were free before the call.
+            # fork fails. The descriptors of the pipes have the numbers that were free before the
+            # call.
             for number in numbers:
                 with suppress(OSError):
                     os.close(number)

@@ -43,8 +43,8 @@ class State:
 
         Raises:
             UsageError: the state directory belongs to another user, or has files of another
-                program; or
-                another user can replace it, by a link or in a directory that this user owns.
+                program; or another user can replace it, by a link or in a directory that this user
+                owns.
             StateError: the state directory cannot be created.
         """
         self.directory = resolve(os.path.abspath(directory))
@@ -86,8 +86,7 @@ class State:
         above, name = os.path.split(self.directory)
         with opened_named(os.fsencode(above), make=0o755) as named:
             # hashscan opens all files in the state directory by path. Only root has customers who
-            # might
-            # replace the directory.
+            # might replace the directory.
             if named.unsafe is not None and os.geteuid() == 0:
                 raise UsageError(
                     f"root's state directory {shown(self.directory)} may not be where somebody "

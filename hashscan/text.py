@@ -30,9 +30,8 @@ def shown(path: bytes | str) -> str:
 
     A file name must not be able to forge a line, move the cursor, hide its ending, or look like the
     name of another file. So the function escapes the backslash, and all characters that Unicode
-    calls
-    other or separator, except the usual space: control and format characters, marks that turn the
-    direction of writing, unassigned characters, and other spaces.
+    calls other or separator, except the usual space: control and format characters, marks that turn
+    the direction of writing, unassigned characters, and other spaces.
     """
     text = os.fsdecode(path)
     if text.isprintable() and "\\" not in text:

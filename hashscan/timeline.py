@@ -154,8 +154,7 @@ class Timeline:
         """Return the seconds that have certainly passed since a time of the wall clock in ``span``.
 
         If the timeline does not know the span (its file was lost), only the time since the begin of
-        the
-        count is certain.
+        the count is certain.
         """
         for one in self.spans:
             if one.name == span:
@@ -166,12 +165,9 @@ class Timeline:
         """Return the wall clock's time before which all times are older than ``age`` seconds.
 
         Use this limit for times that were stored without their span. The function assumes that each
-        time
-        is in the span that makes the time youngest, among the spans that reach into the last
-        ``age``
-        seconds. The result is ``-inf`` until the count has run for ``age`` seconds, because no age
-        is
-        certain before.
+        time is in the span that makes the time youngest, among the spans that reach into the last
+        ``age`` seconds. The result is ``-inf`` until the count has run for ``age`` seconds, because
+        no age is certain before.
         """
         limit = self.counted - age
         if limit < self.began:

@@ -28,12 +28,11 @@ def usage_of(pid: int) -> tuple[Usage, Usage]:
     """Return the usage of the process ``pid``, and the usage of all processes below it.
 
     The CPU time of the processes below ``pid`` includes processes that have ended. If the kernel
-    does
-    not list child processes (CONFIG_PROC_CHILDREN), this second usage counts only ended processes.
+    does not list child processes (CONFIG_PROC_CHILDREN), this second usage counts only ended
+    processes.
     """
     # The parent's CPU time is read before its children's: otherwise the time of a child that ends
-    # in
-    # between would count twice.
+    # in between would count twice.
     own, ended = _times(pid)
     count, memory = 0, 0
     waiting = _children(pid)

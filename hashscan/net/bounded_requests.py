@@ -45,8 +45,7 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-9][0-9]{2}(?: [^\r\n]*)?\r?\n")
 _CHUNK_LINE = re.compile(rb"(?:[0-9A-Fa-f]{1,8}[ \t]*(?:;[^\r\n]*)?)?\r?\n")
 _LAST_CHUNK = re.compile(rb"0+[ \t]*(?:;[^\r\n]*)?\r?\n")
 # Pattern of a trailer field, or of the end of the trailers: RFC 9112, 7.1.2. http.client accepts
-# any
-# line as a trailer field, and even the end of the connection as the end of the trailers.
+# any line as a trailer field, and even the end of the connection as the end of the trailers.
 _TRAILER_LINE = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}:[^\r\n\0]*)?\r?\n")
 
 
@@ -64,8 +63,7 @@ class Bounds(NamedTuple):
     Attributes:
         answer: largest number of bytes on the wire: status line, headers and body.
         slowest: smallest number of bytes a second of a body, on average; 0: the whole answer must
-            arrive
-            within the time-out.
+            arrive within the time-out.
     """
 
     answer: int = ANSWER_LIMIT

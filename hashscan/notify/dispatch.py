@@ -263,8 +263,7 @@ class Dispatcher:
         newest = self._source.newest()
         if newest < position:
             # The audit log was removed or lost its end. The receivers must not get the events of
-            # old
-            # lines again.
+            # old lines again.
             self.lines.append(Line("warning", "audit", "notify: the audit log has lost lines"))
             self._outbox.queue([], newest)
         if newest <= position:

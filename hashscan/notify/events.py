@@ -2,7 +2,6 @@
 
 A receiver never gets a fact that is not listed in this module. So a new fact of the audit log must
 be added to this module on purpose.
-here on purpose.
 """
 
 from __future__ import annotations
@@ -58,7 +57,6 @@ _LONGEST = 1000
 _MOST_KEYS = 40
 #: Actions of matches without a message: an administrator has decided about the match, or a hold has
 #: stopped the match.
-#: it.
 _SETTLED = frozenset({"held", "allowed"})
 
 
@@ -99,8 +97,7 @@ def _permitted(facts: Mapping[str, Any], include: tuple[str, ...]) -> dict[str, 
             found[name] = plain
         elif name == "reason" and isinstance(value, str) and (brake := _BRAKE.search(value)):
             # A hold's reason may name an owner or a volume. The receiver gets only the setting's
-            # name
-            # at the end of the reason.
+            # name at the end of the reason.
             found[name] = brake[1]
     return found
 

@@ -44,8 +44,7 @@ class Message:
         recipient: the address of a mail, or the owner (a user id) for a receiver that mails the
             files' owners.
         dropped: a sentence about the events that were dropped before this message; empty: no event
-            was
-            dropped.
+            was dropped.
         may_repeat: an earlier attempt may have sent the message already.
         is_test: the message is the test of ``hashscan notify test``.
     """

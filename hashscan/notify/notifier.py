@@ -21,8 +21,7 @@ class SendFault(Enum):
     #: Send the message again later, but only a change of the configuration can help.
     SETUP = "setup"
     #: Keep the message, and send the message again much later. The receiver refused this message
-    #: for
-    #: good, but later messages need not wait for this message.
+    #: for good, but later messages need not wait for this message.
     REFUSED = "refused"
     #: Drop the message: no recipient can get the message.
     NOBODY = "nobody"

@@ -182,8 +182,7 @@ class Outbox(Closable):
         """Return a receiver's recipients that have waiting events, and no message being sent.
 
         A refused message does not count as being sent. The recipient whose events have waited
-        longest
-        comes first.
+        longest comes first.
         """
         with FORMAT.translated(self._path):
             rows = self._connection.execute(
@@ -312,9 +311,8 @@ class Outbox(Closable):
         """Note that the receiver refused a message; ``again``: time of the next attempt.
 
         Later messages do not wait for a refused message. If the outbox has too many refused
-        messages,
-        this method drops the oldest refused message, and returns lines for hashscan's own log.
-        oldest is dropped, and lines for the log are returned.
+        messages, this method drops the oldest refused message, and returns lines for hashscan's own
+        log.
         """
         with self._change() as connection:
             (receiver,) = connection.execute(

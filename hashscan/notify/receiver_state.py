@@ -22,8 +22,7 @@ class ReceiverState:
         messages: number of messages that were not accepted yet.
         events: number of events in messages that were not accepted yet, or without a message yet.
         oldest: time of the oldest message that was not accepted yet; ``None``: the receiver has no
-            such
-            message.
+            such message.
         next_try: time of the next attempt to send a message again.
         trouble: why the last attempt to send a message failed; empty: the last attempt succeeded.
         trouble_since: time of the first of the failed attempts in a row.
@@ -32,8 +31,7 @@ class ReceiverState:
         sent: number of messages that the receiver accepted.
         refused: number of messages that the receiver refused, and that the outbox keeps.
         given_up: number of messages that were dropped within the last days, because no recipient
-            can
-            get them, or because the outbox had too many refused messages.
+            can get them, or because the outbox had too many refused messages.
         refused_why: why the receiver's last such message was refused or given up.
         dropped: number of all events for the receiver that were ever dropped.
     """

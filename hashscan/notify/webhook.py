@@ -51,8 +51,7 @@ _LATER = frozenset({408, 421, 423, 425, 429})
 #: HTTP statuses from 500 on that certainly mean that the receiver did not take the message.
 _NOT_TAKEN = frozenset({501, 503, 505, 511})
 #: Largest number of bytes of a text. Slack cuts longer texts, and Matrix refuses events of more
-#: than
-#: 64 KiB.
+#: than 64 KiB.
 _LONGEST_TEXT = 20_000
 _FIXES = {
     401: "check the token in token_file, or the secret that the receiver knows",

@@ -16,8 +16,7 @@ def emit(text: str, stream: IO[str], event: MatchEvent | None = None) -> None:
 
     Raises:
         OutputError: the line cannot be written. The error names the match's file if hashscan moved
-            the
-            file.
+            the file.
     """
     try:
         stream.write(text + "\n")

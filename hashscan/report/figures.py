@@ -40,8 +40,7 @@ class FilterFigures:
         name: the filter's category, or ``filter 1`` for a file, whose path is not shown.
         age: seconds since the filter was verified (from a repository), or was made (from a file).
         usable: false if the filter is missing, damaged or too old; the filter's other figures are
-            then
-            ``None``.
+            then ``None``.
     """
 
     name: str
@@ -89,8 +88,7 @@ class Report:
         """Return the seconds within which every volume had a whole scan.
 
         The figure is the age of the oldest of the volumes' last whole scans. ``None``: a volume
-        never
-        had a whole scan, or no volume is configured.
+        never had a whole scan, or no volume is configured.
         """
         ended = [one.whole for one in self.volumes]
         if not ended or None in ended:

@@ -38,8 +38,7 @@ class MatchFigures:
 
     Attributes:
         quarantined: number of files that were found in the period and moved to quarantine,
-            including
-            restored files.
+            including restored files.
         in_place: number of files found in the period and still in their place.
         in_place_before: number of files found before the period and still in their place.
         by_authority: number of matches by the reason for their removal, ``list`` or ``notice``.

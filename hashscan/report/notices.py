@@ -76,8 +76,7 @@ class NoticeFigures:
         senders: the senders with the largest numbers of items.
         other_senders: number of all other senders; ``others`` adds up the items of these senders.
         from_sent: figures of the hours to removal, from the time of sending, or from the receipt if
-            the
-            notice gives no time of sending.
+            the notice gives no time of sending.
         from_received: figures of the hours to removal, from the receipt of the notice.
         without_sent: number of items whose notice gives no time of sending.
         within_deadline: share of items whose removals were all by their deadlines, among the items

@@ -40,8 +40,7 @@ class Abuse:
         url: URL of the file's content; ``None``: no entry of ``sites`` leads to the file.
         source: IP address of the server in a sender's report; ``None``: no sender gives an address.
         categories: categories of the list, then the sender's; the first category with a
-            classification
-            counts.
+            classification counts.
         method: method by which the content was detected.
         when: time of the detection, in seconds since the epoch.
         digests: digests of the content, by algorithm.

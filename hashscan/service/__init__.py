@@ -1,8 +1,8 @@
 """The reference central service, for pilots and tests: answers whether a digest is known.
 
-The module ``data`` has the service's directory, ``users`` its users, ``limits`` the rates,
-``audit`` the record of questions, ``app`` the HTTP side, ``serve`` the process. The service needs
-the extra ``service``.
+The module ``data`` has the service's directory, ``users`` its users, ``limits`` the rates of its
+questions, ``audit`` the record of its questions, ``app`` the HTTP side, ``serve`` the process. The
+service needs the extra ``service``.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from hashscan.errors import UsageError
 
 
 def require_extra(who: str) -> None:
-    """Check that the libraries of the extra ``service`` are installed; ``who`` needs them.
+    """Raise unless the libraries of the extra ``service`` are there; ``who`` needs them.
 
     Raises:
-        UsageError: a library is missing.
+        UsageError: a library of the extra ``service`` is missing.
     """
     missing = [one for one in ("starlette", "uvicorn") if importlib.util.find_spec(one) is None]
     if missing:
-        # The package called hashscan on the public index may not be this project's package.
+        # The package named hashscan on the public index may be of another project.
         raise UsageError(
             f"{who} needs {' and '.join(missing)}, the extra 'service'; run, in the checkout of "
             f"hashscan: {shlex.quote(sys.executable)} -m pip install '.[service]'"

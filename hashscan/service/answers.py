@@ -1,4 +1,4 @@
-"""Parts of requests and answers that all services share."""
+"""Helpers for requests and answers, which all HTTP services of hashscan share."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
 
 def later(status: int, seconds: float, why: str) -> HTTPException:
-    """An error with ``Retry-After``: the seconds until the client may try again."""
+    """Return an HTTP error with ``Retry-After``: the seconds until the client may try again."""
     return HTTPException(status, why, {"Retry-After": str(max(1, math.ceil(seconds)))})
 
 
 def address_of(request: Request) -> str:
-    """The client's address; empty if the client is connected over a Unix socket."""
+    """Return the client's address; empty if the client is connected over a Unix socket."""
     return request.client.host if request.client else ""
 
 
 async def body_of(request: Request, most: int, why: str) -> bytes:
-    """Read the body of a request.
+    """Return the body of an HTTP request.
 
     Raises:
         HTTPException: 413 with the text ``why``: the body has more than ``most`` bytes.

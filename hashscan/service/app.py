@@ -1,8 +1,9 @@
 """The HTTP side of the service (docs/service.md, "What it answers").
 
-``POST /v1/check/{md5|sha1|sha256}`` and its twin ``/v1/test/check/…``: Basic authentication, one
-hexadecimal digest as the body, ``true`` or ``false`` as the whole answer. Anything else is an HTTP
-error whose text says what is wrong, and never a verdict.
+A request is ``POST /v1/check/{md5|sha1|sha256}``, or the same for its twin ``/v1/test/check/…``,
+with Basic authentication and one hexadecimal digest as the body. The answer's whole body is
+``true`` or ``false``. Any other answer is an HTTP error, whose text names the fault, and never a
+verdict.
 """
 
 from __future__ import annotations
@@ -37,21 +38,20 @@ if TYPE_CHECKING:
     from hashscan.service.audit import Audit
     from hashscan.service.data import Which
 
-#: Number of bytes of the longest question: the longest digest, and white space around it.
+#: Number of bytes of the longest question: the longest digest, and white space around the digest.
 _BODY, _TOO_LONG = 256, "the body is more than one digest"
 
 
 class Desk:
-    """The state that all requests share, which ``serve`` keeps up to date.
+    """The state that all requests to the service share; ``serve`` keeps this state up to date.
 
     Attributes:
         credentials: the credentials of the users who may ask questions.
-        sets: the known sets that questions are answered from; ``None`` for a set that was not
-            loaded.
+        sets: the known sets from which the service answers; ``None`` for a set that was not loaded.
     """
 
     def __init__(self, audit: Audit, *, rate: float) -> None:
-        """``rate``: questions that a user may send in a second; bursts may have twice as many."""
+        """``rate``: number of questions that a user may send in a second; twice it in a burst."""
         self.credentials = Credentials()
         self.sets: dict[Which, LocalConfirmer | None] = {"known": None, "test": None}
         self.audit = audit
@@ -60,17 +60,17 @@ class Desk:
         self._passwords.seen(audit.users())
 
     async def user(self, request: Request) -> str:
-        """The user who sent a request.
+        """Return the user who sent a request.
 
         Raises:
-            HTTPException: 401, or 429 after too many wrong passwords.
+            HTTPException: 401: wrong credentials; or 429: too many wrong passwords.
         """
         found = _basic(request.headers.get("authorization", ""))
         if found is None:
             raise _unauthorized()
         name, password = found
         address = address_of(request)
-        state = request.scope["state"]  # of ``service.protocol``
+        state = request.scope["state"]  # set by ``service.protocol`` for the client
         if not self.credentials.remembered(name, password):
             try:
                 right = await self._passwords.right(
@@ -85,11 +85,11 @@ class Desk:
         return name
 
     async def check(self, request: Request) -> Response:
-        """Answer ``POST /v1/check/{algorithm}``."""
+        """Answer a request ``POST /v1/check/{algorithm}``."""
         return await self._check(request, "known")
 
     async def test_check(self, request: Request) -> Response:
-        """Answer ``POST /v1/test/check/{algorithm}``."""
+        """Answer a request ``POST /v1/test/check/{algorithm}``."""
         return await self._check(request, "test")
 
     async def _check(self, request: Request, which: Which) -> Response:
@@ -116,12 +116,12 @@ class Desk:
 
 
 def application(desk: Desk, *, repository: str | None, private_repository: bool) -> Starlette:
-    """Make the ASGI application of the service.
+    """Return the ASGI application of the service.
 
     Args:
         desk: the state that all requests share.
         repository: directory of a signed repository to serve at ``/repository/``.
-        private_repository: whether to serve the repository only to users.
+        private_repository: True to serve the repository only to users of the service.
     """
     routes: list[Route | Mount] = [
         Route("/v1/check/{algorithm}", desk.check, methods=["POST"]),
@@ -178,7 +178,7 @@ async def _gone(request: Request, error: Exception) -> Response:
 
 
 def _basic(header: str) -> tuple[str, str] | None:
-    """The user and password of Basic authentication (RFC 7617), or ``None`` if it is invalid."""
+    """Return user and password of Basic authentication (RFC 7617); ``None``: invalid header."""
     scheme, _, rest = header.partition(" ")
     if scheme.lower() != "basic" or len(rest) > 4 * PASSWORD_LIMIT:
         return None

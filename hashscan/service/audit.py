@@ -1,8 +1,8 @@
-"""The audit of the service: each question's user and answer, but never its digest.
+"""The audit of the service: the user and the answer of each question, but never its digest.
 
-``audit.sqlite3`` has a row for each question. A digest is written as its HMAC-SHA-256 with the key
-in ``audit.key``. With the key, a digest can be looked up in the file; without the key, the file
-reveals no digests.
+``audit.sqlite3`` has a row for each question. In place of a digest, the row has the digest's
+HMAC-SHA-256 with the key in ``audit.key``. With this key, an administrator can find a digest in the
+file; without the key, the file reveals no digest.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Audit(AuditRecord):
         self._key = _read_key(data.path(_KEY))
 
     def keyed(self, algorithm: str, raw: bytes) -> bytes:
-        """The value that the audit stores in place of a digest."""
+        """Return the value that the audit stores in place of a digest."""
         return hmac.digest(self._key, algorithm.encode() + b":" + raw, "sha256")
 
 

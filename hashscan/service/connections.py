@@ -1,11 +1,11 @@
-"""Decides which connections the service keeps: bounds by address, and a place for known users.
+"""Decides which connections the service keeps, within limits for addresses and for strangers.
 
-A connection is *known* after a question with the right password was received over it. All other
-connections, the strangers, share ``strangers`` places, and one address has at most ``an_address``
-of these places. If no place is free, the service closes an old stranger's connection to admit the
-new connection. The service chooses the address with the most connections, and, of that address, the
-connection that has waited longest without a whole request. So a client that holds connections open
-loses its own connections first, and a client that sends its request soon is answered.
+A connection is *known* after the service received a question with the right password over it. All
+other connections are strangers. The service keeps at most ``strangers`` of them, and at most
+``an_address`` of them from one address. At this limit, the service closes an old stranger's
+connection to admit the new connection: of the address with the most connections, the connection
+that has waited longest without a whole request. So a client that holds connections open loses its
+own connections first, and a client that sends its request soon gets an answer.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Number of descriptors reserved for the lists, the audit and served files.
+#: Number of descriptors that the service reserves for the lists, the audit and served files.
 _RESERVED = 128
-#: Prefix length of an IPv6 network: all its addresses are taken for one customer.
+#: Prefix length of an IPv6 network. All addresses of such a network count as one customer.
 _IPV6_PREFIX = 64
 
 
 class ConnectionBounds(NamedTuple):
-    """The largest numbers of connections.
+    """The largest numbers of connections that a service keeps.
 
     Attributes:
-        total: number of connections of all clients.
-        strangers: number of connections over which no right password was sent.
-        an_address: number of connections of one address over which no right password was sent.
+        total: largest number of connections of all clients.
+        strangers: largest number of connections over which no right password was sent.
+        an_address: largest number of connections of one address over which no right password was
+            sent.
     """
 
     total: int = 4096
@@ -37,9 +38,9 @@ class ConnectionBounds(NamedTuple):
     an_address: int = 64
 
     def within(self, descriptors: int, *, one_address: bool) -> ConnectionBounds:
-        """Compute the bounds for a process that may have ``descriptors`` open.
+        """Return the bounds for a process that may have ``descriptors`` open.
 
-        ``one_address``: true if a proxy makes all connections, so that they have the same address.
+        ``one_address``: true if all connections come from a proxy, and so from the same address.
         """
         total = max(16, min(self.total, descriptors - _RESERVED))
         strangers = max(8, min(self.strangers, total // 4))
@@ -60,7 +61,7 @@ class Client:
     __slots__ = ("address", "asking", "close", "known", "since")
 
     def __init__(self, address: str, close: Callable[[], object]) -> None:
-        """Start the record of a connection that was just accepted."""
+        """Keep the facts of a connection that was just accepted."""
         self.address = network_of(address)
         self.close = close
         self.since = time.monotonic()
@@ -69,23 +70,23 @@ class Client:
 
 
 class Connections:
-    """All connections, within the bounds."""
+    """All connections of a service, within the bounds."""
 
     def __init__(self, bounds: ConnectionBounds) -> None:
-        """Start without connections."""
+        """Start without connections of clients."""
         self._bounds = bounds
         self._known: dict[Client, None] = {}
         self._strangers: dict[str, dict[Client, None]] = {}
         self._count = 0
 
     def __len__(self) -> int:
-        """The number of connections."""
+        """Return the number of connections."""
         return len(self._known) + self._count
 
     def add(self, client: Client) -> bool:
-        """Admit a stranger, if necessary by closing another connection; false if that fails.
+        """Admit a stranger, if necessary by closing another connection; return False if that fails.
 
-        The caller closes a client that is not admitted.
+        The caller closes the connection of a client that is not admitted.
         """
         bounds = self._bounds
         theirs = self._strangers.get(client.address, {})
@@ -100,27 +101,27 @@ class Connections:
         return True
 
     def proven(self, client: Client) -> None:
-        """Record that the client sent a right password over this connection."""
+        """Record that the client sent a right password over the connection."""
         if not client.known and self._discard_stranger(client):
             client.known = True
             self._known[client] = None
 
     def remove(self, client: Client) -> None:
-        """Record that the connection has ended."""
+        """Record that the client's connection has ended."""
         if client.known:
             self._known.pop(client, None)
         else:
             self._discard_stranger(client)
 
     def close_one(self) -> bool:
-        """Close a stranger's connection to free a descriptor; false if no stranger is connected."""
+        """Close a stranger's connection to free a descriptor; return False if there is none."""
         if not self._count:
             return False
         self._push_out(max(self._strangers.values(), key=len))
         return True
 
     def all(self) -> list[Client]:
-        """All connections, in no particular order."""
+        """Return all connections, in no particular order."""
         strangers = [client for theirs in self._strangers.values() for client in theirs]
         return [*self._known, *strangers]
 
@@ -151,7 +152,7 @@ class Connections:
 
 
 def network_of(address: str) -> str:
-    """The client's IPv4 address, or the IPv6 network that is taken for one customer."""
+    """Return the client's IPv4 address, or the IPv6 network that counts as one customer."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

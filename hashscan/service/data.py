@@ -1,8 +1,8 @@
 """The service's directory: the known sets, replaced atomically while the service runs.
 
-``sets.json`` names two directories: ``known`` is the set for questions, ``test`` the set for the
-test twin. Each set is an index as local lists have (``known.confirmers.digest_index``), whole or
-absent.
+``sets.json`` names two directories: ``known`` has the set for questions, and ``test`` has the set
+for the test twin. Each set is an index like the index of a local list
+(``known.confirmers.digest_index``). A set is always whole or absent.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ _LONGEST = 1 << 20
 
 
 class Data:
-    """The paths below the service's directory, which is made (mode 0700) if it is missing.
+    """The paths below the service's directory; makes a missing directory with mode 0700.
 
     Attributes:
         directory: path of the service's directory.
     """
 
     def __init__(self, directory: str, option: str = "--data") -> None:
-        """Make or check the directory, which ``option`` names in messages.
+        """Make the service's directory, or check it; ``option`` names the directory in messages.
 
         Raises:
-            UsageError: the directory cannot be used, or others may enter it.
+            UsageError: the service's directory cannot be used, or other users may enter it.
         """
         self.directory = resolve(os.path.abspath(directory))
         try:
@@ -58,11 +58,11 @@ class Data:
             )
 
     def path(self, name: str) -> str:
-        """The path of the file ``name`` in the service's directory."""
+        """Return the path of the file ``name`` in the service's directory."""
         return os.path.join(self.directory, name)
 
     def sets(self) -> dict[str, dict[str, str]]:
-        """The directory and key of each set that is in use.
+        """Return the directory and the key of each set that is in use.
 
         Raises:
             StateError: the file ``sets.json`` is damaged.
@@ -83,7 +83,7 @@ class Data:
             ) from error
 
     def stamp(self, name: str = _SETS) -> tuple[int, int] | None:
-        """The identity of a file, which changes if it is replaced, or ``None`` if it is missing."""
+        """Return a file's identity, which changes if the file is replaced; ``None``: no file."""
         try:
             status = os.stat(self.path(name))
         except OSError:
@@ -91,10 +91,10 @@ class Data:
         return status.st_ino, status.st_mtime_ns
 
     def open_set(self, which: Which) -> LocalConfirmer | None:
-        """Open the set in use, or ``None`` if no set was loaded.
+        """Open the known set that is in use; return ``None`` if no set was loaded.
 
         Raises:
-            StateError: the set is damaged.
+            StateError: the known set is damaged.
         """
         found = self.sets().get(which)
         if found is None:
@@ -118,11 +118,11 @@ def load_set(
     only_categories: Collection[str] | None = None,
     on_progress: Callable[[BuildProgress], None] | None = None,
 ) -> int:
-    """Replace the set in use by a set made from ``lists``; return its number of digests.
+    """Replace the known set in use by a set made from ``lists``; return its number of digests.
 
     Raises:
-        DigestListError: a list cannot be used; the set in use is kept.
-        StateError: the new set cannot be written; the set in use is kept.
+        DigestListError: a list cannot be used; the service keeps the set in use.
+        StateError: the new set cannot be written; the service keeps the set in use.
     """
     key = secrets.token_hex(16)
     name = f"set-{key}"
@@ -152,7 +152,7 @@ def load_set(
 
 
 def _tidy(data: Data, keep: set[str]) -> None:
-    """Remove unused sets; a service that has a set open can still read the set."""
+    """Remove unused known sets; a service that has such a set open can still read the set."""
     for name in os.listdir(data.directory):
         if name.startswith("set-") and name not in keep:
             directory = data.path(name)

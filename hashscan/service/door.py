@@ -1,4 +1,4 @@
-"""Accepts connections, including the TLS handshake, and ends connections that take too long."""
+"""Accepts clients' connections, including the TLS handshake, and ends slow connections."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
-#: Number of connections that are accepted, and that start, in one turn of the event loop.
+#: Number of connections that are accepted, and number that start, in one pass of the event loop.
 _ACCEPTED, _BEGUN = 128, 32
 _EVERY = 0.5
-#: Bytes of an answer that the kernel buffers: few, so that a client that does not read is noticed.
+#: Bytes of an answer that the kernel buffers: few, to notice a client that does not read.
 _SEND_BUFFER = 256 * 1024
 _DESCRIPTORS = 8192
 
 
 class Door:
-    """The listening socket of a running service."""
+    """The listening socket of a running service, with the connections that it accepts."""
 
     def __init__(
         self,
@@ -50,14 +50,14 @@ class Door:
         self._loop = asyncio.get_running_loop()
 
     def open(self) -> None:
-        """Start to accept clients."""
+        """Start to accept clients' connections."""
         self._listener.setblocking(False)
         with contextlib.suppress(OSError):  # connections inherit it
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         self._loop.add_reader(self._listener, self._accept)
 
     async def watch(self) -> None:
-        """End connections that take too long, until this task is cancelled."""
+        """End connections that take too long, until the task of this method is cancelled."""
         while True:
             await asyncio.sleep(_EVERY)
             now = time.monotonic()
@@ -69,7 +69,7 @@ class Door:
                     connection.check(now)
 
     def close(self) -> None:
-        """Accept no more clients."""
+        """Accept no more connections of clients."""
         self._loop.remove_reader(self._listener)
         for task in self._arriving:
             task.cancel()
@@ -77,7 +77,7 @@ class Door:
             client.close()
 
     def abort(self) -> None:
-        """End all connections."""
+        """End all connections of clients."""
         for client in self._connections.all():
             client.close()
 
@@ -89,7 +89,7 @@ class Door:
                 return
             except ConnectionError:
                 continue
-            except OSError:  # no descriptor or no memory
+            except OSError:  # no descriptor or no memory is left
                 if not self._connections.close_one():
                     self._loop.remove_reader(self._listener)
                     self._loop.call_later(_EVERY, self.open)
@@ -97,7 +97,7 @@ class Door:
             self._welcome(sock, address[0] if address else "")
 
     def _welcome(self, sock: socket.socket, address: str) -> None:
-        """Admit a connection; the expensive work begins after its client has sent something.
+        """Admit a connection; the expensive work begins after the client has sent something.
 
         So connections of a flood that are closed again cost next to nothing, and delay no client.
         """
@@ -116,7 +116,7 @@ class Door:
         sock.close()
 
     def _spoke(self, sock: socket.socket, client: Client) -> None:
-        """Handle a client that has sent something, or disconnected."""
+        """Handle a client that has sent its first bytes, or has disconnected."""
         self._loop.remove_reader(sock)
         if not self._ready:
             self._loop.call_soon(self._begin_some)
@@ -153,7 +153,7 @@ class Door:
         task.add_done_callback(arrived)
 
     async def _arrive(self, sock: socket.socket, client: Client) -> None:
-        """Start the connection, TLS included.
+        """Start the HTTP protocol of the connection, after a TLS handshake if TLS is configured.
 
         Raises:
             OSError: the client disconnected, or does not speak TLS.

@@ -1,4 +1,4 @@
-"""Limits how often a client may do something: token buckets."""
+"""Limits how often a client may do an action, with token buckets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Number of kept buckets; full buckets are dropped first, so that strangers cannot fill the memory.
+#: Largest number of token buckets. Full buckets are dropped first, so that strangers cannot fill
+#: the memory.
 _KEPT = 10_000
 
 
@@ -25,7 +26,7 @@ class Limiter:
         self._buckets: dict[object, tuple[float, float]] = {}
 
     def wait(self, key: object) -> float:
-        """Seconds until ``key`` may act; 0: the key may act now, and a token is used."""
+        """Return the seconds until ``key`` may act; 0: it may act now, and a token is used."""
         now = self._clock()
         tokens = self._tokens(key, now)
         if tokens < 1:
@@ -36,7 +37,7 @@ class Limiter:
         return 0.0
 
     def empty(self, key: object) -> float:
-        """Seconds until ``key`` may act; no token is used."""
+        """Return the seconds until ``key`` may act, without using a token of its bucket."""
         tokens = self._tokens(key, self._clock())
         return 0.0 if tokens >= 1 else (1 - tokens) / self._rate
 
@@ -50,6 +51,6 @@ class Limiter:
             for key, bucket in self._buckets.items()
             if self._tokens(key, now) < self._burst
         }
-        if len(self._buckets) >= _KEPT:  # all are in use: drop the oldest
+        if len(self._buckets) >= _KEPT:  # no bucket is full: drop the oldest
             ordered = sorted(self._buckets.items(), key=lambda one: one[1][1])
             self._buckets = dict(ordered[_KEPT // 2 :])

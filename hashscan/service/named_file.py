@@ -1,4 +1,4 @@
-"""A JSON file of names, each with a hashed secret: the users of a service, or its tokens."""
+"""A JSON file of names, each with a hashed secret: the users of a service, or the tokens."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _LONGEST = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class NamedFile(Generic[Secret]):
-    """A kind of files with names and secrets.
+    """A kind of JSON file with names and secrets.
 
     Attributes:
-        name: name of the file in the service's directory, without ``.json``; also the only key in
-            it.
-        one: word for an entry of the file in messages, e.g. "user".
-        command: the commands that add, list and remove entries, for messages.
-        load: makes a secret of the JSON value of an entry.
-        dump: makes the JSON value of a secret.
+        name: name of the file in the service's directory, without ``.json``; also the only key of
+            the file's JSON object.
+        one: the word for one name with its secret in messages, e.g. ``user``.
+        command: the commands that add, list and remove names, for messages.
+        load: returns a secret for a value from the JSON file.
+        dump: returns the value for the JSON file for a secret.
     """
 
     name: str
@@ -45,11 +45,11 @@ class NamedFile(Generic[Secret]):
 
     @property
     def file(self) -> str:
-        """The name of the file, with ``.json``."""
+        """Return the name of the file, with ``.json``."""
         return f"{self.name}.json"
 
     def read(self, data: Data) -> dict[str, Secret]:
-        """Read all names and their secrets.
+        """Return all names in the file, with their secrets.
 
         Raises:
             StateError: the file is damaged.
@@ -68,7 +68,7 @@ class NamedFile(Generic[Secret]):
             ) from error
 
     def add(self, data: Data, name: str, secret: Secret) -> None:
-        """Add a name with its secret, or replace the secret of a name.
+        """Add a name with its secret to the file, or replace the secret of a name.
 
         Raises:
             UsageError: the name cannot be used.
@@ -79,10 +79,10 @@ class NamedFile(Generic[Secret]):
             names[name] = secret
 
     def check_name(self, name: str) -> None:
-        """Check a name that is to be added.
+        """Raise if a name cannot be added to the file.
 
         Raises:
-            UsageError: the name cannot be used.
+            UsageError: the name is too long, or has a character that names must not have.
         """
         if not _NAME.fullmatch(name):
             raise UsageError(
@@ -91,7 +91,7 @@ class NamedFile(Generic[Secret]):
             )
 
     def remove(self, data: Data, name: str) -> None:
-        """Remove a name; a running service refuses the name within a second.
+        """Remove a name from the file; a running service refuses the name within a second.
 
         Raises:
             UsageError: the file has no such name.

@@ -1,9 +1,10 @@
-"""Decides the order of password checks: a check takes 50 ms, so a flood could use all time.
+"""Decides the order of password checks: one check takes 50 ms, so a flood could take all time.
 
-Requests of a user who was recognised at the same address before are checked first. Second are
-addresses without a recent wrong password. Last are all other addresses, which may use one of the
-two places. So a flood of wrong passwords from one address delays no other address, and a flood from
-many addresses delays no known user.
+First come the checks of a user whom the service has recognised at the same address before. Then
+follow checks for addresses without a recent wrong password, then checks for all other addresses.
+Of the two checks that run at the same time, one at most is for these other addresses. So a flood of
+wrong passwords from one address delays no other address, and a flood from many addresses delays no
+known user.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
 
     from hashscan.service.users import Credentials
 
-#: Number of wrong passwords, from one address for one user, that are checked without a delay; then
-#: one check is allowed in this many seconds.
+#: Number of wrong passwords, from one address for one user, that are checked without a delay. After
+#: them, the service allows one check in this many seconds.
 WRONG_BURST, WRONG_SECONDS = 5, 20.0
-#: Seconds for which an address is checked last after a wrong password.
+#: Seconds after a wrong password during which the checks for its address come last.
 _SUSPECT_SECONDS = 600.0
-#: Number of simultaneous checks, and number of them for addresses that are checked last.
+#: Number of simultaneous checks, and number of them for addresses whose checks come last.
 _PLACES, _SUSPECT_PLACES = 2, 1
-#: Largest number of waiting checks, of all addresses and of one address.
+#: Largest number of waiting checks, for all addresses and for one address.
 _WAITING, _WAITING_ADDRESS = 64, 8
 _KNOWN = 10_000
 
@@ -37,14 +38,14 @@ _USER, _FRESH, _SUSPECT = range(3)
 
 
 class TooManyError(Exception):
-    """The password is not checked now, because too many checks came before it.
+    """The service does not check a password now, because too many checks came before.
 
     Attributes:
-        seconds: number of seconds until the password may be tried again.
+        seconds: number of seconds until the client may send the password again.
     """
 
     def __init__(self, seconds: float) -> None:
-        """``seconds``: number of seconds until the password may be tried again."""
+        """``seconds``: number of seconds until the client may send the password again."""
         self.seconds = seconds
         super().__init__("too many wrong credentials")
 
@@ -53,11 +54,11 @@ class Known:
     """The pairs of a user and an address from which the user sent the right password."""
 
     def __init__(self) -> None:
-        """Start without pairs."""
+        """Start without pairs of a user and an address."""
         self._pairs: dict[tuple[str, str], None] = {}
 
     def note(self, name: str, address: str) -> None:
-        """Add a pair; if there are too many pairs, drop the pair that was added longest ago."""
+        """Add a pair; at the limit of pairs, drop the pair that was added longest ago."""
         pair = (name, network_of(address))
         self._pairs.pop(pair, None)
         if len(self._pairs) >= _KNOWN:
@@ -65,12 +66,12 @@ class Known:
         self._pairs[pair] = None
 
     def __contains__(self, pair: tuple[str, str]) -> bool:
-        """Whether the user sent the right password from the address."""
+        """Return whether the user sent the right password from the address before."""
         return (pair[0], network_of(pair[1])) in self._pairs
 
 
 class _Waiting(NamedTuple):
-    """A waiting check; checks are ordered by ``rank``, then by ``number``."""
+    """A waiting password check; waiting checks are ordered by ``rank``, then by ``number``."""
 
     rank: int
     number: int
@@ -80,10 +81,10 @@ class _Waiting(NamedTuple):
 
 
 class PasswordChecks:
-    """Checks passwords, a few at a time."""
+    """Checks passwords, a few at the same time."""
 
     def __init__(self) -> None:
-        """Start without known users."""
+        """Start without users whom the service has recognised."""
         self._threads = ThreadPoolExecutor(_PLACES, "password")
         self._wrong = Limiter(1 / WRONG_SECONDS, WRONG_BURST)
         self._suspect = Limiter(1 / _SUSPECT_SECONDS, 1)
@@ -105,16 +106,16 @@ class PasswordChecks:
         address: str,
         gone: Callable[[], bool] = lambda: False,
     ) -> bool:
-        """Whether this is the user's password.
+        """Return whether this is the user's password.
 
-        ``gone``: says whether the client has disconnected; then the password is not checked.
+        ``gone``: returns whether the client has disconnected; then the password is not checked.
 
         Raises:
             TooManyError: the password was not checked, because too many wrong passwords came
                 before.
         """
         network = network_of(address)
-        # Wrong passwords are counted per address, so that a stranger cannot lock a user out.
+        # Wrong passwords are counted by address, so that a stranger cannot lock a user out.
         pair = (name, network)
         if wait := self._wrong.empty(pair):
             raise TooManyError(wait)
@@ -134,7 +135,7 @@ class PasswordChecks:
         return right
 
     async def _turn(self, rank: int, network: str, gone: Callable[[], bool]) -> None:
-        """Wait for a free place for this check, and count the check in ``_running``."""
+        """Wait until this password check may run, and count the check in ``_running``."""
         if not self._queue and self._is_free(rank):
             self._running[rank] += 1
             return
@@ -166,7 +167,7 @@ class PasswordChecks:
         return sum(self._running.values()) < _PLACES
 
     def _next(self) -> None:
-        """Give free places to waiting checks, the first rank first."""
+        """Let waiting password checks run, as many as may; the first rank comes first."""
         while self._queue and self._is_free(self._queue[0].rank):
             first = heapq.heappop(self._queue)
             if first.place.done():

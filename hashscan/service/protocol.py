@@ -1,9 +1,9 @@
-"""uvicorn's HTTP protocol with time limits, and strict about where a request ends.
+"""uvicorn's HTTP protocol with time limits, and with one meaning for the end of a request.
 
 A client has ``HEAD`` seconds for a head and ``BODY`` seconds for a body, however their bytes
 arrive. The connection ends if its client reads nothing of an answer for ``STALLED`` seconds. If two
-programs may see the end of a request at different bytes, the request is refused with 400 (RFC 9112,
-11.2).
+programs may see the end of a request at different bytes, the answer to the request is the error 400
+(RFC 9112, 11.2).
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 
     from hashscan.service.connections import Client, Connections
 
-#: Seconds from the connection, or from a head's first byte, to the head's end; includes TLS.
+#: Seconds from the connection's begin, or from the first byte of a head, to the head's end, with
+#: TLS.
 HEAD = 10.0
-#: Seconds from the end of the head to the end of the body.
+#: Seconds from the end of a request's head to the end of its body.
 BODY = 10.0
-#: Seconds in which the client must read some of an answer.
+#: Seconds in which the client must read some bytes of an answer.
 STALLED = 60.0
-#: Seconds for sending the rest of an answer before the connection is closed.
+#: Seconds for sending the rest of an answer before the service closes the connection.
 LINGER = 10.0
 _LONGEST_HEAD = 16 * 1024
 
@@ -48,13 +49,14 @@ class _Strict(h11.Connection):
         """Parse the next event of a request.
 
         Raises:
-            h11.RemoteProtocolError: the bytes are not HTTP, or may be read in more than one way.
+            h11.RemoteProtocolError: the bytes are not HTTP, or two programs may read them
+            differently.
         """
         if self.their_state is h11.IDLE:
             # h11 accepts bare line feeds and folded lines, which other programs read differently
             head = self.trailing_data[0].partition(b"\r\n\r\n")[0]
             if len(head) > _LONGEST_HEAD:
-                # h11 limits heads that arrive in parts
+                # h11 limits only heads that arrive in parts
                 raise h11.RemoteProtocolError(f"a head of more than {_LONGEST_HEAD >> 10} KiB")
             rest = head.removesuffix(b"\r").replace(b"\r\n", b"")
             if b"\n" in rest or b"\r" in rest or b"\r\n " in head or b"\r\n\t" in head:
@@ -75,7 +77,7 @@ def _check_length(request: h11.Request) -> None:
 
 
 class Protocol(H11Protocol):
-    """One connection of a client."""
+    """The protocol of one connection of a client."""
 
     def __init__(
         self,
@@ -85,7 +87,7 @@ class Protocol(H11Protocol):
         connections: Connections,
     ) -> None:
         """Serve ``client``, one of the ``connections``."""
-        # scope["state"] of each request, for the application
+        # ``scope["state"]`` of each request, for the application
         state = {
             "proven": lambda: connections.proven(client),
             "gone": self._is_gone,
@@ -102,12 +104,12 @@ class Protocol(H11Protocol):
         self._closing_since: float | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin, after the connection and its TLS handshake are complete."""
+        """Begin to serve the client, after the connection and its TLS handshake are complete."""
         super().connection_made(transport)
         self._holder.close = self._reset
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Remove the connection, which has ended."""
+        """Remove the connection, which has ended, from the service's connections."""
         self._connections.remove(self._holder)
         super().connection_lost(exc)
 
@@ -128,13 +130,13 @@ class Protocol(H11Protocol):
         super().resume_writing()
 
     def on_response_complete(self) -> None:
-        """Record that an answer has ended."""
+        """Record that the answer to a request has ended."""
         self._holder.asking = False
         self._holder.since = time.monotonic()
         super().on_response_complete()
 
     def shutdown(self) -> None:
-        """End with the service; a complete request is still answered before that."""
+        """End the connection with the service, after the answer to a complete request."""
         if self.conn.their_state in {h11.IDLE, h11.SEND_BODY}:
             self._end()
             self._reset()
@@ -142,11 +144,11 @@ class Protocol(H11Protocol):
             super().shutdown()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse received bytes that are not a request."""
+        """Answer received bytes that are no HTTP request with an error."""
         self._refuse(400, msg)
 
     def check(self, now: float) -> None:
-        """End the connection if its client takes too long before ``now`` (monotonic seconds)."""
+        """End the connection if its client takes too long; ``now``: time in monotonic seconds."""
         if self.transport.is_closing():
             self._closing_since = self._closing_since or now
             if now - self._closing_since > LINGER:
@@ -166,7 +168,7 @@ class Protocol(H11Protocol):
             self._holder.asking = True
 
     def _refuse(self, status: int, why: str) -> None:
-        """Send an error and close the connection; if an answer has begun, only close it."""
+        """Send an error and close the connection; only close it if an answer has begun."""
         begun = self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}
         self._end()
         if not begun:
@@ -189,7 +191,7 @@ class Protocol(H11Protocol):
 
     @staticmethod
     def refusal(why: str) -> tuple[str, bytes]:
-        """The ``Content-Type`` and the body of the error for bytes that are no whole request."""
+        """Return the ``Content-Type`` and body of the error for bytes that are no whole request."""
         return "text/plain; charset=utf-8", f"{why}\n".encode("ascii", "replace")
 
     def _is_gone(self) -> bool:
@@ -204,7 +206,7 @@ class Protocol(H11Protocol):
         self.transport.abort()
 
     def _end(self) -> None:
-        """Let the application know that the client is gone, so that it sends nothing more."""
+        """Make the application see that the client is gone, so that it sends nothing more."""
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True
             self.cycle.message_event.set()

@@ -1,6 +1,7 @@
 """The audit of a service: questions, users and answers, in one SQLite table.
 
-Rows are committed once a second; a kill loses at most the rows of that second.
+The audit commits its rows once a second; if the process is killed, the audit loses at most the rows
+of the last second.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
     from hashscan.service.data import Data
 
 _FILE = "audit.sqlite3"
-#: Number of rows that may wait to be committed; beyond it, no question is answered.
+#: Largest number of rows that wait to be committed; at this number, the service answers no
+#: question.
 _WAITING = 200_000
-#: Number of the latest rows that are read at the start.
+#: Number of the latest rows of the audit that the service reads at its start.
 _LATEST = 100_000
 _DAY = 86400.0
 
@@ -32,22 +34,22 @@ class AuditRecord:
     """The audit of a running service. Subclasses name the table.
 
     Attributes:
-        trouble: the reason why rows cannot be committed; empty if they can. Meanwhile no question
-            is answered, because each answer must be on record.
+        trouble: the reason why rows cannot be committed; empty if rows can be committed. Meanwhile
+            the service answers no question, because each answer must be on record.
     """
 
-    #: Name of the table, and its columns with types; ``time``, ``user`` and ``address`` must be
-    #: there.
+    #: Name of the table, and its columns with types; the columns must include ``time``, ``user``
+    #: and ``address``.
     table: str
     columns: str
-    #: Additional SQL that is run for a new table.
+    #: Additional SQL statements for a new table.
     more: tuple[str, ...] = ()
 
     def __init__(self, data: Data, *, days: float | None = None) -> None:
-        """Open the audit, and remove rows older than ``days``.
+        """Open the audit's file, and remove rows older than ``days``.
 
         Raises:
-            StateError: the audit cannot be opened.
+            StateError: the file of the audit cannot be opened.
         """
         self.trouble = ""
         self._where = shown(data.path(_FILE))
@@ -76,8 +78,8 @@ class AuditRecord:
             (rows,) = self._connection.execute(
                 f"SELECT EXISTS (SELECT 1 FROM {self.table})"  # noqa: S608
             ).fetchone()
-            #: True if the audit was empty at the start: then all its times come from the present
-            #: clock.
+            #: True if the audit was empty at the start: then all times in the audit come from the
+            #: present clock.
             self._fresh = "" if rows else self._timeline.span
         except (OSError, sqlite3.Error) as error:
             raise StateError(
@@ -86,14 +88,14 @@ class AuditRecord:
             ) from error
 
     def _prepare(self, data: Data) -> None:
-        """Read or make the files that belong to the audit beside its table.
+        """Read or make the files that belong to the audit beside the audit's table.
 
         Raises:
-            OSError: a file cannot be read or made.
+            OSError: a file of the audit cannot be read or made.
         """
 
     def users(self) -> list[tuple[str, str]]:
-        """The users and addresses of the latest rows, oldest row first."""
+        """Return the users and addresses of the latest rows, oldest row first."""
         rows = self._connection.execute(
             f"SELECT user, address FROM (SELECT rowid, user, address FROM {self.table}"  # noqa: S608
             " ORDER BY rowid DESC LIMIT ?) GROUP BY user, address ORDER BY max(rowid)",
@@ -102,7 +104,7 @@ class AuditRecord:
         return [(user, address) for user, address in rows]
 
     def note(self, row: tuple[object, ...]) -> bool:
-        """Add a row; false if the row cannot be kept, so that the question must not be answered."""
+        """Add a row; return False if the row cannot be kept, so that no answer may be sent."""
         if self.trouble or len(self._rows) >= _WAITING:
             return False
         with self._lock:
@@ -110,7 +112,7 @@ class AuditRecord:
         return True
 
     def commit(self) -> None:
-        """Commit the waiting rows; if that fails, ``trouble`` is the reason."""
+        """Commit the waiting rows; after a failure, ``trouble`` has the reason."""
         with self._lock:
             rows, self._rows = self._rows, []
         try:
@@ -133,7 +135,7 @@ class AuditRecord:
             self.trouble = ""
 
     def _certainly_before(self, age: float) -> float:
-        """The time before which rows are older than ``age`` seconds, even if the clock is ahead."""
+        """Return the time before which rows are certainly older than ``age`` seconds."""
         before, now = self._timeline, self._timeline.at(instant())
         if now.differs(before) or not os.path.lexists(self._clock):
             try:
@@ -146,7 +148,7 @@ class AuditRecord:
         return now.certainly_before(age)
 
     def close(self) -> None:
-        """Commit the waiting rows, and close the audit."""
+        """Commit the waiting rows, and close the audit's file."""
         self.commit()
         self._connection.close()
 

@@ -40,10 +40,10 @@ class ServeOptions(Listening):
     """The options of the service.
 
     Attributes:
-        repository: directory of a signed repository that is served too.
-        private_repository: whether to serve the repository only to users.
+        repository: directory of a signed repository that the service also serves.
+        private_repository: True to serve the repository only to users of the service.
         rate: number of questions that one user may send in a second.
-        audit_days: days for which the audit is kept; ``None``: for ever.
+        audit_days: days after which the service removes rows from the audit; ``None``: never.
     """
 
     repository: str | None = None
@@ -53,15 +53,15 @@ class ServeOptions(Listening):
 
 
 def serve(data: Data, options: ServeOptions, say: Callable[[str], None]) -> None:
-    """Run the service until SIGTERM or SIGINT; then write the audit and end.
+    """Run the service until SIGTERM or SIGINT; then write the audit, and end the process.
 
     Args:
         data: the service's directory.
-        options: the options of the service.
-        say: called with a sentence when the service listens, and for each fault.
+        options: the options of the service, except its address.
+        say: a function that is called with a sentence when the service listens, and for each fault.
 
     Raises:
-        UsageError: the service cannot listen at this address, or must not.
+        UsageError: the service cannot, or must not, listen at the address in the options.
         StateError: the service's directory cannot be used.
     """
     _check(options)
@@ -86,7 +86,7 @@ def serve(data: Data, options: ServeOptions, say: Callable[[str], None]) -> None
 
 
 class _Keeper:
-    """Commits the audit and loads changed users and sets, once a second."""
+    """Commits the audit, and loads changed users and sets, once a second."""
 
     def __init__(self, data: Data, desk: Desk, say: Callable[[str], None]) -> None:
         self._data = data
@@ -142,13 +142,13 @@ def running(
     Args:
         data: the service's directory.
         arguments: further arguments of ``hashscan service run``.
-        command: command that starts hashscan; default: this hashscan.
+        command: command line that starts hashscan; default: the hashscan that runs now.
 
     Yields:
         The URL of the service.
 
     Raises:
-        StateError: the service does not start.
+        StateError: the child process does not start to serve.
     """
     start = command or interpreter.command()
     process = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
@@ -172,7 +172,7 @@ def running(
 
 
 def _end_with_parent() -> None:
-    """Have the kernel end this process when its parent is killed (prctl(2), PR_SET_PDEATHSIG)."""
+    """Make the kernel end this process when its parent is killed (prctl(2), PR_SET_PDEATHSIG)."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-#: Seconds for the requests in progress when the service ends.
+#: Seconds for the requests in progress after the service got the signal to end.
 _GRACE = 10
 _BACKLOG = 4096
 
@@ -38,12 +38,13 @@ class Listening:
     """The address or the Unix socket on which a service listens.
 
     Attributes:
-        host, port: the address and port; port 0 means a free port.
-        path: path of a Unix socket, used instead of host and port.
-        group: the group that may connect to the Unix socket; ``None``: only its owner may connect.
-        certificate, key: paths of PEM files for TLS; both are set, or neither.
-        behind_proxy: true if a TLS proxy is in front of the service: plain HTTP is then allowed on
-            addresses other than loopback.
+        host, port: the address and the port; port 0 means a free port.
+        path: path of the Unix socket, which replaces host and port.
+        group: the group that may connect to the Unix socket; ``None``: only the socket's owner may
+            connect.
+        certificate, key: paths of the PEM files for TLS; both are set, or neither is set.
+        behind_proxy: true if a TLS proxy is in front of the service: then the service may use plain
+            HTTP on addresses other than loopback.
     """
 
     host: str = "127.0.0.1"
@@ -55,10 +56,10 @@ class Listening:
     behind_proxy: bool = False
 
     def check(self) -> None:
-        """Check the options, as far as that is possible before the service starts.
+        """Check the options of the address, as far as that is possible before the service starts.
 
         Raises:
-            UsageError: the service must not listen at this address.
+            UsageError: the service must not listen at the address in the options.
         """
         if bool(self.certificate) != bool(self.key):
             raise UsageError("give --tls-certificate and --tls-key together, or none of them")
@@ -74,7 +75,7 @@ class Listening:
                 raise UsageError(f"{shown(path)}: cannot be read; see the path and its mode")
 
     def shown(self, listener: socket.socket) -> str:
-        """The address for messages: a URL, or the path of the socket."""
+        """Return the address for messages: a URL, or the path of the Unix socket."""
         if self.path is not None:
             return f"the socket {shown(self.path)}"
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -83,10 +84,10 @@ class Listening:
 
     @contextmanager
     def opened(self) -> Iterator[socket.socket]:
-        """Open the listening socket.
+        """Open the listening socket of the service.
 
         Raises:
-            UsageError: the service cannot listen there.
+            UsageError: the service cannot listen at the address.
         """
         if self.path is not None:
             with _unix(self.path, self.group) as listener:
@@ -101,8 +102,8 @@ class Listening:
                 f"{shown(self.host)}:{self.port}: cannot listen there: {why}; choose "
                 "another --listen"
             ) from error
-        # Connections inherit this option; asyncio sets the option only for sockets with a protocol.
-        # Without the option, each answer takes 40 ms longer: its two parts wait for one another.
+        # Connections inherit this option; asyncio sets the option only for sockets that name their
+        # protocol. Without it, the two parts of each answer wait for one another for 40 ms.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with listener:
             yield listener
@@ -110,10 +111,10 @@ class Listening:
 
 @contextmanager
 def _unix(path: str, group: str | None) -> Iterator[socket.socket]:
-    """Open a Unix socket, in place of an unused socket; it is removed at the end.
+    """Open a Unix socket, in place of an unused socket; remove the socket at the block's end.
 
     Raises:
-        UsageError: another file has the name, or the socket cannot be made.
+        UsageError: another file has the name of the socket, or the socket cannot be made.
     """
     gid = None
     if group is not None:
@@ -130,7 +131,8 @@ def _unix(path: str, group: str | None) -> Iterator[socket.socket]:
                     f"{shown(path)}: somebody else can replace the socket: {above.unsafe}; choose "
                     "another --listen"
                 )
-            # The kernel takes paths of 107 bytes; a path through the descriptor is shorter.
+            # The kernel takes paths of 107 bytes; a path through the directory's descriptor is
+            # shorter.
             here = b"/proc/self/fd/%d/%s" % (above.fd, name)
             _remove_unused(path, here, name, above.fd)
             umask = os.umask(0o177)
@@ -153,7 +155,7 @@ def _unix(path: str, group: str | None) -> Iterator[socket.socket]:
 
 
 def _remove(name: bytes, directory: int, made: os.stat_result) -> None:
-    """Remove this process's socket, but not the socket of another process."""
+    """Remove the Unix socket of this process, but not the socket of another process."""
     with contextlib.suppress(OSError):
         if os.path.samestat(made, os.stat(name, dir_fd=directory, follow_symlinks=False)):
             os.unlink(name, dir_fd=directory)
@@ -196,7 +198,7 @@ class Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start to accept clients."""
+        """Start to accept connections of clients."""
         del sockets
         await super().startup([])
         self._door = Door(
@@ -211,9 +213,9 @@ class Server(uvicorn.Server):
         self.ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer the requests in progress, and end."""
+        """Answer the requests in progress, and end the server."""
         self._door.close()
-        # uvicorn would cancel them later, each with a traceback
+        # earlier than uvicorn, which would cancel them with a traceback each
         asyncio.get_running_loop().call_later(_GRACE - 1, self._door.abort)
         await super().shutdown(sockets)
         self._watch.cancel()
@@ -232,12 +234,12 @@ def run(
     Args:
         app: the application that answers the requests.
         listening: the address or the Unix socket.
-        ready: called with the address when clients are accepted.
-        beside: a task that runs meanwhile, and is cancelled at the end.
+        ready: a function that is called with the address when the server accepts clients.
+        beside: a task that runs while the server runs, and is cancelled at the end.
         protocol: the class of each connection's protocol.
 
     Raises:
-        UsageError: the server cannot listen at this address.
+        UsageError: the server cannot listen at the address.
     """
     with listening.opened() as listener:
         config = uvicorn.Config(
@@ -252,7 +254,8 @@ def run(
             ssl_certfile=listening.certificate,
             ssl_keyfile=listening.key,
             proxy_headers=listening.behind_proxy,
-            # Only permitted processes can connect to a Unix socket: their headers are trusted.
+            # Only permitted processes can connect to a Unix socket, so the server trusts their
+            # headers.
             forwarded_allow_ips=None if listening.path is None else "*",
         )
         server = Server(config)

@@ -1,8 +1,8 @@
 """The users who may ask questions: names with hashed passwords, in ``users.json``.
 
-A password is stored as scrypt(password, salt) (RFC 7914) with its parameters. To compute scrypt
-takes some 50 ms by design. So a running service remembers right credentials, as a keyed hash that
-is useless outside of its process.
+The file has scrypt(password, salt) (RFC 7914) of each password, with scrypt's parameters. One
+scrypt takes some 50 ms by design. So a running service remembers right credentials, as a keyed hash
+that is useless outside of its process.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _N, _R, _P = 1 << 14, 8, 1
 _REMEMBERED = 4096
-#: Length, in bytes, of the longest password that is checked.
+#: Number of bytes of the longest password that the service checks.
 PASSWORD_LIMIT = 1024
 
 
@@ -38,12 +38,12 @@ class HashedSecret:
 
     @classmethod
     def of(cls, password: str) -> HashedSecret:
-        """Hash a password."""
+        """Return the hashed password for a password."""
         salt = secrets.token_bytes(16)
         return cls(salt, _scrypt(password, salt, _N, _R, _P))
 
     def fits(self, password: str) -> bool:
-        """Whether ``password`` is this password; takes some 50 ms."""
+        """Return whether ``password`` is the hashed password; takes some 50 ms."""
         found = _scrypt(password, self.salt, self.n, self.r, self.p)
         return hmac.compare_digest(found, self.result)
 
@@ -57,7 +57,7 @@ def _scrypt(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:
 
 @functools.cache
 def _nobody() -> HashedSecret:
-    """A hashed password that belongs to no user."""
+    """Return a hashed password that belongs to no user."""
     return HashedSecret.of(secrets.token_hex(16))
 
 
@@ -80,11 +80,11 @@ USERS = NamedFile("users", "user", "hashscan service user", _load, _dump)
 
 
 def add_user(data: Data, name: str, password: str) -> None:
-    """Add a user, or replace the password of a user.
+    """Add a user with a password, or replace the password of a user.
 
     Raises:
-        UsageError: the name or the password cannot be used.
-        StateError: the users cannot be stored.
+        UsageError: the name or the password of the user cannot be used.
+        StateError: the file of the users cannot be written.
     """
     USERS.check_name(name)
     if not 8 <= len(password.encode("utf-8", "surrogateescape")) <= PASSWORD_LIMIT:
@@ -95,28 +95,28 @@ def add_user(data: Data, name: str, password: str) -> None:
 
 
 class Credentials:
-    """Checks credentials; remembers right credentials until the user changes."""
+    """Checks users' credentials; remembers right credentials until the user changes."""
 
     def __init__(self) -> None:
-        """Start without users, so that nobody may ask before ``take`` sets the users."""
+        """Start without users, so that nobody may ask questions; ``take`` sets the users."""
         self._users: dict[str, HashedSecret] = {}
-        # The password is compared with this hash if the user does not exist: the duration reveals
-        # no names.
+        # The password of an unknown user is compared with this hash, so that the duration of the
+        # answer reveals no names.
         self._nobody = _nobody()
         self._key = secrets.token_bytes(32)
         self._right: dict[bytes, HashedSecret] = {}
 
     def take(self, users: dict[str, HashedSecret]) -> None:
-        """Replace the users by the present users."""
+        """Replace the users by the users that are stored now."""
         self._users = users
 
     def remembered(self, name: str, password: str) -> bool:
-        """Whether these credentials were right before, and the user has not changed since."""
+        """Return whether credentials were right before, and the user has not changed since."""
         hashed = self._right.get(self._token(name, password))
         return hashed is not None and self._users.get(name) == hashed
 
     def check(self, name: str, password: str) -> bool:
-        """Whether these credentials are right; takes some 50 ms, also for an unknown user."""
+        """Return whether credentials are right; takes some 50 ms, also for an unknown user."""
         hashed = self._users.get(name)
         right = (hashed or self._nobody).fits(password) and hashed is not None
         if right and hashed is not None:

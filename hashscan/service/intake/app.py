@@ -42,7 +42,8 @@ REPORTS = "/api/v1/reports"
 _TOO_LONG = f"the report has more than {MOST_BYTES >> 20} MiB; split it"
 #: Largest number of simultaneous reports with one token.
 _PLACES = 32
-#: Size of a burst, in seconds of the rate: SCART sends one report for each IP address.
+#: Largest burst of requests with one token, in seconds of the rate: SCART sends one report for each
+#: IP address.
 _BURST = 10.0
 
 
@@ -51,15 +52,15 @@ class JsonProtocol(Protocol):
 
     @staticmethod
     def refusal(why: str) -> tuple[str, bytes]:
-        """The type and the body of the error for bytes that are no whole request."""
+        """Return the type and the body of the error for bytes that are no whole request."""
         return "application/json", json.dumps(_error(why)).encode()
 
 
 class Intake:
-    """Handles reports; has the state that all requests share."""
+    """Handles reports of senders; has the state that all requests share."""
 
     def __init__(self, senders: TokenSenders, record: Requests, box: Box, *, rate: float) -> None:
-        """``rate``: number of requests a second that are allowed with one token."""
+        """``rate``: number of requests a second that the intake allows with one token."""
         self.senders = senders
         self.record = record
         self._box = box
@@ -67,10 +68,10 @@ class Intake:
         self._running: dict[str, int] = {}
 
     def sender(self, request: Request) -> str:
-        """The sender whose token is in the request.
+        """Return the sender whose token is in the request.
 
         Raises:
-            HTTPException: 401, or 429 after too many wrong tokens or requests.
+            HTTPException: 401: a wrong token; or 429: too many wrong tokens or requests.
         """
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
@@ -87,7 +88,7 @@ class Intake:
         return name
 
     async def report(self, request: Request) -> Response:
-        """Answer ``POST /api/v1/reports`` after the notice is on the disk."""
+        """Answer ``POST /api/v1/reports`` after the notice in the report is on the disk."""
         sender = self.sender(request)
         outcome = "error"
         try:
@@ -123,16 +124,16 @@ class Intake:
         return JSONResponse({"data": data}, 201, background=BackgroundTask(self._box.answered, key))
 
     def note(self, request: Request, sender: str, outcome: str) -> None:
-        """Add a request to the audit: the request's path, without query and token."""
+        """Add a request to the audit: the request's path, without its query and its token."""
         path = f"{request.method} {request.scope['path']}"
         self.record.note(IntakeRow(time.time(), sender, address_of(request), path, outcome))
 
     @contextlib.contextmanager
     def _place(self, sender: str) -> Iterator[None]:
-        """Reserve a place of the sender, so that the reports in memory are bounded.
+        """Count a report of the sender; the limit for each sender bounds the reports in memory.
 
         Raises:
-            HTTPException: 429, because all places are in use.
+            HTTPException: 429: the sender has as many reports in progress as the intake allows.
         """
         running = self._running.get(sender, 0)
         if running >= _PLACES:
@@ -145,7 +146,7 @@ class Intake:
 
 
 def application(intake: Intake, links: Links) -> Starlette:
-    """Make the ASGI application of the intake."""
+    """Return the ASGI application of the intake."""
 
     async def link(request: Request) -> Response:
         return await links.answer(intake, request)
@@ -167,7 +168,7 @@ async def _health(request: Request) -> Response:
 
 
 async def explain(request: Request, error: Exception) -> Response:
-    """The JSON answer to a refused request."""
+    """Return the JSON answer to a refused request."""
     del request
     assert isinstance(error, HTTPException)
     errors = error.errors if isinstance(error, ReportRefusedError) else {}
@@ -175,7 +176,7 @@ async def explain(request: Request, error: Exception) -> Response:
 
 
 async def _gone(request: Request, error: Exception) -> Response:
-    """An answer to a client that disconnected before its request was complete."""
+    """Return an answer for a client that disconnected before its request was complete."""
     del request, error
     return JSONResponse(_error("the request is incomplete"), 400)
 

@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     from hashscan.service.intake.form import SentReport
     from hashscan.state import State
 
-#: Seconds after which a sender is answered "not stored yet"; SCART's add-ons wait 20 seconds.
+#: Seconds after which a sender gets the answer "not stored yet"; SCART's add-ons wait 20 seconds.
 _PATIENCE = 15.0
 #: Largest number of reports that wait to be stored.
 _WAITING = 64
-#: Seconds for which, at least, an unanswered report is recognised when it is sent again.
+#: Smallest number of seconds for which an unanswered report is recognised when it is sent again.
 _RESENT = 1800.0
-#: Largest number of reports whose answers are counted.
+#: Largest number of reports whose answers the intake counts.
 _MOST_ANSWERED = 100_000
 
 
 class Taken(NamedTuple):
-    """A notice that was stored."""
+    """A notice that the intake has stored."""
 
     id: str
     deadline: float
@@ -43,18 +43,18 @@ class Taken(NamedTuple):
 
 
 class Box:
-    """The file of notices of a running intake."""
+    """The file of notices of a running intake, and the thread that stores reports in it."""
 
     def __init__(
         self, state: State, say: Callable[[str], None], recorder: Recorder | None = None
     ) -> None:
         """Open the file of notices.
 
-        ``say`` is called with a sentence if a report is not stored. ``recorder`` writes to the
+        ``say`` is called with a sentence if a report cannot be stored. ``recorder`` writes to the
         audit log.
 
         Raises:
-            StateError: the file cannot be used.
+            StateError: the file of notices cannot be used.
         """
         self._state = state
         self._say = say
@@ -70,19 +70,19 @@ class Box:
             raise
 
     def close(self) -> None:
-        """Store the reports that wait, and close the file."""
+        """Store the reports that wait, and close the file of notices."""
         self._thread.submit(self._store.close)
         self._thread.shutdown()
 
     async def add(self, report: SentReport, key: bytes) -> Taken:
-        """Store a report durably; ``key``: the SHA-256 of its sender and its bytes.
+        """Store a report durably; ``key``: the SHA-256 of the report's sender and bytes.
 
         A report may be stored but not answered, because the process was killed or the disk is slow.
-        Then the sender sends the report again, and the report is stored only once. A report that is
-        sent again after an answer is a new notice: its URLs are still online.
+        Then the sender sends the report again, and the intake does not store it twice. A report
+        that is sent again after its answer is a new notice: the URLs are still online.
 
         Raises:
-            HTTPException: 503, because the report is not stored, or not yet.
+            HTTPException: 503, because the report is not stored, or is not stored yet.
         """
         if self._waiting >= _WAITING:
             raise later(503, 10.0, "too many reports wait to be stored; this one was not taken")
@@ -110,7 +110,7 @@ class Box:
             self._answered.popitem(last=False)
 
     async def refuse(self, sender: str, why: str, text: str) -> None:
-        """Record a refused report, and keep its text for an administrator."""
+        """Record a refused report, and keep the report's text for an administrator."""
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._thread, self._refuse, sender, why, text)
 
@@ -121,7 +121,7 @@ class Box:
             self._report(one_line(str(error)) if error is not None else "")
 
     def _report(self, trouble: str) -> None:
-        """Report the reason, once, why reports are not stored."""
+        """Pass the reason why reports are not stored to ``say``, once."""
         if trouble and trouble != self._trouble:
             self._say(f"a report was not stored: {trouble}")
         self._trouble = trouble

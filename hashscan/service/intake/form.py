@@ -27,34 +27,34 @@ if TYPE_CHECKING:
     from hashscan.notices.notice import ParsedNotice
 
 NAME = "scart-api"
-#: Largest number of bytes of a report, and of URLs in it.
+#: Largest number of bytes of a report, and of URLs in a report.
 MOST_BYTES, MOST_URLS = 2 << 20, 10_000
 _MOST_FIELDS = 50
 _FORM = "application/x-www-form-urlencoded"
 _SINGLE = ("ip", "sender", "reference", "received")
-#: Largest number of lines that an error names.
+#: Largest number of lines of a report that an error names.
 _MOST_LINES = 5
-#: Seconds by which the sender's clock may be ahead.
+#: Seconds by which the sender's clock may be ahead of this machine's clock.
 _AHEAD = 300.0
 
 
 class ReportRefusedError(HTTPException):
-    """The report is refused because of ``errors``, the faults by field."""
+    """The intake refuses a report; ``errors`` has the faults of the report's fields, by field."""
 
     def __init__(self, status: int, message: str, errors: Mapping[str, list[str]]) -> None:
-        """``message``: one sentence on the refusal."""
+        """``message``: one sentence that says why the intake refuses the report."""
         super().__init__(status, message)
         self.errors = dict(errors)
 
 
 class SentReport(NamedTuple):
-    """A report that was read.
+    """A report that the intake has read.
 
     Attributes:
         notice: the notice in the report.
-        content: the form's fields, for the evidence.
+        content: the fields of the report's form, for the evidence.
         received: time when the forwarding program received the notice, in seconds since the epoch;
-            ``None``: now.
+            ``None``: the form names no time, so the notice is received now.
     """
 
     notice: ParsedNotice
@@ -63,10 +63,10 @@ class SentReport(NamedTuple):
 
 
 def fields(body: bytes, content_type: str) -> dict[str, str]:
-    """Decode the fields of a form.
+    """Decode the fields of a report's form.
 
     Raises:
-        ReportRefusedError: the body is no form, or has a field more than once.
+        ReportRefusedError: the report's body is no form, or has a field more than once.
     """
     header = Message()
     header["Content-Type"] = content_type or _FORM
@@ -89,10 +89,10 @@ def fields(body: bytes, content_type: str) -> dict[str, str]:
 
 
 def pairs(raw: bytes, charset: str | None = None) -> list[tuple[str, str]]:
-    """Decode the names and values of a form or of a query.
+    """Decode the names and values of a form or of a URL's query.
 
     Raises:
-        ReportRefusedError: there are too many fields.
+        ReportRefusedError: the form or the query has too many fields.
     """
     try:
         found = parse_qsl(
@@ -109,10 +109,10 @@ def pairs(raw: bytes, charset: str | None = None) -> list[tuple[str, str]]:
 
 
 def read(found: Mapping[str, str], sender: str) -> SentReport:
-    """Read the report in a form's fields; ``sender`` is the token's name, the default sender.
+    """Read the report in a form; ``sender`` is the token's name, the default sender.
 
     Raises:
-        ReportRefusedError: the form has no URL, or a field cannot be used.
+        ReportRefusedError: the form has no URL, or a field of the form cannot be used.
     """
     lines = [line.strip() for line in found.get("urls", "").split("\n")]
     numbered = [(number, line) for number, line in enumerate(lines, 1) if line]
@@ -140,7 +140,7 @@ def read(found: Mapping[str, str], sender: str) -> SentReport:
             "the report has no URL",
             {"urls": [f"line {number} is no URL" for number, _ in invalid[:_MOST_LINES]]},
         )
-    # A line that is no URL is an item too, which is open until an administrator decides.
+    # A line that is no URL is an item, too, and stays open until an administrator decides.
     items = [
         ParsedItem(ItemKind.URL, values.words(line, values.LONGEST_URL) if url is None else url,
                    ip=address)

@@ -37,15 +37,16 @@ if TYPE_CHECKING:
     from hashscan.config.sites import SiteSettings
     from hashscan.state import State
 
-#: Largest number of simultaneous checks, and of waiting checks.
+#: Largest number of simultaneous checks of URLs, and of checks that wait.
 _THREADS, _WAITING = 2, 64
-#: Seconds for a check; SCART's add-ons wait 20 seconds, and read silence as offline.
+#: Seconds for the check of a URL. SCART's add-ons wait 20 seconds, and take silence for offline.
 _PATIENCE = 10.0
 #: Seconds after which changed configurations of web servers are read again.
 _FRESH = 10.0
-#: Checks a second from one address without a token, and checks in a burst.
+#: Checks a second from one address without a token, and largest burst of such checks.
 _STRANGERS_RATE, _STRANGERS_BURST = 10.0, 200.0
-#: Statuses of answers, without errors and redirects, which a client could read as offline.
+#: HTTP status of each answer: no error and no redirect, because a client may take these for
+#: offline.
 _STATUS = {ContentPresence.ONLINE: 200, ContentPresence.OFFLINE: 200, ContentPresence.UNKNOWN: 202}
 
 
@@ -53,10 +54,10 @@ class LinkAdmission(Protocol):
     """Admits senders, and records their requests; implemented by ``app.Intake``."""
 
     def sender(self, request: Request) -> str:
-        """The sender whose token is in the request.
+        """Return the sender whose token is in the request.
 
         Raises:
-            HTTPException: 401 or 429: the sender is refused.
+            HTTPException: 401 or 429: the sender may not send this request.
         """
         ...
 
@@ -71,10 +72,10 @@ class LinkOptions:
 
     Attributes:
         path: path of the link checker's URL.
-        parameter: name of the parameter with the URL to check.
+        parameter: name of the query's parameter with the URL to check.
         empty: send an empty body unless the answer is *offline*, also for errors.
-        without_token: answer clients without a token.
-        trust_sites: answer *offline* even if hashscan never found a file for a notice of the URL.
+        without_token: answer clients without a token, too.
+        trust_sites: the option of ``notices.online.check``.
     """
 
     path: str = "/api/v1/online"
@@ -94,7 +95,7 @@ class Links:
         options: LinkOptions,
         say: Callable[[str], None],
     ) -> None:
-        """Start the threads; the web servers' configurations are read later."""
+        """Start the threads for the checks; the web servers' configurations are read later."""
         self.options = options
         self._state = state
         self._sites = sites
@@ -106,11 +107,11 @@ class Links:
         self._strangers = Limiter(_STRANGERS_RATE, _STRANGERS_BURST)
 
     def close(self) -> None:
-        """End the threads, without waiting for checks that hang."""
+        """End the threads of the checks, without waiting for checks that hang."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def answer(self, intake: LinkAdmission, request: Request) -> Response:
-        """Answer a ``GET`` request of the link checker."""
+        """Answer a ``GET`` request to the link checker."""
         try:
             sender = self._sender(intake, request)
             found = await self.presence(self._url(request))
@@ -123,7 +124,7 @@ class Links:
         return self._response(request, found, detailed=sender is not None)
 
     async def presence(self, address: str) -> Checked:
-        """Check whether a URL's content is there, within ``_PATIENCE`` seconds."""
+        """Check whether the content of a URL is there, within ``_PATIENCE`` seconds."""
         if self._waiting >= _WAITING:
             return Checked(ContentPresence.UNKNOWN, "busy")
         self._waiting += 1
@@ -138,10 +139,10 @@ class Links:
             return Checked(ContentPresence.UNKNOWN, "undecided")
 
     def _sender(self, intake: LinkAdmission, request: Request) -> str | None:
-        """The sender, or ``None`` for a client that needs no token and has none.
+        """Return the sender of a request; ``None``: the client sent no token, and needs none.
 
         Raises:
-            HTTPException: 401 or 429: the sender is refused.
+            HTTPException: 401 or 429: the sender may not send this request.
         """
         if not self.options.without_token or request.headers.get("authorization"):
             return intake.sender(request)
@@ -150,7 +151,7 @@ class Links:
         return None
 
     def _url(self, request: Request) -> str:
-        """The URL that the query asks about.
+        """Return the URL in the request's query.
 
         Raises:
             ReportRefusedError: the query is not exactly one URL.

@@ -8,11 +8,11 @@ from hashscan.service.record import AuditRecord
 
 
 class IntakeRow(NamedTuple):
-    """One request with a right token.
+    """One request to the intake with a right token.
 
     Attributes:
         time: time of the request in seconds since the epoch.
-        user: name of the token.
+        user: name of the token, which is the name of the sender.
         address: address of the client.
         request: method and path of the request, without the query.
         outcome: id of the notice, answer of the link checker, or status of an error.
@@ -26,7 +26,7 @@ class IntakeRow(NamedTuple):
 
 
 class Requests(AuditRecord):
-    """The table of requests. Requests with wrong tokens are only counted: they have no bound."""
+    """The table of requests; requests with wrong tokens have no bound, and are only counted."""
 
     table = "request"
     columns = (

@@ -1,4 +1,4 @@
-"""The record of the processes that take notices over HTTP, so that ``status`` sees them."""
+"""The record of the processes that take notices over HTTP; ``status`` reads this record."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class Running(NamedTuple):
 
 
 class Serving:
-    """Holds the record while a process serves; the kernel releases the lock if it dies."""
+    """Locks the record while a process serves; the kernel releases the lock if the process dies."""
 
     def __init__(self, data: Data) -> None:
-        """Take the lock, which several processes may share.
+        """Take the lock of the record, which several processes may share.
 
         Raises:
-            StateError: the lock's file cannot be made.
+            StateError: the file of the lock cannot be made.
         """
         path = data.path(_FILE)
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -56,22 +56,22 @@ class Serving:
             raise StateError(f"{shown(path)} cannot be made: {said_by(error)}") from error
 
     def listens(self, address: str) -> None:
-        """Write the address into the record; on a full disk, the record remains empty."""
+        """Write the process's address into the record; on a full disk, the record remains empty."""
         content = json.dumps({"address": address, "since": time.time()}).encode()
         with suppress(OSError):
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, content, 0)
 
     def close(self) -> None:
-        """Release the lock."""
+        """Release the lock of the record."""
         os.close(self._fd)
 
 
 def running_intake(state: State) -> Running | None:
-    """The state of the intake over HTTP, or ``None`` without tokens and process.
+    """Return the state of the intake over HTTP; ``None``: no token exists, and no process serves.
 
     Raises:
-        HashscanError: the tokens cannot be read.
+        HashscanError: the tokens of the intake cannot be read.
     """
     directory = os.path.join(state.directory, INTAKE)
     if not os.path.isdir(directory):

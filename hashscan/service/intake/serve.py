@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hashscan.config.sites import SiteSettings
     from hashscan.state import State
 
-#: Number of requests a second that are allowed with one token.
+#: Number of requests a second that the intake allows with one token.
 RATE = 50.0
 #: Seconds between two commits of the audit, and between two checks for changed tokens.
 _EVERY = 1.0
@@ -42,8 +42,8 @@ class IntakeOptions(Listening):
 
     Attributes:
         links: options of the link checker.
-        rate: number of requests a second that are allowed with one token.
-        audit_days: days after which requests are removed from the audit; ``None``: never.
+        rate: number of requests a second that the intake allows with one token.
+        audit_days: days after which the intake removes requests from the audit; ``None``: never.
     """
 
     links: LinkOptions = field(default_factory=LinkOptions)
@@ -52,10 +52,10 @@ class IntakeOptions(Listening):
 
 
 def data_of(state: State) -> Data:
-    """The directory of the tokens and the audit.
+    """Return the directory with the tokens and the audit of the intake.
 
     Raises:
-        UsageError: the directory cannot be used.
+        UsageError: the intake's directory cannot be used.
     """
     return Data(os.path.join(state.directory, INTAKE), "--state")
 
@@ -67,17 +67,17 @@ def serve(
     say: Callable[[str], None],
     recorder: Recorder | None = None,
 ) -> None:
-    """Run the intake until SIGTERM or SIGINT.
+    """Run the intake until the process gets SIGTERM or SIGINT.
 
     Args:
         state: the state directory, which the daemon may use at the same time.
         sites: the sites of this machine, for the link checker.
         options: the options of the intake.
-        say: called with a sentence when the intake listens, and for each fault.
-        recorder: writes the audit log.
+        say: a function that is called with a sentence when the intake listens, and for each fault.
+        recorder: writes to the audit log.
 
     Raises:
-        UsageError: the intake cannot listen at this address, or must not.
+        UsageError: the intake cannot, or must not, listen at the address in the options.
         StateError: the state directory cannot be used.
     """
     options.check()

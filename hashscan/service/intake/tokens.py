@@ -22,12 +22,12 @@ from hashscan.text import shown
 if TYPE_CHECKING:
     from hashscan.service.data import Data
 
-#: Number of characters of the longest token that is compared.
+#: Number of characters of the longest token that the intake compares.
 _LONGEST = 256
 
 
 class Token(NamedTuple):
-    """A stored token, with the time when it was ``added`` (seconds since the epoch)."""
+    """A stored token of a sender; ``added``: time of its making, in seconds since the epoch."""
 
     sha256: bytes
     added: float
@@ -45,11 +45,11 @@ TOKENS = NamedFile("tokens", "token", "hashscan notice token", _load, _dump)
 
 
 def add_token(data: Data, name: str) -> str:
-    """Make a token, store its hash, and return the token.
+    """Make a token for a sender, store the token's hash, and return the token.
 
     Raises:
-        UsageError: the name cannot be used, or has a token already.
-        StateError: the token cannot be stored.
+        UsageError: the sender's name cannot be used, or has a token already.
+        StateError: the hash of the token cannot be stored.
     """
     TOKENS.check_name(name)
     if name in TOKENS.read(data):
@@ -70,7 +70,7 @@ class TokenSenders:
     """Finds the sender of a token.
 
     Attributes:
-        wrong: number of wrong tokens so far.
+        wrong: number of wrong tokens that clients have sent so far.
     """
 
     def __init__(self, clock: Limiter | None = None) -> None:
@@ -80,17 +80,18 @@ class TokenSenders:
         self.wrong = 0
 
     def take(self, tokens: dict[str, Token]) -> None:
-        """Replace all tokens by the present tokens."""
+        """Replace all tokens by the tokens that are stored now."""
         self._tokens = tokens
 
     def name_of(self, token: str, address: str) -> str | None:
-        """The name of the token's sender, or ``None`` if the token does not exist.
+        """Return the name of the token's sender; ``None``: the token does not exist.
 
-        A right token is accepted even during a flood of wrong tokens from the same address, e.g. a
-        proxy: nobody can guess a token.
+        A right token is accepted even during a flood of wrong tokens from the same address, e.g.
+        from a
+        proxy: nobody can guess a right token.
 
         Raises:
-            TooManyError: the token is wrong, and too many wrong tokens came from this address
+            TooManyError: the token is wrong, and too many wrong tokens came from its address
                 before.
         """
         name = self._find(token)
