@@ -1,7 +1,7 @@
 """The command line: thin click commands over ``hashscan.jobs``, one module each.
 
-A command's module is imported only if that command runs: ``hashscan --version`` and the completion
-of a shell must not wait for libraries that they do not use.
+A command's module is imported only if that command runs. So ``hashscan --version`` and the
+completion of a shell do not wait for libraries that they do not use.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from hashscan.machine import (
 )
 from hashscan.text import shown
 
-#: Command, its module below this package, and its line in ``hashscan --help``.
+#: For each command: its name, its module below this package, and its line in ``hashscan --help``.
 COMMANDS = {
     "scan": ("scan", "Scan volumes once: hash, ask the filter, confirm, act."),
     "check": ("check", "Say whether a file or a digest is known. Nothing is moved."),
@@ -56,10 +56,10 @@ _PLUGIN_UNKNOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The values of the options before the command's name.
+    """The values of the options that are before the command's name.
 
     Attributes:
-        config_path: the value of ``--config``; ``None``: not given.
+        config_path: the value of ``--config``; ``None``: the option was not given.
         verbosity: -1 quiet, 0 normal, 1 and more verbose.
     """
 
@@ -68,10 +68,10 @@ class Options:
 
 
 class LazyGroup(click.Group):
-    """A group of commands by name; a command's module is imported when the command is needed."""
+    """A group of commands by name; imports the module of a command when the command is needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return all names, in the order in which a new user needs the commands."""
+        """Return the names of all commands, in the order in which a new user needs the commands."""
         del ctx
         return list(COMMANDS)
 
@@ -88,9 +88,9 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; the error for an unknown name suggests similar names.
+        """Find a command by its name; the error for an unknown name suggests similar names.
 
-        Click itself would search ``commands`` for similar names, and that dictionary is empty here.
+        Click itself would search ``commands`` for similar names, but this dictionary is empty.
         """
         name = args[0]
         if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
@@ -113,7 +113,7 @@ class LazyGroup(click.Group):
             raise MachineError(A_PROCESS_DIED) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them."""
+        """List the commands without importing their modules."""
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
@@ -161,26 +161,26 @@ def main() -> None:
     _start_lightly()
     with contextlib.suppress(OSError), open("/proc/self/comm", "w", encoding="ascii") as name:
         name.write("hashscan")  # so that ps and pgrep show "hashscan" in place of "python"
-    # A usual exit of Python would wait for threads that still run.
+    # At its usual end, Python would wait for threads that still run.
     os._exit(_run())
 
 
 def _start_lightly() -> None:
-    """Switch off two things that take most of a short command's time besides the imports."""
-    # Imported modules are never garbage: a hundred searches of all their objects would find none.
+    """Switch off two steps that take most of a short command's time besides the imports."""
+    # Imported modules are never garbage: a hundred searches of their objects would find none.
     gc.set_threshold(100_000, 20, 20)
-    # Otherwise pydantic searches every installed package for plugins, and runs them.
+    # Without this setting, pydantic searches every installed package for plugins, and runs them.
     os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
 
 
 def _refuse_shell_mistakes(words: list[str]) -> None:
-    """Refuse empty words, and paths below a ``~`` that no shell has replaced.
+    """Raise for an empty argument, and for a path below a ``~`` that no shell has replaced.
 
-    An empty path is the working directory: ``hashscan scan "$DIR"`` without ``DIR`` would scan it.
-    A ``~`` would become a directory of that name.
+    An empty path means the working directory: ``hashscan scan "$DIR"`` without ``DIR`` would scan
+    this directory. A ``~`` would become the name of a new directory.
 
     Raises:
-        UsageError: a word is empty, or begins with ``~``.
+        UsageError: an argument is empty, or begins with ``~``.
     """
     for before, word in zip(["hashscan", *words], words, strict=False):
         if word == "" or re.fullmatch("--[a-z-]+=", word):
@@ -226,7 +226,7 @@ def _run() -> int:
 
 
 def _misplaced(error: click.ClickException) -> str:
-    """Say where a known, but misplaced option belongs; empty: no command has this option."""
+    """Return a hint on the right place of a misplaced option; empty: no command has the option."""
     if not isinstance(error, click.NoSuchOption) or error.ctx is None:
         return ""
     option, path = error.option_name, error.ctx.command_path

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hashscan.config.settings import Settings
     from hashscan.quarantine.dismissed_digests import DismissedContent
 
-#: Files between two lines of progress.
+#: Number of files between two lines about the progress.
 _EVERY = 10_000
 
 
@@ -165,7 +165,7 @@ def list_command(options: Options, state: str | None, as_json: bool) -> None:
 
 
 def _dismissed(settings: Settings) -> tuple[str, list[DismissedContent]]:
-    """Return the path of the local allow-list, and its entries."""
+    """Return the path of the local allow-list, and the entries of this list."""
     from hashscan.errors import ServiceError  # noqa: PLC0415
     from hashscan.quarantine.dismissed_digests import entries_of  # noqa: PLC0415
     from hashscan.state import State  # noqa: PLC0415 - heavy

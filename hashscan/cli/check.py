@@ -1,4 +1,4 @@
-"""``hashscan check``."""
+"""``hashscan check``: says whether files or digests are known."""
 
 from __future__ import annotations
 
@@ -96,10 +96,10 @@ def command(
 
 
 def _require_files(subjects: tuple[str, ...]) -> None:
-    """Refuse all subjects that cannot be checked, before the first one is checked.
+    """Raise for all FILE and DIGEST arguments that cannot be checked, before the first check.
 
     Raises:
-        UsageError: files are missing, or are directories.
+        UsageError: arguments name files that are missing, or directories.
     """
     wrong = []
     for subject in subjects:

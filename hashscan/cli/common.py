@@ -1,4 +1,4 @@
-"""Options that several commands have, and functions that open what the options name."""
+"""Options that several commands share, and functions that open the files of these options."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from hashscan.state import State
 
 T = TypeVar("T")
-#: Most bytes of an answer to a question with yes or no; a longer answer counts as no.
+#: Largest number of bytes of an answer to a question with yes or no; a longer answer counts as no.
 _LONGEST_ANSWER = 64
 
 
 class Number(click.FloatRange):
-    """An option's number within bounds; ``nan`` and ``inf`` would pass each bound: refused."""
+    """An option's number within bounds; raises for ``nan`` and ``inf``, which pass any bound."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Return the number; if it is refused, the command ends with click's message."""
+        """Return the option's number; after an invalid number, the command ends with a message."""
         found = float(super().convert(value, param, ctx))
         if not math.isfinite(found):
             self.fail(f"{value} is not a number.", param, ctx)
@@ -44,7 +44,7 @@ class Number(click.FloatRange):
 
 
 class ModuleGroup(click.Group):
-    """A group of commands; some are in modules of their own, because they need large libraries.
+    """A group of commands; some commands have modules of their own, for large libraries.
 
     Attributes:
         modules: modules of ``hashscan.cli`` by the names of their commands.
@@ -53,12 +53,12 @@ class ModuleGroup(click.Group):
     modules: ClassVar[dict[str, str]] = {}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return all names, the names of commands in other modules first."""
+        """Return the names of all commands, first the names of commands in other modules."""
         own = super().list_commands(ctx)
         return [*self.modules, *(one for one in own if one not in self.modules)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command; import its module if it has one."""
+        """Return a command; import the module of the command if it has its own module."""
         if cmd_name not in self.modules:
             return super().get_command(ctx, cmd_name)
         command = importlib.import_module(f"hashscan.cli.{self.modules[cmd_name]}").command
@@ -70,7 +70,7 @@ class OptionalGroup(ModuleGroup):
     """A group of commands that also runs without the name of a command."""
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
-        """Return the line of the usage without COMMAND, because COMMAND is optional."""
+        """Return the command's usage line without COMMAND, because COMMAND is optional."""
         del ctx
         return ["[OPTIONS]"]
 
@@ -79,7 +79,7 @@ class PathNotLookedAt(click.Path):
     """An option's path, not checked: click's own check would wait for a dead file server."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the path unchanged."""
+        """Return the option's path unchanged."""
         del param, ctx
         return value
 
@@ -123,7 +123,7 @@ def checked_option(option: str, value: str, check: Callable[[str], T]) -> T:
     """Return the value of an option, parsed by the configuration's own check.
 
     Raises:
-        UsageError: the value is refused.
+        UsageError: the configuration's check does not accept the value.
     """
     try:
         return check(value)
@@ -136,7 +136,7 @@ def checked_option(option: str, value: str, check: Callable[[str], T]) -> T:
 def iso_time(text: str, zone: tzinfo | None = None) -> float:
     """Return an ISO 8601 time in seconds since the epoch.
 
-    ``zone``: the zone of a time that names none; default: this machine's zone.
+    ``zone``: the zone of a time whose text names no zone; default: this machine's zone.
 
     Raises:
         ValueError: ``text`` is no ISO 8601 time.
@@ -151,8 +151,8 @@ def iso_time(text: str, zone: tzinfo | None = None) -> float:
 def warn_of_lists(paths: Iterable[str]) -> None:
     """Warn on standard error of each list that other users can change; ``-``: standard input.
 
-    hashscan later trusts the filter or index that it makes from the lists, and a filter or index
-    does not name its lists.
+    The filter or index that hashscan makes from the lists does not name its lists, and hashscan
+    later trusts this filter or index.
     """
     from hashscan.config.trust import fault_of  # noqa: PLC0415 - heavy
 
@@ -162,7 +162,7 @@ def warn_of_lists(paths: Iterable[str]) -> None:
 
 
 def _has_terminal() -> bool:
-    """Whether somebody can type a password: standard input or /dev/tty is a terminal."""
+    """Return whether a user can type a password: standard input or /dev/tty is a terminal."""
     if sys.stdin.isatty():
         return True
     try:
@@ -173,10 +173,10 @@ def _has_terminal() -> bool:
 
 
 def ask_password(prompt: str, instead: str, *, confirm: bool = False) -> str:
-    """Ask for a password at the terminal; ``instead``: the option to name if there is none.
+    """Ask for a password at the terminal; ``instead``: the option to name without a terminal.
 
     Raises:
-        UsageError: there is no terminal.
+        UsageError: the command runs without a terminal.
     """
     if not _has_terminal():
         raise UsageError(f"there is no terminal to ask for the {prompt}; {instead}")
@@ -188,11 +188,12 @@ def ask_password(prompt: str, instead: str, *, confirm: bool = False) -> str:
 def require_consent(question: str) -> None:
     """Ask a question on standard error; return only if the answer on standard input is yes.
 
-    Only the first bytes of the answer are read: standard input may have no end (``/dev/zero``).
+    Only the first bytes of the answer are read, because standard input may be endless
+    (``/dev/zero``).
 
     Raises:
-        click.Abort: a person at the terminal does not agree.
-        UsageError: standard input is no terminal, and has no answer, or an answer other than yes.
+        click.Abort: the user at the terminal does not answer yes.
+        UsageError: standard input is no terminal, and its text is not the answer yes.
     """
     click.echo(f"{question} [y/N]: ", nl=False, err=True)
     answer = b""
@@ -212,10 +213,11 @@ def require_consent(question: str) -> None:
 def open_configuration(
     options: Options, state: str | None, *, check_files: bool = True
 ) -> Settings:
-    """Read the configuration of a command, with the state directory of its ``--state``.
+    """Read the configuration for a command, with the state directory of the option ``--state``.
 
-    ``check_files``: check that the lists and password files of the configuration exist; false for a
-    command that needs none of them.
+    ``check_files``: True to check that the lists and password files in the configuration exist;
+        False
+    for a command that needs none of these files.
 
     Raises:
         ConfigError: the configuration cannot be used.
@@ -276,14 +278,14 @@ def open_own_settings(
 def write_output(
     parts: Iterable[bytes], output: str | None, *, force: bool, option: str = "-o"
 ) -> None:
-    """Write to standard output, or to a new file that has the whole text or does not exist.
+    """Write a text to standard output, or to a new file that has the whole text or does not exist.
 
-    ``option``: the option that names the file.
+    ``option``: the option that names the new file, for messages.
 
     Raises:
         OutputError: standard output cannot be written.
-        UsageError: the file exists already.
-        MachineError: the file cannot be written.
+        UsageError: the new file exists already.
+        MachineError: the new file cannot be written.
     """
     if output is None:
         for part in parts:

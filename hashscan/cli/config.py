@@ -1,4 +1,4 @@
-"""``hashscan config``: write an example, find errors, show the settings in force."""
+"""``hashscan config``: writes an example, finds errors, shows the settings in force."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def config_group() -> None:
 command = config_group
 
 
-#: Steps to take before the first file moves, because a list can be wrong.
+#: Steps for an administrator before hashscan moves the first file, because a list can be wrong.
 _BEFORE_MOVING = """\
 Scans only report, because the file says quarantine.action: report. Before you change that:
   1. put the digests of your stock of software (WordPress, themes) into a list of `allow`
@@ -92,7 +92,7 @@ def init(context: click.Context, output: str | None, force: bool) -> None:
 
 
 def _write(path: str, content: bytes, *, force: bool) -> str | None:
-    """Write a whole new file, mode 0600; return the name under which an old file was kept."""
+    """Write a whole new file, mode 0600; return the new name of an old file with the same name."""
     folder, name = os.path.split(os.path.abspath(path))
     kept = None
     try:
@@ -117,7 +117,7 @@ def _write(path: str, content: bytes, *, force: bool) -> str | None:
 
 
 def _keep_old(directory: int, name: str, path: str) -> str:
-    """Give the file a second name in its directory, and return that name."""
+    """Give a file a second name in its directory, and return the second name."""
     status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     if not stat.S_ISREG(status.st_mode):
         raise UsageError(f"{shown(path)} is not a regular file and was not replaced; remove it")
@@ -173,7 +173,7 @@ def check(context: click.Context, file: str | None) -> None:
     missing = [name for name in ("volumes", "service") if not getattr(settings, name)]
     if missing:
         click.echo(f"note: {' and '.join(missing)}: missing; the daemon does not start without")
-    # As in the daemon, a volume that is missing or does not answer does not delay the others.
+    # As in the daemon, a volume that is missing or does not answer does not delay other volumes.
     first_index: dict[bytes, int] = {}
     for index, seen in enumerate(check_all([one.path for one in settings.volumes])):
         where = f"volumes[{index}].path"
@@ -190,7 +190,7 @@ def check(context: click.Context, file: str | None) -> None:
 
 
 def _why_not_scanned(seen: Seen) -> tuple[str, str]:
-    """Say why a volume cannot be scanned now, and what to do."""
+    """Return a line that says why a volume cannot be scanned now, and what to do."""
     path = shown(seen.root)
     if seen.refused:
         return str(seen.error), "until then it is not scanned"

@@ -1,4 +1,4 @@
-"""``hashscan daemon``."""
+"""``hashscan daemon``: runs the daemon in the foreground."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``hashscan demo``."""
+"""``hashscan demo``: runs the whole job on a sample volume."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def command(options: Options, keep: bool, directory: str | None) -> None:
     from hashscan.demo.story import run  # noqa: PLC0415
 
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # The terminal's encoding may lack some characters.
+        # The encoding of the terminal may lack some characters.
         sys.stdout.reconfigure(errors="backslashreplace")
     if options.verbosity < 0:
         with open(os.devnull, "w", encoding="utf-8") as nowhere:

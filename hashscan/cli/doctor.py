@@ -1,4 +1,4 @@
-"""``hashscan doctor``."""
+"""``hashscan doctor``: finds faults of the machine and the configuration, and their fixes."""
 
 from __future__ import annotations
 

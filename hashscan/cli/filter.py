@@ -1,4 +1,4 @@
-"""``hashscan filter``: make a filter file from digest lists, and check one."""
+"""``hashscan filter``: makes a filter file from digest lists, and checks a filter file."""
 
 from __future__ import annotations
 

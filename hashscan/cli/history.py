@@ -1,4 +1,4 @@
-"""``hashscan history``: the audit log, for people, and its check."""
+"""``hashscan history``: shows the audit log to people, and checks the audit log."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hashscan.quarantine.holds import Holds
     from hashscan.state import State
 
-#: Most files of a hold that ``hold show`` prints.
+#: Largest number of a hold's files that ``hold show`` prints.
 _MOST = 20
 _LONGEST_REASON = 2000
 
@@ -246,7 +246,7 @@ def _opened(options: Options, state: str | None) -> tuple[Settings, State]:
 
 @contextmanager
 def _reading(settings: Settings) -> Iterator[Holds | None]:
-    """Open the holds of a state directory; ``None``: no brake has made a hold in it yet."""
+    """Open the holds of a state directory; ``None``: no brake has ever made a hold."""
     from hashscan.quarantine.holds import Holds  # noqa: PLC0415 - heavy
     from hashscan.state import State  # noqa: PLC0415
 

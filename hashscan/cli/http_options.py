@@ -1,4 +1,4 @@
-"""Options of commands that serve HTTP."""
+"""Options of the commands that serve HTTP."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Command = TypeVar("Command", bound="Callable[..., Any]")
 
 
 def listening_options(default: str, *, unix: bool) -> Callable[[Command], Command]:
-    """Return a decorator that adds ``--listen`` and TLS options; ``unix``: or a Unix socket."""
+    """Return a decorator that adds ``--listen`` and TLS options; ``unix``: allow a Unix socket."""
     place = "ADDRESS:PORT|unix:PATH" if unix else "ADDRESS:PORT"
     socket = ", or a Unix socket" if unix else ""
     options = [
@@ -48,7 +48,7 @@ def parsed_listen(listen: str, *, unix: bool = False) -> dict[str, Any]:
     """Return the value of ``--listen`` as attributes of ``service.server.Listening``.
 
     Raises:
-        click.UsageError: the value is wrong.
+        click.UsageError: the value of ``--listen`` is no address.
     """
     if unix and listen.startswith("unix:/"):
         return {"path": listen.removeprefix("unix:")}

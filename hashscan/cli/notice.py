@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hashscan.notices.reader import NoticeReader
     from hashscan.notices.store import NoticeStore
 
-#: The commands in the order in which an administrator needs them.
+#: The commands of ``hashscan notice``, in the order in which an administrator needs them.
 _ORDER = (
     "add", "list", "show", "approve", "close", "reopen", "answer", "sites", "serve", "token"
 )  # fmt: skip
@@ -30,7 +30,7 @@ _LONGEST_REASON = 2000
 
 
 class _Group(ModuleGroup):
-    """Lists its commands in ``_ORDER``."""
+    """A group that lists its commands in the order of ``_ORDER``."""
 
     modules: ClassVar = {
         "add": "notice_add",
@@ -41,7 +41,7 @@ class _Group(ModuleGroup):
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return all names, in ``_ORDER``."""
+        """Return the names of all commands, in the order of ``_ORDER``."""
         return sorted(super().list_commands(ctx), key=_ORDER.index)
 
 
@@ -211,7 +211,7 @@ def open_store(options: Options, state: str | None) -> tuple[Settings, NoticeSto
     """Open the settings, and the stored notices for changes.
 
     Raises:
-        UsageError: no notice was ever stored; the state directory gets no new file.
+        UsageError: no notice was ever stored; the command makes no file in the state directory.
     """
     from hashscan.audit.recorder import Recorder  # noqa: PLC0415
     from hashscan.notices.store import NoticeStore  # noqa: PLC0415 - heavy

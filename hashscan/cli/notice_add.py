@@ -166,10 +166,10 @@ def command(
 def _times(
     received: str | None, deadline: str | None
 ) -> tuple[float | None, float | None, float | None]:
-    """Return the time of arrival, the deadline and the seconds to the deadline, or ``None``.
+    """Return the options' arrival, deadline and seconds to the deadline; ``None``: not given.
 
     Raises:
-        UsageError: the value of an option is wrong.
+        UsageError: the value of an option is no time, or no duration.
     """
     arrived = until = within = None
     if received is not None:
@@ -206,12 +206,12 @@ def _add(
     by_mail: bool,
     again: bool,
 ) -> AddedNotice:
-    """Store the notice of one input.
+    """Store the notice that is in an input: in a file, or in standard input.
 
     Raises:
-        NoticeError: hashscan does not understand the input.
-        UsageError: the input cannot be read.
-        StateError: the notice cannot be stored.
+        NoticeError: hashscan cannot read the input as a notice.
+        UsageError: the file of the input cannot be read.
+        StateError: the notice cannot be stored in the state directory.
     """
     content = _read(source)
     senders = None
@@ -249,7 +249,7 @@ def _work_on_items(settings: Settings, state: State) -> None:
 
 
 def _kept_at(settings: Settings, source: str, content: bytes) -> str:
-    """Return a sentence that names the file with a refused input."""
+    """Return a sentence that names the file with the text of an input that is no notice."""
     if source != _STDIN:
         return f"the file {shown(source)} is unchanged"
     try:
@@ -291,18 +291,18 @@ def _print(store: NoticeStore, notice: str, *, new: bool) -> None:
 
 
 def _read(source: str) -> bytes:
-    """Return the content of an input; of a larger one, the first ``MOST_BYTES`` and one byte.
+    """Return the content of an input; of a larger input, the first ``MOST_BYTES`` and one byte.
 
     Raises:
-        UsageError: the input cannot be read.
+        UsageError: the file of the input cannot be read.
     """
     if source == _STDIN:
         if sys.stdin.isatty():
             click.echo("reading a notice from the terminal; end it with Ctrl-D", err=True)
         return _read_from(sys.stdin.buffer, "standard input")
     try:
-        # The file may be in a customer's mailbox, whose owner can replace it with a link to root's
-        # files.
+        # The input may be a file in a customer's mailbox. The mailbox's owner can replace this file
+        # with a link to root's files.
         with opened_above(os.fsencode(resolve(source))) as (above, name):
             fd = open_file(above.fd, name)
     except (OSError, ValueError) as error:

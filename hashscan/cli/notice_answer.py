@@ -159,7 +159,7 @@ def _mail(
     eml: str | None,
     now: float,
 ) -> str:
-    """Write or send an answer as a mail; return its Message-ID."""
+    """Write or send an answer as a mail; return the Message-ID of the mail."""
     from hashscan.notices.answers.message import (  # noqa: PLC0415 - heavy
         Thread,
         as_eml,
@@ -196,7 +196,7 @@ def _moved_of(
 
     Raises:
         UsageError: the notice needs no statement, or the files belong to several users.
-        QuarantineError: the record of a file cannot be read.
+        QuarantineError: the quarantine's record of a file cannot be read.
     """
     from hashscan.jobs.notices.moved_files import moved_files  # noqa: PLC0415 - heavy
 
@@ -228,10 +228,10 @@ def _moved_of(
 
 
 def _check_order(store: NoticeStore, notice: Notice, chosen: _AnswerOptions) -> None:
-    """Warn that a notice with little time may be an order.
+    """Warn that a notice with little time may be an order, which has other rules.
 
     Raises:
-        UsageError: the statement of reasons would be sent.
+        UsageError: the command would send the statement of reasons.
     """
     given = store.time_given(notice.id)
     if given >= DEFAULT_DEADLINE:
@@ -251,7 +251,8 @@ def _recipient(notice: Notice, chosen: _AnswerOptions) -> str:
     """Return the mail address that gets the answer.
 
     Raises:
-        UsageError: no address is known, or the text is not one plain address.
+        UsageError: no address of the sender or customer is known, or the text is not one plain
+            address.
     """
     if chosen.recipient is None and chosen.kind == "statement":
         raise UsageError("--to is missing; give the mail address of the customer")
@@ -269,12 +270,12 @@ def _recipient(notice: Notice, chosen: _AnswerOptions) -> str:
 def _check_new(
     store: NoticeStore, identifier: str, same: tuple[str, str | None, str | None]
 ) -> None:
-    """Check that an answer is new: it was not sent before, or the notice changed since.
+    """Raise unless an answer is new: it was not sent before, or the notice has changed since.
 
-    ``same``: the answer's kind, its recipient, and the owner of the files.
+    ``same``: the answer's kind, its recipient, and the owner of the files, to find an equal answer.
 
     Raises:
-        UsageError: the answer was sent, and the notice did not change since.
+        UsageError: the answer was sent before, and the notice has not changed since.
     """
     kind, recipient, _ = same
     sent: float | None = None

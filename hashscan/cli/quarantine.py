@@ -104,8 +104,9 @@ def _print_json(store: Store, fits: Callable[[Record], bool]) -> tuple[int, int]
 
 
 def _print_rows(store: Store, fits: Callable[[Brief], bool]) -> tuple[int, int]:
-    """Print a table; return the number of its rows and the number of damaged records."""
-    # A first pass over the records finds the widths; keeping all rows would need much memory.
+    """Print a table of records; return the number of its rows, and of damaged records."""
+    # A first pass over the records finds the widths of the columns; to keep all rows would
+    # need much memory.
     widths = [0] * 5
     for _, brief, trouble in briefs(store):
         if brief is None:
@@ -284,7 +285,7 @@ def purge_command(
         if record_ids and store is None:
             raise _no_record(record_ids[0])
         given = [resolve(store, one) for one in record_ids] if store else []
-        # A restored file's record has no content, so no consent is needed.
+        # The record of a restored file has no content, so the command needs no consent.
         restored = {one for one in given if store and _is_restored(store, one)}
     ids = list(dict.fromkeys([*old, *given]))
     if age is not None:
@@ -295,7 +296,7 @@ def purge_command(
             click.echo("nothing to purge")
         return
     contents = len(ids) - len(restored)
-    # The command does not hold the lock here, so that no scan waits for the answer.
+    # The command does not hold the store's lock here, so that no scan waits for the user's answer.
     if contents and not yes:
         which = f" (quarantined before {limit})" if limit else ""
         question = f"delete the content of {counted(contents, 'record')}{which} for good?"

@@ -28,22 +28,23 @@ def settings_of(context: click.Context, state: str | None) -> Settings:
     Raises:
         ConfigError: the configuration cannot be used.
     """
-    # A missing volume must not prevent a restore to another volume.
+    # A missing volume must not prevent the restore of a file to another volume.
     return open_own_configuration(context.obj or Options(), state)
 
 
 @contextmanager
 def opened(settings: Settings, *, change: bool, one_by_one: bool = False) -> Iterator[Store | None]:
-    """Open the store, and end its unfinished jobs; ``None``: nothing was ever quarantined.
+    """Open the quarantine's store, and end its unfinished jobs; ``None``: there is no store.
 
-    A command that only reads does not wait for another process that works in the store; the
-    unfinished jobs are then left to that process.
+    A command that only reads does not wait for another process that works in the store. Then the
+    other process ends the unfinished jobs.
 
     ``one_by_one``: the command changes the store, and takes the lock for each change.
 
     Raises:
-        UsageError: a command that changes the store found none.
-        QuarantineError, LockedError: as ``Store.open`` and ``Store.lock``.
+        UsageError: the command changes the store, but nothing was ever quarantined.
+        QuarantineError, LockedError: the store cannot be opened or locked (``Store.open``,
+            ``Store.lock``).
     """
     try:
         store = Store.open(os.fsencode(settings.quarantine_directory), create=False)
@@ -65,8 +66,8 @@ def opened(settings: Settings, *, change: bool, one_by_one: bool = False) -> Ite
                 yield store
             return
         try:
-            # A killed run may have left a file half-moved; this command must find its record
-            # complete.
+            # A killed process may have left a file half-moved. Then this command must complete the
+            # file's record first.
             with store.lock(quarantine_restore_many.LOCK_SECONDS if one_by_one else 0):
                 _report(recover(store))
         except LockedError:
@@ -77,7 +78,7 @@ def opened(settings: Settings, *, change: bool, one_by_one: bool = False) -> Ite
 
 
 def _recorder_to_read(settings: Settings) -> Recorder | None:
-    """Open the audit log's recorder for the unfinished jobs that a reading command ends."""
+    """Return the audit log's recorder for the unfinished jobs that a reading command ends."""
     if not os.path.isdir(settings.state):
         return None
     try:
@@ -95,7 +96,7 @@ def each(ids: tuple[str, ...], do: Callable[[str], None]) -> None:
     """Call ``do`` for each id, report each failure, and raise at the end if a call failed.
 
     Raises:
-        OutputError: a result cannot be reported; no further call is made.
+        OutputError: a result cannot be printed; no further call of ``do`` follows.
     """
     failures: list[HashscanError] = []
     for one in ids:
@@ -115,5 +116,5 @@ def each(ids: tuple[str, ...], do: Callable[[str], None]) -> None:
 
 
 def line(event: str, fields: dict[str, Any]) -> None:
-    """Print a JSON line."""
+    """Print the facts of an event as a JSON line."""
     click.echo(json.dumps({"event": event, **fields}))

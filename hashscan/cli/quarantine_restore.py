@@ -1,4 +1,4 @@
-"""``hashscan quarantine restore``: puts files back into their places."""
+"""``hashscan quarantine restore``: puts quarantined files back at their paths."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
 
 def hex_digest(text: str) -> str:
-    """Return the lower-case hex of ``to_digest``."""
+    """Return the lower-case hex digits of the digest that ``to_digest`` reads."""
     return to_digest(text).hex
 
 
 def to_digest(text: str) -> Digest:
-    """Return a digest that the command line names, with or without its algorithm.
+    """Return a digest that the command line gives with or without its algorithm.
 
     Raises:
-        UsageError: the text is no digest.
+        UsageError: the text of the command line is no digest.
     """
     name, _, value = text.strip().lower().rpartition(":")
     algorithm = ALGORITHM_BY_LENGTH.get(len(value))

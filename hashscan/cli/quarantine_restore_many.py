@@ -1,4 +1,4 @@
-"""``hashscan quarantine restore`` of many files: the selection, the progress, and the failures."""
+"""``hashscan quarantine restore`` for many files: their selection, progress, and failures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hashscan.quarantine.restore_selection import Selected, Selection
     from hashscan.quarantine.store import Store
 
-#: Seconds to wait until another hashscan releases the store's lock.
+#: Seconds to wait until another hashscan process releases the store's lock.
 LOCK_SECONDS = 30.0
 
 
@@ -37,9 +37,9 @@ class _Restoring(NamedTuple):
 
 
 def moment(text: str, option: str = "--since", zone: tzinfo | None = None) -> float:
-    """Return the seconds since the epoch of an option's value: a time, or a duration ago.
+    """Return an option's value in seconds since the epoch: the value is a time or an age.
 
-    ``zone``: the zone of a time that names none; default: this machine's zone.
+    ``zone``: the zone of a time whose text names no zone; default: this machine's zone.
 
     Raises:
         UsageError: the value is neither a time nor a duration.
@@ -67,16 +67,16 @@ def restore_many(
     """Restore and count all selected files; each file takes the lock, so that scans can go on.
 
     Args:
-        store: the quarantine.
-        selection: the options that select files.
-        one: restores one record, and prints its result.
-        as_json: print failures and the summary as JSON lines.
-        before: called with the selected records, before the first restore.
+        store: the store of the quarantine.
+        selection: the options that select the files to restore.
+        one: a function that restores the file of one record, and prints the result.
+        as_json: True to print failures and the summary as JSON lines.
+        before: a function that is called with the selected records, before the first restore.
 
     Raises:
-        QuarantineError: some files could not be restored; all were tried.
-        LockedError: another hashscan holds the store.
-        OutputError: a result cannot be reported; no further file is restored.
+        QuarantineError: some files could not be restored; the command tried all selected files.
+        LockedError: another hashscan process holds the store's lock.
+        OutputError: a result cannot be reported; the command restores no further file.
     """
     chosen = selection.selected(store)
     before(chosen)
@@ -87,7 +87,7 @@ def restore_many(
     verb = "is" if len(ids) == 1 else "are"
     click.echo(f"{counted(len(ids), 'file')}{since} {verb} to be restored", err=True)
     reasons: Counter[str] = Counter()
-    # On a terminal, the line for each restored file shows the progress, and a bar would disturb it.
+    # On a terminal, the line for each restored file shows the progress, so no bar is needed.
     with nullcontext() if sys.stdout.isatty() else build_bar(sys.stderr) as show:
         for count, record_id in enumerate(ids, 1):
             try:

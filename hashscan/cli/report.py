@@ -1,4 +1,4 @@
-"""``hashscan report``: the figures of a period."""
+"""``hashscan report``: prints the figures of a period."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ FORMATS = ("text", "json", "csv", "html")
 
 
 class ReportGroup(OptionalGroup):
-    """``report``, and ``report xarf``."""
+    """The group of ``report`` itself and ``report xarf``."""
 
     modules: ClassVar = {"xarf": "report_xarf"}
 
@@ -96,10 +96,10 @@ def command(context: click.Context, /, **given: Any) -> ExitCode | None:
 
 
 def period(since: str, until: str | None, now: float) -> tuple[float, float]:
-    """Return the beginning and end of a period, in seconds since the epoch.
+    """Return the beginning and end of the report's period, in seconds since the epoch.
 
     Raises:
-        UsageError: a time is wrong, or the period has no length.
+        UsageError: a time in the options is wrong, or the period has no length.
     """
     begin = moment(since, zone=UTC)
     end = now if until is None else moment(until, "--until", UTC)

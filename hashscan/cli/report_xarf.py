@@ -1,4 +1,4 @@
-"""``hashscan report xarf``: reports on matches and removed items in XARF v4."""
+"""``hashscan report xarf``: writes reports on matches and removed items in XARF v4."""
 
 from __future__ import annotations
 
@@ -87,10 +87,10 @@ def command(
 
 
 def _write(report: dict[str, object], output: str) -> bool:
-    """Write a report; return False if its file exists already.
+    """Write a XARF report; return False if the file of the report exists already.
 
     Raises:
-        MachineError: the file cannot be written.
+        MachineError: the file of the report cannot be written.
         OutputError: standard output cannot be written.
     """
     if output == _STDOUT:

@@ -1,4 +1,4 @@
-"""``hashscan repository``: publish signed filters as static files, for any web server."""
+"""``hashscan repository``: publishes signed filters as static files, for any web server."""
 
 from __future__ import annotations
 
@@ -354,7 +354,7 @@ def rotate_command(
 
 
 def _ask() -> Callable[[str], str] | None:
-    """Return a function that asks for passphrases; ``None``: there is no terminal to ask at."""
+    """Return a function that asks for passphrases of keys; ``None``: there is no terminal."""
     return _passphrase if sys.stdin.isatty() else None
 
 

@@ -1,4 +1,4 @@
-"""``hashscan scan``."""
+"""``hashscan scan``: scans volumes once."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def command(
             " file that was moved; the same command goes on from here",
         ) from error
     finally:
-        # A scan with another state must not replace the metrics of the configured state.
+        # A scan with another state directory must not replace the metrics of the configured state.
         if not known and state is None:
             write_metrics(settings, directory)
     return code
@@ -150,7 +150,7 @@ def write_metrics(settings: Settings, directory: State) -> None:
 
 
 def reporter(options: Options, *, as_json: bool) -> Reporter:
-    """Return the printer of results: JSON lines, or text with a progress bar on a terminal."""
+    """Return the printer of the scan's results: JSON lines, or text with a progress bar."""
     from hashscan.output.bar import ScanBar  # noqa: PLC0415
 
     bar = ScanBar(sys.stderr)

@@ -1,4 +1,4 @@
-"""``hashscan service``: the reference central service, for pilots, demos and tests."""
+"""``hashscan service``: runs the reference central service, for pilots, demos and tests."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hashscan.jobs.status import FilterStatus, Status
     from hashscan.jobs.status_complaints import Complaint
 
-#: Most lines of one kind on the screen.
+#: Largest number of lines of one kind on the screen.
 _MOST = 5
 
 
@@ -320,7 +320,7 @@ def _daemon_lines(status: Status) -> list[str]:
 
 
 def _volume_lines(status: Status, volumes: Sequence[VolumeStatus]) -> list[str]:
-    """Return a line for each volume; if there are many, counts and the first with a fault."""
+    """Return a line for each volume; of many volumes: counts, and the first with a fault."""
     if len(volumes) <= _MOST:
         return [f"  volume      {_volume_line(status, one)}" for one in volumes]
     states = Counter(_state_of(one) for one in volumes)
@@ -379,7 +379,7 @@ def _whole_line(scan: LastScan) -> str:
 
 
 def filter_line(bloom_filter: FilterStatus) -> str:
-    """Return one line about a filter."""
+    """Return one line about the state of a filter."""
     if bloom_filter.trouble is not None:
         return f"{shown(bloom_filter.name)}: CANNOT BE USED: {bloom_filter.trouble}"
     assert bloom_filter.age is not None

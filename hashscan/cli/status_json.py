@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def filter_json(bloom_filter: FilterStatus) -> dict[str, object]:
-    """Return a filter's facts for JSON."""
+    """Return a filter's facts as a JSON object."""
     return {
         "category": bloom_filter.name,
         "usable": bloom_filter.trouble is None,
@@ -106,7 +106,7 @@ def _intake_json(status: Running) -> dict[str, object]:
 
 
 def status_json(status: Status, faults: Sequence[Complaint]) -> str:
-    """Return the object that ``status --json`` prints."""
+    """Return the JSON object that ``status --json`` prints."""
     from hashscan.output.jsonl import line  # noqa: PLC0415 - heavy
 
     catalog = status.catalog
@@ -123,8 +123,8 @@ def status_json(status: Status, faults: Sequence[Complaint]) -> str:
         scan=_scan_json(catalog.scan) if catalog and catalog.scan else None,
         last_whole_scan=_scan_json(catalog.whole) if catalog and catalog.whole else None,
         last_whole_scans={
-            # An entry leaves out the scan's volumes: a list of all volumes in each would be
-            # quadratic.
+            # The object of a volume leaves out the volumes of its last scan: a list of all volumes
+            # in each object would be quadratic.
             os.fsdecode(path): {
                 name: value for name, value in _scan_json(one).items() if name != "volumes"
             }

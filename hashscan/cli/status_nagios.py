@@ -1,4 +1,6 @@
-"""``status --nagios``: one line, performance data and an exit code for a monitoring plug-in.
+"""``status --nagios``: prints one line with performance data for a monitoring plug-in.
+
+The exit code is that of the plug-in.
 
 Source: Monitoring Plugins Development Guidelines (https://www.monitoring-plugins.org/doc/
 guidelines.html), plugin output, performance data, return codes.
@@ -19,19 +21,19 @@ if TYPE_CHECKING:
 
 OK, WARNING, CRITICAL, UNKNOWN = range(4)
 _NAMES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
-#: Exit codes of ``status`` that are critical; its other codes are warnings.
+#: Exit codes of ``status`` that are critical for the plug-in; the other codes are warnings.
 _CRITICAL = {ExitCode.FILTER, ExitCode.INTERNAL, ExitCode.MATCHES}
-#: Most lines below the first line, so that they fit on a page of a monitoring system.
+#: Largest number of lines after the first line, so that they fit on a monitoring system's page.
 _MOST_LINES = 20
 
 
 def plugin_result(status: Status) -> tuple[int, str]:
-    """Return the plug-in's exit code (0 to 3) and output for a status."""
+    """Return the plug-in's exit code (0 to 3) and the plug-in's output for a status."""
     wrong = complaints(status)
     code = OK
     if wrong:
         code = CRITICAL if any(one.code in _CRITICAL for one in wrong) else WARNING
-        # The first line has the fault that decides the exit code.
+        # The first line has the fault that decides the plug-in's exit code.
         wrong.sort(key=lambda one: one.code not in _CRITICAL)
     messages = [one.message for one in wrong] or [_all_well(status)]
     more = f" (and {len(messages) - 1:,} more)" if len(messages) > 1 else ""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def receiver_lines(receivers: Sequence[ReceiverState], most: int, *, alive: bool) -> list[str]:
-    """Return a line for each of the first receivers, faulty ones first, and count the others."""
+    """Return a line for each of the first receivers, faulty receivers first, and a last count."""
     ordered = sorted(receivers, key=lambda one: not (one.trouble or one.refused or one.given_up))
     lines = [f"  notify      {receiver_line(one, alive=alive)}" for one in ordered[:most]]
     if len(ordered) > most:
@@ -47,7 +47,7 @@ def receiver_line(receiver: ReceiverState, *, alive: bool) -> str:
 
 
 def receiver_json(receiver: ReceiverState) -> dict[str, object]:
-    """Return a receiver's facts for JSON."""
+    """Return the facts about a receiver as a JSON object."""
     return {
         "receiver": receiver.name,
         "sent": receiver.sent,

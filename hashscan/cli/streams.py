@@ -1,4 +1,4 @@
-"""The standard streams, which may be closed or full, or lose their reader.
+"""The standard streams, which may be closed or full, or have no reader.
 
 If a result cannot be written, the command ends with ``OutputError``, for every command and every
 error of the kernel (EPIPE, ENOSPC, EBADF, EIO). A message that cannot be written to standard error
@@ -37,8 +37,8 @@ _WAIT = 1000
 def open_standard_streams() -> None:
     """Take the number of each closed standard stream, and make Python's streams from all three.
 
-    Otherwise the next opened file, e.g. a customer's file or the catalog, would get the number, and
-    messages would be written into that file.
+    Without this function, the next opened file, e.g. a customer's file or the catalog, would get
+    the number of the closed stream, and hashscan would write messages into that file.
     """
     for number in range(3):
         try:
@@ -52,7 +52,7 @@ def open_standard_streams() -> None:
 
 
 def check_reader() -> None:
-    """Check that standard output has a reader, as far as the kernel knows without a write.
+    """Raise unless standard output has a reader, as far as the kernel knows without a write.
 
     Raises:
         OutputError: standard output is closed, or its reader has ended.
@@ -66,10 +66,10 @@ def check_reader() -> None:
 
 
 def _occupy(number: int) -> None:
-    """Open a descriptor with the closed stream's number: a read finds the end, a write fails.
+    """Open a descriptor with a closed stream's number: a read finds the end, a write fails.
 
-    A write fails with EBADF. The function does not use /dev/null, because a chroot may have no
-    /dev.
+    A write to the descriptor fails with EBADF. The function does not use /dev/null, because a
+    chroot may have no /dev.
     """
     place, writer = os.pipe()
     os.close(writer)
@@ -82,7 +82,7 @@ def _occupy(number: int) -> None:
 def _text(raw: io.FileIO, before: TextIO | None) -> io.TextIOWrapper:
     """Return an unbuffered text stream, in the encoding of the stream that it replaces.
 
-    Characters that the encoding lacks are escaped, so that no file name can end a command.
+    The stream escapes characters that the encoding lacks, so that no file name can end a command.
     """
     encoding = getattr(before, "encoding", None) or "utf-8"
     # Python's UTF-8 mode is on for names and files, but a terminal has its locale's encoding.
@@ -131,7 +131,7 @@ class _Messages(io.FileIO):
     """Standard error: a failed write is ignored."""
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Write ``data``, or drop it if that fails."""
+        """Write ``data`` to standard error; drop ``data`` if the write fails."""
         with contextlib.suppress(OSError):
             super().write(data)
         return len(memoryview(data))

@@ -1,4 +1,4 @@
-"""``hashscan sync``."""
+"""``hashscan sync``: fetches and verifies the newest filters."""
 
 from __future__ import annotations
 
