@@ -23,13 +23,13 @@ class InputFacts:
 
     Attributes:
         sender: organisation or mail address of the notice's sender.
-        reference: the number that the sender gave the notice.
+        reference: the number by which the sender refers to the notice.
         authority: the authority that orders the removal; no format of notices contains this fact.
         legal_basis: the law on which an authority's order is based.
         received: time at which the notice arrived, in seconds since the epoch; ``None``: now.
         deadline: time by which all items of the notice must be settled, in seconds since the epoch.
-        within: seconds from the sending of the notice to its deadline. If the notice gives no time
-            of sending, or a time after ``received``, the seconds count from ``received``.
+        within: seconds from the sending of the notice to the notice's deadline. If the notice gives
+            no time of sending, or a time after ``received``, the seconds count from ``received``.
     """
 
     sender: str | None = None
@@ -61,17 +61,16 @@ def accept(
     Args:
         store: a connection that changes the file of notices.
         content: the bytes of the mail or file.
-        channel: how the bytes arrived.
-        format: name of the notice's format, from ``intake.FORMATS``; ``None``: recognise the
-            format.
+        channel: the way by which the mail or file arrived, e.g. over HTTP.
+        format: name of the notice's format, from ``intake.FORMATS``; ``None``: find out the format.
         facts: facts about the notice that an administrator gives.
-        again: store the notice even if the same bytes are stored already.
+        again: whether to store the notice even if the same bytes are stored already.
         senders: the senders whose mails may move files; ``None``: a person has read the mail or
             file.
 
     Raises:
-        NoticeError: the bytes are a notice in no known format.
-        StateError: the notice cannot be stored.
+        NoticeError: the mail or file is a notice in no known format.
+        StateError: the notice cannot be stored in the file of notices.
     """
     parsed, kept = read(content, format=format)
     parsed = replace(

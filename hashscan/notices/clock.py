@@ -1,7 +1,8 @@
 """Computes how urgent a notice is from its deadline.
 
-The caller passes the current time as ``now``, so that a test needs no real clock. Each notice has
-its own deadline. ``Notice.begin`` is the time from which the 24 hours for a removal count.
+The caller passes the current time as ``now``, so that a test needs no real clock. A notice's
+deadline is the time by which all items of the notice must be settled. ``Notice.begin`` is the time
+from which the 24 hours for a removal count.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _ORDER = {one: number for number, one in enumerate(Urgency)}
 
 
 def urgency(notice: Notice, now: float, soon: float) -> Urgency:
-    """The urgency of a notice at ``now``; ``SOON``: the deadline is within ``soon`` seconds."""
+    """The urgency of a notice at ``now``; ``SOON``: its deadline is within ``soon`` seconds."""
     if notice.closed is not None:
         return Urgency.CLOSED
     if notice.deadline < now:
@@ -69,7 +70,7 @@ def due(notice: Notice, now: float) -> str:
 
 
 def doubts(notice: Notice, now: float) -> list[str]:
-    """Remarks on times of a notice that show a wrong clock, and on what the wrong clock changes."""
+    """Remarks on a notice's times that show a wrong clock, and on what the wrong clock changes."""
     found = []
     if notice.sent is not None and notice.sent > notice.received:
         found.append(

@@ -14,7 +14,8 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-#: Python's codecs that are no charset of a mail, and codecs that need time quadratic in the input.
+#: Names of Python's codecs that are no charset of a mail, and of codecs whose time grows with the
+#: square of the input.
 _NO_CHARSETS = frozenset(
     {"idna", "mbcs", "oem", "palmos", "punycode", "raw_unicode_escape", "undefined",
      "unicode_escape", "utf-7"}

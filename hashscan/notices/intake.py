@@ -133,7 +133,7 @@ def _understood(sources: list[NoticeInput], wanted: str | None) -> ParsedNotice:
 
 
 def _first(source: NoticeInput, wanted: str | None) -> ParsedNotice:
-    """The notice that the first accepting format reader makes of a mail, file or attached mail.
+    """The notice that the first fitting format's reader makes of a mail, file or attached mail.
 
     Raises:
         NoticeError: no format's reader accepts the mail or file.
@@ -152,7 +152,7 @@ def _first(source: NoticeInput, wanted: str | None) -> ParsedNotice:
 
 
 def _merged(found: list[ParsedNotice], silent: int) -> ParsedNotice:
-    """One notice with the items of several notices, and the other values of the first notice.
+    """One notice with the items of all ``notices``; other values come from the first notice.
 
     ``silent``: the number of attached mails in which no notice was found.
 
@@ -191,7 +191,7 @@ def _variants(source: NoticeInput) -> Iterator[NoticeInput]:
 
 
 def _sources(content: bytes) -> tuple[list[NoticeInput], bytes]:
-    """A mail and its attached mails, the outermost first, and the evidence that is kept.
+    """A mail and its attached mails, the outermost first; and the evidence that hashscan keeps.
 
     Raises:
         MailError: the mail or file exceeds a bound on size, parts or nesting.

@@ -1,7 +1,8 @@
 """Cuts embedded content out of the text that is kept as a notice's evidence.
 
 A text can embed images and videos: ``data:`` URLs in HTML, uuencoded blocks, long runs of Base64 or
-hexadecimal digits, the payloads of XARF. This module cuts embedded content out without decoding it.
+hexadecimal digits, the payloads of XARF. This module cuts embedded content out of a text without
+decoding the content.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ LONGEST_STRING = 8192
 # search linear.
 _DATA = re.compile(r"data:[\w.+-]{0,100}+/?[\w.+;=-]{0,200}+,[^\s\"'<>)]{64,}+", re.IGNORECASE)
 _RUN = re.compile(rf"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/=]{{{LONGEST_RUN},}}+")
-#: Matches embedded content in JSON that cannot be parsed.
+#: Matches embedded content in a JSON text that cannot be parsed.
 _PAYLOAD = re.compile(
     r'("(?:payload|samples?|content|data)"\s{0,9}:\s{0,9}")[^"]{64,}', re.IGNORECASE
 )

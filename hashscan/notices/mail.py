@@ -51,8 +51,8 @@ _ONLY_MAIL = frozenset(
 )  # fmt: skip
 _BLANK_LINE = re.compile(rb"(?:\r\n|\n)[ \t]*(?:\r\n|\n)")
 _TRANSFER_ENCODING = re.compile(rb"(?im)^content-transfer-encoding:[^\n]*\n(?:[ \t][^\n]*\n)*")
-#: Soft line ends (RFC 3676, DelSp), which break long URLs. A line ``-- ``, which begins a
-#: signature, does not end softly.
+#: Soft line ends (RFC 3676, DelSp), which break long URLs. The line ``-- `` begins a signature and
+#: has no soft end.
 _SOFT_END = re.compile(r"(?<!\n--) \n")
 _MESSAGES = ("message/rfc822", "message/global")
 _TEXTS = frozenset(
@@ -65,8 +65,8 @@ _TEXT_NAMES = (".csv", ".txt", ".json", ".htm", ".html", ".yaml", ".yml")
 _UNSURE = frozenset({"application/octet-stream", "application/vnd.ms-excel", "application/excel"})
 _ADDRESS = re.compile(r"[^\s<>()\",;:@]{1,64}@[A-Za-z0-9.-]{1,253}")
 _IN_BRACKETS = re.compile(rf"<\s*({_ADDRESS.pattern})\s*>")
-#: A name in quotes, or a comment, in a mail address header. A sender may write a false address into
-#: either.
+#: A name in quotes, or a comment, in a header with mail addresses. A sender may write a false
+#: address into the name or the comment.
 _NO_ADDRESS = re.compile(r'"(?:[^"\\]|\\.)*+"|\((?:[^()\\]|\\.)*+\)', re.DOTALL)
 
 
@@ -101,7 +101,7 @@ class Headers:
         return self._content().get_content_type()
 
     def parameter(self, name: str, header: str = "content-type") -> str:
-        """A parameter of ``Content-Type`` or ``Content-Disposition``; "" if it has no such name."""
+        """A parameter of ``Content-Type`` or ``Content-Disposition``; "" if it is not set."""
         try:
             found = self._content().get_param(name, "", header)
         except (ValueError, LookupError, TypeError, AttributeError):
@@ -171,7 +171,7 @@ class Text:
         name: file name of the text; "" without a file name.
         text: the decoded text, with ``\n`` at the end of each line.
         alternative: whether another part of the mail has the same content as plain text.
-        raw: the undecoded bytes, if the text is a file and no mail.
+        raw: the undecoded bytes of the file; ``None`` for a part of a mail.
     """
 
     kind: str
@@ -206,10 +206,10 @@ class TextBounds:
         self._size = self._lines = self._tags = 0
 
     def take(self, text: str) -> None:
-        """Add a text, its lines and its HTML tags to the counts.
+        """Add a text, its lines and its HTML tags to the counts that the bounds limit.
 
         Raises:
-            MailError: the texts together exceed a bound.
+            MailError: the texts that were added together exceed a bound.
         """
         self._size += len(text)
         self._lines += text.count("\n")
@@ -299,7 +299,7 @@ class _Parser:
         spans = []
         if kind.startswith("multipart/"):
             spans = _spans(content, start, end, boundary) if boundary else []
-            kind = "text/plain"  # of a multipart mail without parts
+            kind = "text/plain"  # a multipart mail without parts
         if spans:
             self._multipart(mail, content, spans, headers, depth, kept, alternative=alternative)
             return

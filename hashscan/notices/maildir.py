@@ -65,15 +65,15 @@ class RefusedMail(NamedTuple):
 
 @dataclass(slots=True)
 class MaildirRound:
-    """What one round through the Maildir did with the mails.
+    """The result of one round through the Maildir: what hashscan did with each mail.
 
     Attributes:
         stored: ids of the new notices that the round stored.
-        repeated: number of mails whose bytes were stored before the round.
+        repeated: number of mails whose bytes were stored before this round.
         refused: mails that this round refused, because they are unreadable or no notice.
         waiting: number of refused mails that no person has read yet.
-        examples: some of the refused mails that no person has read yet.
-        left: number of unread mails that remain for the next round.
+        examples: some of the refused mails that no person has read yet, with the reasons.
+        left: number of unread mails that this round leaves for the next round.
         trouble: why mails cannot be read or marked as read; "": all mails can.
     """
 
@@ -131,7 +131,7 @@ def take_mails(
 
 
 def why_unusable(path: str) -> str | None:
-    """Why a Maildir's mails cannot be read and marked as read; ``None``: they can."""
+    """Why a Maildir's mails cannot be read and marked as read; ``None``: no reason."""
     try:
         with _opened(path) as directories:
             for name, fd in directories.items():
@@ -358,7 +358,7 @@ class _MaildirPass:
 
 
 def _without_findings(error: NoticeError) -> str:
-    """Why a mail is refused, in one line for the log and ``status``, without formats' errors."""
+    """Why a mail is refused, in one line for the log and ``status``, without formats' messages."""
     if not error.findings:
         return str(error)
     return f"{str(error).partition(';')[0]}; 'hashscan notice add FILE' says what each format lacks"

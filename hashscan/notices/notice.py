@@ -43,12 +43,12 @@ class ItemKind(StrEnum):
 class ItemState(StrEnum):
     """The state of an item that a notice names; see the diagram in the module's docstring."""
 
-    RECEIVED = "received"  #: the files of the item are not found yet
-    LOCATED = "located"  #: the files of the item are found, and at least one is in its place
-    REMOVED = "removed"  #: the named files were in their places, and are away now
-    GONE = "gone"  #: the file was away at the first search, but was here before
-    NOT_HERE = "not-here"  #: no site or no file of this machine fits the item; see ``Item.reason``
-    REFUSED = "refused"  #: an administrator closed the notice, so no file is removed
+    RECEIVED = "received"  #: the item's files are not found yet
+    LOCATED = "located"  #: the item's files are found, and at least one exists at its path
+    REMOVED = "removed"  #: the item's named files existed at their paths, and are away now
+    GONE = "gone"  #: the item's file was away at the first search, but was here before
+    NOT_HERE = "not-here"  #: no site or no file of this machine fits; see ``Item.reason``
+    REFUSED = "refused"  #: an administrator closed the notice without a removal, for a reason
 
 
 SETTLED = frozenset({ItemState.REMOVED, ItemState.GONE, ItemState.NOT_HERE, ItemState.REFUSED})
@@ -148,8 +148,6 @@ def begin(sent: float | None, received: float) -> float:
 
     If ``sent`` is after ``received``, the sender's clock was wrong, and the hours count from
     ``received``.
-
-    If ``sent`` is after ``received``, the sender's clock was wrong, and ``received`` counts.
     """
     return received if sent is None else min(sent, received)
 
@@ -194,18 +192,18 @@ class Notice:
 
     @property
     def begin(self) -> float:
-        """The time from which the 24 hours for a removal count."""
+        """The time from which the 24 hours for a removal count, as in ``begin``."""
         return begin(self.sent, self.received)
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An item of a notice, as the file of notices has it.
+    """An item of a notice, as stored in the file of notices: with its state and times.
 
     Attributes:
         number: number of the item; no other item in the file of notices has this number.
-        since: time at which the item came into its present state.
-        removed: time at which hashscan last saw that the item's files were removed; a reopened item
+        since: time since which the item has its present state.
+        removed: time at which hashscan last saw that the item's files are away; a reopened item
             keeps this time.
         reason: why the item is not here, refused or gone, why the item waits, or why hashscan
             reopened it. For reports, the reason of an item that is not here begins with a kind and
@@ -237,8 +235,8 @@ class ItemFile:
     Attributes:
         volume: absolute path of the root of the file's volume, or of the document root if the file
             is outside of all volumes.
-        path: path of the file below the volume.
-        digests: digests of the file's content when it was hashed last.
+        path: path of the file below the root of its volume.
+        digests: digests of the file's content, from the last time that hashscan hashed the file.
         category: category of the known set that has the file's content; ``None``: no known set has
             the content.
         action: what hashscan did with the file: ``quarantined``, ``reported``, ``held`` (a brake
@@ -272,7 +270,7 @@ class Mail:
         inode: inode number of the mail's file, to tell mails with the same name apart.
         notice: id of the notice that hashscan found in the mail.
         refused: why hashscan cannot read the mail or find a notice in it.
-        tries: how often hashscan began to read the mail.
+        tries: how often hashscan began to read the mail without coming to its end.
         key: identity of the mail's bytes, as in ``NoticeStore.add``; ``None``: hashscan has not
             read the bytes.
         version: version of hashscan that refused the mail; a newer version may accept the mail.
@@ -290,10 +288,10 @@ class EventKind(StrEnum):
     """The kinds of steps in the history of a notice."""
 
     RECEIVED = "received"  #: the notice was stored
-    REPEATED = "repeated"  #: a later notice, named in the detail, names the same item
+    REPEATED = "repeated"  #: a later notice names the same item; ``detail`` has its id
     STATE = "state"  #: the state of an item changed
     NOTE = "note"  #: the reason why an item waits was written down
-    FILE = "file"  #: a file was found, judged, moved or seen to be away
+    FILE = "file"  #: a file of an item was found, judged, moved, or seen to be away
     CLOSED = "closed"
     REOPENED = "reopened"
     APPROVED = "approved"  #: an administrator said that an unproven notice may move files

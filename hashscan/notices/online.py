@@ -1,9 +1,10 @@
 """Answers a hotline that asks whether the content of a URL is still on this machine.
 
-A hotline believes the answer and stops checking the URL. So the answer *offline* needs three signs:
-the daemon has seen that the file of a notice with this URL is away, no file is at the file's path
-now, and the web server has no file at the URL. If one of the signs is doubtful, the answer is
-*unknown*. hashscan only checks, by descriptor, whether files exist, and fetches nothing.
+A hotline believes the answer and stops checking the URL. So the answer *offline* needs three
+conditions: the daemon has seen that the file of a notice with this URL is away, no file is at the
+file's path now, and the web server has no file at the URL. If hashscan cannot check one of these
+conditions, the answer is *unknown*. hashscan only checks, by descriptor, whether files exist, and
+fetches nothing.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Checked(NamedTuple):
     Attributes:
         presence: whether the content of the URL is on this machine.
         reason: why hashscan gives the answer: one word of ``REASONS``.
-        removed: time at which hashscan last saw that the content was removed, in seconds since the
+        removed: time at which hashscan last saw that the content was away, in seconds since the
             epoch.
     """
 
@@ -117,10 +118,11 @@ def check(
 
 
 class _Place(NamedTuple):
-    """The directory and the path below it at which hashscan saw a file.
+    """The directory and the path below the directory at which hashscan saw a file.
 
     Attributes:
-        seen_away: the daemon has seen that the file is away, and that its file system is mounted.
+        seen_away: whether the daemon has seen that the file is away while its file system was
+            mounted.
     """
 
     root: bytes
@@ -143,7 +145,7 @@ def _places(items: list[Item], reader: NoticeReader) -> Iterator[_Place]:
 
 
 def _is_there(root: bytes, path: bytes) -> bool | None:
-    """Whether a file exists at a path below a directory; ``None``: hashscan cannot check it."""
+    """Whether a file exists at a path below a directory; ``None``: hashscan cannot decide."""
     if not _has_entries(root):
         return None
     with Disk() as disk:
@@ -154,7 +156,7 @@ def _is_there(root: bytes, path: bytes) -> bool | None:
 
 
 def _has_entries(directory: bytes) -> bool:
-    """Whether a directory has entries; without entries, its mount may be missing."""
+    """Whether a directory has entries; an empty directory may lack its mounted file system."""
     try:
         with closing(open_named(directory).fd) as named:
             fd = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=named)

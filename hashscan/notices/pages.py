@@ -56,11 +56,12 @@ _BOMS = (
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The local files that a page shows.
+    """The files on this machine that a web page shows.
 
     Attributes:
-        files: locations of the shown files, each location once, without the page itself.
-        remarks: sentences on references beyond a bound, and on files that cannot be read.
+        files: locations of the files that the page shows, each location once, without the page
+            itself.
+        remarks: sentences on references beyond a bound, and on shown files that cannot be read.
     """
 
     files: tuple[Location, ...]
@@ -68,7 +69,7 @@ class Parts:
 
 
 def is_page(location: Location) -> bool:
-    """Whether a file at a location may refer to others: a page, stylesheet, or script's text."""
+    """Whether a location's file may refer to other files: a page, a stylesheet, a script's text."""
     return bool(location.path) and (
         location.kind is LocationKind.SCRIPT
         or (
@@ -87,7 +88,7 @@ def _text(content: bytes) -> str:
     for mark, encoding in _BOMS:
         if content.startswith(mark):
             return content[len(mark) :].decode(encoding, "replace")
-    if b"\0" in content[:64]:  # the page is UTF-16 without a byte-order mark
+    if b"\0" in content[:64]:  # the page is in UTF-16 without a byte-order mark
         encoding = "utf-16-be" if content[:1] == b"\0" else "utf-16-le"
         return content.decode(encoding, "replace")
     return os.fsdecode(content)
@@ -240,7 +241,7 @@ def parts_of(sites: Sites, url: str, location: Location, *, seconds: float = MOS
 
     Args:
         sites: the sites that this machine's web servers serve.
-        url: URL of the page.
+        url: URL of the web page.
         location: location of the page's file.
         seconds: the longest time for the search, in seconds.
     """

@@ -52,7 +52,7 @@ class Counts(NamedTuple):
 
     Attributes:
         open: number of open notices.
-        items: number of open items of all notices.
+        items: number of open items of the open notices.
         due_soon: number of open notices that are due soon.
         overdue: number of open notices that are overdue.
         next_deadline: the earliest deadline of an open notice, in seconds since the epoch;
@@ -70,13 +70,13 @@ class Outcome(NamedTuple):
     """An item with its state and the times of its notice, for reports.
 
     Attributes:
-        notice: id of the notice; the items of one notice follow each other.
+        notice: id of the item's notice. Items of the same notice follow each other.
         sender: the authority that orders the removal; without an authority, the sender of the
             notice.
         deadline: time by which the item must be settled, as in ``Item``.
         reopened: how often the item was reopened.
-        removed: time at which hashscan last saw that the item's files were removed, even if the
-            item was reopened later.
+        removed: time at which hashscan last saw that the item's files are away, even if the item
+            was reopened later.
         late: whether a removal of the item came after the deadline that the item had then.
     """
 
@@ -111,7 +111,7 @@ class NoticeReader(Closable):
         ``connection``: an open connection to the file of notices; ``None``: connect to the file.
 
         Raises:
-            StateError: the file cannot be used.
+            StateError: the file of notices cannot be opened or used.
         """
         self.path = path
         self._connection = FORMAT.connect(path) if connection is None else connection
@@ -145,7 +145,7 @@ class NoticeReader(Closable):
         raise _no_notice(given)
 
     def notice(self, identifier: str) -> Notice:
-        """The notice with this id.
+        """The stored notice with this id.
 
         Raises:
             UsageError: no notice has this id.
@@ -160,7 +160,7 @@ class NoticeReader(Closable):
             yield from self._notices("WHERE closed IS NULL" if only_open else "", ())
 
     def first_due(self, since: float, until: float) -> Notice | None:
-        """The open notice that is due first from ``since`` to ``until``; ``None``: none is due."""
+        """The open notice that is due first from ``since`` to ``until``; ``None``: no notice."""
         with self._translated():
             return next(
                 self._notices(
@@ -207,12 +207,12 @@ class NoticeReader(Closable):
             yield Notice(**named)
 
     def items(self, notice: str) -> list[Item]:
-        """The items of a notice, in the order in which the sender names them."""
+        """The items of a notice, in the order in which the notice names the items."""
         with self._translated():
             return list(self._items("WHERE notice = ? ORDER BY number", (notice,)))
 
     def item(self, number: int) -> Item:
-        """The item with this number.
+        """The stored item with this number.
 
         Raises:
             UsageError: no item has this number.
@@ -223,7 +223,7 @@ class NoticeReader(Closable):
         raise UsageError(f"there is no item {number}; 'hashscan notice list' shows the notices")
 
     def open_items(self, after: int = 0, most: int = 1000) -> list[Item]:
-        """Up to ``most`` open items (received or located) with numbers above ``after``."""
+        """Up to ``most`` open items (received or located) with item numbers above ``after``."""
         where = "WHERE state IN ('received', 'located') AND number > ? ORDER BY number LIMIT ?"
         with self._translated():
             return list(self._items(where, (after, most)))
@@ -296,7 +296,7 @@ class NoticeReader(Closable):
             )
 
     def removed_before(self, item: int) -> Item | None:
-        """The last removed item with the URL, path or digest of ``item``; ``None``: none exists."""
+        """The last removed item with the URL, path or digest of ``item``; ``None``: no item."""
         where = (
             "WHERE same = (SELECT same FROM item WHERE number = ?) AND removed IS NOT NULL"
             " ORDER BY removed DESC LIMIT 1"
@@ -336,7 +336,7 @@ class NoticeReader(Closable):
         return [(number, Digest(*one)) for number, found in rows for one in json.loads(found)]
 
     def files(self, item: int) -> list[ItemFile]:
-        """The files of an item, the files that the notice names first."""
+        """The files that belong to an item; files that the notice names come first."""
         with self._translated():
             rows = self._connection.execute(
                 f"SELECT {FILE_COLUMNS} FROM file WHERE item = ?"  # noqa: S608
@@ -356,7 +356,7 @@ class NoticeReader(Closable):
             ]
 
     def history(self, notice: str) -> list[NoticeEvent]:
-        """The events of a notice, oldest first.
+        """The events in the history of a notice, oldest first.
 
         Raises:
             UsageError: no notice has this id.
@@ -366,7 +366,7 @@ class NoticeReader(Closable):
             return list(self._events("WHERE notice = ?", (notice,)))
 
     def events(self, since: float, until: float) -> Iterator[NoticeEvent]:
-        """The events of all notices whose times are from ``since`` to before ``until``."""
+        """The events from ``since`` to before ``until`` in the histories of all notices."""
         with self._translated():
             yield from self._events("WHERE time >= ? AND time < ?", (since, until))
 
@@ -411,7 +411,7 @@ class NoticeReader(Closable):
             return zlib.decompress(content)
 
     def counts(self, now: float, soon: float) -> Counts:
-        """The numbers of open notices and of their open items at ``now``.
+        """How many notices and items are open at ``now``, due soon, and overdue.
 
         A notice counts as due soon if at most ``soon`` seconds are left until the deadline of the
         notice.
@@ -436,7 +436,7 @@ class NoticeReader(Closable):
 
 
 def same_as_url(url: str) -> str:
-    """The value of the column ``same`` for an item that names a URL."""
+    """The value of the column ``same`` for an item with a URL."""
     return f"url {same_url_key(url)}"
 
 
@@ -466,7 +466,7 @@ def open_existing(path: str) -> NoticeReader | None:
     """Open the file of notices without changing it; ``None``: no notice was ever stored.
 
     Raises:
-        StateError: the file cannot be read.
+        StateError: the file of notices cannot be read.
     """
     connection = FORMAT.connect_to_read(path)
     return None if connection is None else NoticeReader(path, connection)

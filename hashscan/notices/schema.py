@@ -1,10 +1,11 @@
 """The SQLite tables of the file of notices.
 
-The tables ``notice``, ``item`` and ``file`` have the present state. The table ``event`` has the
-history: triggers refuse to change or remove an event. A change of the present state and the event
-about the change are in one transaction. The table ``input`` has the evidence. The table ``mail``
-has the mails of the Maildir that hashscan read, so that no mail is read twice. If a row of ``mail``
-is lost, hashscan reads the mail again and recognises its bytes.
+The tables ``notice``, ``item`` and ``file`` have the present state of each notice. The table
+``event`` has the history of each notice: triggers refuse to change or remove an event. A change of
+the present state and the event about the change are in one transaction. The table ``input`` has the
+evidence: mails and files without attachments. The table ``mail`` has the mails of the Maildir that
+hashscan read, so that no mail is read twice. If a row of ``mail`` is lost, hashscan reads the mail
+again and recognises the mail's bytes.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class Senders:
     verified_by: str | None = None
 
 
-#: With these senders no mail alone moves a file.
+#: No sender is allowed: with these ``Senders`` no mail alone moves a file.
 NOBODY = Senders()
 
 
@@ -93,10 +93,10 @@ def _signs(signer: str, domain: str) -> bool:
 def _results(value: str) -> Iterator[dict[str, str]]:
     """The words ``name=value`` of ``Authentication-Results`` in lower case, for each result.
 
-    The results are separated by semicolons. The mail server quotes texts of the sender. So a
-    semicolon or a space in quotes or in a comment does not separate words. A word keeps its quotes,
-    so that a quoted word never equals an unquoted word. A header that ends inside quotes or a
-    comment has no results.
+    The header separates results by semicolons. The mail server writes texts of the sender in
+    quotes. So a semicolon or a space in quotes or in a comment does not separate words. A word
+    keeps its quotes, so that a quoted word never equals an unquoted word. A header that ends inside
+    quotes or a comment counts as a header without results.
     """
     parts: list[list[str]] = [[""]]
     quoted = escaped = False

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from hashscan.notices.notice import Channel, ItemFile, ParsedItem, ParsedNotice
 
 #: States of items: a later notice that names the same item reopens an item in one of these states.
-#: The state ``not-here`` is missing, because it claims no removal.
+#: The state ``not-here`` is left out, because such an item was never removed.
 _REOPENED = frozenset({ItemState.REMOVED, ItemState.GONE, ItemState.REFUSED})
 
 
@@ -75,8 +75,8 @@ class NoticeStore(NoticeWriter):
         administrator refused the item.
 
         Args:
-            parsed: the notice as the reader of a format found it.
-            channel: how the notice arrived.
+            parsed: the notice as the format's reader found it in the mail or file.
+            channel: the way by which the notice arrived, e.g. over HTTP.
             key: identity of the notice's bytes, so that a killed command can add the same bytes
                 again.
             content: the evidence: the notice's mail or file without attachments.
@@ -86,7 +86,7 @@ class NoticeStore(NoticeWriter):
             unproven: why the sender of the notice is not verified; see ``Notice``.
 
         Raises:
-            StateError: the notice cannot be stored.
+            StateError: the notice cannot be stored in the file of notices.
         """
         now = time.time()
         received = now if received is None else received
@@ -158,7 +158,8 @@ class NoticeStore(NoticeWriter):
     ) -> str | None:
         """Store an item; return the id of the last earlier notice with the same item, or ``None``.
 
-        ``reopened``: an earlier equal item in one of these states is reopened with ``deadline``.
+        ``reopened``: states of items. An earlier item with the same URL, path or digest is reopened
+        with ``deadline`` if the item is in one of these states.
         """
         same = same_as(parsed)
         earlier = self._connection.execute(
@@ -291,7 +292,7 @@ class NoticeStore(NoticeWriter):
             self._event(notice, None, now, EventKind.CLOSED, {"reason": reason})
 
     def _set_deadline(self, notice: str) -> bool:
-        """Give a notice the earliest deadline of its open items; False if no item is open."""
+        """Give a notice the earliest deadline of its open items; False: no item is open."""
         (first,) = self._connection.execute(
             "SELECT min(deadline) FROM item WHERE notice = ? AND state IN ('received', 'located')",
             (notice,),
@@ -341,7 +342,7 @@ class NoticeStore(NoticeWriter):
         return len(numbers)
 
     def approve_notice(self, notice: str, reason: str, *, now: float | None = None) -> bool:
-        """Let an unproven notice move files, for an administrator; return False if it already may.
+        """Let an unproven notice move files, for an administrator; return False if it may already.
 
         Raises:
             UsageError: no notice has this id.

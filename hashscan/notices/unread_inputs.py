@@ -1,9 +1,9 @@
 """Keeps mails and files in which hashscan found no notice, so that nobody has to send them again.
 
-The mails and files come from standard input or over HTTP. Each is kept as a file in
+The mails and files come from standard input or over HTTP. Each mail or file is kept as a file in
 ``STATE/notices-unread``. The number of these files and their bytes are bounded, because a program
-that sends nonsense must not fill the disk. An administrator reads the files, adds them with
-``--format``, and removes them.
+that sends nonsense must not fill the disk. An administrator reads the files, adds the files with
+``--format``, and removes the files.
 """
 
 from __future__ import annotations

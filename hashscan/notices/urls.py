@@ -30,9 +30,9 @@ def ascii_host(host: str) -> str:
 def same_url_key(url: str) -> str:
     """A key for a URL; URLs at which a web server has the same file have equal keys.
 
-    The scheme, the case and the Unicode form of the host, a default port, the fragment, and the
-    percent-encoding of the path do not change the key. URLs with different queries have different
-    keys. A text that is no URL is its own key.
+    The key of a URL is the same for any scheme, case and Unicode form of the host, default port,
+    fragment, and percent-encoding of the path. URLs with different queries have different keys. The
+    key of a text that is no URL is the text.
     """
     # Half of a surrogate pair in a URL cannot be percent-encoded.
     url = url.strip().encode("utf-8", "backslashreplace").decode()

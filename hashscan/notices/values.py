@@ -60,9 +60,9 @@ def words(text: str, most: int = LONGEST_WORDS) -> str:
 
 
 def refang(text: str) -> str:
-    """A URL with ``hxxp``, ``[.]``, ``(dot)`` and so on undone.
+    """A URL with ``hxxp``, ``[.]``, ``(dot)`` and so on replaced by the original characters.
 
-    Parentheses are legal in the path of a URL: ``(dot)`` is undone only if the scheme or the host
+    Parentheses are legal in the path of a URL: ``(dot)`` is replaced only if the scheme or the host
     is defanged.
     """
     text = text.strip()
@@ -149,7 +149,7 @@ def urls_in(line: str) -> Iterator[str]:
 
 
 def has_url(text: str) -> bool:
-    """Whether a part of a text looks like a URL, defanged or not."""
+    """Whether some part of a text looks like a URL, defanged or not."""
     return _LOOKS_LIKE_URL.search(text) is not None
 
 
@@ -207,23 +207,23 @@ def is_empty_digest(text: str) -> bool:
 
 
 def strongest(digests: tuple[Digest, ...]) -> Digest:
-    """The longest of several digests of one content."""
+    """The longest, and so the strongest, of several digests of one content."""
     return max(digests, key=lambda one: HEX_LENGTH[one.algorithm])
 
 
-# Times as senders write them
+# Times in the forms in which senders write times
 
 _CLOCK = r"(?:[T ,]{1,2}(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,]\d{1,9})?)?)?"
 _ZONE = r"\s?(Z|UTC|GMT|CEST|CET|MEZ|MESZ|[+-]\d{2}:?\d{2}|\([^()]{1,20}\))?"
 _ISO = re.compile(rf"(\d{{4}})[-/](\d{{1,2}})[-/](\d{{1,2}}){_CLOCK}{_ZONE}")
 _DAY_FIRST = re.compile(rf"(\d{{1,2}})[-/.](\d{{1,2}})[-/.](\d{{4}}){_CLOCK}{_ZONE}")
 _ZONES = {"z": 0, "utc": 0, "gmt": 0, "cet": 60, "mez": 60, "cest": 120, "mesz": 120}
-_EARLIEST, _LATEST = 631152000.0, 4102444800.0  # 1990 and 2100, in seconds since the epoch
+_EARLIEST, _LATEST = 631152000.0, 4102444800.0  # 1990 and 2100 in seconds since the epoch
 
 
 @cache
 def dutch() -> tzinfo:
-    """The Dutch time zone; CET for the whole year if the machine has no time zone data."""
+    """The Dutch time zone; CET for the whole year if this machine has no time zone data."""
     try:
         return ZoneInfo("Europe/Amsterdam")
     except (OSError, ValueError, LookupError):

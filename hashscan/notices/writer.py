@@ -47,7 +47,7 @@ class NoticeWriter(NoticeReader):
         ``recorder``: writes the audit log; ``None``: no audit log is written, only in tests.
 
         Raises:
-            StateError: the file cannot be used.
+            StateError: the file of notices cannot be opened or used.
         """
         super().__init__(path)
         self._recorder = recorder
@@ -107,8 +107,8 @@ class NoticeWriter(NoticeReader):
             if item is not None:
                 facts["item"] = item
             if _LINES[kind] == events.NOTICE_ACTION:
-                # ``action`` names the step in the line. So ``done`` has what happened to the file:
-                # reported, held or quarantined.
+                # In the audit log's line, ``action`` names the step of the notice's history. So
+                # ``done`` has what happened to the file: reported, held or quarantined.
                 facts["done"], facts["action"] = detail.get("action", ""), kind.value
             self._line(_LINES[kind], urgent=kind in _SYNCED, **facts)
 

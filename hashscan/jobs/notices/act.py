@@ -1,4 +1,4 @@
-"""Decides on the files that notices name, and reports, holds or moves them."""
+"""Decides on the files that notices name, and reports, holds or moves the files."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class NoticeActs(Closable):
         why_unknown: str = "",
         absent: Collection[bytes] = (),
     ) -> None:
-        """``known``: the known set; ``None``: no known set is usable, for ``why_unknown``."""
+        """``known``: the known set; ``None``: no known set is usable, as ``why_unknown`` says."""
         self._settings = settings
         self._state = state
         self._known = known
@@ -92,7 +92,7 @@ class NoticeActs(Closable):
         """Close the quarantine, the allow-list and the connections to the service."""
         self._stack.close()
 
-    # Verdicts on files
+    # Methods that give verdicts on files
 
     def verdict(self, candidate: Candidate) -> Verdict:
         """The verdict on a file: from the filters and, for each digest in a filter, the service."""
@@ -126,7 +126,7 @@ class NoticeActs(Closable):
             raise
         return answer
 
-    # Actions on files
+    # Methods that act on files
 
     def act(
         self,
@@ -142,7 +142,7 @@ class NoticeActs(Closable):
 
         Args:
             notice: the notice that names the file or whose item has the file's content.
-            candidate: the file, which is hashed.
+            candidate: the file with its digests.
             verdict: what the filters and the service say about the file.
             by_notice: whether the notice alone may move the file, if ``notices.action`` is
                 ``quarantine``.
@@ -196,10 +196,10 @@ class NoticeActs(Closable):
         return self._on_record(MatchEvent(match, acted))
 
     def _on_record(self, event: MatchEvent) -> MatchEvent:
-        """Write the audit line of a known, moved or held file; return the event for the printers.
+        """Write the audit line of a known, moved or held file; return the match event.
 
-        A file that is only reported has no audit line of its own: the notice's history has the
-        file.
+        A file that no list has and that is only reported has no audit line: the notice's history
+        records the file.
 
         Raises:
             StateError: the audit line cannot be written; the next round acts on the file again.
@@ -235,7 +235,7 @@ class NoticeActs(Closable):
             self._actor = Allowing(Dismissed(self._state.dismissed), actor)
         return self._actor
 
-    # Files that are in quarantine
+    # Methods for files that are in quarantine
 
     def recover(self) -> None:
         """Finish or undo the moves into quarantine that a killed process began.

@@ -26,15 +26,15 @@ class Deadlines:
 
     Attributes:
         open: number of open notices.
-        items: number of the open notices' open items.
+        items: number of open items of the open notices.
         due_soon: number of open notices that are due soon.
         overdue: number of open notices that are overdue.
         next_deadline: the earliest deadline of an open notice, in seconds since the epoch;
             ``None``: no notice is open.
-        messages: a kind (``OVERDUE`` or ``DUE_SOON``) and a text, for each kind that applies to a
-            notice.
-        ahead: number of open notices that arrived in the future by this machine's clock, because
-            the clock was wrong.
+        messages: for the overdue notices and for the notices that are due soon, a kind (``OVERDUE``
+            or ``DUE_SOON``) and a text.
+        ahead: number of open notices whose time of arrival is in the future, because this machine's
+            clock was wrong.
         unread: number of kept mails and files in which hashscan found no notice.
         unapproved: a sentence about notices that move files only after an administrator's approval;
             "": each notice may move its files.

@@ -51,7 +51,7 @@ class NamedSpot(NamedTuple):
 
     @property
     def full(self) -> bytes:
-        """The absolute path of the file."""
+        """The absolute path of the file: root and path joined."""
         return join(self.volume, self.path)
 
 
@@ -69,8 +69,8 @@ class Peeked(NamedTuple):
     Attributes:
         presence: whether the file exists at its path.
         status: the file's status, as stat(2) returns it, if the file exists.
-        anchor: identifies the volume's root and the file system, as in ``notices.notice.ItemFile``;
-            "" unless the file exists.
+        anchor: a text that identifies the volume's root and the file system, as in
+            ``notices.notice.ItemFile``; "" unless the file exists.
         why: why hashscan cannot say whether the file exists.
     """
 
@@ -90,7 +90,7 @@ class NoticeFiles:
         was_mounted: Callable[[bytes], bool],
         probe: Callable[[list[str]], list[Seen]],
     ) -> None:
-        """Check which of the configured volumes are there.
+        """Keep the arguments, and check which of the configured volumes are there.
 
         ``was_mounted``: says whether a volume's root was a mount point at the volume's last scan.
 
@@ -112,7 +112,7 @@ class NoticeFiles:
         self._roots = Roots(self.volumes)
 
     def spot(self, full: bytes, root: bytes | None = None) -> NamedSpot | None:
-        """Split an absolute path: the volume that contains the path, else ``root``, and the rest.
+        """Split an absolute path into its volume (without a volume, ``root``) and the rest.
 
         Returns ``None`` if the path is below no volume and not below ``root``, or cannot be the
         path of a file.
@@ -132,7 +132,7 @@ class NoticeFiles:
 
     @staticmethod
     def spot_of(file: ItemFile) -> NamedSpot:
-        """The root and the path of a stored file."""
+        """The root and the path below the root of a file that is stored with an item."""
         return NamedSpot(file.volume, file.path)
 
     def unreachable(self, volume: bytes) -> str:
@@ -196,7 +196,7 @@ class NoticeFiles:
         return Peeked(NamedFilePresence.AWAY)
 
     def _mounted(self, fd: int) -> str:
-        """The root, in its file system, of the mount that contains ``fd``; "" without /proc."""
+        """The root of the mount that has ``fd``, as a path in its file system; "" without /proc."""
         try:
             number = mount_of(fd)
             if number not in self._mounts:
@@ -210,8 +210,7 @@ class NoticeFiles:
         why = self.unreachable(spot.volume)
         if why:
             return NotHashed(Problem.NOT_THERE, why)
-        # If this check of the file fails, the hashing fails for the same reason, and reports the
-        # reason.
+        # If this check of the file fails, the hashing fails, too, and reports the reason.
         with suppress(OSError, ValueError), closing(open_root(spot.volume)) as root:
             if self._is_own(root, spot.path):
                 return NotHashed(Problem.OTHER, _OWN)

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 #: After this many seconds a round begins to work on no further item.
 MOST_SECONDS = 20.0
-#: A round works on at least so many copies of an item's content. After so many seconds the round
-#: leaves the other copies to the next round.
+#: A round works on at least this many copies of an item's content. After this many seconds the
+#: round leaves the other copies to the next round.
 COPIES_AT_ONCE, COPIES_SECONDS = 50, 20.0
 #: Seconds between two searches of the catalog for removed content that is back.
 SEARCH_AFTER = 3600.0
@@ -46,7 +46,7 @@ RETRY_AFTER = 60.0
 
 
 class _Move(NamedTuple):
-    """A judged file to act on; ``is_named``: the item names the file, by its URL or path."""
+    """A judged file to act on; ``is_named``: the item names the file by its URL or path."""
 
     item: Item
     file: ItemFile
@@ -95,7 +95,7 @@ class OpenItems:
         return self._result.memory
 
     def run(self, items: Iterable[Item], begins: Callable[[int], None]) -> None:
-        """Work on open items; ``begins`` is called with an item's number before its work."""
+        """Work on open items; ``begins`` is called with the number of an item before work on it."""
         until = time.monotonic() + MOST_SECONDS
         begun: list[tuple[Item, NamedFiles]] = []
         for item in items:
@@ -110,8 +110,7 @@ class OpenItems:
             else:
                 if wanted is not None:
                     begun.append((item, wanted))
-        # Move files only now: several items may name one file, and each item must find it at its
-        # path.
+        # Move files only now: several items may name one file, and each item must find the file.
         self._move_all()
         found = self._search()
         self._copies_until = time.monotonic() + COPIES_SECONDS
@@ -128,7 +127,7 @@ class OpenItems:
         return self._notices[item.notice]
 
     def _wait(self, item: Item, why: str) -> None:
-        """Leave an item open, and store and log the reason why the item waits."""
+        """Leave an item open, and store and log the reason ``why`` the item waits."""
         self._failed.add(item.number)
         if self._store.note_item(item.number, why, now=self._clock()):
             what = shown(item.parsed.value)
@@ -187,8 +186,8 @@ class OpenItems:
     ) -> set[Digest]:
         """Hash files of an item, check the files' digests in the filters, and return the digests.
 
-        ``_move_all`` acts on the hashed files later. ``content``: if given, only files with one of
-        these digests count.
+        ``_move_all`` acts on the hashed files later. ``content``: if digests are given, only files
+        with one of these digests count.
         """
         before = {self._files.spot_of(one): one for one in files}
         judged: list[tuple[ItemFile, Candidate, Verdict]] = []
@@ -266,7 +265,7 @@ class OpenItems:
     ) -> None:
         spot = self._files.spot_of(file)
         if self._files.peek(spot, file.anchor).presence is NamedFilePresence.AWAY:
-            return  # another item or the watch moved the file; ``_settle`` sees that it is away
+            return  # another item or the watch moved the file; ``_settle`` finds the file away
         if self._store.item(item.number).state is not ItemState.LOCATED:
             return  # an administrator closed the notice in between
         given = set(item.parsed.digests)
@@ -380,7 +379,7 @@ class OpenItems:
         digests = self._wanted.get(item.number, set())
         for begin in range(0, len(copies), COPIES_AT_ONCE):
             if begin and time.monotonic() > self._copies_until:
-                # New notices wait until the round ends. So the next round continues with these
+                # New notices wait until this round ends. So the next round continues with the other
                 # copies.
                 self._memory.copies[item.number] = role, copies[begin - 1]
                 self._memory.done.pop(item.number, None)
@@ -392,7 +391,7 @@ class OpenItems:
         self._settle(item, wanted)
 
     def _settle(self, item: Item, wanted: NamedFiles) -> None:
-        """Settle an item if none of the files that the item names exists at its path."""
+        """Settle an item if none of the files that the item names exists at the file's path."""
         item = self._store.item(item.number)
         named = [one for one in self._store.files(item.number) if one.role is Role.NAMED]
         now = self._clock()
@@ -417,8 +416,8 @@ class OpenItems:
                 self._wait(item, one.why)
         if named and all(one.presence is NamedFilePresence.AWAY for one in peeked):
             again = self._places.find(item, parts=False)
-            # E.g. a link out of the document root has replaced the file. If only a site's index
-            # file is away, the item does not wait.
+            # The item waits e.g. because a link out of the document root has replaced the file. A
+            # site whose index file is away is no reason to wait.
             if again.waits and not again.whole_site:
                 self._wait(item, again.why)
                 self._remember(item, stamps_of(peeked))
@@ -433,7 +432,7 @@ class OpenItems:
             self._result.more = True
             return
         if item.number not in self._failed:
-            # The item waits no longer, except for a directory, on which an administrator decides.
+            # A directory waits for an administrator's decision; another item waits no longer.
             why = next((one.message for one in named if not one.digests), "")
             self._store.note_item(item.number, why, now=now)
         self._remember(item, stamps_of(peeked))

@@ -40,9 +40,9 @@ class NamedFiles:
         directory: path of the directory that the item names; this path is in ``spots``, too.
         kind: the reason why no file fits the item, in one word for reports; "": a file fits, or the
             item waits.
-        why: a sentence that says why no file fits or why the item waits, or describes the
-            directory.
-        waits: whether hashscan cannot decide now which file fits the item.
+        why: a sentence that says why no file fits, why the item waits, or that a directory was
+            found.
+        waits: whether hashscan cannot decide yet which file fits the item.
         whole_site: whether the item waits because its URL names a whole site without an index file.
         maybe: paths at which the named file may be or may have been.
     """
@@ -195,7 +195,7 @@ class LocatedFiles:
         return NamedFiles(kind="no-file", why=why)
 
     def why_away(self, item: Item, wanted: NamedFiles) -> tuple[ItemState, str, float | None]:
-        """The state of a received item without files, the reason, and the time of the removal.
+        """The new state of a received item without files, its reason, and the time of its removal.
 
         An item that was reopened although its file did not come back counts as removed, and keeps
         the time of its removal. Any other item is gone if its file was on this machine before, else
@@ -217,7 +217,7 @@ class LocatedFiles:
             return ItemState.GONE, f"removed before, {local_time(before.removed)} ({before.notice})"
         named = self._store.files(item.number)
         spots = [*wanted.maybe, *(self._files.spot_of(one) for one in named)]
-        # A file that exists is not away, e.g. a script that answers for the URL.
+        # A file that exists is not away, e.g. a script that answers a request for the URL.
         spots = [
             one for one in spots if self._files.peek(one).presence is not NamedFilePresence.THERE
         ]

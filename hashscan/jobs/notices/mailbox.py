@@ -37,7 +37,7 @@ def maildir_fault(settings: Settings) -> tuple[str, str] | None:
 
 
 def senders_of(settings: Settings) -> Senders:
-    """The senders whose mails may move files, from the configuration."""
+    """The senders whose mails may move files, as the configuration names the senders."""
     return Senders(settings.notices.senders, settings.notices.verified_by)
 
 

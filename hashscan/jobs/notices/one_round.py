@@ -1,7 +1,7 @@
 """One round over the items of notices: find the items' files, act on the files, settle items.
 
-An open item goes through these steps. The result of each step is on the disk before the next step
-begins:
+An open item of a notice goes through the steps below. The result of each step is on the disk before
+the next step begins:
 
     find its files -> hash and judge -> "located" -> move -> find copies by digest -> "removed"
 
@@ -44,11 +44,11 @@ if TYPE_CHECKING:
     from hashscan.jobs.volume_presence import Seen
     from hashscan.state import State
 
-#: The most open items on which one round works, and the most settled items that it checks in each
-#: state.
+#: The most open items on which one round works, and the most settled items that one round checks in
+#: each state.
 MOST_OPEN = 2000
 MOST_SETTLED = 500
-#: The most rounds of one command; the daemon works on the items that are left.
+#: The most rounds that one command does; the daemon works on the items that are left.
 _MOST_ROUNDS = 1000
 #: A round waits this many seconds for another process that works on notices, and tries the lock
 #: again after ``_TRY_LOCK_AFTER`` seconds.
@@ -73,9 +73,9 @@ def run_round(
     """Work on open items of notices, then check some settled items.
 
     Args:
-        settings: the configuration.
+        settings: hashscan's configuration.
         state: opens the files in the state directory.
-        known: the known set; ``None``: no known set can be used.
+        known: the known set that judges the files; ``None``: no known set can be used.
         memory: the values that the last round left for this round.
         why_unknown: why no known set can be used; "": a known set is given.
         absent: roots of volumes that do not answer; a move into quarantine that began on one of
@@ -84,7 +84,7 @@ def run_round(
         sites: the web servers' sites as the last round read them; changed configurations are read
             again.
         probe: checks whether the directories of volumes are there.
-        clock: returns the time in seconds since the epoch.
+        clock: returns the current time in seconds since the epoch.
 
     Raises:
         HashscanError: the file of notices, the catalog or the configuration cannot be used.
@@ -155,7 +155,7 @@ def _lock_notices(state: State, stack: ExitStack) -> None:
     """Wait until no other process works on notices, at most ``LOCK_WAIT`` seconds.
 
     The other process may hang, so the wait is bounded. Two rounds at the same time do no harm,
-    because the quarantine has its own lock.
+    because the quarantine has a lock of its own.
     """
     until = time.monotonic() + LOCK_WAIT
     while True:
@@ -172,7 +172,8 @@ def _lock_notices(state: State, stack: ExitStack) -> None:
 def run_now(settings: Settings, state: State, say: Callable[[str], None]) -> bool:
     """Do rounds while items need work; return False if a running daemon does the rounds instead.
 
-    A scan may run at the same time. ``say`` is called with matches, and with lines for the log.
+    A scan may run at the same time as the rounds. ``say`` is called with matches, and with lines
+    for the log.
 
     Raises:
         HashscanError: a round failed as in ``run_round``; the notices are stored, and a later round

@@ -1,4 +1,4 @@
-"""Reopens settled items if their file is back at its path, or their content at another path."""
+"""Reopens settled items if a file is back at its path, or the content at another path."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hashscan.notices.notice import Item
     from hashscan.notices.store import NoticeStore
 
-#: After this many seconds a round checks no further settled item in the same state.
+#: After this many seconds a round checks no further settled item in a state.
 _SECONDS = 3.0
 
 
@@ -47,7 +47,7 @@ class ReturnedFiles:
     def reopen_by_place(self, items: Iterable[Item], begins: Callable[[int], None]) -> int | None:
         """Reopen settled items if a file is back at an item's URL or path.
 
-        Returns the number of the last checked item; ``None``: all items were checked.
+        Returns the number of the last checked item; ``None`` if all items were checked.
         """
         until = time.monotonic() + _SECONDS
         last = 0

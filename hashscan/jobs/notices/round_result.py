@@ -17,7 +17,7 @@ LONGEST_RETRY, LEFT_OUT = 900.0, 3600.0
 
 
 def is_waiting(until: float, now: float, longest: float) -> bool:
-    """Whether the time ``until`` is in the future, so that an item still waits.
+    """Whether the time ``until``, until which an item waits, is still in the future.
 
     A time more than ``longest`` seconds ahead does not count: the clock was set back in between.
     """
@@ -30,7 +30,8 @@ class Done(NamedTuple):
     Attributes:
         stamps: stamps of the files that the item names.
         known: name of the known set that judged the item's files.
-        unproven: the notice's ``Notice.unproven`` at the end of that round.
+        unproven: why the sender of the item's notice was not verified then, as in
+            ``Notice.unproven``.
         again: time at which a round tries the item again after a failure; ``None``: no failure.
         wait: seconds until a round tries the item again after a further failure.
     """
@@ -53,7 +54,8 @@ class Memory:
         settled_after: for each state of settled items, the number of the last item that a round
             checked.
         searched: time of the last search of the catalog for removed content that came back.
-        recovered: whether a round has finished or undone the moves that a killed process began.
+        recovered: whether a round has finished or undone the moves into quarantine that a killed
+            process began.
         left_out: for each item that rounds leave out, by its number, the time at which a round
             tries the item again.
         copies: for each item with copies still to check, the role of the copies, and the last
@@ -75,8 +77,7 @@ class Round:
 
     Attributes:
         memory: the values that this round leaves for the next round.
-        events: matches, and files that were moved or held because of a notice. A held file stays at
-            its path, and waits for a decision.
+        events: matches; and files that were moved, or held for a decision, because of a notice.
         lines: level and text of each line for the log.
         more: whether the next round should begin immediately.
         open: whether any item of a notice is still open.
@@ -89,5 +90,5 @@ class Round:
     open: bool = field(init=False)
 
     def say(self, text: str) -> None:
-        """Add a line for the log to the result."""
+        """Add a line for the log to the result of the round."""
         self.lines.append(("info", text))

@@ -52,7 +52,7 @@ def moment(seconds: float) -> str:
 
 
 def safe(value: Any) -> Any:
-    """``value`` with each text in it made one printable line; other values are unchanged."""
+    """``value`` with each text in ``value`` made one printable line; other values are unchanged."""
     if isinstance(value, str):
         return shown(value)
     if isinstance(value, dict):

@@ -35,14 +35,14 @@ class _Policy(EmailPolicy):
     """Keeps message ids whole; the standard library would encode ids over 76 characters."""
 
     def fold(self, name: str, value: str) -> str:
-        """A mail header as lines; a header of message ids has one id on each line."""
+        """A mail header as text lines; a header of message ids has one id on each line."""
         if name.lower() in _OF_IDS:
             return f"{name}: {f'{self.linesep} '.join(value.split())}{self.linesep}"
         folded: str = super().fold(name, value)
         return folded
 
     def fold_binary(self, name: str, value: str) -> bytes:
-        """A mail header as bytes, with lines as in ``fold``."""
+        """A mail header as bytes, divided into lines as ``fold`` does."""
         return self.fold(name, value).encode("ascii", "surrogateescape")
 
 
@@ -55,7 +55,7 @@ class Thread:
 
 
 def thread_of(content: bytes) -> Thread:
-    """The thread of a notice's mail; empty if the notice is no mail or has no Message-ID."""
+    """The thread that a notice's mail belongs to; empty without a mail or without a Message-ID."""
     if not mail.is_mail(content):
         return Thread()
     try:

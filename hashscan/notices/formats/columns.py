@@ -68,7 +68,7 @@ _DIGESTS = (Column.MD5, Column.SHA1, Column.SHA256)
 
 
 def headings(cells: Sequence[str]) -> tuple[Column, ...] | None:
-    """The meanings of the columns by a row of headings; ``None``: the row has no headings.
+    """The meanings of a table's columns by its row of headings; ``None``: no row of headings.
 
     A row of headings has exactly one heading for the URL. The row has at least two known headings,
     or all its headings are known.

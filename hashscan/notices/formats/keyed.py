@@ -29,7 +29,7 @@ class KeyRole(StrEnum):
     """The meaning of a key in a line ``Key: value``."""
 
     URL = "url"
-    MORE_URLS = "more-urls"  #: more URLs of the report that is being read
+    MORE_URLS = "more-urls"  #: more URLs of the report
     PAGE = "page"  #: URL of a page that shows the content or has a link to it
     PATH = "path"  #: path of a URL whose host is in the same record
     IP = "ip"
@@ -123,11 +123,11 @@ class Found:
     missed: int = 0
 
     def first(self, role: KeyRole) -> str:
-        """The record's first value with a role; "" if the record has no such value."""
+        """The record's first value with a role; "" if the record has no value with the role."""
         return next((one.values[role] for one in self.records if role in one.values), "")
 
     def references(self) -> str:
-        """The first ten references of the records, separated by commas."""
+        """The first ten reference numbers in the records, separated by commas."""
         several = (one.values.get(KeyRole.REFERENCE, "") for one in self.records)
         return ", ".join(list(dict.fromkeys(filter(None, several)))[:10])
 
@@ -257,7 +257,8 @@ class _Reader:
             url = values.url(base + value)
             record.urls[:1] = [url] if url else []
         elif urls:
-            # The first URL was that of a page. The digests belong to the URL of the content.
+            # The record's first URL was that of a page. The digests belong to the URL of the
+            # content.
             record.urls[:0] = urls
         else:
             self._found.missed += 1

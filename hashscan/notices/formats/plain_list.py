@@ -1,9 +1,9 @@
 """Reads a list of URLs, absolute paths or digests as a notice, one item on each line.
 
 A line of the list may have a URL and digests, or several digests of one content (``md5 sha1``), or
-be a line of ``sha1sum``. Lines that begin with ``#`` are comments. Other lines are remarks. A
-sentence with a URL may contain an item that the reader misses. So a text with a URL in a sentence
-counts as a list only with ``--format list``.
+be a line of ``sha1sum``. Lines that begin with ``#`` are comments. Other lines without an item are
+remarks. A sentence with a URL may contain an item that the reader misses. So a text with a URL in a
+sentence counts as a list only with ``--format list``.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Reads SCART's CSV as a notice: separated by ``;``, unquoted, with a row of headings.
 
 SCART (Meldpunt Kinderporno, Offlimits) attaches the CSV as ``urls-A0000001234.csv``, or writes the
-CSV into the mail. A URL in the CSV may contain the separator. Then an IP address or a time shows
-the end of the URL. ``columns`` has the headings.
+CSV into the mail. If a URL contains the separator, an IP address or a time after the URL shows the
+end of the URL. ``columns`` has the headings of the CSV.
 """
 
 from __future__ import annotations
@@ -107,9 +107,9 @@ def _headings(line: str) -> tuple[str, tuple[Column, ...]] | None:
 def _cells(named: Sequence[Column], pieces: list[str], separator: str) -> list[str] | None:
     """The cells of a CSV line, one for each column, joined from the pieces between separators.
 
-    A piece that is an IP address or a time shows its column. Pieces before the IP address or time
-    belong to the first column, and pieces after it to the last column. ``None``: the pieces do not
-    fit the columns.
+    A piece that is an IP address or a time belongs to the column for IP addresses or times. Pieces
+    before it belong to the first column, pieces after it to the last column. ``None``: the pieces
+    do not fit the columns.
     """
     spare = len(pieces) - len(named)
     if spare <= 0:

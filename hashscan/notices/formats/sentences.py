@@ -88,7 +88,7 @@ def _read(source: NoticeInput, sender: _Sender) -> ParsedNotice:
 
 
 def _urls(text: str) -> Iterator[str]:
-    """The URLs in the first block of consecutive lines that have URLs."""
+    """The URLs in the first lines with URLs that follow each other."""
     begun = False
     for line in text.split("\n"):
         if line == "-- ":

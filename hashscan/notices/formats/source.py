@@ -1,4 +1,4 @@
-"""The decoded mail or file that a format's reader gets, and helpers to make a notice of it."""
+"""The decoded mail or file that a format's reader gets, and helpers to make a notice."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _TOO_MANY = f"names more than {MOST_ITEMS:,} items; split it into several files"
 
 
 class NotThisFormatError(Exception):
-    """A mail or file is not in a format. The message continues a sentence that begins with "it"."""
+    """A mail or file is not in a format. The error's message continues a sentence with "it"."""
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ def distinct(items: Iterable[ParsedItem]) -> tuple[list[ParsedItem], int]:
 def item_of(
     url: str | None, digests: Iterable[Digest] = (), *, path: str | None = None
 ) -> ParsedItem | None:
-    """An item that names a URL; without a URL, a path; without a path, digests."""
+    """An item of a notice: with a URL; without a URL, with a path; without a path, with digests."""
     several = tuple(dict.fromkeys(digests))
     if url is not None:
         return ParsedItem(ItemKind.URL, url, several)

@@ -30,7 +30,7 @@ _TYPES_4 = frozenset({"csam", "csem"})
 
 @dataclass(slots=True)
 class _Reports:
-    """The XARF reports of one mail or file: their items, and the values of the notice.
+    """The XARF reports of one mail or file: their items, and the values for the notice.
 
     Attributes:
         refused: for each report that the reader refused, the reason.

@@ -75,7 +75,7 @@ def _is_report(text: Text) -> bool:
 
 
 def _fields(text: str) -> dict[str, Any]:
-    """The fields of a XARF report; if the report is no YAML, of its lines ``Name: value``."""
+    """The fields of a XARF report as YAML; without YAML, the fields in lines ``Name: value``."""
     if len(text) > _LONGEST:
         raise NotThisFormatError(f"has a report of more than {_LONGEST >> 10} KiB")
     try:

@@ -29,7 +29,7 @@ class Address:
     """The address of a client's request to a web server.
 
     Attributes:
-        scheme: ``http`` or ``https``.
+        scheme: the scheme of the requested URL, ``http`` or ``https``.
         host: the requested host in lower-case ASCII; an IPv6 address without brackets.
         target: the URL's path as a client sends the path: percent-encoded, with the / at its
             beginning.
@@ -69,7 +69,7 @@ def _is_ip(host: str) -> bool:
 
 
 def is_own_ip(address: str) -> bool:
-    """Whether an IP address belongs to this machine, by an attempt to bind a socket."""
+    """Whether an IP address belongs to this machine; the check binds a socket to the address."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
@@ -107,7 +107,7 @@ def parse(url: str) -> Address:
     except ValueError:
         raise ValueError("the port of the URL is no number from 1 to 65535") from None
     host = ascii_host(unquote(parts.hostname or "", errors="strict"))
-    if "%" in host:  # the host ends with the zone of an IPv6 address, which may contain any text
+    if "%" in host:  # the host has the zone of an IPv6 address, which may be any text
         raise ValueError("the URL has no host name that a web server takes")
     if not _is_ip(host) and (not _HOST.fullmatch(host) or ".." in host):
         raise ValueError("the URL has no host name that a web server takes")
@@ -121,7 +121,7 @@ def parse(url: str) -> Address:
 
 
 def follow(address: Address, target: str) -> Address:
-    """The address to which a redirect leads: from ``address`` to the URL or path ``target``.
+    """The address to which a redirect from ``address`` to a URL or path (``target``) leads.
 
     Raises:
         ValueError: no client would follow the redirect, as in ``parse``.
@@ -140,7 +140,7 @@ def is_broken(target: bytes) -> bool:
 
 
 def decoded(target: bytes) -> bytes | None:
-    """A URL's path with each escape decoded; ``None`` if an escape is broken or a NUL."""
+    """A URL's path with each escape decoded; ``None``: an escape is broken or stands for a NUL."""
     if is_broken(target):
         return None
     path = _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), target)
@@ -160,7 +160,8 @@ def without_dots(
     Args:
         path: the decoded path, with the / at its beginning.
         merge: whether consecutive slashes of the path become one slash.
-        clamp: whether ``..`` at the root is ignored, instead of refusing the path.
+        clamp: whether a ``..`` at the root is ignored; else a path with such a ``..`` counts as
+            invalid.
         deep: whether ``..`` after empty names also removes the name before the empty names, as in
             nginx.
     """

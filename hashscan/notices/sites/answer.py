@@ -28,8 +28,8 @@ class Passed:
     """The answer of a web server that passes the request on to another server.
 
     Attributes:
-        address: the address that the other server is asked for.
-        otherwise: the answer that counts if no source of sites has the other server.
+        address: the address that the web server requests from the other server.
+        otherwise: the answer that counts if no entry of ``sites`` has the other server's host.
     """
 
     address: Address
@@ -40,7 +40,7 @@ Answer = Redirected | Passed
 
 
 class AnswerError(Exception):
-    """Ends the processing of a request with the web server's answer."""
+    """Ends the phases in which a web server processes a request, with the web server's answer."""
 
     def __init__(self, answer: Location | Answer) -> None:
         """``answer``: the web server's answer to the request."""
@@ -92,20 +92,20 @@ class SiteSource(Protocol):
         """The name of the source of sites, for messages."""
 
     def is_changed(self) -> bool:
-        """Whether the source of sites must be read again: it changed, or was unreadable."""
+        """Whether the source of sites changed since it was read, or could not be read then."""
 
     def bases(self) -> Iterable[Base]:
-        """The document roots whose hosts the source of sites names.
+        """The document roots of hosts that the source of sites names.
 
         Raises:
-            UndecidedError: the document roots of the source cannot be read.
+            UndecidedError: the document roots of the source of sites cannot be read.
         """
 
     def content(self) -> str:
         """The content of the source of sites in words, e.g. the number of hosts; reads the source.
 
         Raises:
-            UndecidedError: the content of the source cannot be read.
+            UndecidedError: the content of the source of sites cannot be read.
         """
 
     def answer(self, address: Address, disk: Disk) -> Location | Answer | None:

@@ -36,7 +36,7 @@ class Host:
     """A virtual host of Apache, or the main server.
 
     Attributes:
-        own: the directives of this virtual host.
+        own: the directives of the virtual host.
         names: names of the virtual host in lower-case ASCII; ``*`` and ``?`` in a name are
             wildcards.
     """
@@ -153,7 +153,7 @@ class Apache:
                     yield Base(roots[-1], name, secure=_HTTPS in ports[number])
 
     def answer(self, address: Address, disk: Disk) -> Location | Answer | None:
-        """The answer of the virtual host that takes the request; ``None``: no virtual host fits.
+        """The answer of the virtual host that takes the request; ``None``: no virtual host does.
 
         Raises:
             UndecidedError: hashscan cannot decide on Apache's answer.
@@ -188,7 +188,7 @@ class Apache:
         return ApacheRequest(self._main, host.own, self._reader, address, disk).answer()
 
     def _groups_for(self, address: Address, disk: Disk) -> list[AddressGroup]:
-        """The groups of virtual hosts that may get the request, by the IP address and port."""
+        """The groups of virtual hosts that may get the request, by its IP address and port."""
         if address.port not in self._groups:
             self._groups[address.port] = self._of_port(address.port)
         at_port = self._groups[address.port]

@@ -38,7 +38,7 @@ class ApacheDirective:
     """A directive of Apache, or a section with its ``block``. The name is in lower case.
 
     Attributes:
-        raw: the directive's unsplit arguments; some directives do not split arguments by quotes.
+        raw: the arguments as one text, for directives that do not split their arguments by quotes.
     """
 
     name: str
@@ -50,7 +50,7 @@ class ApacheDirective:
 
 @dataclass(slots=True)
 class _State:
-    """Apache's modules and variables that the lines parsed so far define."""
+    """The modules and variables of Apache that the lines parsed so far define."""
 
     root: str
     defined: dict[str, str] = field(default_factory=dict)
@@ -96,7 +96,7 @@ class ApacheReader:
     """Parses Apache's files into directives, and adds modules and variables to ``state``."""
 
     def __init__(self, server_root: str, read_files: ReadFiles) -> None:
-        """Begin without modules and variables.
+        """Begin without modules and variables of Apache.
 
         ``server_root``: Apache's root directory until a directive ``ServerRoot`` sets another.
         ``read_files``: reads each configuration file.
@@ -130,7 +130,7 @@ class ApacheReader:
     def _block(
         self, lines: _Lines, until: str, depth: int, path: str | None
     ) -> Iterator[ApacheDirective]:
-        """The directives up to the end of the section ``until``."""
+        """The directives from the next line up to the end of the section ``until``."""
         if depth > _DEEPEST:
             raise UndecidedError(f"{shown(lines.name)}: too many nested sections")
         for number, text in lines:

@@ -44,7 +44,7 @@ class Mapping:
         return [one for level in (own, main) for one in level if one.name in names]
 
     def setting(self, name: str, default: str = "") -> str:
-        """The first argument of a directive in the virtual host; else in the main server."""
+        """The first argument of a directive in the virtual host, else in the main server."""
         main, own = self._levels
         for level in (own, main):
             found = [one.args[0] for one in level if one.name == name and one.args]
@@ -53,7 +53,7 @@ class Mapping:
         return default
 
     def place(self, uri: bytes) -> tuple[bytes, bytes, bool]:
-        """A root on the disk, the path below it, and whether ``ScriptAlias`` gives the root."""
+        """A directory on the disk, the path below it, and whether ``ScriptAlias`` gives both."""
         place = self._user(uri)
         if place is not None:
             return *place, False
@@ -113,7 +113,7 @@ class Mapping:
         return ".".join(labels[index:] if not found[3] else labels[: index + 1])
 
     def _user(self, uri: bytes) -> tuple[bytes, bytes] | None:
-        """The root for ``/~user`` and the path below it; ``None``: ``UserDir`` does not apply."""
+        """The root for ``/~user``, and the path below it; ``None``: no ``UserDir`` applies."""
         found = re.match(rb"/~([^/]+)(/.*)?$", uri, re.DOTALL)
         if found is None or found[1] in {b".", b".."}:
             return None
@@ -159,7 +159,7 @@ class Mapping:
 
 
 def rest_of(uri: bytes, prefix: str) -> bytes | None:
-    """The rest of a path after a prefix of whole names; ``None``: the path lacks the prefix."""
+    """The rest of a path after a prefix of whole names; ``None``: no such prefix."""
     start = os.fsencode(prefix)
     if not uri.startswith(start):
         return None

@@ -101,7 +101,7 @@ class ApacheRequest(Phases):
         elif plain is not None and slashes == "off" and re.search(rb"%2f", plain, re.IGNORECASE):
             self._refuse("Apache answers 404: %2F in a path, and AllowEncodedSlashes is off")
         path = None if plain is None else decoded(plain)
-        if path is not None and slashes == "on":  # decoded slashes may have made new dot segments
+        if path is not None and slashes == "on":  # decoded slashes may make new dots
             path = without_dots(path, merge=merge, clamp=True)
         if path is None or is_broken(target):
             self._refuse("Apache answers 400 or 404: a broken escape, a NUL, or ..")
@@ -372,7 +372,8 @@ class ApacheRequest(Phases):
         rules = Rules(
             rules_of(block), place, url_base if url_base.endswith("/") else url_base + "/"
         )
-        # Leave out the names after a file, and the names after the first name that does not exist.
+        # Leave out the names in the path after a file, and those after the first name that does not
+        # exist.
         short = root.rstrip(b"/") + b"/" + file_path.strip(b"/")
         result = rewriter.apply(rules, self._uri, short, inside)
         if result is None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hashscan.notices.sites.apache_conf import ApacheDirective
 
 _PART = re.compile(r"\$([0-9])|%([0-9])|%\{([A-Za-z_]+(?::[^}]*)?)\}|\\(.)", re.DOTALL)
-#: Headers of requests that are missing in a hotline's plain request.
+#: Request headers that a hotline's plain request does not have.
 _ABSENT = frozenset({"HTTP_REFERER", "HTTP_COOKIE", "HTTP_FORWARDED", "HTTP_PROXY_CONNECTION"})
 
 
@@ -37,7 +37,7 @@ class Rewritten:
             path.
         redirect: the URL to which the rules redirect the client.
         status: the status with which the rules refuse the request: 403 or 410.
-        script: the handler or the other server that a rule names.
+        script: the handler or the other server to which a rule gives the request.
         ends: whether no rule applies after an internal redirect (flag ``END``).
         where: file and line of the last rule that applied.
     """
@@ -72,7 +72,7 @@ def rules_of(block: Iterable[ApacheDirective]) -> list[ApacheDirective]:
 
 
 class Rewriter:
-    """Applies rewrite rules to one request."""
+    """Applies rewrite rules of Apache to one request."""
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class Rewriter:
         result: Rewritten | None = None
         conditions: list[ApacheDirective] = []
         skip = 0
-        chained = True  # whether the rule before applied, in a chain of rules
+        chained = True  # whether the previous rule of a chain applied
         in_chain = False
         for one in rules.directives:
             if one.name == "rewritecond":
@@ -164,7 +164,7 @@ class Rewriter:
             return False, {}
         captured = {f"${name}": text for name, text in (groups(found) if found else {}).items()}
         decided: bool | None = True
-        either: bool | None = False  # the result of the conditions joined by OR so far
+        either: bool | None = False  # the result of conditions joined by OR
         for condition in conditions:
             cond_flags = _flags(condition.args[2] if len(condition.args) > 2 else "")
             holds = self._holds(condition, cond_flags, captured, uri, filename)
@@ -218,7 +218,7 @@ class Rewriter:
     def _expand(
         self, text: str, captured: dict[str, bytes], uri: bytes, filename: bytes
     ) -> bytes | None:
-        """A text with its variables replaced; ``None``: a variable depends on the client."""
+        """A text with Apache's variables replaced; ``None``: a variable depends on the client."""
         expanded = b""
         end = 0
         for found in _PART.finditer(text):
@@ -301,7 +301,7 @@ class Rewriter:
             return Rewritten(redirect=new, where=where)
         path, question, _ = new.partition(b"?")
         if question and "?" not in one.args[1]:
-            return Rewritten(status=403, where=where)  # Apache refuses a ? that a capture contains
+            return Rewritten(status=403, where=where)  # Apache refuses a ? from a capture
         return Rewritten(path=path, ends="END" in flags, where=where)
 
 

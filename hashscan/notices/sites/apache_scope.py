@@ -1,4 +1,4 @@
-"""Finds the sections of Apache's configuration and the ``.htaccess`` files for one file.
+"""Finds the sections of Apache's configuration and the ``.htaccess`` files that apply to a file.
 
 The order of merging is that of httpd.apache.org/docs/2.4/sections.html, "How the sections are
 merged": first the server's directives; then directory sections with ``.htaccess`` files, from the
@@ -35,7 +35,7 @@ _RELEVANT = frozenset(
 
 
 def flat(block: Iterable[ApacheDirective]) -> Iterator[ApacheDirective]:
-    """The directives of a block, and of the block's ``Limit`` sections that apply to GET."""
+    """The directives of a block and of those ``Limit`` sections in the block that apply to GET."""
     for one in block:
         methods = {word.upper() for word in one.args}
         if one.name == "limit" and one.block is not None:
@@ -49,7 +49,7 @@ def flat(block: Iterable[ApacheDirective]) -> Iterator[ApacheDirective]:
 
 
 def _is_below(pattern: str, place: str) -> int | None:
-    """The number of names in a ``Directory`` pattern; ``None``: the pattern fits no ``place``."""
+    """The number of names in a ``Directory`` pattern; ``None``: the pattern does not fit."""
     wanted = [name for name in pattern.split("/") if name]
     names = [name for name in place.split("/") if name]
     if len(wanted) > len(names):
@@ -98,7 +98,7 @@ class ApacheScope:
             levels: directives of the main server and of the virtual host.
             reader: parses the ``.htaccess`` files that apply to the file.
             disk: finds and reads the ``.htaccess`` files on the disk.
-            root: the document root that contains the file, or the directory of an alias.
+            root: the document root, or the directory of an ``Alias``, that contains the file.
             path: path of the file below the root, as in the URL.
             uri: the decoded path of the URL.
             is_directory: whether the file is a directory.
@@ -208,7 +208,7 @@ class ApacheScope:
     # Settings that apply to the file
 
     def last(self, name: str) -> ApacheDirective | None:
-        """The last directive ``name`` in the order of merging; ``None``: no block has the name."""
+        """The directive ``name`` that was merged last; ``None``: no block has the directive."""
         for block in reversed(self.blocks):
             for one in reversed(block):
                 if one.name == name:

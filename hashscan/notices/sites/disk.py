@@ -41,11 +41,11 @@ class Disk(Closable):
         self._roots.clear()
 
     def step(self, text: str) -> None:
-        """Add a step as a sentence; the caller passes foreign text in it through ``shown``."""
+        """Add a sentence to the steps; the caller passes foreign text in it through ``shown``."""
         self.steps.append(text)
 
     def root(self, path: bytes) -> Named | None:
-        """A document root, opened; ``None``: the directory does not exist.
+        """A document root, opened as a directory; ``None``: the directory does not exist.
 
         Raises:
             UndecidedError: the document root cannot be opened, or a customer's link leads to the
@@ -115,7 +115,7 @@ class Disk(Closable):
         """The content of a small file, up to ``most`` + 1 bytes; ``None``: no file is at ``path``.
 
         Raises:
-            UndecidedError: the path (as in ``find``) or the file cannot be read.
+            UndecidedError: the path cannot be read, as in ``find``, or the file cannot be read.
         """
         served = self.find(root, path)
         named = self.root(root)
@@ -160,12 +160,12 @@ class Disk(Closable):
         return self._located(LocationKind.FILE, root, served, text)
 
     def directory(self, root: bytes, served: Served) -> Location:
-        """The answer ``directory``: a directory without an index file."""
+        """The answer ``directory``: the URL leads to a directory without an index file."""
         text = f"{shown(served.path) or 'the root'} is a directory without an index file"
         return self._located(LocationKind.DIRECTORY, root, served, text)
 
     def script(self, script: str, root: bytes = b"", served: Served | None = None) -> Location:
-        """The answer ``script``: the output of a script or of another server."""
+        """The answer ``script``: the URL leads to the output of a script or of another server."""
         if served is not None and served.entry is not ServedKind.FILE:
             served = None
         return self._located(
@@ -173,11 +173,11 @@ class Disk(Closable):
         )
 
     def no_file(self, text: str, root: bytes = b"") -> Location:
-        """The answer ``no-file``: the site is here, but no file is at the URL."""
+        """The answer ``no-file``: a site has the host, but no file is at the URL."""
         return self._located(LocationKind.NO_FILE, root, None, text)
 
     def no_site(self, text: str) -> Location:
-        """The answer ``no-site``: no site has the host."""
+        """The answer ``no-site``: no site of this machine has the host."""
         self.step(text)
         return Location(LocationKind.NO_SITE, why=self._why())
 

@@ -13,7 +13,7 @@ class LocationKind(StrEnum):
     DIRECTORY = "directory"  #: the answer is for a directory without an index file
     SCRIPT = "script"  #: the answer is the output of a script or of another server
     NO_SITE = "no-site"  #: no site of this machine has the host
-    NO_FILE = "no-file"  #: the site is here, but no file is at the URL
+    NO_FILE = "no-file"  #: a site has the host, but no file is at the URL
     UNDECIDED = "undecided"  #: hashscan cannot decide on the answer; the last step says why
 
 
@@ -24,8 +24,8 @@ class Location:
     Attributes:
         root: absolute path of the site's document root, without links; empty if no site of this
             machine has the host.
-        path: path of the answering file, directory or script, below the root and without links;
-            empty for the root itself, and without a file.
+        path: path of the answering file, directory or script, below the document root and without
+            links; empty for the document root itself, and if no file answers.
         script: name of the script or of the server that answers, for messages.
         why: the steps from the URL to the answer, as printable sentences.
     """

@@ -49,7 +49,7 @@ Levels = tuple[tuple[NginxDirective, ...], ...]
 
 
 def setting(levels: Levels, name: str) -> list[NginxDirective]:
-    """The directives ``name`` of the innermost level that has a directive with this name."""
+    """The directives ``name`` in the innermost level of blocks that has a directive ``name``."""
     for level in reversed(levels):
         found = [one for one in level if one.name == name]
         if found:
@@ -58,13 +58,13 @@ def setting(levels: Levels, name: str) -> list[NginxDirective]:
 
 
 def own(level: tuple[NginxDirective, ...], name: str) -> NginxDirective | None:
-    """The last directive ``name`` of one level; ``None``: the level lacks the directive."""
+    """The last directive ``name`` in one level of blocks; ``None``: the level lacks ``name``."""
     return next((one for one in reversed(level) if one.name == name), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """A socket of nginx: its address (``*``: all) and port; ``default``: of the default server."""
+    """A socket of nginx: address (``*``: all), port; ``default``: whether its server is default."""
 
     address: str
     port: int
@@ -254,7 +254,9 @@ class ListenGroup:
             self._patterns += [(pattern, server) for pattern in server.patterns]
 
     def find(self, host: str) -> tuple[NginxServer, dict[str, bytes]] | None:
-        """The server whose name fits, and captures if the name is an expression; else ``None``.
+        """The server whose name fits the host, and the captures of a name that is an expression.
+
+        Returns ``None`` if no name fits.
 
         An exact name goes before the longest name ``*.example``, then comes the longest name
         ``example.*``, then the first name that is a regular expression.

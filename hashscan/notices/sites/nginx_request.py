@@ -42,8 +42,9 @@ class Chosen:
     Attributes:
         levels: the directives of the blocks ``http``, ``server`` and ``location``, the innermost
             block last.
-        name: the prefix of the location; ``None`` for a regular expression, or without a location.
-        where: file and line of the location.
+        name: the prefix in the location block; ``None``: the block has a regular expression, or no
+            location fits.
+        where: file and line of the location block.
         is_regex: whether the location is a regular expression; then the location's ``alias`` is the
             whole path of the file.
     """
@@ -103,10 +104,10 @@ class NginxRequest(Phases):
     def _without_location(self) -> Chosen:
         return Chosen(self._server.levels, None, self._server.where)
 
-    # The phases that rewrite the path
+    # The phases that rewrite the path of the URL
 
     def _rewrite(self, chosen: Chosen) -> bool:
-        """Run the rewrite directives of one level; True if nginx then chooses another location."""
+        """Run the rewrite directives of one level; True: nginx then chooses another location."""
         self._enter(chosen)
         result = self._rewriting.run(chosen.levels[-1], self._uri)
         if result.status is not None:
@@ -117,7 +118,7 @@ class NginxRequest(Phases):
         return result.again
 
     def _enter(self, chosen: Chosen) -> None:
-        """Use the document root of one level, and raise if a program decides in that level."""
+        """Take over the document root of a level, and raise if a program decides in the level."""
         for level in chosen.levels:
             for one in level:
                 if _PROGRAMS.fullmatch(one.name):
@@ -154,7 +155,7 @@ class NginxRequest(Phases):
                 root, _ = self._place(chosen, self._uri)
         self._end(self._disk.no_file(why, root))
 
-    # The phase that chooses a location
+    # The phase that chooses the location block
 
     def _choose(self) -> Chosen:
         levels = self._server.levels
@@ -220,7 +221,7 @@ class NginxRequest(Phases):
                 self._turn()
         raise UndecidedError(f"there is no location {shown(name)} (used at {chosen.where})")
 
-    # The phase that makes the content
+    # The phase that sends the content
 
     def _content(self, chosen: Chosen, *, named: bool = False) -> None:
         """End the request with an answer, or return after an internal redirect to another path."""
@@ -332,7 +333,7 @@ class NginxRequest(Phases):
         self._end(self._disk.directory(root, served))
 
     def _try(self, tries: NginxDirective, chosen: Chosen) -> bool:
-        """Run the directive ``try_files``; True after an internal redirect."""
+        """Run the directive ``try_files``; return True after an internal redirect."""
         for text in tries.args[:-1]:
             uri = self._expand(text, tries.where)
             wants_directory = text.endswith("/")

@@ -52,7 +52,8 @@ class Rewriting:
     """The values of nginx's variables for one request, and the directives that use the variables.
 
     Attributes:
-        root: the present document root, in which variables are not replaced; ``None``: no root.
+        root: the document root of the present level, in which variables are not replaced; ``None``:
+            no root.
     """
 
     def __init__(
@@ -104,7 +105,7 @@ class Rewriting:
         return self._values.get(name)
 
     def expand(self, text: str, uri: bytes, where: str) -> bytes:
-        """A text with its variables of nginx replaced by their values.
+        """A text with nginx's variables replaced by their values.
 
         Raises:
             UndecidedError: only a running nginx has the value of a variable.

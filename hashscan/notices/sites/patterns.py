@@ -63,7 +63,7 @@ def apache_search(pattern: str, text: bytes, *, ignore_case: bool = False) -> Ma
 
 
 def groups(found: Match[bytes]) -> dict[str, bytes]:
-    """The captures of a match by number and name; a group that matched nothing is empty."""
+    """The captures of a match by number and name; a capture group without a match is empty."""
     captured = {str(number): one or b"" for number, one in enumerate((found[0], *found.groups()))}
     return captured | {name: one or b"" for name, one in found.groupdict().items()}
 

@@ -104,11 +104,11 @@ class ByHand:
         return False
 
     def content(self) -> str:
-        """The document root of the entry in a few words."""
+        """The document root of the entry in a few words, for messages."""
         return f"root {shown(self._settings.root or '')}"
 
     def answer(self, address: Address, disk: Disk) -> Location | None:
-        """The answer to a request; ``None``: host or path does not fit, or the root is missing."""
+        """The answer to a request; ``None``: the host or path does not fit, or no root exists."""
         prefix, root = self._settings.path, self._settings.root
         assert root is not None
         if not self._host.fullmatch(address.host):
@@ -156,7 +156,7 @@ class HostTable:
                 yield Base(os.fsdecode(root), host)
 
     def content(self) -> str:
-        """The number of hosts in the table.
+        """The number of hosts in the table, for messages.
 
         Raises:
             UndecidedError: the table of hosts cannot be read.
@@ -217,7 +217,7 @@ class Command:
         return False
 
     def content(self) -> str:
-        """A note, in place of hosts, that the program runs for each host."""
+        """A note for messages that the program runs for each host."""
         return "is run for each host"
 
     def answer(self, address: Address, disk: Disk) -> Location | None:

@@ -29,7 +29,7 @@ class ReadFiles:
     """The configuration files that were read, with their stamps, and results of file searches."""
 
     def __init__(self) -> None:
-        """Begin without read files."""
+        """Begin without any remembered file."""
         self._began = time.time_ns()
         self._stamps: dict[str, tuple[int, ...] | None] = {}
         self._lists: dict[str, tuple[Callable[[], object], object]] = {}

@@ -52,7 +52,7 @@ def urls_of(bases: Iterable[Base], path: bytes) -> Iterator[str]:
 
     Args:
         bases: the document roots of this machine's sites, with their hosts.
-        path: absolute path of the file.
+        path: absolute path of the file to which the URLs lead.
     """
     found = []
     for base in bases:

@@ -43,7 +43,7 @@ def _source(number: int, settings: SiteSettings) -> SiteSource:
 
 
 def _within(found: Location) -> bytes:
-    """The document root of an answer, with a slash; without a root a NUL, which begins no path."""
+    """The document root of an answer, with a slash; for no document root, a NUL, to fit no path."""
     return found.root.rstrip(b"/") + b"/" if found.root else b"\0"
 
 
@@ -76,7 +76,7 @@ class Sites:
                 yield source.name, str(error), False
 
     def locate(self, url: str) -> Location:
-        """The location of a URL's file on this machine, found without a request."""
+        """The location on this machine of the file for a URL, found without a request."""
         with Disk() as disk:
             try:
                 return self._follow(url, disk)
@@ -84,7 +84,7 @@ class Sites:
                 return disk.undecided(str(error))
 
     def url_of(self, path: bytes, *, moved: bool = False) -> str | None:
-        """A URL at which a site of this machine serves a file; ``None``: no URL is known.
+        """A URL at which a site of this machine serves a file; ``None``: hashscan finds no URL.
 
         The URL leads to the file at ``path``. If the file was moved away, the URL leads below the
         document root of the file.
