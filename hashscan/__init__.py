@@ -8,5 +8,5 @@ import os
 __version__ = "0.1.0"
 
 # At each start, pydantic would search all installed packages for plugins, and run these plugins.
-# The search takes a quarter of a short command's time, and root must not run unknown code.
+# This search takes a quarter of a short command's time, and root must not run unknown code.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")

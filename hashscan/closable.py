@@ -7,7 +7,7 @@ from typing import Self
 
 
 class Closable(ABC):
-    """Closes itself at the end of a ``with`` block."""
+    """An object that closes itself at the end of a ``with`` block."""
 
     @abstractmethod
     def close(self) -> None:

@@ -1,8 +1,8 @@
 """Names of hashscan's own files in the directories that only hashscan uses.
 
-hashscan refuses to use a directory with any other file. So this module lists all names. They
-include the names of files that a killed writer left, and of files that a file system makes in its
-top directory.
+hashscan refuses to use a directory with any other file. So this module lists all names of
+hashscan's files, the names of files that a killed writer left, and the names of files that a file
+system makes in its top directory.
 """
 
 from __future__ import annotations

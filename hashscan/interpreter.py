@@ -3,8 +3,8 @@
 With isolation (``-I``), root imports nothing from PYTHONPATH, a user's own packages or the current
 directory. Without UTF-8 mode (``-X utf8``), in a locale with another encoding, the paths in JSON
 would name no file, and excludes with letters beyond ASCII would match no file. The installed
-command (``packaging/bin/hashscan``) starts Python with both; ``require`` starts ``python -m
-hashscan`` again with both.
+command (``packaging/bin/hashscan``) starts Python with both options. If ``python -m hashscan`` runs
+without them, ``require`` starts hashscan again with both options.
 
 This module imports only modules of Python's own library.
 """

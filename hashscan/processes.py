@@ -101,13 +101,13 @@ class Child:
 
     def wait(self, seconds: float | None = None) -> int | None:
         """Wait up to ``seconds`` until the child ends by itself; return ``exit_code``."""
-        with suppress(ValueError):  # the child has ended, and its object is closed
+        with suppress(ValueError):  # after ``end``, the process object is closed
             self._process.join(seconds)
         return self.exit_code
 
     def kill(self) -> None:
         """Send SIGKILL to the child, and do not wait for its end."""
-        with suppress(ValueError):  # the child has ended, and its object is closed
+        with suppress(ValueError):  # after ``end``, the process object is closed
             self._process.kill()
 
     def end(self) -> None:

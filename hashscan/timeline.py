@@ -8,9 +8,10 @@ wall clock. Instead, a timeline counts the seconds that have passed:
   suspension;
 - from one boot to the next by the wall clock, but by no more than ``OFF_LIMIT`` for each boot.
 
-A *span* is a period in which the wall clock and the count run evenly. If the two diverge by more
-than ``TOLERANCE`` (the clock was set, or jumped), a new span begins. A time that is stored together
-with its span can be compared with the count, even if the wall clock was set before or after.
+A *span* is a period in which the wall clock and the count run evenly. If the wall clock and the
+count diverge by more than ``TOLERANCE`` (the clock was set, or jumped), a new span begins. A time
+that is stored together with its span can be compared with the count, even if the wall clock was set
+before or after.
 
 The caller stores a timeline in a file of its own (``to_json``); this module touches no files.
 """
@@ -164,7 +165,7 @@ class Timeline:
     def certainly_before(self, age: float) -> float:
         """Return the wall clock's time before which all times are older than ``age`` seconds.
 
-        Use this limit for times that were stored without their span. The function assumes that each
+        Use this method for times that were stored without their span. The method assumes that each
         time is in the span that makes the time youngest, among the spans that reach into the last
         ``age`` seconds. The result is ``-inf`` until the count has run for ``age`` seconds, because
         no age is certain before.

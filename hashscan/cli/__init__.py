@@ -167,7 +167,7 @@ def main() -> None:
 
 def _start_lightly() -> None:
     """Switch off two steps that take most of a short command's time besides the imports."""
-    # Imported modules are never garbage: a hundred searches of their objects would find none.
+    # Imported modules are never garbage: a hundred searches of their objects would find no garbage.
     gc.set_threshold(100_000, 20, 20)
     # Without this setting, pydantic searches every installed package for plugins, and runs them.
     os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"

@@ -87,7 +87,7 @@ def command(
                 codes.add(ExitCode.UNREADABLE)
                 _print_problem(subject, checked, as_json=as_json)
             else:
-                if checked.allowed is None:  # if it is allowed, an administrator has decided
+                if checked.allowed is None:  # an administrator decided about an allowed file
                     codes.add(_CODES[checked.verdict])
                 _print(checked, as_json=as_json)
     finally:

@@ -36,8 +36,8 @@ def settings_of(context: click.Context, state: str | None) -> Settings:
 def opened(settings: Settings, *, change: bool, one_by_one: bool = False) -> Iterator[Store | None]:
     """Open the quarantine's store, and end its unfinished jobs; ``None``: there is no store.
 
-    A command that only reads does not wait for another process that works in the store. Then the
-    other process ends the unfinished jobs.
+    A command that only reads does not wait for another process that works in the store: the other
+    process then ends the unfinished jobs.
 
     ``one_by_one``: the command changes the store, and takes the lock for each change.
 

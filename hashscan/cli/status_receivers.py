@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def receiver_lines(receivers: Sequence[ReceiverState], most: int, *, alive: bool) -> list[str]:
-    """Return a line for each of the first receivers, faulty receivers first, and a last count."""
+    """Return lines for the first receivers, faulty ones first, and the number of the others."""
     ordered = sorted(receivers, key=lambda one: not (one.trouble or one.refused or one.given_up))
     lines = [f"  notify      {receiver_line(one, alive=alive)}" for one in ordered[:most]]
     if len(ordered) > most:

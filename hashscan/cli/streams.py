@@ -35,7 +35,7 @@ _WAIT = 1000
 
 
 def open_standard_streams() -> None:
-    """Take the number of each closed standard stream, and make Python's streams from all three.
+    """Open a descriptor for each closed standard stream, and make Python's three streams.
 
     Without this function, the next opened file, e.g. a customer's file or the catalog, would get
     the number of the closed stream, and hashscan would write messages into that file.

@@ -26,7 +26,7 @@ class Described(NamedTuple):
 
 
 METRICS: dict[str, Described] = {
-    # Is it working?
+    # Metrics about the question whether hashscan works.
     "healthy": Described("1 if 'hashscan status' has no complaint (exit code 0), else 0."),
     "status_exit_code": Described("The exit code of 'hashscan status'; 0 means that all is well."),
     "complaints": Described("Number of complaints of 'hashscan status', by reason.", ("reason",)),
@@ -36,7 +36,7 @@ METRICS: dict[str, Described] = {
     "daemon_running": Described("1 if the daemon runs, else 0."),
     "daemon_start_time_seconds": Described("Time of the daemon's start."),
     "daemon_status_timestamp_seconds": Described("Time at which the daemon last wrote its status."),
-    # Is everything covered?
+    # Metrics about the question whether every volume is scanned and watched.
     "volumes": Described(
         "Number of the daemon's volumes, by the state of their watch.", ("state",)
     ),
@@ -67,7 +67,7 @@ METRICS: dict[str, Described] = {
     "scan_interval_seconds": Described("Seconds between two scheduled scans."),
     "next_scan_timestamp_seconds": Described("Time at which the next scheduled scan is due."),
     "unreadable_files": Described("Number of files and directories that hashscan could not read."),
-    # How far behind is the watch?
+    # Metrics about changes that the watch has not checked yet.
     "watch_events_total": Described("Number of changes of files that the watch reported."),
     "watch_losses_total": Described(
         "Number of times that the watch lost changes; a scan finds the lost changes."
@@ -78,7 +78,7 @@ METRICS: dict[str, Described] = {
     "watch_oldest_change_age_seconds": Described(
         "Seconds that the oldest change has waited; 0 if no change waits."
     ),
-    # How old are the filters?
+    # Metrics about the age of the filters.
     "filters": Described("Number of filters, by whether hashscan can use them.", ("state",)),
     "filter_digests": Described("Number of digests in all filters together."),
     "filter_verified_timestamp_seconds": Described(
@@ -92,7 +92,7 @@ METRICS: dict[str, Described] = {
     "sync_failing_since_timestamp_seconds": Described(
         "Time of the first failed sync since the last good sync; absent while syncs work."
     ),
-    # What was found?
+    # Metrics about matches and candidates.
     "files_total": Described(
         "Number of files that watch and scans checked, by outcome.", ("outcome",)
     ),
@@ -123,7 +123,7 @@ METRICS: dict[str, Described] = {
     "held_matches": Described(
         "Number of matches in open holds; they stay in place until an administrator decides."
     ),
-    # The quarantine
+    # Metrics about the quarantine.
     "quarantine_records": Described("Number of records in the quarantine, by state.", ("state",)),
     "storage_free_bytes": Described(
         "Free bytes on the file system of the state or the quarantine.", ("place",)
@@ -131,7 +131,7 @@ METRICS: dict[str, Described] = {
     "storage_size_bytes": Described(
         "Size in bytes of the file system of the state or the quarantine.", ("place",)
     ),
-    # Notices
+    # Metrics about notices.
     "notices_open": Described("Number of open notices."),
     "notice_items_open": Described("Number of open items in open notices."),
     "notices_due_soon": Described("Number of open notices that are due soon (notices.due_soon)."),
@@ -140,7 +140,7 @@ METRICS: dict[str, Described] = {
     "notices_unread": Described(
         "Number of mails and other inputs that hashscan does not understand as notices."
     ),
-    # Notifications
+    # Metrics about notifications.
     "notify_receivers": Described(
         "Number of receivers of notifications, by the result of the last attempt.", ("state",)
     ),
@@ -156,7 +156,7 @@ METRICS: dict[str, Described] = {
     "notify_refused_messages": Described(
         "Number of notifications that a receiver refused, or that were given up in the last days."
     ),
-    # The processes
+    # Metrics about hashscan's processes.
     "processes": Described("Number of processes of the daemon, by kind.", ("process",)),
     "process_memory_bytes": Described(
         "Memory in bytes of the daemon's processes; each process counts its part of a shared page.",

@@ -1,4 +1,4 @@
-"""Serves the metrics over HTTP on this machine; no client can block it.
+"""Serves the metrics over HTTP on this machine; no client can block the server.
 
 Each connection is for one request and ends after a few seconds. The server permits a fixed number
 of connections. At this limit, a new connection ends the connection that has waited longest without

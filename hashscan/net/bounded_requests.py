@@ -6,7 +6,7 @@ The time-out of requests begins again with every address of a name, every proxy 
 received byte, so a server that sends one byte a second delays the client for ever. ``http.client``
 accepts six megabytes of headers and any number of ``100 Continue``. In this module one deadline is
 for name resolution, connection, proxy, TLS handshake and the whole answer. The module counts every
-byte, and raises for an answer whose end is ambiguous. It never reads bytes after an answer as the
+byte, raises for an answer whose end is ambiguous, and never reads bytes after an answer as the
 next answer.
 """
 
@@ -184,7 +184,7 @@ class _Answer(http.client.HTTPResponse):
         for line in self._reader.lines or []:
             if status_next and not _STATUS_LINE.fullmatch(line):
                 raise BrokenAnswerError("an invalid status line")
-            status_next = line in {b"\r\n", b"\n"}  # e.g. at the end of 100 Continue
+            status_next = line in {b"\r\n", b"\n"}  # after ``100 Continue``, a status line follows
         # Blanks around a header's value are legal (RFC 9110, 5.5); so is the same length twice
         # (8.6).
         lengths = {one.strip(" \t") for one in self.msg.get_all("content-length", [])}
@@ -255,7 +255,7 @@ def _pools(bounds: Bounds, deadline: Deadline) -> dict[str, type[HTTPConnectionP
 
         def _tunnel(self) -> None:
             super()._tunnel()
-            self.sock.settimeout(deadline.left())  # for the whole TLS handshake
+            self.sock.settimeout(deadline.left())  # the time-out for the whole TLS handshake
 
     class RequestPool(HTTPConnectionPool):
         ConnectionCls = Connection

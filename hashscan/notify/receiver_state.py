@@ -32,7 +32,7 @@ class ReceiverState:
         refused: number of messages that the receiver refused, and that the outbox keeps.
         given_up: number of messages that were dropped within the last days, because no recipient
             can get them, or because the outbox had too many refused messages.
-        refused_why: why the receiver's last such message was refused or given up.
+        refused_why: why the receiver's last refused, or given up, message was refused or given up.
         dropped: number of all events for the receiver that were ever dropped.
     """
 

@@ -1,10 +1,10 @@
 """Posts messages to a URL, as JSON with a signature, or in the format of Slack or Matrix.
 
-Headers of every message:
+HTTP headers of the request for every message:
 
-- ``X-Hashscan-Message-Id``: the message's id, the same each time the message is sent. -
-``X-Hashscan-Timestamp``: time of sending, in seconds since the epoch. - ``X-Hashscan-Signature``:
-``v1=`` and the HMAC-SHA-256 of the time stamp, a full stop and the body
+- ``X-Hashscan-Message-Id``: the message's id, the same each time the message is sent.
+- ``X-Hashscan-Timestamp``: time of sending, in seconds since the epoch.
+- ``X-Hashscan-Signature``: ``v1=`` and the HMAC-SHA-256 of the time stamp, a full stop and the body
   in hexadecimal digits; with ``secret_file`` only.
 
 Sources: RFC 2104 (HMAC); Slack, "Sending messages using incoming webhooks"; Matrix client-server

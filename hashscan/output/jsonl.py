@@ -37,7 +37,10 @@ class JsonReporter:
         on_progress: Callable[[Progress], None] = lambda _: None,
         on_line: Callable[[], None] = lambda: None,
     ) -> None:
-        """Write events to ``out``, notices to ``log``; ``on_…``: see ``TextReporter``."""
+        """Write events to ``out``, and notices to ``log``.
+
+        ``on_progress`` and ``on_line`` are called as ``TextReporter`` calls them.
+        """
         self._on_progress = on_progress
         self._on_line = on_line
         self._out = out

@@ -24,7 +24,7 @@ def _time(seconds: float | None) -> str | None:
     return None if seconds is None else rfc3339(seconds)
 
 
-# JSON.
+# Functions that return notices as JSON.
 
 
 def listed_json(notice: Notice, now: float, soon: float) -> str:
@@ -130,7 +130,7 @@ def _full(file: ItemFile) -> bytes:
     return file.volume.rstrip(b"/") + b"/" + file.path
 
 
-# Text.
+# Functions that return notices as text.
 
 
 def listed(notice: Notice, now: float, soon: float) -> str:

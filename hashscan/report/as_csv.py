@@ -1,9 +1,9 @@
 """Prints the report, and the intake log, as CSV (RFC 4180) in UTF-8.
 
-Spreadsheets run a cell that begins with ``= + - @``, or their wide forms, as a formula. Such a cell
-gets an apostrophe in front (OWASP, "CSV Injection"). In countries with a decimal comma, e.g. the
-Netherlands, a spreadsheet begins a new cell at a semicolon, so the text after a semicolon gets an
-apostrophe, too.
+Spreadsheets run a cell that begins with ``= + - @``, or their wide forms, as a formula. hashscan
+puts an apostrophe in front of a text that begins like a formula (OWASP, "CSV Injection"). In
+countries with a decimal comma, e.g. the Netherlands, a spreadsheet begins a new cell at a
+semicolon, so the text after a semicolon gets an apostrophe, too.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Draws the plots of the report as SVG, with matplotlib (extra ``report``).
 
-The SVG has no script and no text from outside. Its colours are the page's CSS variables, so that it
-follows dark mode and print.
+The SVG has no script and no text from outside. The colours of the SVG are the page's CSS variables,
+so that the plots follow dark mode and print.
 """
 
 from __future__ import annotations
@@ -68,8 +68,9 @@ def _matplotlib() -> Iterator[None]:
     """Make matplotlib read and write in an empty directory.
 
     Otherwise matplotlib reads ``matplotlibrc`` in the working directory, which a customer may own,
-    and writes a cache of fonts into the home directory. In an empty directory it builds this cache
-    each time; its warning that this takes long is left out, as cron would mail it.
+    and writes a cache of fonts into the home directory. In an empty directory, matplotlib builds
+    its cache of fonts each time, and warns that this takes long. The function drops the warning,
+    because cron would mail it.
     """
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     before = os.environ.get(_DIRECTORY)

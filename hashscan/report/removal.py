@@ -28,7 +28,7 @@ class Removal:
         median, p90, p95: percentiles of the removed items' hours, by nearest rank.
         within_1h, within_12h, within_24h: share of the items removed within the limit, among the
             items that are removed, or open and older than the limit.
-        classes: number of removed items by ``CLASSES``.
+        classes: number of removed items in each class of ``CLASSES``.
     """
 
     removed: int

@@ -1,11 +1,11 @@
 """Decides which connections the service keeps, within limits for addresses and for strangers.
 
-A connection is *known* after the service received a question with the right password over it. All
-other connections are strangers. The service keeps at most ``strangers`` of them, and at most
-``an_address`` of them from one address. At this limit, the service closes an old stranger's
-connection to admit the new connection: of the address with the most connections, the connection
-that has waited longest without a whole request. So a client that holds connections open loses its
-own connections first, and a client that sends its request soon gets an answer.
+A connection is *known* after the service received a question with the right password over the
+connection. All other connections are strangers. The service keeps at most ``strangers`` strangers,
+and at most ``an_address`` strangers from one address. At this limit, the service closes an old
+stranger's connection to admit the new connection: of the address with the most connections, the
+connection that has waited longest without a whole request. So a client that holds connections open
+loses its own connections first, and a client that sends its request soon gets an answer.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: Number of descriptors that the service reserves for the lists, the audit and served files.
 _RESERVED = 128
-#: Prefix length of an IPv6 network. All addresses of such a network count as one customer.
+#: Prefix length of an IPv6 network. All addresses of one such network count as one customer.
 _IPV6_PREFIX = 64
 
 
@@ -126,7 +126,8 @@ class Connections:
         return [*self._known, *strangers]
 
     def _push_out(self, clients: dict[Client, None]) -> None:
-        # in order of arrival; whole requests are kept longer
+        # The dict is in the order of arrival; a client with a whole request keeps its connection
+        # longer.
         client = next((one for one in clients if not one.asking), None) or next(iter(clients))
         self.remove(client)
         client.close()

@@ -2,7 +2,7 @@
 
 ``sets.json`` names two directories: ``known`` has the set for questions, and ``test`` has the set
 for the test twin. Each set is an index like the index of a local list
-(``known.confirmers.digest_index``). A set is always whole or absent.
+(``known.confirmers.digest_index``). A known set on the disk is always whole or absent.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Data:
         return os.path.join(self.directory, name)
 
     def sets(self) -> dict[str, dict[str, str]]:
-        """Return the directory and the key of each set that is in use.
+        """Return the directory and the key of each known set that is in use.
 
         Raises:
             StateError: the file ``sets.json`` is damaged.

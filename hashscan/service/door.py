@@ -99,7 +99,7 @@ class Door:
     def _welcome(self, sock: socket.socket, address: str) -> None:
         """Admit a connection; the expensive work begins after the client has sent something.
 
-        So connections of a flood that are closed again cost next to nothing, and delay no client.
+        So a flood of connections that are closed again costs next to nothing, and delays no client.
         """
         sock.setblocking(False)
         client = Client(address, lambda: self._close_silent(sock, client))
@@ -124,7 +124,7 @@ class Door:
 
     def _begin_some(self) -> None:
         for _ in range(min(_BEGUN, len(self._ready))):
-            client, sock = self._ready.popitem()  # newest client: older ones are late
+            client, sock = self._ready.popitem()  # the newest client first: older ones are late
             self._begin(sock, client)
         if self._ready:
             self._loop.call_soon(self._begin_some)

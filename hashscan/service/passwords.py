@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from hashscan.service.users import Credentials
 
-#: Number of wrong passwords, from one address for one user, that are checked without a delay. After
-#: them, the service allows one check in this many seconds.
+#: Number of wrong passwords, from one address for one user, that are checked without a delay; and
+#: the seconds between two later checks for this address and user.
 WRONG_BURST, WRONG_SECONDS = 5, 20.0
 #: Seconds after a wrong password during which the checks for its address come last.
 _SUSPECT_SECONDS = 600.0

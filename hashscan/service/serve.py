@@ -116,7 +116,7 @@ class _Keeper:
                 old, self._old = self._old, list(self._desk.sets.values())
                 self._desk.sets = {name: self._data.open_set(name) for name in names}
                 self._sets = stamp
-                # The sets that were in use stay open for now: a question may still read them.
+                # The known sets that were in use stay open for now: a question may still read them.
                 for one in old:
                     if one is not None:
                         one.close()

@@ -215,7 +215,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer the requests in progress, and end the server."""
         self._door.close()
-        # earlier than uvicorn, which would cancel them with a traceback each
+        # ``abort`` ends the connections a second before uvicorn would cancel each with a traceback.
         asyncio.get_running_loop().call_later(_GRACE - 1, self._door.abort)
         await super().shutdown(sockets)
         self._watch.cancel()

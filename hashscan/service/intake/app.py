@@ -1,7 +1,7 @@
 """The ASGI application of the intake: ``POST /api/v1/reports`` and the link checker.
 
 SCART's add-ons ignore the status of an answer. The add-ons count a report as delivered unless the
-body of the answer is JSON with a ``message``. So each error has such a body.
+body of the answer is JSON with a ``message``. So the body of each error is JSON with a ``message``.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ _THREADS, _WAITING = 2, 64
 _PATIENCE = 10.0
 #: Seconds after which changed configurations of web servers are read again.
 _FRESH = 10.0
-#: Checks a second from one address without a token, and largest burst of such checks.
+#: Number of checks a second from one address without a token, and largest burst of such checks.
 _STRANGERS_RATE, _STRANGERS_BURST = 10.0, 200.0
 #: HTTP status of each answer: no error and no redirect, because a client may take these for
 #: offline.

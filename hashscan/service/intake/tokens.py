@@ -1,7 +1,7 @@
 """The tokens of senders: names and hashed tokens, in ``tokens.json``.
 
-A token has 256 random bits, so nobody can guess one, and SHA-256 is enough to store it. (Passwords,
-which people choose, need scrypt.)
+A token has 256 random bits, so nobody can guess a token, and SHA-256 is enough to store the token.
+(Passwords, which people choose, need scrypt.)
 """
 
 from __future__ import annotations
