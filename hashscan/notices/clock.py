@@ -1,8 +1,8 @@
 """Computes how urgent a notice is from its deadline.
 
 The caller passes the current time as ``now``, so that a test needs no real clock. A notice's
-deadline is the time by which all items of the notice must be settled. ``Notice.begin`` is the time
-from which the 24 hours for a removal count.
+deadline is the time by which all items of the notice must be settled. A provider must remove
+reported content within 24 hours, which begin at ``Notice.begin``.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ class _MailFile(NamedTuple):
 
 
 class _RefusedError(Exception):
-    """Hashscan refuses a mail. ``final``: later rounds do not read the mail again."""
+    """The mail is refused. ``final``: later rounds through the Maildir do not read it again."""
 
     def __init__(self, why: str, *, final: bool = True) -> None:
         self.why = why

@@ -87,8 +87,8 @@ class ParsedItem:
     Attributes:
         value: the item's URL with ``hxxp`` and ``[.]`` undone; its absolute path as ``os.fsdecode``
             gives it; or its digest in lower-case hexadecimal.
-        digests: digests of the content, as the sender gives them; an item of the kind digest has
-            its own digest here.
+        digests: digests of the item's content, as the sender gives the digests; if the item names a
+            digest, that digest.
         referrer: URL of a page that shows the item's content, or links to the content.
         ip: IP address of the server that had the content, as the sender saw it.
         first_seen: time at which the sender first saw the content.
@@ -144,7 +144,7 @@ class ParsedNotice:
 
 
 def begin(sent: float | None, received: float) -> float:
-    """The time from which the 24 hours for a removal count: ``sent``, else ``received``.
+    """The start of the 24 hours for the removal of a notice's content: ``sent``, else ``received``.
 
     If ``sent`` is after ``received``, the sender's clock was wrong, and the hours count from
     ``received``.
@@ -192,7 +192,7 @@ class Notice:
 
     @property
     def begin(self) -> float:
-        """The time from which the 24 hours for a removal count, as in ``begin``."""
+        """The start of the 24 hours for the removal of the notice's content."""
         return begin(self.sent, self.received)
 
 
@@ -203,8 +203,8 @@ class Item:
     Attributes:
         number: number of the item; no other item in the file of notices has this number.
         since: time since which the item has its present state.
-        removed: time at which hashscan last saw that the item's files are away; a reopened item
-            keeps this time.
+        removed: time at which hashscan noticed the last removal of the item's files; a reopened
+            item keeps this time.
         reason: why the item is not here, refused or gone, why the item waits, or why hashscan
             reopened it. For reports, the reason of an item that is not here begins with a kind and
             a colon, e.g. ``no-site: ``.
@@ -212,7 +212,7 @@ class Item:
         repeat_of: id of the latest earlier notice that names the same item.
         deadline: time by which the item must be settled: the notice's first deadline, or the
             deadline that the item got when it was reopened.
-        late: whether a removal of the item came after the deadline that the item had then.
+        late: whether the content was removed after the deadline that the item had then.
     """
 
     number: int

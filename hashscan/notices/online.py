@@ -48,8 +48,8 @@ class Checked(NamedTuple):
     Attributes:
         presence: whether the content of the URL is on this machine.
         reason: why hashscan gives the answer: one word of ``REASONS``.
-        removed: time at which hashscan last saw that the content was away, in seconds since the
-            epoch.
+        removed: time at which hashscan noticed the last removal of the content, in seconds since
+            the epoch.
     """
 
     presence: ContentPresence
@@ -131,7 +131,7 @@ class _Place(NamedTuple):
 
 
 def _places(items: list[Item], reader: NoticeReader) -> Iterator[_Place]:
-    """The directories and paths at which the items' named files are or were."""
+    """The directories and paths of the files that notices with the URL name."""
     number = 0
     for item in items:
         files = [one for one in reader.files(item.number) if one.role is Role.NAMED]

@@ -73,11 +73,11 @@ class Outcome(NamedTuple):
         notice: id of the item's notice. Items of the same notice follow each other.
         sender: the authority that orders the removal; without an authority, the sender of the
             notice.
-        deadline: time by which the item must be settled, as in ``Item``.
-        reopened: how often the item was reopened.
-        removed: time at which hashscan last saw that the item's files are away, even if the item
-            was reopened later.
-        late: whether a removal of the item came after the deadline that the item had then.
+        deadline: time by which the notice's item must be settled, as in ``Item``.
+        reopened: how often the item of the notice was reopened.
+        removed: time at which hashscan noticed the last removal of the item's files, even if the
+            item was reopened later.
+        late: whether the content was removed after the deadline that the item had then.
     """
 
     notice: str
@@ -98,7 +98,7 @@ class Outcome(NamedTuple):
 
     @property
     def begin(self) -> float:
-        """The time from which the 24 hours for a removal count, as in ``Notice.begin``."""
+        """The start of the 24 hours for the removal of the content, as in ``Notice.begin``."""
         return begin(self.sent, self.received)
 
 
@@ -215,7 +215,7 @@ class NoticeReader(Closable):
         """The stored item with this number.
 
         Raises:
-            UsageError: no item has this number.
+            UsageError: no item of a notice has this number.
         """
         with self._translated():
             for found in self._items("WHERE number = ?", (number,)):
@@ -223,13 +223,13 @@ class NoticeReader(Closable):
         raise UsageError(f"there is no item {number}; 'hashscan notice list' shows the notices")
 
     def open_items(self, after: int = 0, most: int = 1000) -> list[Item]:
-        """Up to ``most`` open items (received or located) with item numbers above ``after``."""
+        """Up to ``most`` open items of notices (received, located) with numbers above ``after``."""
         where = "WHERE state IN ('received', 'located') AND number > ? ORDER BY number LIMIT ?"
         with self._translated():
             return list(self._items(where, (after, most)))
 
     def items_of(self, state: ItemState, after: int = 0, most: int = 1000) -> list[Item]:
-        """Up to ``most`` items in the given state, with item numbers above ``after``."""
+        """Up to ``most`` items of notices in the given state, with item numbers above ``after``."""
         with self._translated():
             return list(
                 self._items(
@@ -289,7 +289,7 @@ class NoticeReader(Closable):
             self._connection.execute("ROLLBACK")
 
     def named(self, url: str, most: int) -> list[Item]:
-        """Up to ``most`` items that name a URL in any spelling, newest first."""
+        """Up to ``most`` items of notices that name a URL in any spelling, newest first."""
         with self._translated():
             return list(
                 self._items("WHERE same = ? ORDER BY number DESC LIMIT ?", (same_as_url(url), most))
@@ -305,7 +305,7 @@ class NoticeReader(Closable):
             return next(self._items(where, (item,)), None)
 
     def was_back(self, item: int) -> bool:
-        """Whether the content of an item came back after the item's last removal."""
+        """Whether the content of a notice's item came back after the item's last removal."""
         was = False
         with self._translated():
             steps = self._connection.execute(
@@ -321,7 +321,7 @@ class NoticeReader(Closable):
         return was
 
     def settled_digests(self, most: int) -> list[tuple[int, Digest]]:
-        """Pairs of a removed or gone item's number and a digest of the item, latest item first.
+        """Numbers of removed and gone notice items, each with a digest of the item, latest first.
 
         The digests come from the sender of the notice and from the files that the item names.
         """
@@ -336,7 +336,7 @@ class NoticeReader(Closable):
         return [(number, Digest(*one)) for number, found in rows for one in json.loads(found)]
 
     def files(self, item: int) -> list[ItemFile]:
-        """The files that belong to an item; files that the notice names come first."""
+        """The files that belong to a notice's item; the files that the notice names come first."""
         with self._translated():
             rows = self._connection.execute(
                 f"SELECT {FILE_COLUMNS} FROM file WHERE item = ?"  # noqa: S608
@@ -366,7 +366,7 @@ class NoticeReader(Closable):
             return list(self._events("WHERE notice = ?", (notice,)))
 
     def events(self, since: float, until: float) -> Iterator[NoticeEvent]:
-        """The events from ``since`` to before ``until`` in the histories of all notices."""
+        """The events from ``since`` to before ``until``, in the histories of all notices."""
         with self._translated():
             yield from self._events("WHERE time >= ? AND time < ?", (since, until))
 
@@ -436,12 +436,12 @@ class NoticeReader(Closable):
 
 
 def same_as_url(url: str) -> str:
-    """The value of the column ``same`` for an item with a URL."""
+    """The value of the column ``same`` for a notice's item with a URL."""
     return f"url {same_url_key(url)}"
 
 
 def same_as(parsed: ParsedItem) -> str | bytes:
-    """The value of the column ``same``: equal for items with the same URL, path or digest."""
+    """The value of the column ``same``: equal for items that name the same URL, path or digest."""
     if parsed.kind is ItemKind.URL:
         return same_as_url(parsed.value)
     return storable(f"{parsed.kind.value} {parsed.value}")

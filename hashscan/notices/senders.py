@@ -91,7 +91,7 @@ def _signs(signer: str, domain: str) -> bool:
 
 
 def _results(value: str) -> Iterator[dict[str, str]]:
-    """The words ``name=value`` of ``Authentication-Results`` in lower case, for each result.
+    """The words ``name=value`` of each result in an ``Authentication-Results``, in lower case.
 
     The header separates results by semicolons. The mail server writes texts of the sender in
     quotes. So a semicolon or a space in quotes or in a comment does not separate words. A word

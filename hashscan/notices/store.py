@@ -211,27 +211,28 @@ class NoticeStore(NoticeWriter):
         removed: float | None = None,
         now: float | None = None,
     ) -> bool:
-        """Change the state of an item; return False if ``notice.may_become`` forbids the change.
+        """Change the state of a notice's item; return False if ``notice.may_become`` forbids it.
 
         A notice is closed when its last open item is settled. A closed notice is opened again when
         one of its items is reopened.
 
-        ``removed``: time at which the item was removed if ``state`` is ``removed``; ``None``: now.
+        ``removed``: time at which the content was removed, if ``state`` is ``removed``; ``None``:
+        now.
 
         Raises:
-            UsageError: no item has this number.
+            UsageError: no item of a notice has this number.
         """
         with self._change():
             return self._advance(item, state, _now(now), reason, path, removed=removed)
 
     def came_back(self, item: int, reason: str, *, now: float | None = None) -> bool:
-        """Reopen a settled item because its file is back; return False if the item is not settled.
+        """Reopen a settled item of a notice because its file is back; return False if not settled.
 
         The item is due 24 hours after ``now``, or earlier if the item's notice first allowed less
         time.
 
         Raises:
-            UsageError: no item has this number.
+            UsageError: no item of a notice has this number.
         """
         now = _now(now)
         with self._change():
@@ -329,7 +330,7 @@ class NoticeStore(NoticeWriter):
     def reopen_notice(self, notice: str, reason: str, *, now: float | None = None) -> int:
         """Reopen a notice and its settled items; return the number of reopened items.
 
-        The deadlines of the reopened items do not change.
+        The deadlines of the notice's items do not change.
 
         Raises:
             UsageError: no notice has this id.
@@ -357,10 +358,10 @@ class NoticeStore(NoticeWriter):
         return bool(changed)
 
     def put_file(self, file: ItemFile, *, now: float | None = None) -> bool:
-        """Store a file of an item; return False if nothing but the file's anchor changed.
+        """Store a file of a notice's item; return False if nothing but the file's anchor changed.
 
         Raises:
-            UsageError: no item has this number.
+            UsageError: no item of a notice has this number.
         """
         with self._change():
             row = self._connection.execute(
@@ -406,10 +407,10 @@ class NoticeStore(NoticeWriter):
         return is_changed
 
     def note_item(self, item: int, reason: str, *, now: float | None = None) -> bool:
-        """Note why an open item waits; return False if that reason is noted or the item is settled.
+        """Note why an open item of a notice waits; return False if noted already or settled.
 
         Raises:
-            UsageError: no item has this number.
+            UsageError: no item of a notice has this number.
         """
         with self._change():
             row = self._connection.execute(

@@ -106,7 +106,7 @@ def trimmed(text: str) -> str:
 
 
 def url(text: str, *, guess: bool = False) -> str | None:
-    """The URL that the whole text is, defanged or not, in its original form; else ``None``.
+    """The original URL, if the whole text is a URL, defanged or not; else ``None``.
 
     With ``guess``, a host with a path counts as a URL even without a scheme, e.g.
     ``img.example/a.jpg``.
@@ -162,7 +162,7 @@ _LOOKS_LIKE_URL = re.compile(
 
 @lru_cache(maxsize=1024)
 def ip(text: str) -> str | None:
-    """The IP address that the whole text is, defanged or not, in its usual form; else ``None``."""
+    """The original IP address, if the whole text is an address, defanged or not; else ``None``."""
     text = text.strip()
     if not 2 <= len(text) <= 80:
         return None

@@ -281,7 +281,7 @@ def _own(settings: Settings) -> frozenset[Identity]:
 
 
 def stamps_of(peeked: Iterable[Peeked]) -> tuple[tuple[int, ...], ...]:
-    """Identities and stamps of files, to detect that a file changed; () for a missing file."""
+    """Identities and stamps (size and times) of files, to detect a change; () if a file is gone."""
     return tuple(
         () if one.status is None else (*identity_in(one.status), *stamp_of(one.status))
         for one in peeked

@@ -127,7 +127,7 @@ class OpenItems:
         return self._notices[item.notice]
 
     def _wait(self, item: Item, why: str) -> None:
-        """Leave an item open, and store and log the reason ``why`` the item waits."""
+        """Leave a notice's item open, and store and log ``why`` the item waits."""
         self._failed.add(item.number)
         if self._store.note_item(item.number, why, now=self._clock()):
             what = shown(item.parsed.value)
@@ -228,7 +228,7 @@ class OpenItems:
         return found
 
     def _move_all(self) -> None:
-        """Report, hold or move the judged files."""
+        """Report, hold or move the files that were judged in this round."""
         moves, self._moves = self._moves, []
         for move in moves:
             try:
@@ -237,7 +237,7 @@ class OpenItems:
                 self._wait(move.item, said_by(error))
 
     def _put(self, file: ItemFile, spot: NamedSpot) -> ItemFile:
-        """Store that a file of an item exists at its path."""
+        """Store that a file of a notice's item exists at its path."""
         peeked = self._files.peek(spot, directory=not file.digests)
         file = replace(file, anchor=peeked.anchor or file.anchor)
         self._store.put_file(file, now=self._clock())
@@ -360,7 +360,7 @@ class OpenItems:
             self._returns.reopen_by_content(number, digests, _files_with(by_digest, digests))
         return {number: _files_with(by_digest, digests) for number, digests in wanted.items()}
 
-    # The second half of a round: act on copies and settle the items
+    # The second half of a round: act on copies and settle the items of notices
 
     def _end(self, item: Item, wanted: NamedFiles, found: list[FoundFile]) -> None:
         files = self._store.files(item.number)
@@ -391,7 +391,7 @@ class OpenItems:
         self._settle(item, wanted)
 
     def _settle(self, item: Item, wanted: NamedFiles) -> None:
-        """Settle an item if none of the files that the item names exists at the file's path."""
+        """Settle a notice's item if none of the files that the item names exists at its path."""
         item = self._store.item(item.number)
         named = [one for one in self._store.files(item.number) if one.role is Role.NAMED]
         now = self._clock()
@@ -432,7 +432,8 @@ class OpenItems:
             self._result.more = True
             return
         if item.number not in self._failed:
-            # A directory waits for an administrator's decision; another item waits no longer.
+            # An item waits no longer, except for a directory: a directory waits for an
+            # administrator's decision.
             why = next((one.message for one in named if not one.digests), "")
             self._store.note_item(item.number, why, now=now)
         self._remember(item, stamps_of(peeked))
@@ -449,7 +450,7 @@ class OpenItems:
         self._settled(item, state, reason, removed)
 
     def _removal_reason(self, item: Item) -> str:
-        """Why the state of an item is ``removed``; "" if hashscan moved all of its named files."""
+        """A sentence on files that hashscan did not move; "" if it moved all of an item's files."""
         named = [one for one in self._store.files(item.number) if one.role is Role.NAMED]
         moved = sum(one.quarantine_id is not None for one in named)
         if moved == len(named):

@@ -1,4 +1,4 @@
-"""Finds the files that an item names, or the reason why no file fits."""
+"""Finds the files that a notice's item names, or the reason why no file fits."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class NamedFiles:
     """Files that an item of a notice names, or the reason why no file fits.
 
     Attributes:
-        spots: paths of the files that the item names.
+        spots: paths of the files that the notice's item names.
         parts: paths of the files that a named page shows, or that are in a named directory.
         directory: path of the directory that the item names; this path is in ``spots``, too.
         kind: the reason why no file fits the item, in one word for reports; "": a file fits, or the
@@ -58,7 +58,7 @@ class NamedFiles:
 
 
 class LocatedFiles:
-    """Finds the files that items name by URL or path; ``items`` finds files by digest."""
+    """Finds the files that notices name by URL or path; ``items`` finds files by digest."""
 
     def __init__(
         self,
@@ -163,7 +163,7 @@ class LocatedFiles:
         return NamedFiles(kind="no-file", why=f"there is no file {shown(full)}", maybe=(spot,))
 
     def _by_digest(self, item: Item) -> NamedFiles:
-        """The reason why no file fits an item that names a digest, or why the item waits."""
+        """The reason why no file fits a notice's item with a digest, or why the item waits."""
         if self._scans is None:
             found = None if self._finder is None else overview(self._state.catalog)
             self._scans = {} if found is None else found.by_volume
@@ -195,11 +195,11 @@ class LocatedFiles:
         return NamedFiles(kind="no-file", why=why)
 
     def why_away(self, item: Item, wanted: NamedFiles) -> tuple[ItemState, str, float | None]:
-        """The new state of a received item without files, its reason, and the time of its removal.
+        """The new state of a received item without files, with the reason and the time of removal.
 
         An item that was reopened although its file did not come back counts as removed, and keeps
-        the time of its removal. Any other item is gone if its file was on this machine before, else
-        not here.
+        the time of its removal. Any other item is gone if the item's file was on this machine
+        before. Otherwise the item is not here.
 
         Raises:
             HashscanError: the quarantine or the catalog cannot be read.

@@ -44,11 +44,11 @@ if TYPE_CHECKING:
     from hashscan.jobs.volume_presence import Seen
     from hashscan.state import State
 
-#: The most open items on which one round works, and the most settled items that one round checks in
-#: each state.
+#: The most open items of notices on which one round works, and the most settled items that one
+#: round checks in each state.
 MOST_OPEN = 2000
 MOST_SETTLED = 500
-#: The most rounds that one command does; the daemon works on the items that are left.
+#: The most rounds that one command does; the daemon works on the notices' items that are left.
 _MOST_ROUNDS = 1000
 #: A round waits this many seconds for another process that works on notices, and tries the lock
 #: again after ``_TRY_LOCK_AFTER`` seconds.
@@ -170,7 +170,7 @@ def _lock_notices(state: State, stack: ExitStack) -> None:
 
 
 def run_now(settings: Settings, state: State, say: Callable[[str], None]) -> bool:
-    """Do rounds while items need work; return False if a running daemon does the rounds instead.
+    """Do rounds while notices' items need work; False if a running daemon does the rounds.
 
     A scan may run at the same time as the rounds. ``say`` is called with matches, and with lines
     for the log.

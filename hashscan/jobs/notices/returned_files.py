@@ -1,4 +1,4 @@
-"""Reopens settled items if a file is back at its path, or the content at another path."""
+"""Reopens settled items of notices if a file is back, or the content is at another path."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from hashscan.notices.notice import Item
     from hashscan.notices.store import NoticeStore
 
-#: After this many seconds a round checks no further settled item in a state.
+#: After this many seconds a round checks no further settled item with the same state.
 _SECONDS = 3.0
 
 
 class ReturnedFiles:
-    """Checks in one round whether the files of settled items are back."""
+    """Checks in one round whether the files of notices' settled items are back."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class ReturnedFiles:
         self._clock = clock
 
     def reopen_by_place(self, items: Iterable[Item], begins: Callable[[int], None]) -> int | None:
-        """Reopen settled items if a file is back at an item's URL or path.
+        """Reopen settled items of notices if a file is back at an item's URL or path.
 
         Returns the number of the last checked item; ``None`` if all items were checked.
         """
@@ -99,7 +99,7 @@ class ReturnedFiles:
     def reopen_by_content(
         self, number: int, digests: set[Digest], found: Iterable[FoundFile]
     ) -> None:
-        """Reopen an item if a file that was found in the catalog has one of ``digests``.
+        """Reopen a notice's item if a file that the catalog has contains one of ``digests``.
 
         A copy of the content that never left its path does not reopen the item.
         """

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from hashscan.notices.notice import ItemState, Role
 
 
-#: The longest wait, in seconds, before a round works again on an item that failed, or on an item
-#: that is left out because its volume or the service did not answer.
+#: The longest wait, in seconds, before a round works again on an item of a notice that failed, or
+#: that was left out because its volume or the service did not answer.
 LONGEST_RETRY, LEFT_OUT = 900.0, 3600.0
 
 
@@ -28,12 +28,13 @@ class Done(NamedTuple):
     """The state of a located item at the end of the last round that worked on the item.
 
     Attributes:
-        stamps: stamps of the files that the item names.
-        known: name of the known set that judged the item's files.
+        stamps: identity, size and times of each file that the notice's item names, to detect a
+            change.
+        known: name of the known set that judged the files of the notice's item.
         unproven: why the sender of the item's notice was not verified then, as in
             ``Notice.unproven``.
         again: time at which a round tries the item again after a failure; ``None``: no failure.
-        wait: seconds until a round tries the item again after a further failure.
+        wait: seconds until a round works on the item again after a further failure.
     """
 
     stamps: tuple[tuple[int, ...], ...]
@@ -51,8 +52,8 @@ class Memory:
         done: the state of each located item, by the item's number.
         after: number of the last open item on which the last round worked; 0: begin with the first
             item.
-        settled_after: for each state of settled items, the number of the last item that a round
-            checked.
+        settled_after: for each state of settled items, the number of the last item of a notice that
+            a round checked.
         searched: time of the last search of the catalog for removed content that came back.
         recovered: whether a round has finished or undone the moves into quarantine that a killed
             process began.

@@ -114,7 +114,7 @@ def _notice(notice: Notice) -> dict[str, object]:
 
 
 def _item(number: int, item: Item) -> dict[str, object]:
-    """The values of a notice's item for a template. ``number``: the item's position, from 1.
+    """A notice's item for a template. ``number``: the item's position in the notice, from 1.
 
     Reasons for an item's state may contain paths of customers. So an answer has only the kind of a
     reason, and the text that an administrator wrote for the answer (``notice close --reason``).

@@ -59,7 +59,7 @@ def read(source: NoticeInput) -> ParsedNotice:
 class _Reader:
     def __init__(self, *, forced: bool) -> None:
         self._forced = forced
-        self.missed = ""  # why the text is no list of items
+        self.missed = ""  # why the text is no list
         self.others = 0  # number of the text's lines without an item
         self.first = ""
         self.empty = 0  # number of digests in the list that are of empty content

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hashscan.notices.mail import Headers, Text
 
 _QUOTE = re.compile(r"^(?:> ?){1,20}")
-#: The most remarks of a reader that one notice keeps.
+#: The most remarks that one notice may have.
 MOST_REMARKS = 20
 #: Readers skip a line of a mail or file with more characters than this.
 LONGEST_LINE = 16 * 1024

@@ -108,8 +108,8 @@ class ApacheReader:
         """The directives of Apache's main file and, in place of ``Include``, of included files.
 
         Raises:
-            UndecidedError: a part of the configuration cannot be read, and the part may decide on
-                Apache's answer.
+            UndecidedError: a part of Apache's configuration cannot be read, so hashscan cannot
+                decide on Apache's answers.
         """
         return tuple(self._file(path, 0))
 

@@ -101,8 +101,8 @@ class Configuration:
         """Read nginx's main file and the files that it includes; ``read_files`` reads each file.
 
         Raises:
-            UndecidedError: a part of nginx's configuration cannot be read, and the part may decide
-                on the answer.
+            UndecidedError: a part of nginx's configuration cannot be read, so hashscan cannot
+                decide on nginx's answers.
         """
         self._files: dict[str, list[dict[str, Any]]] = {}
         self._read_files, self._directory = read_files, os.path.dirname(path)
