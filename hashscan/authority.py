@@ -15,7 +15,7 @@ class Authority:
             notice; ``notice``: no list has the file's digest, and the file moves because the notice
             names
                 it.
-        notice: id of the notice.
+        notice: id of the notice that names the file.
         reference: the sender's own number of the notice.
         sender: the authority that orders the removal, or else the sender of the notice; ``None``:
             the sender is anonymous.

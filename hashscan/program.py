@@ -52,7 +52,7 @@ def run_program(
     """Run a program until it ends or ``seconds`` have passed, then kill its process group.
 
     Args:
-        words: the program and its arguments.
+        words: the administrator's program and its arguments.
         seconds: the time limit of the program.
         limit: largest number of bytes of output to keep; further output is read and dropped.
         given: the text for the program's standard input; ``None``: an empty standard input.

@@ -80,8 +80,8 @@ class Timeline:
 
     Attributes:
         began: the first value of the count: the wall clock's reading at that moment.
-        counted: the present value of the count: ``began`` plus the seconds that have certainly
-            passed.
+        counted: the present value of the timeline's count: ``began`` plus the seconds that have
+            certainly passed.
         spans: all spans of the timeline, oldest first; the last span is the present span.
     """
 

@@ -1,7 +1,7 @@
 """The process that exports the metrics of a daemon: over HTTP, as a textfile, or both.
 
 The exporter is a process of its own, so that no client and no large catalog delays the daemon. One
-of its threads collects the metrics; its event loop serves the newest collected text.
+of its threads collects the metrics; the exporter's event loop serves the newest text.
 """
 
 from __future__ import annotations

@@ -41,8 +41,8 @@ class WaitingMessage(NamedTuple):
     """Events for one recipient that no message has yet.
 
     Attributes:
-        first: time of the first of the events.
-        kinds: the kinds of the events.
+        first: time of the first of these events.
+        kinds: the kinds of these events.
     """
 
     recipient: str

@@ -71,7 +71,7 @@ class NamedFile(Generic[Secret]):
         """Add a name with its secret to the file, or replace the secret of a name.
 
         Raises:
-            UsageError: the name cannot be used.
+            UsageError: the name is too long, or has a character that names must not have.
             StateError: the file cannot be written.
         """
         self.check_name(name)
@@ -94,7 +94,7 @@ class NamedFile(Generic[Secret]):
         """Remove a name from the file; a running service refuses the name within a second.
 
         Raises:
-            UsageError: the file has no such name.
+            UsageError: the JSON file has no secret for the name.
             StateError: the file cannot be written.
         """
         with self._change(data) as names:

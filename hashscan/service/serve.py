@@ -37,7 +37,7 @@ _PATIENCE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions(Listening):
-    """The options of the service.
+    """The options of the service, including the address on which the service listens.
 
     Attributes:
         repository: directory of a signed repository that the service also serves.
@@ -57,7 +57,7 @@ def serve(data: Data, options: ServeOptions, say: Callable[[str], None]) -> None
 
     Args:
         data: the service's directory.
-        options: the options of the service, except its address.
+        options: the options of the service, including its address.
         say: a function that is called with a sentence when the service listens, and for each fault.
 
     Raises:

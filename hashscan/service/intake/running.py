@@ -26,7 +26,7 @@ class Running(NamedTuple):
     """The state of the intake over HTTP.
 
     Attributes:
-        tokens: number of tokens.
+        tokens: number of tokens of senders.
         process: id of the process that serves notices over HTTP; ``None``: no process serves.
         address: address on which the process listens.
         since: time when the process started, in seconds since the epoch.

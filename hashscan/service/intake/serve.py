@@ -38,7 +38,7 @@ _QUIET = 60.0
 
 @dataclass(frozen=True, slots=True)
 class IntakeOptions(Listening):
-    """The options of the intake over HTTP.
+    """The options of the intake over HTTP, including the address on which the intake listens.
 
     Attributes:
         links: options of the link checker.
@@ -72,7 +72,7 @@ def serve(
     Args:
         state: the state directory, which the daemon may use at the same time.
         sites: the sites of this machine, for the link checker.
-        options: the options of the intake.
+        options: the options of the intake, including its address.
         say: a function that is called with a sentence when the intake listens, and for each fault.
         recorder: writes to the audit log.
 
