@@ -164,7 +164,7 @@ def _decoded(value: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    r"""A text: a part of a mail, or a file.
+    r"""A text that hashscan received: a part of a mail, or a file.
 
     Attributes:
         kind: media type of the mail's part, e.g. ``text/plain``.

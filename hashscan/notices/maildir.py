@@ -265,8 +265,8 @@ class _MaildirPass:
         except FileNotFoundError:
             return  # another program moved the mail: the next round finds the mail
         except _RefusedError as error:
-            # Count only the death of the process as a failed try. A mail that cannot be read now
-            # does not count.
+            # Count only the death of the process as a failed try to read the mail. A mail that
+            # cannot be read now does not count.
             kept = mail if error.final else replace(mail, tries=0)
             self._refuse(one, kept, error.why, final=error.final)
             return

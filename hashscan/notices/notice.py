@@ -144,7 +144,7 @@ class ParsedNotice:
 
 
 def begin(sent: float | None, received: float) -> float:
-    """The start of the 24 hours for the removal of a notice's content: ``sent``, else ``received``.
+    """The time at which the 24 hours for a removal start: ``sent``; without ``sent``, ``received``.
 
     If ``sent`` is after ``received``, the sender's clock was wrong, and the hours count from
     ``received``.
@@ -192,7 +192,7 @@ class Notice:
 
     @property
     def begin(self) -> float:
-        """The start of the 24 hours for the removal of the notice's content."""
+        """The time at which the 24 hours for the removal of the notice's content start."""
         return begin(self.sent, self.received)
 
 
@@ -300,15 +300,15 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NoticeEvent:
-    """A step in the history of a notice. No step is ever changed or removed.
+    """A step in the history of a notice. No step of a history is ever changed or removed.
 
     Attributes:
         number: number of the step; a later step has a larger number.
         item: number of the item that the step concerns; ``None``: the step concerns the whole
             notice.
-        detail: values of the step for JSON. ``STATE`` has the keys ``from``, ``to`` and ``reason``.
-            ``RECEIVED``, and a ``STATE`` that changes the deadline, have ``deadline`` in seconds
-            since the epoch.
+        detail: values of the step, which can be written as JSON. ``STATE`` has the keys ``from``,
+            ``to`` and ``reason``. ``RECEIVED``, and a ``STATE`` that changes the deadline, have
+            ``deadline`` in seconds since the epoch.
     """
 
     number: int

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
-#: Columns of the tables, in the order in which rows of the file of notices are read and written.
+#: Columns of the SQLite tables, in the order in which rows of the file of notices are read and
+#: written.
 NOTICE_COLUMNS = (
     "id, channel, format, sender, contact, reference, authority, legal_basis, password, sent,"
     " received, deadline, closed, reason, repeat_of, dropped, remarks, unproven"
@@ -98,7 +99,7 @@ class Outcome(NamedTuple):
 
     @property
     def begin(self) -> float:
-        """The start of the 24 hours for the removal of the content, as in ``Notice.begin``."""
+        """The time at which the 24 hours for a removal start, as in ``Notice.begin``."""
         return begin(self.sent, self.received)
 
 
@@ -448,7 +449,7 @@ def same_as(parsed: ParsedItem) -> str | bytes:
 
 
 def storable(value: str) -> str | bytes:
-    """A text that SQLite can store; a path that is not UTF-8 becomes bytes."""
+    """``value`` in a form that SQLite can store; a path that is not UTF-8 becomes bytes."""
     try:
         value.encode()
     except UnicodeEncodeError:

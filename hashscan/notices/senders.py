@@ -93,10 +93,10 @@ def _signs(signer: str, domain: str) -> bool:
 def _results(value: str) -> Iterator[dict[str, str]]:
     """The words ``name=value`` of each result in an ``Authentication-Results``, in lower case.
 
-    The header separates results by semicolons. The mail server writes texts of the sender in
-    quotes. So a semicolon or a space in quotes or in a comment does not separate words. A word
-    keeps its quotes, so that a quoted word never equals an unquoted word. A header that ends inside
-    quotes or a comment counts as a header without results.
+    The header separates its results by semicolons. The mail server writes texts of the sender in
+    quotes. So a semicolon or a space in quotes or in a comment does not separate the header's
+    words. A word keeps its quotes, so that a quoted word never equals an unquoted word. A header
+    that ends inside quotes or a comment counts as a header without results.
     """
     parts: list[list[str]] = [[""]]
     quoted = escaped = False

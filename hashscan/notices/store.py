@@ -69,10 +69,10 @@ class NoticeStore(NoticeWriter):
     ) -> AddedNotice:
         """Store a notice, unless a notice with the same ``key`` is stored.
 
-        If an earlier notice names the same item, the new item is a repeat. An earlier item in the
-        state removed, gone or refused is reopened with the deadline of the repeat, and the earlier
-        notice is opened again. An unproven notice does not reopen a refused item, because an
-        administrator refused the item.
+        If an earlier notice names the same URL, path or digest, the new item is a repeat. An
+        earlier item in the state removed, gone or refused is reopened with the deadline of the
+        repeat, and the earlier notice is opened again. An unproven notice does not reopen a refused
+        item, because an administrator refused the item.
 
         Args:
             parsed: the notice as the format's reader found it in the mail or file.
@@ -211,7 +211,7 @@ class NoticeStore(NoticeWriter):
         removed: float | None = None,
         now: float | None = None,
     ) -> bool:
-        """Change the state of a notice's item; return False if ``notice.may_become`` forbids it.
+        """Change the state of a notice's item; False if ``notice.may_become`` forbids the change.
 
         A notice is closed when its last open item is settled. A closed notice is opened again when
         one of its items is reopened.

@@ -110,7 +110,8 @@ class OpenItems:
             else:
                 if wanted is not None:
                     begun.append((item, wanted))
-        # Move files only now: several items may name one file, and each item must find the file.
+        # Move files only now, because several items may name one file and each item must find the
+        # file.
         self._move_all()
         found = self._search()
         self._copies_until = time.monotonic() + COPIES_SECONDS
@@ -416,8 +417,8 @@ class OpenItems:
                 self._wait(item, one.why)
         if named and all(one.presence is NamedFilePresence.AWAY for one in peeked):
             again = self._places.find(item, parts=False)
-            # The item waits e.g. because a link out of the document root has replaced the file. A
-            # site whose index file is away is no reason to wait.
+            # An item whose files are away may have to wait, e.g. if a link out of the document root
+            # has replaced the file. A site whose index file is away is no reason to wait.
             if again.waits and not again.whole_site:
                 self._wait(item, again.why)
                 self._remember(item, stamps_of(peeked))

@@ -1,8 +1,8 @@
 """Reads notices in ARF (RFC 5965): a mail with a part ``message/feedback-report``.
 
-The feedback report has ``Feedback-Type: abuse`` and a ``Reported-URI`` for each URL. The reader
-also reads ``Source-IP``, ``Arrival-Date`` and ``Received-Date``. A feedback report about a mail has
-no URL, and is no notice.
+The feedback report has ``Feedback-Type: abuse`` and a ``Reported-URI`` for each URL. The reader of
+ARF also reads the fields ``Source-IP``, ``Arrival-Date`` and ``Received-Date``. A feedback report
+about a mail has no URL, and is no notice.
 """
 
 from __future__ import annotations

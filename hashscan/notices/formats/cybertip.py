@@ -3,7 +3,7 @@
 The subject of a mail has ``[Report #123]``. The text has defanged URLs, and ``Path:`` or ``Image
 Path:``, ``Referring page:``, ``IP:`` and ``SHA1:``. Not verified: whether ``Path`` is a URL or a
 path on the host of the URL before it, and whether the digest may be in Base32. The reader accepts a
-URL or a path, and hexadecimal or Base32.
+URL or a path after ``Path:``, and a digest in hexadecimal or Base32.
 """
 
 from __future__ import annotations

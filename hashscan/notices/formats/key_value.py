@@ -1,8 +1,8 @@
 """Reads a notice of any sender in lines ``Key: value``: ``URL:``, ``IP:``, ``SHA1:`` and so on.
 
-``keyed.USUAL`` lists the keys that this format knows. A URL after another key, or in a sentence,
-counts as a remark, not as an item. A text with more URLs in remarks than in items is no notice in
-this format.
+``keyed.USUAL`` lists the keys of this format, e.g. ``url``. A URL after another key, or in a
+sentence, counts as a remark, not as an item. A text with more URLs in remarks than in items is no
+notice in this format.
 """
 
 from __future__ import annotations

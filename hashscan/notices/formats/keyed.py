@@ -102,7 +102,7 @@ def pairs(text: str) -> Iterator[Pair]:
 
 @dataclass(slots=True)
 class KeyedRecord:
-    """A hotline's report: its values by role, all of its URLs, and its digests by algorithm."""
+    """A hotline's report: its values by the meanings of their keys, its URLs, and its digests."""
 
     values: dict[KeyRole, str] = field(default_factory=dict)
     urls: list[str] = field(default_factory=list)
@@ -111,7 +111,7 @@ class KeyedRecord:
 
 @dataclass(slots=True)
 class Found:
-    """The records that were read from a text of lines ``Key: value``.
+    """The records (one for each report) that were read from a text of lines ``Key: value``.
 
     Attributes:
         keys: the known keys that the text has.
@@ -123,7 +123,7 @@ class Found:
     missed: int = 0
 
     def first(self, role: KeyRole) -> str:
-        """The record's first value with a role; "" if the record has no value with the role."""
+        """The record's first value whose key has the meaning ``role``; "" without such a value."""
         return next((one.values[role] for one in self.records if role in one.values), "")
 
     def references(self) -> str:
@@ -132,7 +132,7 @@ class Found:
         return ", ".join(list(dict.fromkeys(filter(None, several)))[:10])
 
     def items(self) -> Iterator[ParsedItem]:
-        """The items of a notice that the records make."""
+        """The items of a notice, made from the records."""
         for record in self.records:
             known = record.values
             common = {

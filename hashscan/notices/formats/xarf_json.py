@@ -85,7 +85,7 @@ def _read(
     missing: str,
     take: Callable[[dict[str, Any], _Reports, bool], bool],
 ) -> ParsedNotice:
-    """The notice of the JSON objects that have the key ``mark``.
+    """The notice that the JSON objects with the key in ``mark`` make.
 
     Args:
         source: the decoded mail or file.
@@ -164,7 +164,7 @@ def _take_3(document: dict[str, Any], found: _Reports, forced: bool) -> bool:
 
 
 def _documents(source: NoticeInput, mark: str) -> Iterator[dict[str, Any]]:
-    """The JSON objects in a mail or file that have the key ``mark``.
+    """The JSON objects in a mail or file that have the key that ``mark`` names.
 
     Raises:
         NotThisFormatError: a text that contains the key ``mark`` is no JSON.

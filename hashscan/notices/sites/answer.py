@@ -40,7 +40,7 @@ Answer = Redirected | Passed
 
 
 class AnswerError(Exception):
-    """Ends the phases in which a web server processes a request, with the web server's answer."""
+    """Ends the web server's phases for a request; carries the web server's answer."""
 
     def __init__(self, answer: Location | Answer) -> None:
         """``answer``: the web server's answer to the request."""

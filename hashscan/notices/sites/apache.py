@@ -36,7 +36,7 @@ class Host:
     """A virtual host of Apache, or the main server.
 
     Attributes:
-        own: the directives of the virtual host.
+        own: the directives in the section of the virtual host.
         names: names of the virtual host in lower-case ASCII; ``*`` and ``?`` in a name are
             wildcards.
     """

@@ -1,8 +1,9 @@
 """Parses Apache httpd's configuration, and ``.htaccess`` files, into directives and sections.
 
-``apache.py`` and ``apache_request.py`` evaluate the directives. No library is used, because the
-existing library has no bounds and does not parse nested sections of ``.htaccess`` files. Source:
-httpd.apache.org/docs/2.4, "Configuration Files", "Configuration Sections", core.
+``apache.py`` and ``apache_request.py`` evaluate the directives. This module parses the
+configuration without a library, because the existing library has no bounds and does not parse
+nested sections of ``.htaccess`` files. Source: httpd.apache.org/docs/2.4, "Configuration Files",
+"Configuration Sections", core.
 """
 
 from __future__ import annotations

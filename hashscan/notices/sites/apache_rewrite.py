@@ -89,11 +89,11 @@ class Rewriter:
     def apply(
         self, rules: Rules, uri: bytes, filename: bytes, inside: bytes = b""
     ) -> Rewritten | None:
-        """The result of applying rewrite rules; ``None``: the rules change nothing.
+        """The result of Apache's rewrite rules for a request; ``None``: the rules change nothing.
 
         Args:
             rules: the rewrite rules of the server or of one directory.
-            uri: the decoded path of the URL.
+            uri: the decoded path of the requested URL.
             filename: the absolute path of the file; for the rules of a server, the path of the URL.
             inside: the path below the directory to which the rules belong.
 

@@ -100,7 +100,7 @@ class ApacheScope:
             disk: finds and reads the ``.htaccess`` files on the disk.
             root: the document root, or the directory of an ``Alias``, that contains the file.
             path: path of the file below the root, as in the URL.
-            uri: the decoded path of the URL.
+            uri: the decoded path of the requested URL.
             is_directory: whether the file is a directory.
         """
         self.blocks: list[tuple[ApacheDirective, ...]] = [tuple(flat(level)) for level in levels]

@@ -49,7 +49,7 @@ Levels = tuple[tuple[NginxDirective, ...], ...]
 
 
 def setting(levels: Levels, name: str) -> list[NginxDirective]:
-    """The directives ``name`` in the innermost level of blocks that has a directive ``name``."""
+    """Nginx's directives ``name`` in the innermost level of blocks that has such a directive."""
     for level in reversed(levels):
         found = [one for one in level if one.name == name]
         if found:

@@ -34,7 +34,7 @@ class RewriteResult:
     """The result of the rewrite directives in one level of nginx's configuration.
 
     Attributes:
-        uri: the path of the URL after the rewrite directives.
+        uri: the path of the requested URL after the rewrite directives.
         again: whether nginx chooses another location for the new path.
         status: the status that a directive ``return`` sends, with its text in ``text``.
         redirect: the URL to which nginx redirects the client.

@@ -221,7 +221,7 @@ class Command:
         return "is run for each host"
 
     def answer(self, address: Address, disk: Disk) -> Location | None:
-        """The answer for the host, if the program prints the host's document root.
+        """The answer for the requested host, if the program prints the host's document root.
 
         Raises:
             UndecidedError: the program exits with an error, takes too long, or prints no absolute

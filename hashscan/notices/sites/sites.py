@@ -61,7 +61,7 @@ class Sites:
         self._bases: list[Base] | None = None
 
     def renew(self) -> None:
-        """Forget configurations that changed or were unreadable, so that they are read again."""
+        """Forget the configurations of web servers that changed or could not be read."""
         for number, source in enumerate(self._sources):
             if source.is_changed():
                 self._sources[number] = _source(number, self._settings[number])
