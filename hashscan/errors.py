@@ -97,7 +97,7 @@ class ConfigError(FindingsError):
 
 
 class DigestListError(FindingsError):
-    """A digest list has lines without a valid digest; hashscan wrote no filter from the list."""
+    """A digest list has lines without a valid digest; hashscan wrote no filter and no index."""
 
 
 class NoticeError(FindingsError):

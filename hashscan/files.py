@@ -18,7 +18,7 @@ LOCK = "lock"
 QUARANTINE = "quarantine"
 #: The file that stores the notices of hotlines and authorities.
 NOTICES = "notices.sqlite3"
-#: The file of matches that a brake counts, and the file of matches that a brake holds.
+#: The store of the matches that a brake counts, and of the matches that a brake holds.
 HOLDS = "holds.sqlite3"
 #: The local allow-list.
 ALLOW = "allow"

@@ -1,7 +1,7 @@
 """Explains faults of the machine, not of hashscan: limits, memory, disks, a missing /proc.
 
 An ``OSError`` that ends a command names the kernel's error, but neither the limit of the machine
-nor the way to raise this limit. ``explain`` names the limit and the way, for every command.
+nor the way to raise this limit. ``explain`` names the limit, and the way to raise it.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ class Skipped(StrEnum):
 
 
 class Problem(StrEnum):
-    """Reasons for the outcome ``problem``: a file was not checked; the exit code is then 3."""
+    """Reasons for the outcome ``problem``: a file was not checked, and the exit code reports it."""
 
     DENIED = "denied"
     CHANGED = "changed"

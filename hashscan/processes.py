@@ -114,8 +114,8 @@ class Child:
         """Close the connection, kill the child, close its descriptors; a second call is harmless.
 
         A child that does not end within 2 seconds waits inside the kernel, e.g. for a dead file
-        server. Then this method does not wait any longer, and ``exit_code`` is ``None`` until the
-        child ends.
+        server. ``end`` does not wait any longer for such a child, and ``exit_code`` is ``None``
+        until the child ends.
         """
         self.connection.close()
         self.kill()

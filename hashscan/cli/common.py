@@ -1,4 +1,4 @@
-"""Options that several commands share, and functions that open the files of these options."""
+"""Options that several commands share, and functions that open the files that options name."""
 
 from __future__ import annotations
 

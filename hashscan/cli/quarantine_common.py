@@ -66,8 +66,8 @@ def opened(settings: Settings, *, change: bool, one_by_one: bool = False) -> Ite
                 yield store
             return
         try:
-            # A killed process may have left a file half-moved. Then this command must complete the
-            # file's record first.
+            # A killed process may have left a file half-moved; the command completes such a file's
+            # record before it reads records.
             with store.lock(quarantine_restore_many.LOCK_SECONDS if one_by_one else 0):
                 _report(recover(store))
         except LockedError:

@@ -37,7 +37,7 @@ _MODE = 0o644
 def snapshot_of(
     settings: Settings, status: Status, wrong: Iterable[Complaint], began: float
 ) -> Snapshot:
-    """Return the present facts for the metrics; ``began``: monotonic time of this collection."""
+    """Return the present facts for the metrics; ``began``: monotonic begin of this collection."""
     daemon = children = Usage()
     if status.alive and status.daemon is not None:
         daemon, children = usage_of(int(status.daemon["pid"]))

@@ -112,8 +112,8 @@ class _Exporter:
                     self._wanted.clear()
                     text = await loop.run_in_executor(pool, self._collect)
                     apart = max(EVERY, SHARE * (time.monotonic() - began))
-                    # After a failed collection, the exporter collects again soon. Until then
-                    # clients get the text of the last good collection.
+                    # The answer to clients after a failed collection is an error, for a few
+                    # seconds; a collected text is the answer until the next collection.
                     self.metrics.put(text, EVERY if text is None else _BEHIND * apart)
                     if due and text is not None and self._textfile is not None:
                         written = began

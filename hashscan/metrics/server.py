@@ -9,9 +9,9 @@ All clients have the same address, so the server cannot limit connections by add
 lists the user at the other end of a connection (/proc/net/tcp), but only while the client keeps its
 end open, and this list is long on a web server. So the server does not use this list.
 
-Without a token, the server refuses a request for a foreign host name. Otherwise a web page could
-read the metrics through a browser on this machine, or at the other end of an SSH tunnel: its owner
-only has to change the page's name in the DNS to 127.0.0.1 (DNS rebinding).
+Without a token, the server refuses a request for a foreign host name. If the server answered, the
+owner of a web page could read the metrics through a browser on this machine, or at the other end of
+an SSH tunnel: the owner only has to change the page's name in the DNS to 127.0.0.1 (DNS rebinding).
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ def text(message: Message) -> str:
 def _command(kind: str, message: Message) -> str:
     """Return the command that shows more about the events of a kind."""
     if kind == "match" and not any("quarantine_id" in one.facts for one in message.events):
-        return "hashscan history --event match"  # No file of these matches is in quarantine.
+        return "hashscan history --event match"  # no match of the message is in quarantine
     return _COMMANDS.get(kind, "hashscan status")
 
 

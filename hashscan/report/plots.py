@@ -33,7 +33,7 @@ _LABELS = 9
 #: Colours that matplotlib draws with; CSS variables of the page replace these colours.
 _COLOURS = {"#010101": "ink", "#020202": "bar", "#030303": "late", "#040404": "line"}
 _INK, _BAR, _LATE, _LINE = _COLOURS
-#: Width and height of a plot in inches. Its 360 points are about the width of a phone in CSS
+#: Width and height of a plot in inches. The plot's 360 points are about the width of a phone in CSS
 #: pixels, so the phone shows the plot's fonts in their own sizes.
 _SIZE = (5.0, 3.0)
 
@@ -67,10 +67,10 @@ def plots(report: Report) -> list[Plot]:
 def _matplotlib() -> Iterator[None]:
     """Make matplotlib read and write in an empty directory.
 
-    Otherwise matplotlib reads ``matplotlibrc`` in the working directory, which a customer may own,
-    and writes a cache of fonts into the home directory. In an empty directory, matplotlib builds
-    its cache of fonts each time, and warns that this takes long. The function drops the warning,
-    because cron would mail it.
+    By default, matplotlib reads ``matplotlibrc`` in the working directory, which a customer may
+    own, and writes a cache of fonts into the home directory. In an empty directory, matplotlib
+    builds its cache of fonts each time, and warns that this takes long. The function drops the
+    warning, because cron would mail it.
     """
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     before = os.environ.get(_DIRECTORY)

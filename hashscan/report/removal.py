@@ -2,7 +2,7 @@
 
 The figures are percentiles of hours, and shares of items that were removed within limits.
 
-docs/report.md has the definitions of these figures.
+docs/report.md has the definitions of the percentiles and shares.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: Number of descriptors that the service reserves for the lists, the audit and served files.
 _RESERVED = 128
-#: Prefix length of an IPv6 network. All addresses of one such network count as one customer.
+#: Prefix length of an IPv6 network; all addresses of a network with this prefix are one customer.
 _IPV6_PREFIX = 64
 
 

@@ -1,10 +1,10 @@
 """Decides the order of password checks: one check takes 50 ms, so a flood could take all time.
 
-First come the checks of a user whom the service has recognised at the same address before. Then
-follow checks for addresses without a recent wrong password, then checks for all other addresses.
-Of the two checks that run at the same time, one at most is for these other addresses. So a flood of
-wrong passwords from one address delays no other address, and a flood from many addresses delays no
-known user.
+Checks have three ranks. First come the checks of a user whom the service has recognised at the same
+address before. The second rank are checks for addresses without a recent wrong password; the third
+rank are checks for all other addresses. Two checks run at the same time, and one at most is of the
+third rank. So a flood of wrong passwords from one address delays no other address, and a flood from
+many addresses delays no known user.
 """
 
 from __future__ import annotations

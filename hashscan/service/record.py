@@ -34,8 +34,9 @@ class AuditRecord:
     """The audit of a running service. Subclasses name the table.
 
     Attributes:
-        trouble: the reason why rows cannot be committed; empty if rows can be committed. Meanwhile
-            the service answers no question, because each answer must be on record.
+        trouble: the reason why rows cannot be committed; empty if rows can be committed. As long as
+            rows cannot be committed, the service answers no question: each answer must be on
+            record.
     """
 
     #: Name of the table, and its columns with types; the columns must include ``time``, ``user``

@@ -78,8 +78,8 @@ class Box:
         """Store a report durably; ``key``: the SHA-256 of the report's sender and bytes.
 
         A report may be stored but not answered, because the process was killed or the disk is slow.
-        Then the sender sends the report again, and the intake does not store it twice. A report
-        that is sent again after its answer is a new notice: the URLs are still online.
+        If the sender then sends the report again, the intake does not store the report twice. A
+        report that is sent again after its answer is a new notice: the URLs are still online.
 
         Raises:
             HTTPException: 503, because the report is not stored, or is not stored yet.
