@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -21,11 +22,11 @@ NOT_MODULES = re.compile(
 
 
 def tracked():
-    found = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=TOP, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if found.returncode:  # an unpacked archive
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    found = None
+    if shutil.which("git"):
+        found = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=False)
+    if found is None or found.returncode:  # no git here, or an unpacked archive
         return [str(path.relative_to(TOP)) for path in TOP.rglob("*") if ".venv" not in path.parts]
     return found.stdout.split("\n")
 

@@ -170,7 +170,10 @@ def test_a_maildir_is_checked(doctor, tmp_path):
     assert ran.returncode == 2
     assert f"FAIL maildir {box}: {box}: it cannot be opened" in ran.stdout
     assert "-> correct notices.maildir, or check its mount and its file server" in ran.stdout
-    assert f"by the user who delivers: mkdir -p {box}/{{cur,new,tmp}}\n" in ran.stdout
+    assert (
+        f"the user who delivers mails can make a new Maildir: mkdir -p {box}/{{cur,new,tmp}}\n"
+        in ran.stdout
+    )
     assert "ok   notices:" not in ran.stdout
     (box / "new").mkdir(parents=True)
     added = ready.hashscan(

@@ -413,7 +413,7 @@ def test_a_scan_of_unchanged_files_steps_aside_too(volume, state, tmp_path, monk
             file.write(b".")
         return 0.0
 
-    monkeypatch.setattr(throttle, "_LOOK_EVERY", 0.0)
+    monkeypatch.setattr(throttle, "_CHECK_EVERY", 0.0)
     monkeypatch.setattr(throttle.Pressure, "others", others)
     summary = scanner.scan(volume, pause_above_io_pressure=0.2)
     assert (summary.hashed, summary.unchanged) == (0, 300)
