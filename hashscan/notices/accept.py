@@ -29,7 +29,8 @@ class InputFacts:
         received: time at which the notice arrived, in seconds since the epoch; ``None``: now.
         deadline: time by which all items of the notice must be settled, in seconds since the epoch.
         within: seconds from the sending of the notice to the notice's deadline. If the notice gives
-            no time of sending, or a time after ``received``, the seconds count from ``received``.
+            no time of sending, or a time after ``received``, the seconds from ``received`` to the
+            deadline.
     """
 
     sender: str | None = None

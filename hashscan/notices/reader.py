@@ -71,7 +71,7 @@ class Outcome(NamedTuple):
     """An item with its state and the times of its notice, for reports.
 
     Attributes:
-        notice: id of the item's notice. Items of the same notice follow each other.
+        notice: id of the item's notice. In a list, items of the same notice follow each other.
         sender: the authority that orders the removal; without an authority, the sender of the
             notice.
         deadline: time by which the notice's item must be settled, as in ``Item``.

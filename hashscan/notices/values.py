@@ -211,7 +211,7 @@ def strongest(digests: tuple[Digest, ...]) -> Digest:
     return max(digests, key=lambda one: HEX_LENGTH[one.algorithm])
 
 
-# Times in the forms in which senders write times
+# Functions that read times from senders
 
 _CLOCK = r"(?:[T ,]{1,2}(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,]\d{1,9})?)?)?"
 _ZONE = r"\s?(Z|UTC|GMT|CEST|CET|MEZ|MESZ|[+-]\d{2}:?\d{2}|\([^()]{1,20}\))?"

@@ -85,7 +85,7 @@ def is_same(one: Location | Answer, other: Location | Answer) -> bool:
 
 
 class SiteSource(Protocol):
-    """A source of sites: an entry of ``sites`` in hashscan's configuration."""
+    """A source of sites: answers requests by an entry of ``sites`` in the configuration."""
 
     @property
     def name(self) -> str:

@@ -86,7 +86,7 @@ class AddressGroup:
 
 
 class Apache:
-    """The source of sites for an entry of ``sites`` with ``apache``."""
+    """Answers requests by an entry of ``sites`` with ``apache``, from Apache's configuration."""
 
     def __init__(self, name: str, path: str) -> None:
         """``name``: name of the entry, for messages; ``path``: Apache's main configuration file."""

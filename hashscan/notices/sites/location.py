@@ -24,8 +24,8 @@ class Location:
     Attributes:
         root: absolute path of the site's document root, without links; empty if no site of this
             machine has the host.
-        path: path of the answering file, directory or script, below the document root and without
-            links; empty for the document root itself, and if no file answers.
+        path: path of the file, directory or script that answers, below the document root and
+            without links; empty for the document root itself, and if nothing answers.
         script: name of the script or of the server that answers, for messages.
         why: the steps from the URL to the answer, as printable sentences.
     """
@@ -38,7 +38,7 @@ class Location:
 
     @property
     def full(self) -> bytes:
-        """Absolute path of the answering file, directory or script; empty without a root."""
+        """Absolute path of the file, directory or script that answers; empty without a root."""
         if not self.path:
             return self.root if self.kind is LocationKind.DIRECTORY else b""
         return self.root.rstrip(b"/") + b"/" + self.path

@@ -28,7 +28,7 @@ _OF_HOST = ("$host", "${host}", "$http_host", "$server_name", "$ssl_server_name"
 
 
 class Nginx:
-    """The source of sites for an entry of ``sites`` with ``nginx``."""
+    """Answers requests by an entry of ``sites`` with ``nginx``, from nginx's configuration."""
 
     def __init__(self, name: str, path: str) -> None:
         """``name``: name of the entry, for messages; ``path``: nginx's main configuration file."""

@@ -81,7 +81,7 @@ def locate(
 
 
 class ByHand:
-    """The source of sites for an entry of ``sites`` with ``host`` and ``root``."""
+    """Answers requests by an entry of ``sites`` with ``host`` and ``root``."""
 
     def __init__(self, name: str, settings: SiteSettings) -> None:
         """``name``: name of the entry, for messages."""
@@ -108,7 +108,7 @@ class ByHand:
         return f"root {shown(self._settings.root or '')}"
 
     def answer(self, address: Address, disk: Disk) -> Location | None:
-        """The answer to a request; ``None``: the host or path does not fit, or no root exists."""
+        """The answer to a request; ``None``: its host or path does not fit, or no root exists."""
         prefix, root = self._settings.path, self._settings.root
         assert root is not None
         if not self._host.fullmatch(address.host):
@@ -127,7 +127,7 @@ class ByHand:
 
 
 class HostTable:
-    """The source of sites for an entry with ``userdatadomains`` or ``table``: a root for each host.
+    """Answers requests by an entry of ``sites`` with ``userdatadomains`` or ``table``.
 
     A file ``userdatadomains`` of cPanel has a line for each domain, ``domain:
     user==owner==type==main domain==root==...``. A table has a host and a document root on each
@@ -196,7 +196,7 @@ class HostTable:
 
 
 class Command:
-    """The source of sites for an entry with ``command``: a program prints a host's root."""
+    """Answers requests by an entry of ``sites`` with ``command``, which prints a host's root."""
 
     def __init__(
         self, name: str, settings: SiteSettings, seconds: float = _COMMAND_SECONDS
