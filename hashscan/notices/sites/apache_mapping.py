@@ -39,7 +39,7 @@ class Mapping:
         self._disk = disk
 
     def server(self, *names: str) -> list[ApacheDirective]:
-        """Directives with these names: of the virtual host first, then of the main server."""
+        """Apache's directives with these names: of the virtual host, then of the main server."""
         main, own = self._levels
         return [one for level in (own, main) for one in level if one.name in names]
 
