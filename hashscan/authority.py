@@ -12,9 +12,8 @@ class Authority:
 
     Attributes:
         kind: ``list``: the file moves because of the known set, and the records only mention the
-            notice; ``notice``: no list has the file's digest, and the file moves because the notice
-            names
-                it.
+            notice; ``notice``: no list has the file's digest, and the file moves because of the
+            notice.
         notice: id of the notice that names the file.
         reference: the sender's own number of the notice.
         sender: the authority that orders the removal, or else the sender of the notice; ``None``:

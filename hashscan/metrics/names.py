@@ -92,7 +92,7 @@ METRICS: dict[str, Described] = {
     "sync_failing_since_timestamp_seconds": Described(
         "Time of the first failed sync since the last good sync; absent while syncs work."
     ),
-    # Metrics about matches and candidates.
+    # Metrics about the results of scans.
     "files_total": Described(
         "Number of files that watch and scans checked, by outcome.", ("outcome",)
     ),

@@ -338,5 +338,5 @@ class BoundedSession(requests.Session):
         return isinstance(self.auth, HTTPBasicAuth)
 
     def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002
-        """Return ``None``: for a location, requests would read the whole body of the redirect."""
+        """Return ``None``; after a URL, requests would read the whole body of a redirect."""
         return

@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 
 #: Largest number of lines of the audit log that the dispatcher queues in one transaction.
 _CHUNK = 1000
-#: Seconds from a message's first failed attempt to its second. The pause doubles after each further
-#: failed attempt, up to the second number.
+#: Seconds from a message's first failed attempt to its second; the second number is for a fault
+#: that only a change of the configuration can mend. The pause doubles after each further failed
+#: attempt, up to the third number.
 _FIRST, _FIRST_SETUP, _LAST = 30.0, 300.0, 3600.0
 #: The first and the longest pause in seconds for a message that the receiver refused.
 _FIRST_REFUSED, _LAST_REFUSED = 3600.0, 12 * 3600.0

@@ -14,7 +14,7 @@ _COMMAND = re.compile("'(?:hashscan|systemctl|journalctl) [^']*'")
 
 
 def terminal_width() -> int | None:
-    """Return the columns of the terminal at standard output; ``None``: standard output is none."""
+    """Return the columns of the terminal at standard output; ``None``: there is no terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 

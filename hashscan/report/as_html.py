@@ -20,7 +20,7 @@ _SHORT = 24
 
 
 def as_html(report: Report) -> bytes:
-    """Return the report as an HTML page in ASCII; senders' texts are escaped; needs matplotlib."""
+    """Return the report as an HTML page, in ASCII, with escaped texts; plots need matplotlib."""
     remark = ""
     try:
         drawn = {one.key: one.svg for one in plots.plots(report)}

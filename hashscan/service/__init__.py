@@ -15,7 +15,7 @@ from hashscan.errors import UsageError
 
 
 def require_extra(who: str) -> None:
-    """Raise unless the libraries of the extra ``service`` are there; ``who`` needs them.
+    """Raise unless the extra ``service`` is installed; ``who``: the command that needs it.
 
     Raises:
         UsageError: a library of the extra ``service`` is missing.
