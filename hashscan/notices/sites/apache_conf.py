@@ -36,7 +36,7 @@ _VERSION = (2, 4, 99)
 
 @dataclass(frozen=True, slots=True)
 class ApacheDirective:
-    """A directive of Apache, or a section with its ``block``. The name is in lower case.
+    """A directive of Apache, or a section with its ``block``. The directive's name is lower-case.
 
     Attributes:
         raw: the arguments as one text, for directives that do not split their arguments by quotes.

@@ -41,7 +41,7 @@ class Disk(Closable):
         self._roots.clear()
 
     def step(self, text: str) -> None:
-        """Add a sentence to the steps; the caller passes foreign text through ``shown``."""
+        """Add a sentence to the answer's steps; the caller gives foreign text to ``shown``."""
         self.steps.append(text)
 
     def root(self, path: bytes) -> Named | None:
