@@ -128,7 +128,7 @@ def has_more(raw: bytes, encoding: str, decoded: bytes) -> bool:
 
 
 def _is_quoted_printable(raw: bytes) -> bool:
-    """Whether text is quoted-printable: a line ends with ``=``, and each ``=`` is an escape."""
+    """Whether a text has ``=3D`` and a line that ends with ``=``, and each ``=`` is an escape."""
     if b"=3D" not in raw or _SOFT_BREAK.search(raw) is None:
         return False
     return raw.count(b"=") == len(_ESCAPES.findall(raw))

@@ -330,7 +330,7 @@ class _Parser:
             kept.append(shorter.encode("utf-8", "replace"))
 
     def _raw(self, content: bytes, start: int, end: int, encoding: str) -> bytes | None:
-        """The decoded text of a mail's part; ``None`` if the part is no text despite its label."""
+        """The decoded bytes of a mail's part; ``None`` if the part is no text despite its label."""
         if is_binary(transferred(content[start : min(end, start + _SAMPLE)], encoding)):
             return None
         if end - start > 2 * MOST_TEXT:

@@ -52,7 +52,7 @@ class Deadlines:
 
 
 def deadlines_of(state: State, soon: float, now: float) -> Deadlines | None:
-    """Numbers and deadlines of the open notices at ``now``; ``None``: no notice ever arrived.
+    """Numbers and deadlines of the open notices at ``now``; ``None``: nothing ever arrived.
 
     ``soon``: a notice with at most this many seconds left counts as due soon.
 

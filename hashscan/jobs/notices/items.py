@@ -451,7 +451,7 @@ class OpenItems:
         self._settled(item, state, reason, removed)
 
     def _removal_reason(self, item: Item) -> str:
-        """A sentence on files that hashscan did not move; "" if it moved all of an item's files."""
+        """The number of named files that hashscan did not move, in words; "" if it moved each."""
         named = [one for one in self._store.files(item.number) if one.role is Role.NAMED]
         moved = sum(one.quarantine_id is not None for one in named)
         if moved == len(named):

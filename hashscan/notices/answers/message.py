@@ -84,7 +84,7 @@ def message_of(
 
     Args:
         answer: subject and text of the answer.
-        organisation: name of the organisation that sends the mail.
+        organisation: the organisation that sends the mail.
         recipient: the mail address that receives the answer; ``config.values.is_mail_address`` must
             accept it.
         language: language of the answer's text.

@@ -123,7 +123,7 @@ class Found:
     missed: int = 0
 
     def first(self, role: KeyRole) -> str:
-        """The record's first value whose key has the meaning ``role``; "" without such a value."""
+        """The first value in the records whose key has the meaning ``role``; "" without a value."""
         return next((one.values[role] for one in self.records if role in one.values), "")
 
     def references(self) -> str:

@@ -211,7 +211,7 @@ class Apache:
         return {place: AddressGroup(hosts) for place, hosts in by_address.items()}
 
     def _default(self, hosts: list[Host], address: Address, disk: Disk) -> Location | Answer | None:
-        """The default virtual host's answer, if the host is certainly a name of this machine."""
+        """The default virtual host's answer, if the requested host is certainly this machine's."""
         if address.is_ip and len(hosts) == 1 and is_own_ip(address.host):
             return self._ask(hosts[0], address, disk)
         for host in hosts:

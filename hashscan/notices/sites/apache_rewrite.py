@@ -36,7 +36,7 @@ class Rewritten:
         path: the decoded path of the URL after the rules; ``None``: the rules do not change the
             path.
         redirect: the URL to which the rules redirect the client.
-        status: the status with which the rules refuse the request: 403 or 410.
+        status: the status with which the rules refuse the request, e.g. 403; never 300 to 399.
         script: the handler or the other server to which a rule gives the request.
         ends: whether no rule applies after an internal redirect (flag ``END``).
         where: file and line of the last rule that applied.

@@ -129,7 +129,7 @@ class Nginx:
     def _default(
         self, groups: list[ListenGroup], address: Address, disk: Disk
     ) -> Location | Answer | None:
-        """The answer of a default server, if the host is certainly a name of this machine."""
+        """The answer of a default server, if the requested host is certainly this machine's."""
         defaults = {id(group.default): group.default for group in groups}
         if address.is_ip and len(defaults) == 1 and is_own_ip(address.host):
             return self._ask(next(iter(defaults.values())), {}, address, disk)
