@@ -1,4 +1,4 @@
-"""Scans volumes: walks, hashes, asks the filters, confirms, acts.
+"""Scans volumes: walks directories, hashes files, asks the filters, confirms matches, and acts.
 
 The module ``scan`` is one scan: its directories, its worker processes and its result. The module
 ``engine`` runs it as a one-off scan: this process hands out directories, writes the catalog and

@@ -26,12 +26,12 @@ PARALLEL = 4
 
 
 class NoAnswer(NamedTuple):
-    """Describes why a question got no verdict.
+    """Describes why a question to the service got no verdict.
 
     Attributes:
-        message: why there is no verdict.
-        fault: the fault of the service or the network; ``None``: this machine is at fault.
-        is_last: the service refuses the credentials, so no more questions are sent.
+        message: why the question got no verdict.
+        fault: the fault of the service or of the network; ``None``: this machine is at fault.
+        is_last: the service refuses hashscan's credentials, so hashscan sends no more questions.
     """
 
     message: str
@@ -40,7 +40,7 @@ class NoAnswer(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """Holds the answer to one question, or why there is none."""
+    """Holds the service's answer to one question, or the reason why the service gave no answer."""
 
     digest: Digest
     answer: Answer | NoAnswer
@@ -50,7 +50,7 @@ class Asker:
     """Asks the service in the background, at most ``PARALLEL`` questions at a time."""
 
     def __init__(self, make: Callable[[], Confirmer]) -> None:
-        """Start the process, which calls ``make`` to make its confirmer."""
+        """Start the asking process, which calls ``make`` to make its confirmer."""
         self._make = make
         self._asked: set[Digest] = set()
         self._start()
@@ -60,16 +60,16 @@ class Asker:
         self.connection = self._child.connection
 
     def ask(self, digest: Digest) -> None:
-        """Send a question; its reply arrives on ``connection``."""
+        """Send a question to the asking process; the reply arrives on ``connection``."""
         self._asked.add(digest)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.connection.send(digest)
 
     def replies(self) -> list[Reply]:
-        """Return the replies that have arrived.
+        """Return the replies to questions that have arrived.
 
-        If the process has died, each open question gets a reply without an answer, and a new
-        process starts.
+        If the asking process has died, each open question gets a reply without an answer, and a new
+        asking process starts.
         """
         found: list[Reply] = []
         try:
@@ -88,10 +88,10 @@ class Asker:
         return found
 
     def restart(self, make: Callable[[], Confirmer] | None = None) -> list[Reply]:
-        """Restart the process with a new confirmer, which ``make`` makes unless it is ``None``.
+        """Restart the asking process; ``make`` makes the new confirmer (``None``: as before).
 
         Returns:
-            a reply without an answer to each question that was under way.
+            a reply without an answer to each question that had no answer yet.
         """
         self.close()
         self._make = make or self._make
@@ -102,7 +102,7 @@ class Asker:
         return replies
 
     def close(self) -> None:
-        """End the process; questions under way get no answer."""
+        """End the asking process; questions without a reply get no answer."""
         self._child.end()
 
 
@@ -137,8 +137,7 @@ def _main(connection: Connection, make: Callable[[], Confirmer]) -> None:
         while True:
             digest = connection.recv()
             if isinstance(confirmer, NoAnswer):
-                # Somebody may just have been writing another password, so the service is asked
-                # again.
+                # If somebody has just replaced the password, the next try sends the new password.
                 confirmer = made()
             if isinstance(confirmer, NoAnswer):
                 connection.send(Reply(digest, confirmer))

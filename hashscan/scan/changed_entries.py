@@ -12,16 +12,16 @@ from hashscan.fs.racy import has_writer
 from hashscan.model import Skipped
 from hashscan.scan.directory_task import DirectoryTask
 
-#: Nanoseconds without a change after which a reported file counts as whole.
+#: Nanoseconds without a change after which a file that the watch reported counts as complete.
 REST = 200_000_000
 
 
 def is_at_rest(directory: int, entry: ListedFile) -> bool:
-    """Return whether a file seems whole: it did not change just now, and no process writes to it.
+    """Return whether a file is complete: no recent change, and no process writes to the file.
 
-    A file on which another process has a lease is not whole: the kernel breaks the lease first. A
-    file that cannot be opened for another reason counts as whole here, because the hashing reports
-    the reason.
+    A file on which another process has a lease is not complete: the kernel breaks the lease first.
+    A file that cannot be opened for another reason counts as complete here, because the hashing
+    reports the reason.
     """
     age = time.time_ns() - entry.status.st_ctime_ns
     if 0 <= age < REST:
@@ -34,10 +34,10 @@ def is_at_rest(directory: int, entry: ListedFile) -> bool:
 
 
 class ChangedEntries(DirectoryTask):
-    """Checks only the entries that the task names, whatever kind they are now."""
+    """Checks only the entries that the task names: files, directories and links."""
 
     def _is_below_not_entered(self) -> bool:
-        """Return whether a scan would not enter the directory or a directory above it.
+        """Return whether a scan would not enter this directory or a directory above it.
 
         A scan checks each directory on its way down; the watch reports changes anywhere.
         """
@@ -53,7 +53,7 @@ class ChangedEntries(DirectoryTask):
         return False
 
     def run(self) -> None:
-        """Hash files that are whole, and return the others to the engine.
+        """Hash the complete files among the entries, and return the other files to the engine.
 
         Raises:
             OSError: the directory itself cannot be read.
@@ -74,7 +74,8 @@ class ChangedEntries(DirectoryTask):
             self._handle(entry)
         elif self._task.final:
             if not (self._is_excluded(name) or is_at_rest(self._fd, entry)):
-                # No event may follow for data that a process writes into the file from now on.
+                # The watch may report no event for data that a process writes into the file after
+                # this check.
                 self._findings.later.append((name, entry.status.st_size))
             self._handle(entry)
         elif self._is_excluded(name):

@@ -46,29 +46,29 @@ _RETRIED = 32
 #: Number of matches with a missing file that are remembered, so that each match is reported only
 #: once.
 _MOST_AWAY = 4096
-#: Number of matches that are taken from the queue at a time.
+#: Number of matches that one step takes from the queue.
 _AT_A_TIME = 64
 
 
 class _Open(NamedTuple):
-    """Holds a candidate whose digests are being asked, plus its digests without a verdict."""
+    """Holds a candidate under question, plus the candidate's digests without a verdict."""
 
     queued: QueuedCandidate
     refused: dict[Digest, NoAnswer]
 
 
 class Confirmation:
-    """Asks for verdicts, remembers them, and acts on matches.
+    """Asks the service for verdicts on candidates, remembers the verdicts, and acts on matches.
 
     The engine calls the methods between its other work.
 
     Attributes:
-        more: the queue may hold candidates that were not asked yet.
+        more: the queue may hold candidates whose digests were not sent to the service yet.
         summaries: the summaries that count candidates, by the number of the last scan that found
             the candidate.
         links_wait: the queue may hold matches whose inodes have several names.
         refused: the service refused the credentials; no more questions are asked then.
-        answered: number of verdicts; ``failed``: number of questions without a verdict.
+        answered: number of verdicts that the service gave.
         last_failure: the reply to the last question without a verdict.
         unmoved: with ``lasting``, the queue holds matches that could not be moved.
     """
@@ -91,17 +91,18 @@ class Confirmation:
         is_away: Callable[[bytes], bool] = lambda _volume: False,
         record: Callable[[MatchEvent], None] = lambda _event: None,
     ) -> None:
-        """Work off ``catalog``'s queue for scan number ``scan``.
+        """Confirm the candidates in ``catalog``'s queue for scan number ``scan``.
 
         ``service`` is the confirmer's name. Verdicts of a ``remote`` confirmer are remembered as
         long as ``filterset`` is in use. ``devices_of`` returns the device numbers that rows of the
         catalog use for a candidate's device. A ``lasting`` confirmation serves several scans, which
         count their candidates themselves; a candidate of a scan without an entry in ``summaries``
         counts in ``summary``. ``on_stale`` receives the directory id and the names of a match's
-        inode whose rows have another stamp: the inode was written by one name, and only that name
-        was checked. Matches in a volume for which ``is_away`` returns true remain in the queue: a
-        process that touches a file of a dead file server waits for ever. ``record`` puts a match on
-        record; if it raises, the match remains in the queue.
+        inode whose rows have another stamp: a process wrote to the inode under one name, and
+        hashscan checked only that name. Matches in a volume for which ``is_away`` returns true
+        remain in the queue: a process that touches a file of a dead file server waits for ever.
+        ``record`` stores the record of a match; if ``record`` raises, the match remains in the
+        queue.
         """
         self._record = record
         self._catalog = catalog
@@ -129,8 +130,8 @@ class Confirmation:
         self.unmoved = False
         #: The last scan that counted an unmoved match, and its problem, by the match's id.
         self._unmoved: dict[int, tuple[int, str]] = {}
-        #: Matches whose file was gone before its move: the scan that found the match, path, and
-        #: problem.
+        #: Matches whose file was gone before its move: number of the scan that found the match,
+        #: path, problem.
         self._away: set[tuple[int, bytes, str | None]] = set()
         self.summaries: dict[int, Summary] = {scan: summary}
         self.more = True
@@ -138,16 +139,16 @@ class Confirmation:
 
     @property
     def busy(self) -> bool:
-        """Return whether a question is under way."""
+        """Return whether a question to the service has no reply yet."""
         return bool(self._open)
 
     @property
     def has_room(self) -> bool:
-        """Return whether more questions may be asked now."""
+        """Return whether the service may be asked another question now."""
         return len(self._open) < _IN_FLIGHT
 
     def begin(self, roots: Iterable[bytes]) -> None:
-        """Queue the candidates of earlier scans that a walk of ``roots`` will not reach."""
+        """Queue the candidates of earlier scans that a walk of ``roots`` does not reach."""
         self._catalog.reconsider(self._scan, self._service)
         walked = Roots(roots)
         elsewhere = [
@@ -160,7 +161,7 @@ class Confirmation:
         self._catalog.take_for_met(self._scan, elsewhere)
 
     def ask_more(self, *, walking: bool = False) -> int:
-        """Ask for queued candidates; return the number of candidates.
+        """Ask the service about queued candidates; return the number of candidates.
 
         While ``walking``, candidates of earlier scans wait: the walk may find them again.
         """
@@ -177,14 +178,15 @@ class Confirmation:
         for one in queued:
             if not self._lasting:
                 self._summary.candidates += one.seen != self._scan
-            # If a candidate was found again during its question, it continues with the answer.
+            # If the scan found a candidate again during its question, the new candidate gets the
+            # answer.
             if one.number not in self._open:
                 self._open[one.number] = _Open(one, {})
                 self._advance(self._open[one.number])
         return len(queued)
 
     def take(self, replies: list[Reply]) -> None:
-        """Process replies of the service."""
+        """Process the service's replies."""
         for digest, answer in replies:
             waiting = [
                 self._open[number]
@@ -220,7 +222,7 @@ class Confirmation:
         return found
 
     def _advance(self, one: _Open) -> None:
-        """Judge a candidate by the answers so far, or ask for its next digest."""
+        """Judge a candidate by its verdicts so far, or ask the service about its next digest."""
         queued = one.queued
         refused: NoAnswer | None = None
         order = sorted(
@@ -259,11 +261,11 @@ class Confirmation:
             self._catalog.drop_candidate(queued.number, file_too=False)
 
     def _current(self, queued: QueuedCandidate) -> QueuedCandidate | None:
-        """Return the queue's current candidate.
+        """Return the candidate that the queue holds now for the same path.
 
-        The result is ``None`` if another file took its place.
+        The result is ``None`` if another file has replaced the candidate's file.
 
-        The other file needs its own question: a verdict about the earlier file is not valid for it.
+        The new file needs its own question: a verdict about the earlier file is not valid for it.
         """
         now = self._catalog.candidate(queued.number)
         if now is None or now.candidate != queued.candidate:
@@ -280,14 +282,14 @@ class Confirmation:
         if queued.candidate.links == 1:
             self.act(replace_known(queued, category, number))
             return
-        # An inode with several names waits until the walk has found all names: see
+        # An inode with several names waits until the walk has found all its names: see
         # ``act_on_links``.
         self.links_wait = True
 
     def act(self, queued: QueuedCandidate, *, names_left: int = 0) -> None:
         """Act on a match and report it.
 
-        ``names_left`` are other names of its inode that are still in the queue.
+        ``names_left`` are other names of the match's inode that are still in the queue.
         """
         assert queued.known is not None
         category, number = queued.known
@@ -316,8 +318,8 @@ class Confirmation:
         elif gone:
             is_news = self._is_first_away(queued, acted)
         if is_news:
-            # The match is recorded before the queue forgets it: after a kill the next scan acts on
-            # it again.
+            # The match's record is stored before the queue forgets the match: after a kill, the
+            # next scan acts on the match again.
             try:
                 self._record(MatchEvent(match, acted))
             except StateError as error:
@@ -328,8 +330,8 @@ class Confirmation:
                 self._catalog.commit()
                 return
         if self._lasting and problem is not None:
-            # After a full disk, for example, the file must not remain at its place until the next
-            # scan.
+            # After a failed move (e.g. the disk is full), the file must not remain at its place
+            # until the next scan.
             self._catalog.mark_unmoved(queued.number, acted.message)
             self.unmoved = True
             self._unmoved[queued.number] = (queued.seen, problem)
@@ -353,7 +355,7 @@ class Confirmation:
             self._reporter.match(MatchEvent(match, acted))
 
     def _is_first_away(self, queued: QueuedCandidate, acted: Acted) -> bool:
-        """Return whether a match is reported as gone for the first time.
+        """Return whether this is the first report that a match's file is gone.
 
         The owner of a file may remove and restore the file many times.
         """
@@ -366,11 +368,11 @@ class Confirmation:
         return True
 
     def move_unmoved(self, after: int = 0) -> int | None:
-        """Try again to move some unmoved matches with ids above ``after``.
+        """Try again to move some matches that could not be moved, with ids above ``after``.
 
         Returns:
-            the last tried id, from which the next call continues; ``None`` if all matches were
-                tried.
+            the id of the last tried match, from which the next call continues; ``None`` if all
+            matches were tried.
         """
         some = self._catalog.unmoved(after, _RETRIED)
         for queued in some:
@@ -387,7 +389,8 @@ class Confirmation:
     def act_on_links(self, stopped: Callable[[], bool]) -> None:
         """Act on the remaining matches: inodes with several names, and matches of a killed scan.
 
-        If ``stopped`` returns true, the rest remains in the queue for the next call or scan.
+        If ``stopped`` returns true, the remaining matches stay in the queue for the next call or
+        scan.
         """
         self._add_other_names()
         after = Counter(self._catalog.identities_to_act(self._service))
@@ -404,7 +407,7 @@ class Confirmation:
 
         ``scan`` is the number of that walk; the default is this scan's number.
 
-        A removed or renamed file is not at its path any more, and a changed file was judged again.
+        A removed or renamed file is not at its path any more; a changed file has a new judgement.
         A candidate whose unchanged file is still there (its directory could not be listed this
         time) is kept.
         """
@@ -417,7 +420,7 @@ class Confirmation:
                 self._catalog.drop_candidate(queued.number, file_too=False)
 
     def _add_other_names(self) -> None:
-        """Queue names of matched inodes that only the catalog contains, not this scan."""
+        """Queue names of matched inodes that the catalog has and this scan did not find."""
         names = set(self._catalog.places_to_act(self._service))
         for queued in self._catalog.linked_to_act(self._service):
             candidate = queued.candidate
@@ -443,12 +446,12 @@ class Confirmation:
                 self._summary_of(queued).candidates += 1
 
     def judge_by(self, filterset: int) -> None:
-        """Continue with another set of filters: remembered verdicts are valid for one set only."""
+        """Use another set of filters: remembered verdicts are valid for one set only."""
         self._filterset = filterset
         self._answers.clear()
 
     def forget(self, digests: Iterable[Digest]) -> None:
-        """Forget the verdicts on ``digests``, and ask again for their candidates."""
+        """Forget the verdicts on ``digests``, and ask the service again about their candidates."""
         digests = list(digests)
         for digest in digests:
             self._answers.pop(digest, None)
@@ -457,7 +460,7 @@ class Confirmation:
         self.more = True
 
     def ask_again(self) -> bool:
-        """Ask again the questions without an answer; return whether there is any.
+        """Ask the service again the questions without an answer; return whether there is any.
 
         If the service refused the credentials, no question is asked.
         """
@@ -474,7 +477,7 @@ class Confirmation:
 
 
 def _is_there(candidate: Candidate) -> bool:
-    """Return whether the unchanged file is still at its path, or whether that cannot be checked."""
+    """Return whether the unchanged file is still at its path, or whether this cannot be checked."""
     try:
         with closing(open_root(candidate.volume)) as root:
             parent, name = open_parent(root, candidate.path, cross_mounts=True)
@@ -488,5 +491,5 @@ def _is_there(candidate: Candidate) -> bool:
 
 
 def replace_known(queued: QueuedCandidate, category: str, hit: int) -> QueuedCandidate:
-    """Return the candidate ``queued`` with its verdict."""
+    """Return the candidate ``queued`` with its verdict ``known``."""
     return queued._replace(known=(category, hit))

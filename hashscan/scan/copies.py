@@ -85,7 +85,7 @@ class CopyTable:
     def get(self, key: bytes) -> RawDigests | None:
         """Return the digests of the content with this BLAKE3 digest.
 
-        The result is ``None`` if the content is not in the table.
+        The result is ``None`` if the table does not contain the content.
         """
         place = int.from_bytes(key[:4], "little") % PLACES
         start = place * _ENTRY
@@ -111,16 +111,16 @@ class CopyTable:
         self._entries[start : start + _ENTRY] = entry + xxh3_64_digest(entry, self._seed)
 
     def close(self) -> None:
-        """Release this process's view of the memory; other processes keep theirs."""
+        """Release this process's mapping of the table; other processes keep their mappings."""
         self.seen.close()
         self._entries.close()
         self._used.close()
 
 
 def copy_table(algorithms: frozenset[Algorithm]) -> CopyTable | None:
-    """Return a table if it saves time, else ``None``.
+    """Return a table of copied contents if the table saves time, else ``None``.
 
-    It saves time if MD5 is needed and BLAKE3 is installed.
+    The table saves time if a filter needs MD5 and BLAKE3 is installed.
     """
     key_of = _blake3() if "md5" in algorithms else None
     return None if key_of is None else CopyTable(algorithms, key_of)

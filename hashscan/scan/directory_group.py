@@ -15,30 +15,31 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class DirectoryGroup:
-    """A directory being scanned, plus the parts of it handed to other workers.
+    """Describes a directory being scanned, plus the parts of the directory at other workers.
 
     Attributes:
-        waiting: the directory to scan.
-        tally: outcomes of the finished parts.
-        open: number of unfinished parts.
-        failed: a process died while it worked on a part.
-        deaths: number of processes that died while they worked on the directory.
-        at: name of the entry that a process was about to touch.
-        avoid: names of entries at which processes died.
-        names: the only entries to handle, with their inodes; ``None``: all entries.
-        final: files among them are hashed even if they are not whole yet.
+        waiting: the directory that the group scans.
+        tally: counts of the outcomes in the directory's finished parts.
+        open: number of the directory's unfinished parts.
+        failed: a worker process died while it worked on a part of the directory.
+        deaths: number of worker processes that died while they worked on the directory.
+        at: name of the directory entry that a worker process was about to open.
+        avoid: names of the directory entries at which worker processes died.
+        names: the only directory entries to handle, with their inodes; ``None``: all entries.
+        final: files among ``names`` are hashed even if a process still writes to them.
         large: the entries in ``names`` are large files.
-        unrested: names and sizes of files among ``names`` that are not whole yet.
-        later: names and sizes of files among ``names`` to check again.
+        unrested: names and sizes of files among ``names`` to which a process still writes.
+        later: names and sizes of files among ``names`` that must be checked again.
         elsewhere: names of large files among ``names``, which have their own groups.
-        forgotten: a failed group is not repeated.
-        lost: names and inodes of files that were gone when they were opened.
-        unopened: entries without an outcome, because the directory was gone.
-        replaced: inode that the listing of the parent did not expect, see ``Findings``.
+        forgotten: the group is not repeated if it fails.
+        lost: names and inodes of files that were gone when a worker opened them.
+        unopened: directory entries without an outcome, because the directory was gone.
+        replaced: the directory's inode, if the listing of its parent showed another inode; see
+            ``Findings``.
         search: lost directories to find in the directory; such a group does no other work.
         check: the group only checks whether the volume is still there.
         since: monotonic time at which the watch requested the check of ``names``; 0: the watch did
-            not request it.
+            not request the check.
     """
 
     waiting: WaitingDirectories
@@ -63,7 +64,7 @@ class DirectoryGroup:
     since: float = 0.0
 
     def task(self, number: int) -> Task:
-        """Return the task that does the work of this group, which has the number ``number``."""
+        """Return the task that does the work of this group; ``number`` is the group's number."""
         volume, directory, _ = self.waiting
         task = Task(number, volume, directory.number, directory.path, directory.fresh)
         search = self.search
@@ -89,12 +90,12 @@ class DirectoryGroup:
 
     @property
     def is_bulk(self) -> bool:
-        """Return whether the group may take long: a whole directory, or a large file."""
+        """Return whether the group's work may take long: a whole directory, or a large file."""
         return (self.names is None and self.search is None) or self.large
 
 
 def group_of(search: Search) -> DirectoryGroup:
-    """Return the group that does a search."""
+    """Return the group that carries out the search for lost directories."""
     directory = QueuedDirectory(search.directory, search.path, fresh=False)
     return DirectoryGroup(WaitingDirectories(search.volume, directory, 0.0), search=search)
 
@@ -103,9 +104,9 @@ class CheckedEntries(NamedTuple):
     """Holds the result of checking some entries of a directory.
 
     Attributes:
-        directory: path below the volume's root.
+        directory: path of the directory below the volume's root.
         names: names of the checked entries.
-        unrested: names and sizes of the checked files that are not whole yet.
+        unrested: names and sizes of the checked files to which a process still writes.
         later: names and sizes of the checked files to check again even if they do not change.
     """
 

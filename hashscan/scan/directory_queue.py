@@ -33,7 +33,7 @@ class WaitingDirectories(NamedTuple):
 
 
 class Frontier:
-    """Holds directories on a stack: last in, first out, so that depth decides its size."""
+    """Holds the waiting directories on a stack: last in, first out, so depth decides its size."""
 
     def __init__(self, catalog: Catalog) -> None:
         """Make an empty stack that spills directories to ``catalog`` if memory holds too many.
@@ -54,7 +54,7 @@ class Frontier:
         return (waiting.directory.number for waiting in self._stack)
 
     def push(self, waiting: WaitingDirectories) -> None:
-        """Add a directory."""
+        """Add a directory to the stack."""
         self._stack.append(waiting)
         self._bytes += len(waiting.directory.path)
         if len(self._stack) > _MOST or self._bytes > _MOST_BYTES:
@@ -71,17 +71,17 @@ class Frontier:
             self._bytes = sum(len(one.directory.path) for one in self._stack)
 
     def forget_volume(self, volume: int) -> None:
-        """Remove the waiting directories of a volume."""
+        """Remove the waiting directories of a volume from the stack."""
         self._stack = [one for one in self._stack if one.volume != volume]
         if self._spilled:
             self._spilled -= self._catalog.forget_spilled(self._owner, volume)
         self._bytes = sum(len(one.directory.path) for one in self._stack)
 
     def pop(self) -> WaitingDirectories:
-        """Take the directory that was added last.
+        """Remove the directory that was added last from the stack, and return it.
 
         Raises:
-            IndexError: no directory waits.
+            IndexError: no directory waits on the stack.
         """
         if not self._stack and self._spilled:
             self._bring_back()

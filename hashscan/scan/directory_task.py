@@ -54,10 +54,10 @@ if TYPE_CHECKING:
     from hashscan.scan.unchanged_files import UnchangedFiles
     from hashscan.scan.volume_root import VolumeRoot
 
-#: Number of bytes after which a part of a directory is full. A part with PART_FILES files is full,
-#: too.
+#: Number of bytes after which a part of a directory is full. A part with PART_FILES files is full
+#: as well.
 PART_BYTES = 64 << 20
-#: Number of names that are sent together.
+#: Number of file names that are sent to the engine together.
 PART_NAMES = 4096
 #: Largest depth below the volume's root at which directories are entered. Each directory is opened
 #: from the root, so a chain of directories costs its length squared: at this depth about a
@@ -72,16 +72,16 @@ _size_and_head = values_of("size", "head")
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """Holds the tools of a task.
+    """Holds the tools that a task gets from its worker.
 
     Attributes:
         settings: the settings of the scan.
-        catalog: finds the rows of files.
-        unchanged: decides which files need not be hashed.
-        filters: check digests.
+        catalog: finds the rows of files in the catalog.
+        unchanged: decides which files are unchanged and need not be hashed.
+        filters: check the digests of files.
         screen: rules files out by their size.
         hasher: hashes files, at the pace of this kind of task.
-        outbox: sends the findings.
+        outbox: sends the findings to the engine.
     """
 
     settings: WorkerSettings
@@ -94,7 +94,7 @@ class Tools:
 
 
 class DirectoryTask:
-    """Holds a task under way, plus its findings that are not sent yet."""
+    """Holds a running task, plus its findings that are not sent yet."""
 
     def __init__(self, tools: Tools, task: Task, root: VolumeRoot, fd: int) -> None:
         """Prepare a task for the directory below ``root`` that is open at descriptor ``fd``."""
@@ -118,7 +118,7 @@ class DirectoryTask:
         """Do the task, and send the findings.
 
         Raises:
-            OSError: the directory itself cannot be read, e.g. a file server has lost it.
+            OSError: the task's directory cannot be read, e.g. a file server has lost it.
         """
         if self._task.names is None:
             self._list()
@@ -129,12 +129,12 @@ class DirectoryTask:
             self._send(done=True)
 
     def fail(self, outcome: NotHashed) -> None:
-        """End the task with an error of the directory itself; it counts as one entry."""
+        """End the task with an error of its directory; the directory counts as one entry."""
         count_not_hashed(self._findings, b"", outcome)
         self._send(done=True)
 
     def send_findings(self) -> None:
-        """Send the findings so far."""
+        """Send the task's findings so far to the engine."""
         self._send()
 
     # Listing
@@ -248,7 +248,7 @@ class DirectoryTask:
         return self._root.has_excludes and self._root.excludes(self._prefix + name)
 
     def _is_apart(self, entry: ListedFile) -> bool:
-        """Return whether a file must go back to the engine, because of its size or earlier files.
+        """Return whether a file goes back to the engine, because of its size or earlier files.
 
         A file that is mostly holes is not read, so its size does not count.
         """
@@ -293,7 +293,7 @@ class DirectoryTask:
             self._findings.directories.append((entry.name, entry.inode))
 
     def _is_settled(self, entry: ListedFile) -> bool:
-        """Return whether the file's row in the catalog is still valid; then the file is counted."""
+        """Return whether the file's row in the catalog is still valid; if so, count the file."""
         if self._known is None:
             row = self._tools.catalog.named(self._task.directory, entry.name)
         else:
@@ -304,7 +304,7 @@ class DirectoryTask:
         )
 
     def _handle_new(self, entry: ListedName) -> None:
-        """Gather a file of a directory that the catalog does not know."""
+        """Gather a file of a directory of which the catalog has no rows."""
         if self._is_excluded(entry.name):
             self._findings.tally.skip({Skipped.EXCLUDED.value: 1})
             return
@@ -345,7 +345,7 @@ class DirectoryTask:
                     return
 
     def _hash_special(self, name: bytes, inode: int) -> int:
-        """Hash a file that the fast path refused; return the number of bytes read."""
+        """Hash a file that the fast path refused; return the number of bytes read from the file."""
         result = self._tools.hasher.hash_single(self._fd, name)
         if isinstance(result, Linked):
             device = self._root.device_of(result.status)
@@ -360,7 +360,7 @@ class DirectoryTask:
         self._tools.outbox.flush()
 
     def _end_part(self) -> None:
-        """Hash the gathered files, or hand them to an idle process."""
+        """Hash the gathered files of a part, or hand the files to an idle process."""
         if not (self._task.again or self._task.look) and self._tools.outbox.may_hand_over():
             names = [(entry.name, entry.status.st_ino) for entry in self._todo]
             self._todo = []
@@ -412,7 +412,7 @@ class DirectoryTask:
         self._findings = Findings(self._task.group)
 
     def _settle_ordinary(self) -> None:
-        """Judge and count the files that the fast path hashed."""
+        """Judge and count the ordinary files that the fast path hashed."""
         rows, owners = self._rows.copy(), self._owners.copy()
         self._rows.clear()  # The fast path may be running, and continues to append to these lists.
         self._owners.clear()
@@ -452,12 +452,12 @@ class DirectoryTask:
     def _take(
         self, name: bytes, inode: int, result: Hashed | NotHashed, *, was_file: bool = True
     ) -> None:
-        """Report the outcome of a file that was opened."""
+        """Report the outcome of a file after the hasher opened it."""
         if isinstance(result, NotHashed):
             if result.reason is Skipped.VANISHED:
                 self._lost.append((name, inode))  # The file may have another name by now.
             elif result.reason in _OTHER_KINDS and was_file:
-                # The entry was a file when the directory was read: another process replaced it.
+                # The entry was a file when the directory was read: a customer has replaced it.
                 count_not_hashed(self._findings, name, NotHashed(Problem.CHANGED, _SWAPPED))
             else:
                 count_not_hashed(self._findings, name, result)

@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from hashscan.scan.messages import Message
     from hashscan.scan.pool import Pool, WorkerHandle
 
-#: Largest number of directories that are handed out at the same time.
+#: Largest number of directories that the engine hands out at the same time.
 _BATCH = 64
 #: Number of lost files of one directory after which the directory is listed again, although other
 #: files of it are not hashed yet.
 _MOST_LOST = 50_000
-#: Number of processes that may die at one directory; then the directory is reported as a problem
-#: and skipped.
+#: Number of processes that may die at one directory; then the engine reports the directory as a
+#: problem and skips it.
 _MOST_DEATHS = 8
 
 
@@ -45,13 +45,13 @@ def _is_bulk(task: Task) -> bool:
 
 
 class Dispatch:
-    """Hands out directories and takes in findings.
+    """Hands out directories to worker processes and takes in their findings.
 
     Attributes:
-        tally: outcomes of finished directories.
-        early: outcomes in unfinished directories.
-        fraction: finished part of the work, an estimate from 0 to 1.
-        provisional: bytes read of files that have no outcome yet, by worker.
+        tally: counts of the outcomes in finished directories.
+        early: counts of the outcomes in unfinished directories.
+        fraction: finished share of the work, an estimate from 0 to 1.
+        provisional: number of bytes read of files that have no outcome yet, by worker process.
         unseen: volumes with files that the scan does not see.
     """
 
@@ -69,7 +69,7 @@ class Dispatch:
         on_checked: Callable[[CheckedEntries], None] | None = None,
         on_too_many: Callable[[int], None] = lambda _volume: None,
     ) -> None:
-        """Store findings under scan number ``scan``, judged by filter set ``judged``.
+        """Store findings under scan number ``scan``, judged by filter set number ``judged``.
 
         ``on_candidate`` is called for each queued candidate. With ``once`` a directory is listed
         once in this scan, however often a worker finds it. ``on_checked`` receives the result of
@@ -103,7 +103,7 @@ class Dispatch:
         self.provisional: dict[WorkerHandle, int] = {}
 
     def __bool__(self) -> bool:
-        """Return whether any work is left."""
+        """Return whether any directory waits or is under way."""
         return bool(
             self._groups
             or self._frontier
@@ -133,7 +133,7 @@ class Dispatch:
 
     @property
     def waits_since(self) -> float | None:
-        """Return the monotonic time of the oldest waiting check.
+        """Return the monotonic time at which the oldest waiting check was requested.
 
         The result is ``None`` if no check waits.
         """
@@ -141,7 +141,7 @@ class Dispatch:
 
     @property
     def under_way(self) -> bool:
-        """Return whether a directory is begun and not finished."""
+        """Return whether a worker process has begun a directory and not finished it."""
         return bool(self._groups)
 
     def held(self) -> set[int]:
@@ -154,7 +154,7 @@ class Dispatch:
         return numbers.union(self._frontier.held(), self._lost.ids())
 
     def push(self, volume: int, directory: QueuedDirectory, weight: float = 0.0) -> None:
-        """Queue a directory for listing; it counts as the share ``weight`` of the whole work."""
+        """Queue a directory for listing; it counts as the share ``weight`` of the scan's work."""
         waiting = WaitingDirectories(volume, directory, weight)
         self._frontier.push(waiting)
         self.unseen.begin(waiting)
@@ -178,7 +178,7 @@ class Dispatch:
         self._take_unseen(volume, Findings(0, vanished=why))
 
     def start_over(self, judged: int) -> None:
-        """Repeat the work of worker processes that have ended, now by filter set ``judged``."""
+        """Repeat the tasks of worker processes that have ended, by filter set ``judged``."""
         self._judged = judged
         self._given.clear()
         for number in list(self._groups):
@@ -191,7 +191,7 @@ class Dispatch:
     ) -> None:
         """Queue a check of some entries of a directory, before all other waiting work.
 
-        A file that is not whole yet goes back to the caller, unless ``final`` is set.
+        A file to which a process still writes goes back to the caller, unless ``final`` is set.
         """
         self._checks.append(
             DirectoryGroup(
@@ -221,8 +221,8 @@ class Dispatch:
         if self._given and bulk:
             return [self._given.pop()]
         if self._redo and (bulk or not self._redo[-1].is_bulk):
-            # A directory at which a process died is handed out alone: then the next death shows
-            # that this directory is the cause.
+            # A directory at which a process died gets a process of its own: another death then
+            # shows that this directory is the cause.
             return [self._task_again(self._redo.pop())]
         if urgent:
             return []
@@ -366,8 +366,8 @@ class Dispatch:
             return
         self.unseen.take(volume, findings.vanished, unread=findings.unread)
         if findings.vanished:
-            # Thousands of volumes may vanish together, so a waiting directory is dropped only at
-            # its turn.
+            # Thousands of volumes may vanish together, so a waiting directory is dropped only when
+            # it would be handed out.
             self._leave(volume)
 
     def _report_problems(
@@ -459,7 +459,7 @@ class Dispatch:
             if task is tasks[0]:
                 group.deaths += 1
                 if worker.stalled:
-                    # Each repetition of a task that hangs costs minutes.
+                    # A task that hangs costs minutes at each repetition.
                     group.deaths += _MOST_DEATHS // 2
             self._part_done(task.group, group)
 

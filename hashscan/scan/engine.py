@@ -40,7 +40,7 @@ _NO_ANSWER = "its file system does not answer any more (a dead file server?)"
 
 
 class Engine:
-    """Runs one scan."""
+    """Runs a one-off scan."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Engine:
         missing: int = 0,
         record: Callable[[MatchEvent], None] = lambda _event: None,
     ) -> None:
-        """Prepare a scan.
+        """Prepare the scan.
 
         The method ``run`` carries the scan out. Volumes in ``missing`` count as problems.
 
@@ -84,7 +84,8 @@ class Engine:
             options.max_rate,
             options.max_files,
         )
-        #: Device numbers that rows of the catalog use, by the real device of the volumes' roots.
+        #: Device numbers that rows of the catalog use, by the real device numbers of the volumes'
+        #: roots.
         self._numbers_on: dict[int, list[int]] = {}
         for root, queued in self._scan.roots.items():
             self._numbers_on.setdefault(found[root].device, []).append(-queued.number)
@@ -104,7 +105,7 @@ class Engine:
         )
         self._stop = False
         self._walking = False
-        #: Roots of volumes that no longer answer.
+        #: Roots of volumes that do not answer any more.
         self._silent: set[bytes] = set()
         self._last_commit = self._last_progress = self._last_look = time.monotonic()
 
@@ -118,7 +119,7 @@ class Engine:
     # The run
 
     def run(self) -> Summary:
-        """Run the scan.
+        """Run the scan from its first directory to its summary.
 
         An interrupt (SIGINT, SIGTERM) ends the scan early; the finished work is committed.
 
@@ -157,9 +158,9 @@ class Engine:
 
     @property
     def unanswered(self) -> NoAnswer | None:
-        """Return why candidates have no verdict after the scan.
+        """Return why the service gave no verdict for some candidates of the scan.
 
-        The result is ``None`` if no question failed.
+        The result is ``None`` if the service answered every question.
         """
         return self._confirmation.last_failure if self._scan.summary.pending else None
 
@@ -210,7 +211,7 @@ class Engine:
         if len(self._silent) > before:
             for number, volume in enumerate(self._options.volumes):
                 if volume.root not in self._silent:
-                    # An early check also finds other dead volumes of the same server.
+                    # An early check also finds the other volumes of the same dead server.
                     presence.ask(number)
         now = time.monotonic()
         if now - self._last_look >= _LOOK_AFTER:
@@ -219,7 +220,7 @@ class Engine:
                 presence.ask(number)
 
     def _drain(self) -> None:
-        """Wait for the answers to the questions; the client's time limits bound the wait."""
+        """Wait for the service's answers; the client's time limits bound the wait."""
         while not self._stop and (self._confirmation.ask_more() or self._confirmation.busy):
             if self._asker.connection.poll(0.1):
                 self._confirmation.take(self._asker.replies())

@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from hashscan.scan.copies import CopyTable, RawDigests
     from hashscan.scan.hashing import Hasher
 
-#: Number of files after which the loop sends a sign of life, if no bound slows the scan.
+#: Number of files after which the loop sends a sign of life, if no rate limit slows the scan.
 EACH = 16
-#: After each ``_ASKED`` look-ups that found fewer than ``_WORTH_IT`` copies, the next ``_PAUSE``
-#: files are hashed without a look-up.
+#: After each ``_ASKED`` look-ups in the table of copies that found fewer than ``_WORTH_IT`` copies,
+#: the next ``_PAUSE`` files are hashed without a look-up.
 _ASKED, _WORTH_IT, _PAUSE = 128, 16, 512
 
 
 class FastPath:
-    """Hashes ordinary files, and stops at the first special file."""
+    """Hashes ordinary files in one loop, and stops at the first special file."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class FastPath:
         on_bytes: Callable[[int], None] = lambda _: None,
         each: int = EACH,
     ) -> None:
-        """Prepare to hash files like ``hasher``.
+        """Prepare to hash files as ``hasher`` does.
 
         New rows get the scan number ``scan`` and the filter set ``judged``. ``copies`` holds
         digests of content that was hashed before. ``on_bytes`` is called with the number of bytes
@@ -85,9 +85,10 @@ class FastPath:
             root: device number of the volume's root, and the number that rows have for it; see
                 ``FileRow.device``.
             most_bytes: number of bytes after which the loop stops.
-            rows: receives the rows of files that were hashed and not judged yet, and of files that
-                their first block ruled out. ``on_bytes`` may remove rows from the list.
-            owners: receives the files' user ids, in the same order.
+            rows: receives the rows of files that were hashed and not yet checked by the filters,
+                and of files that their first block ruled out. ``on_bytes`` may remove rows from the
+                list.
+            owners: receives the user ids of the files' owners, in the order of ``rows``.
 
         Returns:
             the index of the next file, and the number of bytes read. The next file is a special
@@ -186,7 +187,7 @@ class FastPath:
 
 
 def digester(algorithms: Collection[Algorithm]) -> Callable[[memoryview], RawDigests]:
-    """Return a function that computes the digests of a content."""
+    """Return a function that computes the digests of a file's content."""
     makers = {name: partial(getattr(hashlib, name), usedforsecurity=False) for name in algorithms}
     md5, sha1, sha256 = (makers.get(name) for name in ALGORITHMS)
     if md5 is None and sha1 is not None and sha256 is None:
@@ -201,7 +202,7 @@ def digester(algorithms: Collection[Algorithm]) -> Callable[[memoryview], RawDig
 def _recognising(
     compute: Callable[[memoryview], RawDigests], copies: CopyTable
 ) -> Callable[[memoryview], RawDigests]:
-    """Return a function that computes the digests of a content, and recognises copies."""
+    """Return a function that computes the digests of a file's content, and recognises copies."""
     seen, key_of, get, put = copies.seen, copies.key_of, copies.get, copies.put
     asked = found_before = paused = 0
 

@@ -41,7 +41,7 @@ class FileHasher:
         pace: Pace,
         outbox: FindingsOutbox,
     ) -> None:
-        """Read files into the buffer of ``reader``.
+        """Prepare to hash files through ``reader``, which has the buffer for their content.
 
         ``outbox`` sends signs of life between reads.
         """
@@ -81,7 +81,7 @@ class FileHasher:
         self._show_life()
 
     def hash(self, directory: int, name: bytes) -> Hashed | NotHashed:
-        """Hash a file."""
+        """Hash a file, whatever number of names its inode has."""
         if self._pace.bounds:
             self._pace.file()
         return self._hasher.hash(directory, name)

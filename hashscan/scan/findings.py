@@ -1,4 +1,4 @@
-"""Reports one entry: its row, its candidate, or the reason why it was not hashed."""
+"""Reports one directory entry: its row, its candidate, or the reason why it was not hashed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from hashscan.scan.hashing import NotHashed
     from hashscan.scan.messages import Findings
 
-#: Problems that may pass without a further change of the file.
+#: Problems of a file that may end without a further change of the file.
 _PASSING = {Problem.CHANGED, Problem.BUSY, Problem.IO_ERROR, Problem.STALE}
 
 #: Problems of the storage, or of this machine: if a directory has such a problem, the scan does not
-#: see its files.
+#: see the directory's files.
 STORAGE_PROBLEMS = {Problem.IO_ERROR, Problem.STALE, Problem.OTHER}
 
 #: Reasons that may surprise the file's owner: such a file is reported with its path and these
@@ -32,7 +32,7 @@ WHY_SKIPPED = {
 
 
 def count_not_hashed(findings: Findings, name: bytes, outcome: NotHashed) -> None:
-    """Count one entry that was not hashed; report the entry, too, if it is a problem."""
+    """Count one directory entry that was not hashed; report the entry, too, if it is a problem."""
     if isinstance(outcome.reason, Skipped):
         findings.tally.skip({outcome.reason.value: 1})
         if outcome.reason.value in WHY_SKIPPED:
@@ -52,7 +52,7 @@ def candidate_of(
     digests: FileDigests,
     found: tuple[FilterHit, ...],
 ) -> FoundCandidate:
-    """Return the candidate of a file with the hits ``found``."""
+    """Return the candidate of a file whose digests have the filter hits ``found``."""
     return FoundCandidate(
         name,
         Identity(status.st_dev, status.st_ino),
@@ -67,9 +67,9 @@ def candidate_of(
 def candidate_of_row(
     row: FileRow, found: tuple[FilterHit, ...], *, owner: int, root: int
 ) -> FoundCandidate:
-    """Return the candidate of a file with one name, from the file's row.
+    """Return the candidate of a file whose inode has one name, from the file's row.
 
-    ``root`` is the device of the volume's root.
+    ``root`` is the device number of the volume's root.
     """
     return FoundCandidate(
         row.name,

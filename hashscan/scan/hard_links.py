@@ -23,31 +23,31 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _PLACES = 32768
-# Seconds that a process waits for another; then it hashes the inode a second time.
+# Seconds that a process waits for another process; then it hashes the inode a second time.
 LONGEST_WAIT = 60.0
-# The fields are device, inode, size, mtime, ctime, the set of digests, and the digests.
+# The fields of an inode: device, inode, size, mtime, ctime, the set of digests, and the digests.
 _PLACE = struct.Struct("<QQqqqB16s20s32s")
 _RACY = 1 << 7
 _WHICH = struct.calcsize("<QQqqq")
 
 
 class LinkTable:
-    """Holds inodes in memory for forked processes: make the table before the first fork."""
+    """Holds hashed inodes in memory for forked processes: make the table before the first fork."""
 
     def __init__(self) -> None:
-        """Reserve the table; memory is used as it fills, at most about 4 MiB."""
+        """Reserve memory for the table, which uses more as it fills, at most about 4 MiB."""
         self._fd = os.memfd_create("hashscan-links")
         os.ftruncate(self._fd, _PLACES * _PLACE.size)
         self._table = mmap.mmap(self._fd, _PLACES * _PLACE.size)
 
     def close(self) -> None:
-        """Release this process's view of the table; other processes keep theirs."""
+        """Release this process's mapping of the table; other processes keep their mappings."""
         self._table.close()
         os.close(self._fd)
 
     @contextmanager
     def claim(self, identity: Identity, on_wait: Callable[[], None]) -> Iterator[LinkPlace]:
-        """Lock an inode's place; another process that needs the place waits until the block ends.
+        """Lock an inode's place in the table; another process waits for it until the block ends.
 
         ``on_wait`` is called again and again while this process waits.
 
@@ -73,18 +73,18 @@ class LinkTable:
 
 
 class LinkPlace:
-    """Accesses one inode's place in the table, while the place is locked."""
+    """Accesses one inode's place in the table, while this process has locked the place."""
 
     def __init__(self, table: mmap.mmap, offset: int, identity: Identity) -> None:
-        """Prepare access to a place; only ``LinkTable`` calls this."""
+        """Prepare access to a place in the table; only ``LinkTable`` calls this."""
         self._table = table
         self._offset = offset
         self._identity = identity
 
     def get(self, stamp: Stamp) -> tuple[FileDigests, bool] | None:
-        """Return the inode's digests under this stamp, and whether they are racy.
+        """Return the inode's digests under this stamp, and whether the stamp is racy.
 
-        The result is ``None`` if the table does not contain them.
+        The result is ``None`` if the table has no digests of the inode under this stamp.
         """
         device, inode, size, mtime, ctime, which, *raw = _PLACE.unpack_from(
             self._table, self._offset
@@ -99,7 +99,7 @@ class LinkPlace:
         return digests, bool(which & _RACY)
 
     def put(self, stamp: Stamp, digests: FileDigests, *, racy: bool) -> None:
-        """Store the digests of the inode under this stamp."""
+        """Store the digests of the inode under this stamp in the table."""
         which = _RACY if racy else 0
         which += sum(1 << bit for bit, digest in enumerate(digests) if digest is not None)
         # The byte that makes the place valid is written last: a kill before it leaves the place

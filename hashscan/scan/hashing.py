@@ -48,7 +48,7 @@ class Hashed(NamedTuple):
     Attributes:
         status: the file's status after the read.
         bytes_read: number of bytes read.
-        racy: the stamp may not show a later change.
+        racy: a later change of the file may not change the stamp.
         head: key of the first block, if the block ruled the file out; such a file has no digests.
             See ``catalog.rows.FileRow``.
     """
@@ -60,7 +60,7 @@ class Hashed(NamedTuple):
     head: bytes | None = None
 
     def row(self, name: bytes, device: int, *, hit: bool, judged: int, scan: int) -> RawRow:
-        """Return the file's row; see ``catalog.rows.found_row``."""
+        """Return the file's row for the catalog; see ``catalog.rows.found_row``."""
         return found_row(
             name,
             device,
@@ -78,7 +78,7 @@ class NotHashed(NamedTuple):
     """Describes a file that was not hashed, with the reason.
 
     Attributes:
-        message: explanation for the sysadmin; empty for an outcome ``skipped``.
+        message: explanation of the reason for the sysadmin; empty for an outcome ``skipped``.
     """
 
     reason: Skipped | Problem
@@ -141,7 +141,7 @@ _WHAT_TO_DO = {
 
 
 def outcome_of_error(error: OSError) -> NotHashed:
-    """Return the outcome of a file or directory after an error of the file system."""
+    """Return the outcome of a file or directory that the file system refused with an error."""
     if error.errno == errno.ENOENT:
         return NotHashed(Skipped.VANISHED)
     reason = _PROBLEM_BY_ERRNO.get(error.errno or 0, Problem.OTHER)
@@ -162,9 +162,9 @@ class Hasher:
     """Hashes files with the algorithms that the filters need.
 
     Attributes:
-        algorithms: algorithms of the digests, which are computed in one pass.
-        max_file_size: largest size in bytes; larger files are skipped.
-        reader: reads files into its one buffer.
+        algorithms: algorithms of the digests; one pass over the content computes all digests.
+        max_file_size: largest size of a file in bytes; larger files are skipped.
+        reader: reads all files into one buffer.
         screen: rules files out by their first block.
     """
 
@@ -198,7 +198,7 @@ class Hasher:
         return result
 
     def hash_single(self, directory: int, name: bytes) -> Hashed | NotHashed | Linked:
-        """Hash the file ``name``; return ``Linked`` instead if its inode has other names."""
+        """Hash the file ``name``; return ``Linked`` instead if the file's inode has other names."""
         return self._hash(directory, name, links=False)
 
     def _hash(self, directory: int, name: bytes, *, links: bool) -> Hashed | NotHashed | Linked:
@@ -301,8 +301,8 @@ def has_all(digests: FileDigests, algorithms: Collection[Algorithm]) -> bool:
 def hash_below(hasher: Hasher, root: bytes, path: bytes) -> Hashed | NotHashed:
     """Hash the file at a path below a root.
 
-    Mounts below the root are entered even if the volume's setting forbids it, because hashing moves
-    nothing.
+    This function enters mounts below the root even if the volume's setting forbids it, because
+    hashing moves nothing.
     """
     try:
         with closing(open_root(root)) as top:

@@ -30,7 +30,7 @@ class UnseenVolumes:
     """
 
     def __init__(self, volumes: Sequence[Volume], reporter: Reporter, tally: Tally) -> None:
-        """Start with all volumes present; count problems in ``tally``."""
+        """Count all volumes as present; later problems count in ``tally``."""
         self._volumes = volumes
         self._reporter = reporter
         self._unread: set[int] = set()
@@ -41,7 +41,7 @@ class UnseenVolumes:
         self.vanished: set[int] = set()
 
     def __len__(self) -> int:
-        """Return the number of volumes that are not checked yet."""
+        """Return the number of volumes whose root is not checked at the scan's end yet."""
         return len(self._unchecked)
 
     @property
@@ -57,9 +57,9 @@ class UnseenVolumes:
             self._unmounted[root.volume] = self.follow_mounts(volume.root)
 
     def next(self) -> DirectoryGroup | None:
-        """Return the next check of a volume.
+        """Return the next task that checks a volume's root.
 
-        The result is ``None`` if all checks are done.
+        The result is ``None`` if the roots of all volumes were checked.
         """
         while self._unchecked:
             root = self._unchecked.pop()
@@ -87,7 +87,7 @@ class UnseenVolumes:
             self.vanished.add(volume)
             self._report(root, f"it vanished during the scan: {vanished}")
         elif unread and volume not in self._unread | self.vanished:
-            # The directory itself is reported as a problem elsewhere.
+            # Another message reports the problem of the directory itself.
             self._unread.add(volume)
             self._reporter.notice(
                 f"{shown(root)}: a directory in it cannot be read; {_NOT_WHOLE}; {_DISK}"

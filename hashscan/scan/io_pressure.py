@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 
 WHOLE_MACHINE = "/proc/pressure/io"
 _SOME = re.compile(rb"some avg10=([0-9]{1,3}(?:\.[0-9]{1,4})?)(?:\s|$)")
-#: Largest number of groups that are read, and seconds after which they are listed again.
+#: Largest number of cgroups whose pressure is read, and seconds after which cgroups are listed
+#: again.
 _MOST = 400
 _LIST_AFTER = 30.0
 
 
 def parse(text: bytes) -> float | None:
-    """Return the share of the last ten seconds, from 0 to 1.
+    """Return the share of the last ten seconds in which processes waited for I/O, from 0 to 1.
 
-    The result is ``None`` if the text contains no share.
+    The result is ``None`` if the kernel's text contains no share.
     """
     found = _SOME.match(text)
     return None if found is None else min(1.0, float(found.group(1)) / 100)
@@ -52,7 +53,7 @@ def mount_of_cgroup2(mountinfo: str = "/proc/self/mountinfo") -> str | None:
 def own_group(cgroup: str = "/proc/self/cgroup") -> str:
     """Return this process's cgroup v2 path, from the root that it sees.
 
-    The result is ``/`` if the path is unknown.
+    The result is ``/`` if the process's cgroup is unknown.
     """
     try:
         with open(cgroup, encoding="utf-8", errors="surrogateescape") as file:
@@ -65,7 +66,7 @@ def own_group(cgroup: str = "/proc/self/cgroup") -> str:
 
 
 class Pressure:
-    """Reads the pressure of other processes' groups."""
+    """Reads the I/O pressure of other processes' cgroups."""
 
     def __init__(
         self,
@@ -75,7 +76,7 @@ class Pressure:
         whole: str = WHOLE_MACHINE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Prepare to read the pressure of other groups.
+        """Prepare to read the I/O pressure of other cgroups.
 
         By default the ``mount`` of cgroup v2 and the process's own ``group`` are read from /proc.
         """
@@ -87,14 +88,14 @@ class Pressure:
         self._listed: float | None = None
 
     def others(self) -> float:
-        """Return the largest share of the last ten seconds that another group waited for I/O."""
+        """Return the largest share of the last ten seconds that another cgroup waited for I/O."""
         now = self._clock()
         if self._listed is None or now - self._listed >= _LIST_AFTER:
             self._files, self._listed = self._find(), now
         return max((share for share in map(_read, self._files) if share is not None), default=0.0)
 
     def describe(self) -> str:
-        """Return a description of the files that are read."""
+        """Return a description of the kernel's files that show the pressure, for messages."""
         files = self._find()
         if files == [self._whole]:
             return f"{self._whole}, which counts hashscan's own waiting too"

@@ -33,7 +33,7 @@ class LargeFiles:
         return len(self._waiting)
 
     def groups(self) -> Iterable[DirectoryGroup]:
-        """Return the groups of the waiting files."""
+        """Return the groups (``DirectoryGroup``) of the waiting large files."""
         return self._waiting.values()
 
     def add(self, found: DirectoryGroup, name: bytes) -> None:
@@ -59,22 +59,22 @@ class LargeFiles:
         one.final = one.final or found.final
 
     def forget_volume(self, volume: int) -> None:
-        """Drop the files of a volume."""
+        """Drop the waiting large files of a volume."""
         self._waiting = {
             key: one for key, one in self._waiting.items() if one.waiting.volume != volume
         }
 
     def next(self) -> DirectoryGroup:
-        """Return the file that has waited longest, and remove it from the queue."""
+        """Return the large file that has waited longest, and remove the file from the queue."""
         self._at = time.monotonic()
         return self._waiting.pop(next(iter(self._waiting)))
 
     def begun(self, number: int) -> None:
-        """Note that a process has begun the file of group ``number``."""
+        """Note that a process has begun the large file of the group with number ``number``."""
         self._open.add(number)
 
     def ended(self, number: int) -> None:
-        """Note that group ``number`` is done, whether it holds a large file or not."""
+        """Note that group ``number`` is done, whether the group has a large file or not."""
         self._open.discard(number)
 
     @property

@@ -33,7 +33,7 @@ _UNKNOWN = "it was gone when it was to be listed, and the directory above it doe
 
 
 class Fate(IntEnum):
-    """Names the fate of a lost directory: gone, at its place, or there under another name."""
+    """Names what happened to a lost directory: gone, at its place, or renamed there."""
 
     GONE = 0
     HERE = 1
@@ -41,9 +41,9 @@ class Fate(IntEnum):
 
 
 def fate_of(name: bytes, now: bytes | None) -> Fate:
-    """Return the fate of directory ``name``.
+    """Return what happened to the lost directory ``name``.
 
-    ``now`` is the present name of its inode in the searched directory, if there is one.
+    ``now`` is the present name of the lost directory's inode in its parent, if there is one.
     """
     if now is None:
         return Fate.GONE
@@ -51,14 +51,15 @@ def fate_of(name: bytes, now: bytes | None) -> Fate:
 
 
 class LostEntry(NamedTuple):
-    """Describes an entry without an outcome, because its directory is lost.
+    """Describes a file or directory without an outcome, because its directory is lost.
 
     Attributes:
         directory: id of the lost directory.
         name: name of a file in the directory; empty: the directory itself, which counts as one
             entry.
-        instead: inode of another directory that was listed in place of the lost one; 0: none was
-            listed. If it is set, the entry counts only if the lost directory has another name now.
+        instead: inode of another directory that was listed in place of the lost directory; 0: none
+            was listed. If it is set, the entry counts only if the lost directory has another name
+            now.
     """
 
     directory: int
@@ -67,11 +68,11 @@ class LostEntry(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """Describes an entry that now has its outcome.
+    """Describes a file or directory that now has its outcome.
 
     Attributes:
         volume: index of the volume.
-        problem: message of the problem; empty: the entry's directory was removed.
+        problem: message of the problem; empty: there is no problem, the directory was removed.
     """
 
     volume: int
@@ -80,7 +81,7 @@ class Settled(NamedTuple):
 
 
 class Search(NamedTuple):
-    """Describes a search for lost directories in the directory that held them.
+    """Describes a search for lost directories in the directory that contained them.
 
     Attributes:
         volume: index of the volume.
@@ -89,7 +90,7 @@ class Search(NamedTuple):
         inode: inode that the searched directory must have; 0: any inode.
         names: two pairs for each lost directory: its name with its inode, and its name with the
             inode of the directory in its place.
-        lost: entries that share the fate of a lost directory, by its id.
+        lost: entries without an outcome, by the id of their lost directory.
     """
 
     volume: int
@@ -101,12 +102,12 @@ class Search(NamedTuple):
 
 
 class LostDirectories:
-    """Holds the lost directories that wait for a search, by the directory that held them."""
+    """Holds the lost directories that wait for a search, by their parent directory."""
 
     def __init__(self, catalog: Catalog) -> None:
         """Start without lost directories; names, inodes and parents come from ``catalog``."""
         self._catalog = catalog
-        #: Entries by the id of their lost directory, for each volume and parent directory.
+        #: Entries without an outcome by the id of their lost directory, for each volume and parent.
         self._held: dict[tuple[int, int], dict[int, list[LostEntry]]] = {}
         self._count = 0
         #: Ids of directories that a search found at their place, although they could not be opened
@@ -114,18 +115,18 @@ class LostDirectories:
         self._sure: set[int] = set()
 
     def __len__(self) -> int:
-        """Return the number of entries that wait for a search."""
+        """Return the number of entries whose directory waits for a search."""
         return self._count
 
     def ids(self) -> Iterator[int]:
-        """Yield the ids of waiting directories, which the catalog must keep until the search."""
+        """Yield the ids of lost directories, which the catalog must keep until the search."""
         for lost in self._held.values():
             for number, entries in lost.items():
                 yield number
                 yield from (entry.directory for entry in entries)
 
     def forget_volume(self, volume: int) -> None:
-        """Drop all searches in a volume."""
+        """Drop all searches for lost directories in a volume."""
         for key in [key for key in self._held if key[0] == volume]:
             self._count -= sum(map(len, self._held.pop(key).values()))
 
@@ -145,9 +146,9 @@ class LostDirectories:
         return []
 
     def next(self) -> Search | None:
-        """Return the next search, which is one listing.
+        """Return the next search for lost directories, which lists one directory.
 
-        The result is ``None`` if no search waits.
+        The result is ``None`` if no lost directory waits for a search.
         """
         if not self._held:
             return None
@@ -169,7 +170,7 @@ class LostDirectories:
         return Search(volume, directory, path, inode, names, lost)
 
     def found(self, search: Search, fates: Sequence[int] | None) -> list[Settled]:
-        """Process the fates that a search found; return the entries that now have an outcome.
+        """Process what a search found out; return the entries that now have an outcome.
 
         ``fates`` is ``None`` if the searched directory itself was not at its place.
         """
@@ -205,7 +206,7 @@ class LostDirectories:
             self._count += len(entries)
 
     def failed(self, search: Search, why: str) -> list[Settled]:
-        """Note that a search failed: its directories may still be there."""
+        """Note that a search failed: the lost directories may still be there."""
         problem = f"{_UNKNOWN}: {why}; it is entered in the next scan if it is there"
         return [
             Settled(search.volume, entry, problem)

@@ -1,6 +1,6 @@
-"""Hashes files that were gone when a worker opened them: a task of a worker process.
+"""Hashes files that were gone when a worker process opened them: a task of a worker process.
 
-The directory is listed once for all these files. A removed file has no name any more and is
+The task lists the directory once for all these files. A removed file has no name any more and is
 skipped. A file that is renamed faster than it can be opened is reported as a problem.
 """
 
@@ -16,7 +16,7 @@ from hashscan.scan.hashing import NotHashed, outcome_of_error
 from hashscan.scan.messages import PART_FILES
 
 RENAMED = "it was renamed again and again while it was scanned; see who does that"
-#: Number of renames of a file that are followed; then the file is reported as a problem.
+#: Number of renames of a file that the task follows; then the file is reported as a problem.
 _FOLLOWED = 5
 
 

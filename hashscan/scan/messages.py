@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hashscan.scan.options import ScanOptions
 
 
-#: Number of rows that are sent together.
+#: Number of a directory's rows that a worker process sends together.
 PART_FILES = 256
 
 
@@ -32,7 +32,7 @@ class WorkerSettings:
         roots: ids of the volumes' roots in the catalog, in the order of ``options.volumes``.
         catalog: path of the catalog.
         judged: number of the set of filters in the catalog.
-        scan: number of this scan.
+        scan: number of this scan in the catalog.
         resumed: with ``options.full``, the number of the interrupted scan that this scan continues.
         judged_until: rows of scans up to this number were already checked against the filter set
             ``judged``, even if they name another set; 0: there are no such rows.
@@ -48,12 +48,12 @@ class WorkerSettings:
 
 
 class Job(IntEnum):
-    """Names the kind of work in a task's directory.
+    """Names the kind of work that a task does in its directory.
 
     ``SCAN``: list the directory and hash its files, or hash the files that the task names.
-    ``FOLLOW``: hash files that were gone when they were opened, under their present names.
-    ``SEARCH``: find subdirectories that were gone when they were to be listed. ``CHECK``: check
-    whether the volume is still there.
+    ``FOLLOW``: hash files that were gone when a worker opened them, under their present names.
+    ``SEARCH``: find subdirectories that were gone when a worker tried to list them. ``CHECK``:
+    check whether the volume is still there.
     """
 
     SCAN = 0
@@ -72,13 +72,14 @@ class Task(NamedTuple):
         path: path of the directory below the volume's root.
         fresh: the catalog has no rows of the directory.
         names: the files to hash, with their inodes; ``None``: list the directory.
-        again: a process died at the directory before. Files already stored by this scan are counted
-            and not hashed again, and the worker announces each name before it opens the file.
-        avoid: names of entries at which processes died.
-        look: the entries in ``names`` have changed and may be of any kind. A file with a valid row
-            in the catalog counts as unchanged, a directory is reported, and a file that is not
-            whole yet goes back to the engine.
-        final: if ``look`` is set: hash a file even if it is not whole yet.
+        again: a process died at the directory before. Files that this scan has already stored are
+            counted and not hashed again, and the worker announces each name before it opens the
+            file.
+        avoid: names of directory entries at which processes died.
+        look: the entries in ``names`` have changed and may be files, directories or links. A file
+            with a valid row in the catalog counts as unchanged, a directory is reported, and a file
+            to which a process still writes goes back to the engine.
+        final: if ``look`` is set: hash a file even if a process still writes to it.
         large: the entries in ``names`` are files that an earlier task left out for their size.
         job: with ``FOLLOW`` the task names lost files, with ``SEARCH`` lost subdirectories.
         inode: the inode that the directory must have for ``SEARCH``, and should have if it is
@@ -102,7 +103,7 @@ class Task(NamedTuple):
 
 @dataclass(slots=True)
 class Tally:
-    """Counts the files with each outcome."""
+    """Counts the files of a scan with each outcome."""
 
     hashed: int = 0
     unchanged: int = 0
@@ -111,7 +112,7 @@ class Tally:
     bytes_hashed: int = 0
 
     def add(self, other: Tally) -> None:
-        """Add another tally's counts to this tally."""
+        """Add the counts of another tally to this tally."""
         self.hashed += other.hashed
         self.unchanged += other.unchanged
         self.problems += other.problems
@@ -119,7 +120,7 @@ class Tally:
         self.skip(other.skipped)
 
     def subtract(self, other: Tally) -> None:
-        """Subtract another tally's counts."""
+        """Subtract the counts of another tally from this tally."""
         self.hashed -= other.hashed
         self.unchanged -= other.unchanged
         self.problems -= other.problems
@@ -127,12 +128,12 @@ class Tally:
         self.skip({reason: -count for reason, count in other.skipped.items()})
 
     def skip(self, reasons: Mapping[str, int]) -> None:
-        """Add counts of outcome ``skipped`` by reason."""
+        """Add the numbers of skipped files by reason."""
         for reason, count in reasons.items():
             self.skipped[reason] = self.skipped.get(reason, 0) + count
 
     def fill(self, summary: Summary) -> None:
-        """Set the outcomes of a summary."""
+        """Set the numbers of files with each outcome in a scan's summary."""
         summary.hashed = self.hashed
         summary.unchanged = self.unchanged
         summary.skipped = dict(sorted(self.skipped.items()))
@@ -141,19 +142,19 @@ class Tally:
 
     @property
     def files(self) -> int:
-        """Return the number of all outcomes."""
+        """Return the number of files with any outcome."""
         return self.hashed + self.unchanged + self.problems + sum(self.skipped.values())
 
 
 @dataclass(slots=True)
 class Findings:
-    """Holds the results of a process for a part of one directory.
+    """Holds the findings of a worker process for a part of one directory.
 
     Attributes:
-        group: number of the task's group.
+        group: number of the group that the task belongs to.
         rows: rows of files that were hashed or ruled out.
-        rejudged: name and hit of files that were judged again by their kept digests.
-        directories: names and inodes of subdirectories.
+        rejudged: name and filter hit of files that were judged again by their stored digests.
+        directories: names and inodes of the directory's subdirectories.
         gone: names that are in the catalog but not in the directory any more.
         give: names and inodes of files that another process may hash.
         skipped: name and reason of skipped files that are reported, not only counted.
@@ -162,14 +163,14 @@ class Findings:
             open for writing, or they could not be read.
         large: names of files larger than ``ScanOptions.large_apart``, which were not hashed.
         lost: names and inodes of files that were gone when they were opened.
-        unopened: entries without an outcome, because the directory was gone; an empty name means
+        unopened: entries without an outcome, because their directory was gone; an empty name means
             the directory itself.
-        fates: for a ``SEARCH``: the fate of each name; ``None``: the directory itself was not at
-            its place.
-        why_unknown: for a ``SEARCH``: the error that left all fates unknown.
+        fates: for a ``SEARCH``: what happened to each lost subdirectory, by name; ``None``: the
+            searched directory itself was not at its place.
+        why_unknown: for a ``SEARCH``: the error because of which the search found out nothing.
         replaced: inode of the opened directory, if the listing of its parent showed another inode
             under its name; 0: both inodes are equal.
-        tally: counts of the outcomes.
+        tally: numbers of files with each outcome in the part.
         damaged: number of damaged rows of the catalog, which were ignored.
         vanished: why the volume has vanished; empty: the volume is there. A task in a vanished
             volume was not done.
@@ -202,20 +203,20 @@ class Findings:
 
 
 class At(NamedTuple):
-    """Announces the name that a process opens next, in a task that is repeated after a death."""
+    """Announces the name that a worker process opens next, in a task repeated after a death."""
 
     group: int
     name: bytes
 
 
 class Alive(NamedTuple):
-    """Reports a sign of life during a long read or a pause, plus the bytes read since then."""
+    """Reports that a worker process is alive, plus the bytes read since its last report."""
 
     bytes_read: int
 
 
 class Failed(NamedTuple):
-    """Reports why a process cannot continue, e.g. the catalog cannot be read."""
+    """Reports why a worker process cannot continue, e.g. it cannot read the catalog."""
 
     kind: str
     message: str

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hashscan.model import Algorithm, Filter, Identity
 
 
-#: Seconds without a sign of life after which a process counts as stuck (e.g. at a dead file
+#: Seconds without a sign of life after which a worker process counts as stuck (e.g. at a dead file
 #: server).
 STALL_AFTER = 300.0
 
@@ -31,15 +31,15 @@ class VolumePresence(Protocol):
 
     @property
     def connections(self) -> list[Connection]:
-        """Return connections that become readable when ``take`` has a result."""
+        """Return the connections that become readable when ``take`` has the result of a check."""
         ...
 
     def ask(self, number: int) -> None:
-        """Start a check of a volume."""
+        """Start a check whether a volume answers."""
         ...
 
     def take(self, ready: Collection[object]) -> list[int]:
-        """Return the volumes that were checked, or did not answer in time."""
+        """Return the volumes whose check has ended: they answered, or did not answer in time."""
         ...
 
     def hangs(self, number: int) -> bool:
@@ -49,33 +49,34 @@ class VolumePresence(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ScanOptions:
-    """Holds the volumes to scan, and the options of the scan; worker processes get all of it.
+    """Holds the volumes to scan and the scan's options; each worker process gets all options.
 
     Attributes:
         volumes: the volumes to scan.
         jobs: number of worker processes.
-        filters: checked filters; a fork shares their memory.
-        filterset: the versions of the filters, which identify the set of filters.
+        filters: the filters, after all checks of them; a fork shares their memory.
+        filterset: names the set of filters by the filters' versions.
         algorithms: algorithms that the filters need; their digests are computed for each file.
-        service, remote: the confirmer's name, and whether its verdicts are remembered.
+        service, remote: the confirmer's name, and whether the confirmer's verdicts are remembered.
         full: whether unchanged files are hashed, too.
         own: identities of directories that hold hashscan's state; a scan never enters them.
         max_file_size: largest size in bytes; larger files are skipped.
-        max_rate, max_files: bytes and files a second, of all processes that share ``turns``.
+        max_rate, max_files: largest number of bytes and of files a second, of all processes that
+            share ``turns``.
         pause_above_io_pressure: share of time that other processes wait for disks, above which the
             scan pauses; see ``throttle``.
         step_aside: the worker processes run with the lowest priority.
         large_apart: size in bytes; larger changed files are left out, so that they are hashed
             separately from the others.
         stall_after: seconds without a sign of life after which a worker process is replaced.
-        turns: times of the next reads, shared with other scans that have the same bounds; see
-            ``throttle``.
-        others: volumes that are scanned at other times; a scan of ``volumes`` does not enter them.
-        identities: identities of the volumes' roots, by path, at the time when the caller found
-            them. A root whose identity has changed, or that cannot be opened any more, has
+        turns: times at which the next byte and the next file may be read, shared with other scans
+            that have the same bounds; see ``throttle``.
+        others: volumes that other scans cover; a scan of ``volumes`` does not enter them.
+        identities: identities of the volumes' roots, by path, at the time when the caller found the
+            roots. A root whose identity has changed, or that cannot be opened any more, has
             vanished. A root without an identity here may be any directory.
-        follow_mounts: takes a root, and returns a function that lists the mounts that have
-            disappeared below it.
+        follow_mounts: function that takes a root, and returns a function that lists the mounts that
+            have disappeared below the root.
         presence: checks a volume on which a worker process hangs.
     """
 
@@ -106,7 +107,7 @@ def identity_of_root(root: bytes) -> Identity:
     """Return the device and inode of a volume's root.
 
     Raises:
-        UsageError: the root cannot be opened.
+        UsageError: the volume's root cannot be opened.
     """
     try:
         with closing(open_root(root)) as fd:

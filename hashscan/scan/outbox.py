@@ -19,16 +19,16 @@ _ALIVE_AFTER = 1.0
 
 
 class FindingsOutbox:
-    """Collects findings and sends them.
+    """Collects a worker process's findings and sends them to the engine.
 
     Attributes:
         gather: function that makes the running task add its findings so far.
     """
 
     def __init__(self, send: Callable[[Message], None], idle: mmap.mmap) -> None:
-        """Prepare to send messages through ``send``.
+        """Prepare to send messages to the engine through ``send``.
 
-        ``idle`` is a shared byte with the number of idle processes.
+        ``idle`` is a byte in shared memory: the number of idle worker processes.
         """
         self._send = send
         self._idle = idle
@@ -39,14 +39,14 @@ class FindingsOutbox:
         self.gather: Callable[[], None] = nothing
 
     def put(self, findings: Findings) -> None:
-        """Send findings, immediately or with the next batch."""
+        """Send findings to the engine, immediately or with the next batch."""
         self._unsent.append(findings)
         self._count += 1 + len(findings.rows) + len(findings.problems) + len(findings.gone)
         if self._count >= PART_FILES or time.monotonic() - self._last_sent >= _SEND_AFTER:
             self.flush()
 
     def flush(self) -> None:
-        """Send the added findings that are not sent yet."""
+        """Send the collected findings that are not sent yet."""
         if self._unsent:
             self._send(self._unsent)
             self._unsent = []
@@ -55,7 +55,7 @@ class FindingsOutbox:
             self._last_sent = self._last_alive = time.monotonic()
 
     def show_life(self, count: int = 0) -> None:
-        """Note ``count`` bytes read; send a sign of life if none was sent for a second."""
+        """Note ``count`` bytes read; report once a second that this process is alive."""
         self._bytes_since += count
         now = time.monotonic()
         if now - self._last_alive >= _ALIVE_AFTER:
@@ -67,11 +67,11 @@ class FindingsOutbox:
             self.flush()
 
     def announce(self, group: int, name: bytes) -> None:
-        """Report the next name of a task over which a process died."""
+        """Report the next name that the process opens, in a task at which a process died."""
         self._send(At(group, name))
 
     def may_hand_over(self) -> bool:
-        """Return whether a process is idle; afterwards all processes count as busy."""
+        """Return whether a worker process is idle; afterwards all processes count as busy."""
         if self._idle[0]:
             self._idle[0] = 0
             return True

@@ -27,13 +27,13 @@ class WorkerHandle:
     """Represents a worker process in the engine.
 
     Attributes:
-        tasks: tasks that the process received and has not reported as done.
-        started: the process has sent a message.
+        tasks: tasks that the process received and has not reported as finished.
+        started: the process has sent its first message.
         stalled: the process was killed because it gave no sign of life.
     """
 
     def __init__(self, child: Child) -> None:
-        """Make the handle of ``child``; only ``Pool`` calls this."""
+        """Make the handle of the worker process ``child``; only ``Pool`` calls this."""
         self.child = child
         self.connection = child.connection
         self.tasks: list[Task] = []
@@ -51,7 +51,7 @@ class Pool:
         *,
         before_fork: Callable[[], None],
     ) -> None:
-        """Start ``settings.options.jobs`` processes.
+        """Start ``settings.options.jobs`` worker processes.
 
         ``before_fork`` ends the catalog's transaction, which a fork must not copy. SQLite's locks
         belong to a process: a new connection of the child to the same file would treat the locks of
@@ -89,15 +89,15 @@ class Pool:
         )
 
     def idle(self) -> list[WorkerHandle]:
-        """Return the processes that have no task."""
+        """Return the worker processes that have no task."""
         return [worker for worker in self.workers if not worker.tasks]
 
     def tell_idle(self, count: int) -> None:
-        """Advertise the number of idle processes, so that busy processes hand over work."""
+        """Advertise the number of idle worker processes, so that busy processes hand over work."""
         self._idle[0] = min(count, 255)
 
     def silent(self, seconds: float) -> set[int]:
-        """Return volumes whose processes have given no sign of life for ``seconds``."""
+        """Return the volumes whose worker processes have given no sign of life for ``seconds``."""
         now = time.monotonic()
         return {
             task.volume
@@ -107,13 +107,13 @@ class Pool:
         }
 
     def give_up(self, volume: int) -> None:
-        """End the processes that work on a volume that does not answer."""
+        """End the worker processes that work on a volume that does not answer."""
         for worker in self.workers:
             if worker.tasks and worker.tasks[0].volume == volume:
                 worker.heard = time.monotonic() - self._stall_after
 
     def give(self, worker: WorkerHandle, tasks: list[Task]) -> None:
-        """Give tasks to an idle process."""
+        """Give tasks to an idle worker process."""
         worker.tasks = tasks
         worker.heard = time.monotonic()
         # If the process has died, its closed connection shows it, and its tasks are repeated.
@@ -123,16 +123,17 @@ class Pool:
     def receive(
         self, others: list[Connection], timeout: float
     ) -> Iterator[tuple[WorkerHandle, Message | None] | Connection]:
-        """Yield the messages that arrive within ``timeout`` seconds.
+        """Yield the messages from worker processes that arrive within ``timeout`` seconds.
 
-        The message is ``None`` if the process died.
+        The message is ``None`` if the worker process died.
 
         The handle of a dead process still has its tasks. The dead process is no longer in
         ``workers``; a new process has its place. Readable connections among ``others`` are yielded,
         too.
 
         Raises:
-            HashscanError: a process cannot work at all, or several processes die as they start.
+            HashscanError: a worker process reports that it cannot work, or several processes die as
+                they start.
         """
         by_connection = {worker.connection: worker for worker in self.workers}
         for ready in wait([*by_connection, *others], timeout):
@@ -185,7 +186,7 @@ class Pool:
         return worker
 
     def close(self) -> None:
-        """End all processes. Work that the processes have not reported counts as not done."""
+        """End all worker processes. Work that is not reported yet counts as not done."""
         for worker in self.workers:
             worker.child.kill()  # All processes are killed before the first wait.
         for worker in self.workers:

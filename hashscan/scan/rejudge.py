@@ -1,9 +1,10 @@
 """Judges the digests in the catalog by a new set of filters, without reading a file.
 
-Separate processes read the catalog's digests; each process reads a part. They report only files
-whose judgement changed: new candidates, and files that are not candidates any more. A new candidate
-is then checked like a changed file, which shows whether the file still matches its row. Files
-without a digest that the new filters need are reported separately: all files may be among them.
+Separate processes read the catalog's digests; each process reads a part. The processes report only
+files whose judgement changed: new candidates, and files that are not candidates any more. A new
+candidate is then checked like a changed file: the check shows whether the file still matches its
+row. Files without a digest that the new filters need are reported separately: all files may be
+among them.
 """
 
 from __future__ import annotations
@@ -28,22 +29,22 @@ if TYPE_CHECKING:
 _STEP = 4096
 #: Number of directories that are judged at a time; their files are judged singly only on a hit.
 _DIRECTORIES = 256
-#: Largest number of processes: they all read the catalog from the same disk.
+#: Largest number of judging processes: all processes read the catalog from the same disk.
 _MOST_PROCESSES = 4
 
 
 class Judged(NamedTuple):
-    """Holds the result for a part of the catalog.
+    """Holds the judgements of the files in a part of the catalog.
 
     Attributes:
-        found: directory id and name of files that a filter holds now.
+        found: directory id and name of files with a digest that a filter contains now.
         due: directory id and name of files that must be read: their row is damaged, or it lacks a
             digest that the filters need and the filters' tiers do not rule the file out.
-        cleared: directory id and name of files that a filter held before and no filter holds now.
+        cleared: directory id and name of files with a digest that only an older filter contained.
         files: number of judged files.
-        done: the process is finished.
-        new: category and version of the filter, and the digests, of files that a filter holds now
-            and no filter held before.
+        done: the judging process is finished.
+        new: category and version of the filter, and the digests, of files with a digest that a
+            filter contains now and that no filter contained before.
     """
 
     found: list[tuple[int, bytes]]
@@ -58,7 +59,7 @@ class Judge:
     """Judges many files at a time by a set of filters.
 
     Attributes:
-        needed: algorithms of the digests that the filters need.
+        needed: the hash algorithms that the filters need.
         filterset: number of this set of filters; rows that the set has judged are not judged again.
         until: rows of scans with a higher number are not judged.
     """
@@ -90,7 +91,7 @@ class Judge:
         self._screen = Screen(filters)
 
     def are_clear(self, digests: Sequence[tuple[bytes | None, ...]]) -> bool:
-        """Return whether no filter holds any of the digests, and no digest is missing.
+        """Return whether no filter contains any of the digests, and no digest is missing.
 
         ``digests`` has the ``needed`` digests of each file. This method takes half the time of
         ``judge``, but does not find out which file has a hit.
@@ -103,7 +104,7 @@ class Judge:
         )
 
     def judge(self, files: Sequence[tuple[int, FileRow]]) -> Judged:
-        """Judge some files: directory and row of each."""
+        """Judge some files by the directory and the catalog row of each file."""
         todo = 0
         whole: list[tuple[int, FileRow]] = []
         lacking: list[tuple[int, FileRow]] = []
@@ -146,14 +147,14 @@ class Judge:
 
 
 def _place(file: tuple[int, FileRow]) -> tuple[int, bytes]:
-    """Return directory and name of a file."""
+    """Return the directory and the name of a file."""
     return file[0], file[1].name
 
 
 class Rejudging:
     """Runs the processes that judge, for the daemon.
 
-    Attributes:
+    filterset: number of the set of filters in the catalog.
         filterset: number of the set of filters.
         until: rows of scans with a higher number are already judged.
         files: number of files judged so far.
@@ -169,7 +170,7 @@ class Rejudging:
         until: int,
         processes: int = 1,
     ) -> None:
-        """Start the processes on the catalog file ``catalog``.
+        """Start the judging processes on the catalog file ``catalog``.
 
         Raises:
             StateError: the catalog cannot be read.
@@ -194,13 +195,13 @@ class Rejudging:
 
     @property
     def connections(self) -> list[Connection]:
-        """Return connections that become readable if ``take`` has a result; empty: all are done."""
+        """Return the connections on which results arrive; empty: all processes are done."""
         return [child.connection for child in self._children]
 
     def take(self, connection: Connection) -> Judged | None:
-        """Return the next result of the process at ``connection``.
+        """Return the next result of the judging process at ``connection``.
 
-        The result is ``None`` if the process has died.
+        The result is ``None`` if the judging process has died.
         """
         try:
             judged: Judged = connection.recv()
@@ -214,7 +215,7 @@ class Rejudging:
         return judged
 
     def close(self) -> None:
-        """End the processes."""
+        """End the judging processes."""
         for child in self._children:
             child.end()
         self._children.clear()
@@ -241,7 +242,7 @@ def _main(
 
 
 def _count_clear(reader: CatalogReader, judge: Judge, after: int, up_to: int) -> int | None:
-    """Return the number of files to judge in some directories; ``None``: a filter holds one."""
+    """Return the number of files in some directories; ``None``: a filter contains a digest."""
     files = 0
     for digests in reader.plain_digests(
         after, up_to, judge.needed, judged=judge.filterset, until=judge.until, step=_STEP
@@ -255,7 +256,7 @@ def _count_clear(reader: CatalogReader, judge: Judge, after: int, up_to: int) ->
 def _judge_one_by_one(
     reader: CatalogReader, judge: Judge, after: int, up_to: int, connection: Connection
 ) -> None:
-    """Send which files of some directories a filter holds, or held before."""
+    """Send the files of some directories with a digest that a filter contains or contained."""
     at: tuple[int, bytes] = (after + 1, b"")
     while True:
         files, damaged = reader.digests_after(*at, up_to, _STEP)

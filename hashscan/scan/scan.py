@@ -35,7 +35,7 @@ class Scan:
         dispatch: hands out directories and stores findings.
         pool: the worker processes; see ``start_workers``.
         expected: the expected amount of work; ``None``: there was no whole scan of these volumes.
-        summary: the result; complete after ``end``.
+        summary: the numbers and results of the scan; complete after ``end``.
     """
 
     pool: Pool
@@ -50,7 +50,7 @@ class Scan:
         on_candidate: Callable[[], None],
         kind: str = "scan",
     ) -> None:
-        """Note the scan in the catalog, and queue the volumes' roots.
+        """Note the start of the scan in the catalog, and queue the volumes' roots.
 
         ``judged`` is the number of the filter set in the catalog; ``on_candidate`` is called after
         each candidate; ``kind`` is the reason of the scan, for ``status``.
@@ -111,7 +111,7 @@ class Scan:
 
     @property
     def tally(self) -> Tally:
-        """Return the outcomes so far, including those in unfinished directories."""
+        """Return the counts of the outcomes so far, including those in unfinished directories."""
         found = Tally()
         found.add(self.dispatch.tally)
         found.add(self.dispatch.early)
@@ -147,7 +147,7 @@ class Scan:
         costs: Sequence[float] | None = None,
         held: Iterable[int] = (),
     ) -> Summary:
-        """Store the result in the catalog, and return it; the caller has closed the pool.
+        """Store the scan's summary in the catalog, and return it; the caller has closed the pool.
 
         The volumes in ``missing`` count as problems. For ``costs`` and ``held``, see
         ``Catalog.end_scan``.

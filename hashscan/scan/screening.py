@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hashscan.catalog.rows import RawRow
     from hashscan.model import FileDigests, Filter, FilterHit
 
-#: Number of sizes whose answer is remembered: many files often have the same size.
+#: Number of file sizes whose answer is remembered: many files often have the same size.
 _REMEMBERED = 1 << 16
 #: Functions that return a row's digest, in the order of ``ALGORITHMS``.
 _DIGEST_OF = [values_of(name) for name in ALGORITHMS]
@@ -28,12 +28,12 @@ class Screen:
     """Searches the tiers of a set of filters for sizes and first blocks.
 
     Attributes:
-        sizes: a file's size can rule the file out.
-        heads: a file's first block can rule the file out if its size does not.
+        sizes: true if a file's size can rule the file out.
+        heads: true if a file's first block can rule the file out when its size does not.
     """
 
     def __init__(self, filters: Iterable[Filter]) -> None:
-        """Use the tiers of all ``filters``; without filters, no file is ruled out."""
+        """Prepare to search the tiers of all ``filters``; without filters, no file is ruled out."""
         self._tiers = [one.tiers for one in filters]
         self.sizes = bool(self._tiers) and all(one.sizes is not None for one in self._tiers)
         self.heads = any(one.heads is not None for one in self._tiers) and all(
@@ -42,7 +42,7 @@ class Screen:
         self._remembered: dict[int, bool] = {}
 
     def rules_out_size(self, size: int) -> bool:
-        """Return whether no known file has this size, in bytes.
+        """Return whether no known file has the size ``size``, in bytes.
 
         Size 0 never rules a file out: some file systems report size 0 for files with content (FUSE,
         /proc), and an empty file costs little.
@@ -57,7 +57,7 @@ class Screen:
         return known
 
     def rules_out(self, size: int, head: bytes) -> bool:
-        """Return whether no known file has this size and this first block.
+        """Return whether no known file has this size together with this first block.
 
         Args:
             size: size of the file in bytes.
@@ -75,7 +75,7 @@ class Filters:
     """Searches a set of filters for digests."""
 
     def __init__(self, filters: Sequence[Filter]) -> None:
-        """Use the digests of all ``filters``."""
+        """Prepare to search the digests of all ``filters``."""
         self._filters = filters
         self._questions = [
             (one, [number for number, name in enumerate(ALGORITHMS) if name in one.algorithms])
@@ -83,7 +83,7 @@ class Filters:
         ]
 
     def judge(self, digests: FileDigests) -> tuple[FilterHit, ...]:
-        """Return the hits of one file's digests."""
+        """Return the filter hits of one file's digests."""
         for one, wanted in self._questions:
             for algorithm in wanted:
                 raw = digests[algorithm]
@@ -92,7 +92,7 @@ class Filters:
         return ()  # Nearly all files have no hit, so no object is built for them.
 
     def among(self, rows: Sequence[RawRow]) -> set[int]:
-        """Return the indices of rows with a digest that a filter holds."""
+        """Return the indices of rows with a digest that a filter contains."""
         found: set[int] = set()
         if rows:
             for one, wanted in self._questions:

@@ -18,24 +18,25 @@ _LONGEST_PAUSE = 5.0
 
 
 class Turns:
-    """Holds the times of the next byte and file, which all processes with one bound share.
+    """Holds the times of the next read byte and file, which all processes with one bound share.
 
-    The times have no lock, because a killed process could not release it. If two processes take the
-    same turn at the same moment, one block more is read than the bound allows.
+    The times have no lock, because a killed process could not release it. If two processes read the
+    same time at the same moment, they read one block more than the bound allows.
     """
 
     def __init__(self) -> None:
-        """Make the times; processes that are forked later share them."""
+        """Make the times in shared memory; processes that are forked later share the times."""
         self.times = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("d")
 
 
 class Pace:
-    """Slows one worker process down.
+    """Slows one worker process down, so that all worker processes keep the bounds.
 
-    Call ``bytes`` after each read, and ``file`` for each file read.
+    Call the ``Pace`` object with the number of bytes after each read, and ``file`` for each file
+    read.
 
     Attributes:
-        bounds: whether a bound is set; otherwise no call is needed.
+        bounds: whether a bound is set; otherwise the calls are not needed.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Pace:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Set the bounds. A bound that is ``None`` does not apply.
+        """Set the bounds of the rate; a bound that is ``None`` does not apply.
 
         ``max_rate`` is in bytes a second, ``max_files`` in files a second, and ``pause_above`` is a
         share of time. All processes with the same ``turns`` share the bounds. ``alive`` is called
@@ -64,12 +65,12 @@ class Pace:
         self._pressure = Pressure().others if pressure is None else pressure
         self._clock = clock
         self._sleep = sleep
-        #: Times of the next byte, and of the next file.
+        #: Times at which the next byte, and the next file, may be read.
         self._turns = memoryview(bytearray(16)).cast("d") if turns is None else turns.times
         self._check_at = clock() + _CHECK_EVERY
 
     def __call__(self, count: int) -> None:
-        """Account for ``count`` bytes, and wait until the bounds allow more."""
+        """Account for ``count`` bytes read, and wait until the bounds allow more."""
         now = self._clock()
         if self._rate is not None:
             turn = self._turns[0] = max(now, self._turns[0]) + count / self._rate
@@ -77,7 +78,7 @@ class Pace:
         self._step_aside(now)
 
     def file(self) -> None:
-        """Account for one file of any size, and wait until the bounds allow it."""
+        """Account for one file of any size, and wait until the bounds allow the next file."""
         now = self._clock()
         if self._max_files is not None:
             turn = self._turns[1] = max(now, self._turns[1]) + 1 / self._max_files

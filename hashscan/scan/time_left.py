@@ -24,10 +24,10 @@ _USUAL = (10e-6, 100e-6, 1e-9)
 #: This share of the time so far is divided by the ratios of the costs at the start. Therefore a
 #: cost that the scan has hardly shown yet is scaled like the others.
 _PRIOR = 0.03
-#: Seconds and share of the work after which an estimate is shown.
+#: Seconds, and share of the work, after which the estimate of the remaining time is shown.
 _AFTER = 0.5
 _SHARE = 0.01
-#: Bounds of the costs, in seconds, that are taken from an earlier scan.
+#: Lower and upper bound, in seconds, of the costs that are taken from an earlier scan.
 _LEAST, _MOST = 1e-15, 1e5
 #: Most seconds that one interval counts: during a longer interval the process was stopped, not
 #: slow.
@@ -35,7 +35,7 @@ _INTERVAL = 10.0
 
 
 class _Work(NamedTuple):
-    """Counts files and bytes."""
+    """Counts the files and bytes of a scan's work."""
 
     files: float
     hashed: float
@@ -43,7 +43,7 @@ class _Work(NamedTuple):
 
 
 class Remaining:
-    """Estimates a scan's remaining time from each of its states."""
+    """Estimates a scan's remaining time after each report of the scan's progress."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Remaining:
         max_files: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Start at the first state: the time before it, in which filters are built, is not work.
+        """Start at the first report of progress: no file is hashed before.
 
         Args:
             costs: the learnt costs of an earlier scan of the same volumes.
@@ -69,7 +69,7 @@ class Remaining:
         self._max_rate = max_rate
         self._at: float | None = None
         self._waited = 0.0
-        #: Seconds in which the scan could work.
+        #: Seconds in which the scan worked.
         self.elapsed = 0.0
         self._done = _Work(0, 0, 0)
         self._times = [0.0, 0.0, 0.0]
@@ -77,14 +77,14 @@ class Remaining:
 
     @property
     def costs(self) -> list[float] | None:
-        """Return the seconds for a file, for hashing it, and for a byte.
+        """Return the learnt seconds for a file, for hashing a file, and for a byte.
 
-        The result is ``None`` if too little work was done.
+        The result is ``None`` if the scan has done too little work.
         """
         return self._costs if any(self._times) and self.elapsed >= _AFTER else None
 
     def update(self, progress: Progress) -> float | None:
-        """Add a state; return the remaining seconds, or ``None`` if they are unknown."""
+        """Add a report of progress; return the remaining seconds (``None``: unknown)."""
         now = self._clock()
         seconds = 0.0 if self._at is None else min(now - self._at, _INTERVAL)
         self._at = now
@@ -130,7 +130,7 @@ class Remaining:
 
 
 def _checked(costs: Sequence[float] | None) -> tuple[float, ...]:
-    """Return costs by which one can divide: usual costs replace unusable ones."""
+    """Return the costs; usual costs replace costs by which one cannot divide."""
     if costs is None or len(costs) != len(_USUAL):
         return _USUAL
     if not all(isinstance(cost, float) and _LEAST < cost < _MOST for cost in costs):
@@ -139,9 +139,10 @@ def _checked(costs: Sequence[float] | None) -> tuple[float, ...]:
 
 
 def _rest(progress: Progress) -> _Work | None:
-    """Return the work that is left.
+    """Return the work that is left in the scan.
 
-    The result is ``None`` if the work is unknown, or the scan has exceeded the expected work.
+    The result is ``None`` if the scan's work is unknown, or if the scan has exceeded the expected
+    work.
     """
     expected = progress.expected
     if expected is None or progress.files >= expected.files:

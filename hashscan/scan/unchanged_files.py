@@ -28,9 +28,9 @@ class UnchangedFiles:
     def __init__(
         self, settings: WorkerSettings, catalog: CatalogReader, filters: Filters, screen: Screen
     ) -> None:
-        """Prepare to decide about files.
+        """Prepare to decide which files of a scan are unchanged.
 
-        ``filters`` judge the digests in rows, ``screen`` judges the sizes and heads in rows.
+        ``filters`` judge the digests in rows; ``screen`` judges the sizes and first blocks in rows.
         """
         self._settings = settings
         self._options = settings.options
@@ -60,10 +60,10 @@ class UnchangedFiles:
         *,
         again: bool,
     ) -> bool:
-        """Return whether a file's row is still valid; then the file is counted.
+        """Return whether a file's row is still valid; if so, count the file in ``findings``.
 
         Args:
-            row: row of the file's name.
+            row: catalog row of the file's name.
             status: status of the file.
             device: the number of the file's device in rows.
             findings: receives the file's outcome.
@@ -112,7 +112,7 @@ class UnchangedFiles:
 
 
 def count_unchanged(unchanged: Unchanged, tally: Tally) -> None:
-    """Count unchanged files: files with digests, and files that are still ruled out."""
+    """Count unchanged files: files with digests, and files that the filters still rule out."""
     _, hashed, by_size, by_head = unchanged.met
     tally.unchanged += hashed
     for reason, count in ((Skipped.UNKNOWN_SIZE, by_size), (Skipped.UNKNOWN_HEAD, by_head)):

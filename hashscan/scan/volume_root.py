@@ -26,10 +26,10 @@ class VolumeRoot:
     """
 
     def __init__(self, volume: Volume, number: int, identity: Identity | None = None) -> None:
-        """Prepare the root with the catalog id ``number``, without opening it.
+        """Prepare the root with the catalog id ``number``, without opening the root.
 
-        ``identity`` is the root's identity when the scan began. If it is ``None``, any directory
-        may be the root.
+        ``identity`` is the root's identity when the scan began. If ``identity`` is ``None``, any
+        directory may be the root.
         """
         self._volume = volume
         self._identity = identity
@@ -45,11 +45,11 @@ class VolumeRoot:
         self.has_excludes = bool(volume.exclude)
 
     def open(self) -> None:
-        """Open the root if it is not open.
+        """Open the volume's root if the root is not open.
 
         Raises:
             VanishedError: the directory that was the root is not there any more.
-            OSError: the root cannot be opened.
+            OSError: the volume's root cannot be opened.
         """
         if self.fd < 0:
             self.fd = self._open()
@@ -96,14 +96,14 @@ class VolumeRoot:
         self.others = frozenset(found)
 
     def close(self) -> None:
-        """Close the root."""
+        """Close the volume's root."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
 
     @property
     def device(self) -> int:
-        """Return the root's device."""
+        """Return the device number of the volume's root."""
         return self._device
 
     def device_of(self, status: os.stat_result) -> int:

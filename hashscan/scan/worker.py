@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 
 class Worker:
-    """Opens volumes and directories, and does tasks in them, one at a time."""
+    """Opens volumes and directories in a worker process, and does its tasks, one at a time."""
 
     def __init__(
         self,
@@ -58,18 +58,18 @@ class Worker:
         idle: mmap.mmap,
         send: Callable[[Message], None],
     ) -> None:
-        """Open the catalog.
+        """Open the catalog for reading.
 
         Args:
             settings: settings of the scan.
             links: table of hard-linked inodes, shared with the other processes.
             copies: table of copied contents, shared with the other processes; ``None``: there is no
                 table.
-            idle: one shared byte with the number of idle processes.
+            idle: one byte in shared memory with the number of idle worker processes.
             send: function that sends a message to the engine.
 
         Raises:
-            HashscanError: the catalog cannot be used.
+            HashscanError: the catalog cannot be opened or read.
         """
         options = settings.options
         self._outbox = outbox = FindingsOutbox(send, idle)
@@ -115,11 +115,11 @@ class Worker:
         )
 
     def flush(self) -> None:
-        """Send the findings that are not sent yet."""
+        """Send the findings of the running task that are not sent yet."""
         self._outbox.flush()
 
     def do(self, task: Task) -> None:
-        """Do a task's job, and send the findings."""
+        """Do a task's job, and send the findings to the engine."""
         root = self._roots[task.volume]
         if task.volume != self._volume:
             # If this process hangs, the engine must know on which volume.
@@ -151,14 +151,14 @@ class Worker:
         try:
             work.run()
         except OSError as error:
-            # The directory itself failed, e.g. a file server has lost it.
+            # The task's directory cannot be read, e.g. a file server has lost it.
             work.fail(outcome_of_error(error))
         finally:
             self._outbox.gather = nothing
             os.close(fd)
 
     def rest(self) -> None:
-        """Close the volumes until the next task."""
+        """Close the volumes' roots until the next task."""
         while self._opened:
             self._opened.pop().close()
 
@@ -181,7 +181,7 @@ class Worker:
         raise AssertionError
 
     def _unopened(self, task: Task, error: OSError) -> Findings:
-        """Return the findings of a directory that cannot be opened: an entry for each name."""
+        """Return the findings of a directory that cannot be opened: one outcome for each entry."""
         findings = Findings(task.group, done=True)
         names = [name for name, _ in task.names or ((b"", 0),)]
         if isinstance(error, CrossesMountError):
@@ -201,7 +201,7 @@ class Worker:
         return findings
 
     def _search(self, task: Task) -> Findings:
-        """Find the fates of subdirectories that were gone when they were to be listed."""
+        """Find what happened to subdirectories that were gone when a worker tried to list them."""
         findings = Findings(task.group, done=True)
         names = task.names or ()
         root = self._roots[task.volume]
