@@ -41,7 +41,8 @@ class Quarantine:
     """Moves matches to the quarantine.
 
     Attributes:
-        recovered: the jobs that a killed process had left unfinished, and how each was ended.
+        recovered: the moves, restores and purges that a killed process had left unfinished, and how
+            each was ended.
     """
 
     def __init__(
@@ -52,13 +53,14 @@ class Quarantine:
         patience: float | None = None,
         absent: Collection[bytes] = (),
     ) -> None:
-        """Use ``store``, and end the jobs that a killed process left unfinished in it.
+        """Use ``store``; end its moves, restores and purges that a killed process left unfinished.
 
         Args:
             store: the quarantine; the caller closes it.
-            cross_mounts: roots of the volumes below which other file systems are entered;
-                ``None``: all volumes.
-            patience: most seconds to wait for the store's lock; default: the store's.
+            cross_mounts: roots of the volumes whose files may be on other file systems that are
+                mounted below the root; ``None``: all volumes.
+            patience: maximum number of seconds to wait for the store's lock; default: the timeout
+                of ``Store.lock``.
             absent: roots of volumes that do not answer. Unfinished jobs on a volume in this list
                 are ended before the first match on that volume is moved.
 
@@ -86,10 +88,10 @@ class Quarantine:
         absent: Collection[bytes] = (),
         recorder: Recorder | None = None,
     ) -> Self:
-        """Open the store at ``directory``, or make it (``create``); ``close`` closes it.
+        """Open the store at ``directory``, or make the store (``create``); ``close`` closes it.
 
         Raises:
-            QuarantineError, LockedError: an error of ``Store.open`` or ``__init__``.
+            QuarantineError, LockedError: ``Store.open`` or ``__init__`` raised the error.
         """
         store = Store.open(directory, create=create, recorder=recorder)
         try:
@@ -99,7 +101,7 @@ class Quarantine:
             raise
 
     def close(self) -> None:
-        """Close the store."""
+        """Close the quarantine's store."""
         self._store.close()
 
     def act(self, match: Confirmed) -> Acted:
@@ -128,10 +130,10 @@ class Quarantine:
         return Place(candidate.volume, candidate.path, cross_mounts=crosses)
 
     def held(self, candidate: Candidate) -> Acted | None:
-        """Action ``held`` if an administrator restored this content to this path; else ``None``.
+        """Action ``held`` if an administrator restored the match's content there; else ``None``.
 
-        A file that was restored because its digest was withdrawn is not held: if the file is a
-        match now, the service knows the digest again.
+        A scan may move a file again that was restored because the service withdrew its digest: if
+        the file is a match now, the service knows the digest again.
         """
         hexes = candidate.digests.as_dict()
         for record_id in self._store.restored_ids(candidate.full_path):
@@ -158,7 +160,7 @@ class Quarantine:
         return None
 
     def digests_of(self, record_id: str | None) -> FileDigests | None:
-        """The digests of a quarantined file; ``None``: its record cannot be read."""
+        """The digests of a quarantined file; ``None``: the file's record cannot be read."""
         if record_id is None:
             return None
         try:
@@ -167,10 +169,10 @@ class Quarantine:
             return None
 
     def _earlier_move(self, match: Confirmed) -> Acted | None:
-        """The earlier result for a match whose move ended just before the process was killed.
+        """The result of a match's earlier move, which ended just before the process was killed.
 
-        A match that was detected after the record's move is another file with the same name: then
-        the result is ``None``.
+        A match that was detected after the move in the record is another file with the same name:
+        then the result is ``None``.
         """
         candidate = match.candidate
         hexes = candidate.digests.as_dict()
@@ -200,10 +202,10 @@ class Quarantine:
         return None
 
     def _act(self, match: Confirmed) -> Acted:
-        """Move the match, even if its file was renamed within its directory.
+        """Move a match to quarantine, even if its file was renamed within its directory.
 
-        The owner may watch for opens and rename the file at each open. So after the first rename,
-        the file is not opened before it is moved.
+        The file's owner may watch for opens and rename the file at each open. So after the first
+        rename, hashscan does not open the file before its move.
         """
         for turn in range(_FOLLOWED):
             try:
@@ -216,7 +218,7 @@ class Quarantine:
         return self._act_at(match, opens=False)
 
     def _renamed(self, match: Confirmed) -> Confirmed | None:
-        """The match with the file's new name; ``None``: the directory has no name of the inode."""
+        """A match with its file's new name; ``None``: the directory has no name of its inode."""
         candidate = match.candidate
         try:
             with opened(self._place(candidate)) as origin:
@@ -268,20 +270,21 @@ class Quarantine:
         acted = _result_of(record)
         if acted.action != "quarantined":
             self._attempts.failed(owner, match.candidate.full_path)
-        if acted.quarantine_id or not is_quiet:  # a displaced file has a record, too
-            # With ``is_quiet``, this is the only line about the move: it must survive a power cut.
+        if acted.quarantine_id or not is_quiet:  # a file moved by mistake has a record, too
+            # With ``is_quiet``, the line ``moved`` is the only line about the move, so the line
+            # must survive a power cut.
             self._write_result(match, acted, record.id, sync=is_quiet)
         else:
             self._store.forget_act()
         return acted
 
     def _announce(self, match: Confirmed, record: Record, quiet: int | None) -> None:
-        """Write the line before the move. ``quiet`` is the owner if this move gets no own line.
+        """Write the audit log's line before a move; ``quiet``: an owner whose moves get no line.
 
-        An owner with many failed moves gets one line with their number.
+        An owner with many failed moves gets one line with the number of failed moves.
 
         Raises:
-            QuarantineError: the line cannot be written.
+            QuarantineError: the line cannot be written to the audit log.
         """
         if quiet is not None:
             left_out = self._attempts.due(quiet)
@@ -334,7 +337,7 @@ class Quarantine:
         )
 
     def _move(self, record: Record, origin: Opened, moved: list[bool]) -> Record:
-        """Rename the file into the store or a private directory, then check and keep it.
+        """Rename a match's file into the store or a private directory, then check and keep it.
 
         ``moved[0]`` is set when the file was renamed.
         """
@@ -355,7 +358,8 @@ class Quarantine:
                 try:
                     _rename_to(origin, spot)
                 except QuarantineError:
-                    # Another agent, with another store, may have removed the empty directory.
+                    # Another agent, with another store, may have removed the empty private
+                    # directory.
                     if not last and os.fstat(spot.directory).st_nlink == 0:
                         continue
                     raise
@@ -365,10 +369,11 @@ class Quarantine:
 
 
 def _rename_to(origin: Opened, spot: Spot) -> None:
-    """Rename the file to ``spot``.
+    """Rename a match's file to the directory entry ``spot``.
 
     Raises:
-        OSError: EXDEV only: the two directories are on different mounts.
+        OSError: the number is always EXDEV: the file's directory and the directory of ``spot`` are
+            on different mounts.
         QuarantineError: the rename failed with another error.
     """
     name = origin.spot.name
@@ -381,19 +386,21 @@ def _rename_to(origin: Opened, spot: Spot) -> None:
 
 
 def _precheck(origin: Opened, match: Confirmed, *, opens: bool) -> None:
-    """Refuse a file that is clearly not the match, before it is moved.
+    """Refuse, before the move, a file that is clearly not the match.
 
-    This check proves nothing, because another file can get the name immediately afterwards. The
-    moved file is checked again after the move; this check avoids most needless moves.
+    The check before the move proves nothing, because another file can get the name immediately
+    after the check. ``conclude`` checks the moved file; the check before the move only avoids most
+    needless moves.
 
     Args:
-        origin: the file's place.
+        origin: place of the match's file on its volume.
         match: the match whose file is checked.
-        opens: hash a file that has the same size and another time stamp; false: do not open it,
-            and compare only identity and size.
+        opens: hash a file that has the match's size and another time stamp; false: do not open the
+            file, and compare only identity and size.
 
     Raises:
-        QuarantineError: the file is gone, or it is another file (reason ``changed``).
+        QuarantineError: the match's file is gone, or another file has its name (reason
+            ``changed``).
     """
     candidate = match.candidate
     status = origin.spot.status()

@@ -1,4 +1,4 @@
-"""Decides whether a match may move or is held, and counts the files that move; see ``holds``."""
+"""Decides whether a match may move to quarantine or a brake holds it; counts the moved files."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from hashscan.timeline import Instant
 
 
-#: Maximum number of files of one owner that a hold lists; the hold's rule also holds files that are
-#: not listed. An owner who makes and removes copies all day must not fill the disk of the state
-#: directory: on a full disk, no customer's file could be moved.
+#: Maximum number of files of one owner that a hold lists; the hold's rule also applies to files
+#: that the hold does not list. An owner who makes and removes copies all day must not fill the disk
+#: of the state directory: on a full disk, no customer's file could be moved.
 _MOST_LISTED = 100_000
 
 
 class Admission(HoldReader):
-    """Counts a file before it moves; or holds the file, if a brake trips."""
+    """Counts a file before it moves to quarantine; or holds the file, if a brake trips."""
 
     def __init__(
         self,
@@ -39,9 +39,9 @@ class Admission(HoldReader):
         now: Callable[[], Instant] = instant,
         connection: sqlite3.Connection | None = None,
     ) -> None:
-        """Open the file of holds; see ``HoldReader``."""
+        """Open the SQLite file of holds; see ``HoldReader``."""
         super().__init__(path, now, connection)
-        #: Number of listed files by hold and owner; never less than the true number.
+        #: Number of files that a hold lists, by hold and owner; never less than the true number.
         self._listed: dict[tuple[int, int], int] = {}
 
     def admit(
@@ -50,15 +50,16 @@ class Admission(HoldReader):
         limits: BrakeLimits,
         volume_files: Callable[[], int | None] = lambda: None,
     ) -> Hold | None:
-        """Count a file that moves next and return ``None``; or hold the file, and return its hold.
+        """Count a file that may move and return ``None``; or hold the file and return its hold.
 
         Args:
-            match: the match.
-            limits: limits of the brakes.
+            match: the match whose file is counted or held.
+            limits: the limits at which the brakes trip.
             volume_files: returns the number of files on the match's volume; ``None``: unknown.
 
         Returns:
-            The hold, without the numbers of its files and owners; ``None``: the file may move.
+            The file's hold, without the numbers of held files and owners; ``None``: the file may
+            move.
 
         Raises:
             StateError: the file of holds cannot be used.
@@ -84,11 +85,11 @@ class Admission(HoldReader):
         return None
 
     def moved(self, candidate: Candidate, digests: FileDigests | None = None) -> None:
-        """Save that a counted file was moved.
+        """Save that a counted file was moved to quarantine.
 
         Args:
-            candidate: the file.
-            digests: all digests of the file; ``None``: only the candidate's are known.
+            candidate: the file that was moved.
+            digests: all digests of the file; ``None``: only the digests of ``candidate`` are known.
         """
         md5, sha1, sha256 = digests or candidate.digests
         with self._change(durably=False):
@@ -112,7 +113,7 @@ class Admission(HoldReader):
             )
 
     def _was_counted(self, candidate: Candidate) -> bool:
-        """Whether the file was already counted, but a kill ended its move."""
+        """Whether an earlier process counted the file, but a kill ended the file's move."""
         return (
             self._connection.execute(
                 "SELECT 1 FROM moved WHERE done = 0 AND (volume, path, device, inode, uid)"
@@ -160,7 +161,8 @@ class Admission(HoldReader):
                     return int(found[0])
         found = self._connection.execute(
             "SELECT number FROM hold WHERE state = 'held' AND (uid IS NULL OR uid = ?1)"
-            # A list with more than MOST_DIGESTS: the hold applies to later versions, too.
+            # A hold of a list with more than MOST_DIGESTS applies to later versions of the list,
+            # too.
             " AND (kind = 'rate' OR (kind = 'share' AND volume = ?2) OR (kind = 'list' AND ?3"
             " AND category = ?4 AND volume = x''))"
             " ORDER BY number LIMIT 1",
@@ -176,7 +178,7 @@ class Admission(HoldReader):
     def _open_if_tripped(
         self, match: Confirmed, limits: BrakeLimits, volume_files: Callable[[], int | None]
     ) -> int | None:
-        """Open a hold if a brake trips at this file; return the hold's number, or ``None``."""
+        """Open a hold if a brake trips at a file; return the hold's number, or ``None``."""
         candidate, now = match.candidate, self._tick()
         if self._is_released_file(candidate):
             return None
@@ -209,7 +211,7 @@ class Admission(HoldReader):
         now: float,
         volume_files: Callable[[], int | None],
     ) -> int | None:
-        """Open a hold if too many files move, of any digests; return its number, or ``None``."""
+        """Open a hold if too many files of any digests move; return its number, or ``None``."""
         counts = self._counts("at > ?", now - HOUR)
         scope = tripped(counts, candidate.uid, limits.per_hour)
         if scope is not None and not self._is_released(HoldKind.RATE, candidate, now - HOUR):
@@ -239,8 +241,8 @@ class Admission(HoldReader):
     def _by_owner(self, candidate: Candidate, since: float) -> tuple[Counter[int], bool]:
         """The numbers of moved files with a digest of the candidate, by owner.
 
-        Hard links of one inode count as one file. The second value is whether the candidate's own
-        inode is among the counted files.
+        Hard links of one inode count as one file. The second value of the result is whether the
+        candidate's own inode is among the counted files.
         """
         inodes: set[tuple[int, int, str]] = set()
         for name, raw in zip(ALGORITHMS, candidate.digests, strict=True):
@@ -256,7 +258,7 @@ class Admission(HoldReader):
         return counts, (uid, device, inode) in inodes
 
     def _counts(self, condition: str, *values: object) -> Counter[int]:
-        """Numbers of moved files that match a condition, by owner."""
+        """The number of moved files that meet an SQL condition, by owner."""
         rows = self._connection.execute(
             f"SELECT uid, count(*) FROM moved WHERE {condition} GROUP BY uid",  # noqa: S608
             values,
@@ -342,7 +344,7 @@ class Admission(HoldReader):
         )
 
     def _may_list(self, number: int, uid: int) -> bool:
-        """Count one more file of an owner; return whether the hold may list the file."""
+        """Count one more file of an owner in a hold; return whether the hold may list the file."""
         listed = self._listed.get((number, uid))
         if listed is None:
             (listed,) = self._connection.execute(

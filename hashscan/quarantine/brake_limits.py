@@ -1,4 +1,4 @@
-"""Decides whether one more file may move: pure functions on counts.
+"""Decides whether one more file may move to quarantine: pure functions on counts.
 
 For a file of an owner, all earlier files of the same owner count, and the files of each other owner
 count up to a tenth of the limit. So a customer who copies a known file a thousand times, or uploads
@@ -24,13 +24,13 @@ _SHARES = 10
 class Scope(StrEnum):
     """The owners whose files a brake holds."""
 
-    OWNER = "owner"  #: one owner
-    ALL = "all"  #: all owners
+    OWNER = "owner"  #: the brake holds the files of one owner
+    ALL = "all"  #: the brake holds the files of all owners
 
 
 @dataclass(frozen=True, slots=True)
 class BrakeLimits:
-    """The settings of the section ``brakes``; ``None``: no limit; ``window`` is in seconds."""
+    """The configuration's section ``brakes``; ``None``: no limit; ``window`` is in seconds."""
 
     owners: int | None = None
     files: int | None = None
@@ -41,7 +41,7 @@ class BrakeLimits:
 
     @classmethod
     def of(cls, given: BrakesSettings) -> Self:
-        """The limits of a configuration."""
+        """The limits of the brakes in a configuration."""
         return cls(
             given.owners,
             given.files,
@@ -52,16 +52,16 @@ class BrakeLimits:
         )
 
     def of_volume(self, files: int | None) -> int | None:
-        """Most files that can move from a volume that has ``files`` files; ``None``: no limit."""
+        """Most files that may move from a volume with ``files`` files; ``None``: no limit."""
         if self.share is None or files is None:
             return None
         return max(self.share_from, int(files * self.share))
 
 
 def tripped(counts: Mapping[int, int], uid: int, limit: int | None) -> Scope | None:
-    """The owners whose files are held from a file of ``uid`` on; ``None``: the file may move.
+    """The owners whose files a brake holds from a file of ``uid`` on; ``None``: the file may move.
 
-    ``counts`` has the number of moved files by user id.
+    ``counts`` has the number of moved files by the owner's user id.
     """
     if limit is None:
         return None
@@ -74,5 +74,5 @@ def tripped(counts: Mapping[int, int], uid: int, limit: int | None) -> Scope | N
 
 
 def too_many_owners(counts: Mapping[int, int], uid: int, limit: int | None) -> bool:
-    """Whether moving a file of ``uid`` would exceed the limit of owners."""
+    """Whether the move of a file of ``uid`` would exceed the limit of owners with moved files."""
     return limit is not None and uid not in counts and len(counts) >= limit

@@ -1,4 +1,4 @@
-"""Decides whether a match may move to quarantine or is held; moves the match if it may move."""
+"""Moves a match to quarantine, or holds the match if a brake trips."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Brakes:
-    """Moves matches to quarantine, as long as the limits allow that."""
+    """Moves matches to quarantine, as long as the limits of the brakes allow the moves."""
 
     def __init__(
         self,
@@ -34,13 +34,14 @@ class Brakes:
         files_of: Callable[[bytes], int | None],
         accounts: Accounts | None = None,
     ) -> None:
-        """Do not open the file of holds yet, because the daemon forks before it acts.
+        """Do not open the file of holds yet, because the daemon forks before it moves matches.
 
         Args:
-            quarantine: moves the files.
+            quarantine: moves the matches that no brake holds.
             path: path of the file of holds.
-            limits: limits of the configuration.
-            events: writes one line about each new hold, before ``act`` returns the first held file.
+            limits: the configured limits at which the brakes trip.
+            events: writes the audit log's line about each new hold, before ``act`` returns the
+                hold's first file.
             files_of: returns the number of files on a volume; ``None``: unknown.
             accounts: finds the account of a user id; default: from /etc/subuid.
         """
@@ -53,9 +54,9 @@ class Brakes:
         self._holds: Holds | None = None
 
     def act(self, match: Confirmed) -> Acted:
-        """Move a match, or hold it."""
+        """Move a match to quarantine, or hold the match if a brake trips."""
         candidate = match.candidate
-        # A file that an administrator restored is not moved again, so it is not counted.
+        # No scan moves a file again that an administrator restored, so the brakes do not count it.
         restored = self._quarantine.held(candidate)
         if restored is not None:
             return restored
@@ -97,7 +98,7 @@ class Brakes:
 
 
 def held(match: Confirmed, hold: Hold) -> Acted:
-    """The action for a match that belongs to a hold."""
+    """The action ``held`` for a match that belongs to a hold."""
     return Acted(
         "held",
         message=f"{shown(match.candidate.full_path)}: held by {hold.id}, because {hold.reason};"
@@ -107,7 +108,7 @@ def held(match: Confirmed, hold: Hold) -> Acted:
 
 
 def summary_of(hold: Hold) -> str:
-    """A hold in one line, for logs."""
+    """One line about a hold, for logs."""
     files = counted(hold.files, "file")
     return (
         f"{hold.id}: {files} of {counted(hold.owners, 'owner')} held: {hold.reason}; decide with"
@@ -116,9 +117,9 @@ def summary_of(hold: Hold) -> str:
 
 
 def used_inodes(volume: bytes) -> int | None:
-    """The number of used inodes of a volume's file system, an estimate of its files.
+    """The number of used inodes of a volume's file system, to estimate the number of its files.
 
-    ``None``: the file system does not count them.
+    ``None``: the file system does not count its inodes.
     """
     try:
         found = os.statvfs(volume)

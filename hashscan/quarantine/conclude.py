@@ -35,16 +35,18 @@ def conclude(store: Store, record: Record, spot: Spot, origin: Opened | None) ->
 
     Args:
         store: the quarantine.
-        record: record in state ``intent``; it has ``staging`` if ``spot`` is on the volume.
-        spot: spot of the moved file.
-        origin: the file's old place; ``None`` if the directory is gone.
+        record: record of the file in state ``intent``; the record has ``staging`` if ``spot`` is on
+            the volume.
+        spot: directory entry of the moved file.
+        origin: the file's old place; ``None`` if the directory of that place is gone.
 
     Returns:
         The record as ``quarantined``, ``undone`` (another file was moved, and was put back) or
         ``displaced`` (another file was moved, and could not be put back).
 
     Raises:
-        QuarantineError: the file could not be kept; it was put back or waits for recovery.
+        QuarantineError: the file could not be kept in quarantine; it was put back, or ``recover``
+            puts it back later.
     """
     try:
         seen = read_file_at(spot, record.size)
@@ -61,7 +63,8 @@ def conclude(store: Store, record: Record, spot: Spot, origin: Opened | None) ->
         if undone.state is RecordState.DISPLACED:
             raise QuarantineError(f"{failure}; {undone.note}", reason=failure.reason) from error
         raise failure from error
-    # The record now says that the copy is whole: recovery too would remove the staged file.
+    # The record now says that the copy in the store is whole, so ``recover`` too would remove the
+    # staged file.
     return finish_copied(store, kept, spot, origin)
 
 
@@ -86,9 +89,9 @@ def _with_evidence(store: Store, record: Record, seen: FileAtPlace) -> Record:
 
 
 def _keep_moved(store: Store, record: Record, spot: Spot, origin: Opened | None) -> Record:
-    """Make a rename into the store durable, then save the record as ``quarantined``."""
+    """Make a file's rename into the store durable, then save its record as ``quarantined``."""
     with closing(open_file(spot.directory, spot.name)) as fd:
-        os.fsync(fd)  # the file's owner may have written to it just before the move
+        os.fsync(fd)  # the file's owner may have written to the file just before the move
     os.fsync(spot.directory)
     if origin is not None:
         sync_directory(origin.parent)
@@ -98,7 +101,7 @@ def _keep_moved(store: Store, record: Record, spot: Spot, origin: Opened | None)
 
 
 def _copy_in(store: Store, record: Record, spot: Spot) -> Record:
-    """Copy the staged file into the store, and verify the copy's digests."""
+    """Copy a staged file into the store, and verify the copy's digests."""
     assert record.metadata is not None
     drop_copies(store, record)
     with store.entry(record.id) as entry:
@@ -134,17 +137,17 @@ def _link_copy(store: Store, record: Record, entry: int) -> bool:
     """Hard-link the copy in the store that another hard link of the same file has already.
 
     Thousands of hard links of one large file must not fill the store. The copy is hashed again,
-    because its record alone proves nothing. No volume has a link of the copy.
+    because the record of the copy alone proves nothing. No volume has a link of the copy.
 
     Returns:
-        False if the store has no such copy.
+        False if the store has no copy of the file's inode.
     """
     assert record.metadata is not None
     assert record.identity is not None
     if max(record.links, record.metadata.links) < 2:
         return False
     for record_id in reversed(store.index.names(record.identity)):
-        with suppress(OSError, QuarantineError):  # a copy that fails here is not used
+        with suppress(OSError, QuarantineError):  # an unusable copy is not used
             other = store.load(record_id)
             if (
                 other.id != record.id
@@ -173,10 +176,10 @@ def _linked(store: Store, record: Record, other_id: str, entry: int) -> bool:
 
 
 def finish_copied(store: Store, record: Record, spot: Spot | None, origin: Opened | None) -> Record:
-    """Remove the staged file of a copied file, and save the record as ``quarantined``.
+    """Remove the staged file after its copy to the store; save the record as ``quarantined``.
 
     Raises:
-        QuarantineError: the staged file could not be removed; recovery tries again.
+        QuarantineError: the staged file could not be removed; ``recover`` tries again.
     """
     try:
         if spot is not None:
@@ -200,11 +203,11 @@ def drop_copies(store: Store, record: Record) -> None:
 
 
 def put_back(store: Store, record: Record, spot: Spot, origin: Opened | None, note: str) -> Record:
-    """Move a file back to its old name; never overwrite another file.
+    """Move a file from quarantine back to its old name; never overwrite another file.
 
     Returns:
         The record as ``undone``; or as ``displaced``, with the file still at ``spot``, if the old
-        directory is gone or another file has the name.
+        directory is gone or another file has the old name.
     """
     reason = "its directory is gone"
     if origin is not None:
@@ -224,8 +227,8 @@ def put_back(store: Store, record: Record, spot: Spot, origin: Opened | None, no
             note=f"{note}; it could not be put back ({reason}) and is kept as {record.id}: "
             f"`hashscan quarantine restore {record.id}`, or --to another directory",
         )
-    # If the record cannot be saved, the file is nevertheless in one place only, and recovery
-    # reaches the same state.
+    # If the record cannot be saved, the file is nevertheless in one place only, and ``recover``
+    # saves the record in the same state.
     with suppress(OSError, QuarantineError):
         if record.staging is not None or spot.name != CONTENT:
             drop_copies(store, record)

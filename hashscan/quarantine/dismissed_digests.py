@@ -1,8 +1,8 @@
 """The local allow-list: digests that an administrator dismissed with ``hashscan hold dismiss``.
 
 ``STATE/allow/dismissed.jsonl`` has one line for each content: its digests, the hold, who dismissed
-it, when and why. To undo a dismissal, remove its line. A running daemon reads the file again after
-each change.
+the hold, when and why. To undo a dismissal, remove its line. A running daemon reads the allow-list
+again after each change.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 
 class DismissedContent(NamedTuple):
-    """An allowed content: an entry of the local allow-list.
+    """A line of the local allow-list: a content that an administrator allowed.
 
     Attributes:
-        digests: digests of the content.
+        digests: digests of the allowed content.
         hold: id of the dismissed hold.
         who: the administrator who dismissed the hold.
         time: time of the dismissal (RFC 3339, UTC).
@@ -44,11 +44,11 @@ class DismissedContent(NamedTuple):
 
     @property
     def origin(self) -> str:
-        """A text that says which hold was dismissed, by whom, when and why."""
+        """A text about the dismissal: the hold, the administrator, the time and the reason."""
         return f"{self.hold}, {self.who} on {self.time}: {self.reason}"
 
     def as_json(self) -> str:
-        """A line of the file, without its newline."""
+        """The line of the allow-list about this content, without a newline."""
         return json.dumps(
             {
                 "digests": {digest.algorithm: digest.hex for digest in self.digests},
@@ -61,18 +61,18 @@ class DismissedContent(NamedTuple):
 
 
 class Dismissed:
-    """The local allow-list; each question reads the file again if it has changed."""
+    """The local allow-list; each look-up reads the file again if the file has changed."""
 
     def __init__(self, path: str) -> None:
-        """Begin without reading the file; the first question reads it."""
+        """Do not read the allow-list yet; the first look-up reads it."""
         self.path = path
         self._stamp: tuple[int, ...] | None = None
         self._entries: dict[Digest, DismissedContent] = {}
-        #: The sets of algorithms that the entries have.
+        #: The sets of algorithms whose digests the lines of the allow-list have.
         self._algorithms: set[frozenset[Algorithm]] = set()
 
     def find(self, digests: FileDigests) -> str | None:
-        """The path of the allow-list, if it has one of these digests; else ``None``.
+        """The path of the allow-list, if the list has one of ``digests``; else ``None``.
 
         Raises:
             ServiceError: the allow-list cannot be read.
@@ -80,7 +80,7 @@ class Dismissed:
         return None if self._find(digests) is None else self.path
 
     def origin(self, digests: FileDigests) -> str:
-        """The origin of the entry that ``find`` finds, see ``DismissedContent.origin``.
+        """The dismissal that allowed one of ``digests``, see ``DismissedContent.origin``.
 
         Raises:
             ServiceError: the allow-list cannot be read.
@@ -97,7 +97,7 @@ class Dismissed:
         return None
 
     def missing(self, digests: FileDigests) -> list[Algorithm]:
-        """Algorithms that ``digests`` lack and that are needed to exclude every entry."""
+        """Further algorithms that are needed to prove that the list does not allow a content."""
         there = {digest.algorithm for digest in digests.each()}
         return sorted({min(names) for names in self._algorithms if not names & there})
 
@@ -118,10 +118,10 @@ class Dismissed:
 
 
 def entries_of(path: str) -> list[DismissedContent]:
-    """The entries of the allow-list; empty if the file does not exist.
+    """The contents in the allow-list; empty if the file does not exist.
 
     Raises:
-        ServiceError: the file cannot be read, or a line is damaged.
+        ServiceError: the allow-list cannot be read, or a line of it is damaged.
     """
     try:
         with open(path, "rb") as file:
@@ -159,7 +159,7 @@ def _entry(found: Any) -> DismissedContent:
 
 
 def add(path: str, new: Iterable[DismissedContent]) -> None:
-    """Add entries to the allow-list; they replace earlier entries of the same hold.
+    """Add contents to the allow-list; they replace earlier contents of the same hold.
 
     Raises:
         ServiceError: the file is damaged.
@@ -172,7 +172,7 @@ def add(path: str, new: Iterable[DismissedContent]) -> None:
 
 
 def remove(path: str, hold: str) -> None:
-    """Remove the entries of a hold from the allow-list.
+    """Remove the contents of a hold from the allow-list.
 
     Raises:
         ServiceError: the file is damaged.

@@ -12,7 +12,7 @@ from hashscan.fs.flags import APPEND, IMMUTABLE, inode_flags
 from hashscan.machine import explain
 from hashscan.text import shown
 
-# errno: reason, fix
+# error number: reason in one word, fix
 _KNOWN: dict[int, tuple[str, str]] = {
     errno.EROFS: ("read-only", "remount the file system read-write, then scan again"),
     errno.EACCES: ("denied", "run hashscan as root, or give it the right to write there"),
@@ -50,7 +50,7 @@ def explained(error: OSError, path: bytes, doing: str) -> QuarantineError:
 
 
 def explained_move(error: OSError, parent: int, name: bytes, path: bytes) -> QuarantineError:
-    """As ``explained``, for a move; also names an immutable or append-only file or directory."""
+    """An error about a failed move; also names an immutable or append-only file or directory."""
     doing = "could not be moved to quarantine"
     if error.errno != errno.EPERM:
         return explained(error, path, doing)

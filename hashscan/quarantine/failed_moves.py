@@ -14,11 +14,11 @@ from hashscan.fs.accounts import Accounts
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Maximum number of failed moves of an owner that get lines of their own within an hour. A long
-#: path counts as one more failed move for each ``_LONG`` bytes.
+#: Maximum number of failed moves of an owner's files that get lines of their own within an hour. A
+#: file with a long path counts as one more failed move for each ``_LONG`` bytes of the path.
 _MOST, _HOUR = 100, 3600.0
 _LONG = 1000
-#: Seconds in which one line covers all further tries.
+#: Seconds in which one line covers all further tries to move an owner's files.
 _MINUTE = 60.0
 
 
@@ -31,15 +31,15 @@ class _Owner:
 
 
 class Attempts:
-    """Counts the failed moves of each owner."""
+    """Counts the failed moves of each owner's files."""
 
     def __init__(
         self, clock: Callable[[], float] = time.monotonic, accounts: Accounts | None = None
     ) -> None:
-        """Begin without failed moves.
+        """Begin with no counted failed moves.
 
         Args:
-            clock: returns seconds; nobody can set this clock.
+            clock: returns the seconds of a clock that nobody can set.
             accounts: finds the account of a user id; default: from /etc/subuid.
         """
         self._clock = clock
@@ -47,11 +47,11 @@ class Attempts:
         self._owners: dict[int, _Owner] = {}
 
     def owner(self, uid: int) -> int:
-        """The account that owns a user id."""
+        """The account that a user id belongs to."""
         return self._accounts.of(uid)
 
     def is_quiet(self, owner: int) -> bool:
-        """Whether the next tries to move an owner's files get no lines of their own."""
+        """Whether the next tries to move an owner's files get no own lines in the audit log."""
         found = self._owners.get(owner)
         if found is not None and self._clock() - found.began >= _HOUR:
             del self._owners[owner]
@@ -59,7 +59,7 @@ class Attempts:
         return found is not None and found.failed >= _MOST
 
     def due(self, owner: int) -> int | None:
-        """Number of tries since the last line ``moves-left-out``; ``None``: no line is due."""
+        """Tries to move files since the last line ``moves-left-out``; ``None``: no line is due."""
         found = self._owners[owner]
         if found.line_at is not None and self._clock() - found.line_at < _MINUTE:
             return None
@@ -71,7 +71,7 @@ class Attempts:
         found.line_at, found.left_out = self._clock(), 0
 
     def failed(self, owner: int, path: bytes) -> None:
-        """Count a failed move of a file at ``path``."""
+        """Count a failed move of an owner's file at ``path``."""
         found = self._owners.setdefault(owner, _Owner(self._clock()))
         if found.failed >= _MOST:
             found.left_out += 1

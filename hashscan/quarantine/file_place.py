@@ -39,7 +39,7 @@ class Spot:
 
     Attributes:
         directory: descriptor of the directory.
-        name: name of the entry, which may not exist.
+        name: name of the directory entry, which may not exist.
         top: descriptor of the directory that contains ``directory``, if ``directory`` is a private
             directory on a volume; else ``None``.
         private: name of the private directory in ``top``.
@@ -51,21 +51,22 @@ class Spot:
     private: bytes = b""
 
     def status(self) -> os.stat_result | None:
-        """The entry's ``stat``, without following a link; ``None``: the entry does not exist."""
+        """The directory entry's ``stat``; no link is followed. ``None``: the entry is missing."""
         try:
             return os.stat(self.name, dir_fd=self.directory, follow_symlinks=False)
         except FileNotFoundError:
             return None
 
     def remove(self) -> None:
-        """Unlink the entry if it exists."""
+        """Unlink the directory entry if it exists."""
         with suppress(FileNotFoundError):
             os.unlink(self.name, dir_fd=self.directory)
 
     def remove_private(self) -> None:
         """Remove the private directory on a volume if it is empty.
 
-        Called before the record is saved as finished: later, nothing searches for the directory.
+        Call this before the record is saved as finished: later, nothing searches for the private
+            directory.
         """
         if self.top is not None:
             remove_if_empty(self.top, self.directory, self.private)
@@ -73,10 +74,10 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A place whose volume and parent directory are open.
+    """A file's place on a volume, with open descriptors of the volume and the parent directory.
 
     Attributes:
-        place: the place, with the inode number of the volume's root.
+        place: the file's place, with the inode number of the volume's root.
         root: descriptor of the volume's root.
         spot: the parent directory and the file's name in it.
     """
@@ -93,11 +94,11 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class FileAtPlace:
-    """Facts of the file at a spot; only ``identity`` is set if it is not a regular file.
+    """Facts of a file; only ``identity`` is set if the file is not a regular file.
 
     Attributes:
-        identity: device and inode number.
-        metadata: owner, mode, times and attributes.
+        identity: device and inode number of the file.
+        metadata: owner, mode, times and attributes of the file.
         digests: digests of the content; ``None`` if the size differs from the expected size.
         open_for_writing: whether a process has the file open for writing; ``None``: unknown.
     """
@@ -114,14 +115,15 @@ class FileAtPlace:
 
 
 def opened_root(place: Place) -> tuple[int, Place]:
-    """Open the root of a place's volume, and check that it is still the same directory.
+    """Open the volume's root of a file's place; check that the root is still the same directory.
 
     Returns:
-        A descriptor, which the caller closes, and the place with the root's inode number.
+        A descriptor of the root, which the caller closes, and the place with the root's inode
+        number.
 
     Raises:
         QuarantineError: the root is another directory (reason ``other-root``).
-        OSError: an error of ``open_root``.
+        OSError: ``open_root`` raised the error.
     """
     root = open_root(place.volume)
     inode = identity_of(root).inode
@@ -138,11 +140,11 @@ def opened_root(place: Place) -> tuple[int, Place]:
 
 @contextmanager
 def opened(place: Place) -> Iterator[Opened]:
-    """Open a place from its volume's root down, by descriptor.
+    """Open a file's place from the volume's root down, by descriptor.
 
     Raises:
         QuarantineError: the volume's root is another directory (reason ``other-root``).
-        OSError: an error of ``open_root`` or ``open_parent``.
+        OSError: ``open_root`` or ``open_parent`` raised the error.
     """
     with ExitStack() as stack:
         root, place = opened_root(place)
@@ -154,11 +156,11 @@ def opened(place: Place) -> Iterator[Opened]:
 
 @contextmanager
 def opened_if_there(place: Place) -> Iterator[Opened | None]:
-    """Open a place as ``opened`` does; ``None``: a directory of its path is gone or replaced.
+    """Open a file's place, see ``opened``; ``None``: a directory of its path is gone or replaced.
 
     Raises:
         QuarantineError: the volume's root is another directory (reason ``other-root``).
-        OSError: the volume cannot be opened, or another error occurred.
+        OSError: the volume or a directory of the path cannot be opened.
     """
     with ExitStack() as stack:
         root, place = opened_root(place)
@@ -175,13 +177,13 @@ def opened_if_there(place: Place) -> Iterator[Opened | None]:
 
 
 def read_file_at(spot: Spot, size: int) -> FileAtPlace:
-    """Metadata and digests of the file at a spot; the digests only if it has ``size`` bytes.
+    """Metadata of the file at ``spot``, and its digests if the file has ``size`` bytes.
 
     Raises:
         OSError: the file cannot be read.
     """
     status = os.stat(spot.name, dir_fd=spot.directory, follow_symlinks=False)
-    if not is_regular(status):  # not opened, because opening a device can have effects
+    if not is_regular(status):  # do not open the file, because opening a device can have effects
         return FileAtPlace(Identity(status.st_dev, status.st_ino))
     with closing(open_file(spot.directory, spot.name)) as fd:
         identity = identity_of(fd)
@@ -198,7 +200,7 @@ def sync_directory(directory: int) -> None:
     """Write a directory's entries to disk (fsync), if its file system supports that.
 
     Raises:
-        OSError: the entries could not be written, e.g. EIO.
+        OSError: the directory's entries could not be written, e.g. EIO.
     """
     try:
         os.fsync(directory)
@@ -209,7 +211,7 @@ def sync_directory(directory: int) -> None:
 
 @contextmanager
 def private_for(there: Opened, record: Record) -> Iterator[tuple[Spot, StagingPlace]]:
-    """Make a private directory on the mount of an opened place; yield the record's spot in it.
+    """Make a private directory on the mount of a file; yield the record's entry in that directory.
 
     The private directory is removed afterwards if it is empty.
 
@@ -236,18 +238,19 @@ def private_for(there: Opened, record: Record) -> Iterator[tuple[Spot, StagingPl
 
 @contextmanager
 def private_of(staging: StagingPlace, record: Record, privates: Privates) -> Iterator[Spot | None]:
-    """Open the private directory that a record names; yield the record's spot in it.
+    """Open the private directory that a record names; yield the record's entry in it.
 
-    The spot is ``None`` if the private directory is gone. The private directory is removed
+    ``None`` is yielded if the private directory is gone. The private directory is removed
     afterwards if it is empty.
 
     Args:
-        staging: the private directory.
-        record: the record.
-        privates: finds a renamed private directory; all calls under one lock share it.
+        staging: place of the private directory in which the file is staged.
+        record: the record of the staged file.
+        privates: finds a renamed private directory; all calls under one lock of the store share
+            this finder.
 
     Raises:
-        QuarantineError: the volume is not reachable, e.g. not mounted (``unreachable``).
+        QuarantineError: the volume is not reachable, e.g. not mounted (reason ``unreachable``).
     """
     place, use = staging.place, os.fsencode(record.id)
     with ExitStack() as stack:
@@ -281,7 +284,7 @@ def _unreachable(place: Place, reason: str) -> QuarantineError:
 
 
 def tidy_private(place: Place, record: Record) -> None:
-    """Remove the empty private directory that a killed process left on a place's mount."""
+    """Remove the empty private directory that a killed process left on the mount of a file."""
     with suppress(OSError, QuarantineError), ExitStack() as stack:
         root, _ = opened_root(place)
         stack.enter_context(closing(root))
@@ -292,5 +295,5 @@ def tidy_private(place: Place, record: Record) -> None:
 
 
 def failed(error: OSError, place: Place, doing: str) -> QuarantineError:
-    """An error that says which file failed (``place``), at which step (``doing``), and a fix."""
+    """An error about the file at ``place``: names the failed step (``doing``) and a fix."""
     return explained(error, place.full_path, doing)

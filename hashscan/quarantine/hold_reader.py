@@ -1,4 +1,4 @@
-"""Reads the file of holds; see ``holds``."""
+"""Reads the SQLite file of holds (matches that a brake holds); see ``holds``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class HoldReader(Closable):
-    """Reads holds and the files that they hold."""
+    """Reads holds and the held files."""
 
     def __init__(
         self,
@@ -38,15 +38,15 @@ class HoldReader(Closable):
         now: Callable[[], Instant] = instant,
         connection: sqlite3.Connection | None = None,
     ) -> None:
-        """Open the file of holds at ``path``, or make it.
+        """Open the SQLite file of holds at ``path``, or make the file.
 
         Args:
             path: path of the file of holds.
-            now: reads the clocks.
-            connection: the connection, if the file is open already.
+            now: reads the clocks of the machine.
+            connection: connection to the file of holds, if the file is open already.
 
         Raises:
-            StateError: the file is damaged, or cannot be written.
+            StateError: the file of holds is damaged, or cannot be written.
         """
         self.path = path
         self._now = now
@@ -57,10 +57,10 @@ class HoldReader(Closable):
         self._connection.close()
 
     def get(self, number: int) -> Hold:
-        """The hold with this number.
+        """The hold with the number ``number``.
 
         Raises:
-            UsageError: no hold has this number.
+            UsageError: no hold has the number.
         """
         found = self._holds("number = ?", (number,))
         if not found:
@@ -68,11 +68,11 @@ class HoldReader(Closable):
         return found[0]
 
     def holds(self, *, every: bool = False) -> list[Hold]:
-        """The holds that wait for a decision, oldest first; with ``every``, all holds."""
+        """The holds that wait for a decision, the oldest hold first; with ``every``, all holds."""
         return self._holds("1" if every else "state = 'held'", ())
 
     def with_digest(self, digest: Digest) -> list[Hold]:
-        """The holds in which a held file or the hold's rule has this digest."""
+        """The holds in which a held file or the hold's rule has the given digest."""
         condition = (
             "number IN (SELECT hold FROM hold_digest WHERE algorithm = ?1 AND digest = ?2"  # noqa: S608
             f" UNION SELECT hold FROM held WHERE {digest.algorithm} = ?2)"
@@ -80,14 +80,14 @@ class HoldReader(Closable):
         return self._holds(condition, (digest.algorithm, bytes.fromhex(digest.hex)))
 
     def decided(self, numbers: Iterable[int]) -> list[int]:
-        """The numbers of holds that are decided or do not exist."""
+        """The numbers, of ``numbers``, whose holds are decided or do not exist."""
         with FORMAT.translated(self.path):
             rows = self._connection.execute("SELECT number FROM hold WHERE state = 'held'")
             waiting = {number for (number,) in rows}
         return [number for number in numbers if number not in waiting]
 
     def files(self, number: int) -> Iterator[HeldFile]:
-        """The files of a hold, ordered by volume and path."""
+        """The held files of a hold, ordered by volume and path."""
         with FORMAT.translated(self.path):
             for row in self._connection.execute(
                 f"SELECT {FILE_COLUMNS} FROM held WHERE hold = ? ORDER BY volume, path",  # noqa: S608
@@ -98,14 +98,14 @@ class HoldReader(Closable):
                 yield HeldFile(volume, path, uid, size, digests, since, json.loads(match))
 
     def digests(self, number: int) -> list[Digest]:
-        """The digests of a hold's rule, and the digests of its files."""
+        """The digests of a hold's rule, and the digests of the hold's files."""
         found = dict.fromkeys(self.own_digests(number))
         for file in self.files(number):
             found |= dict.fromkeys(file.digests.each())
         return list(found)
 
     def own_digests(self, number: int) -> list[Digest]:
-        """The digests of a hold's rule: every file with one of these digests is held."""
+        """The digests of a hold's rule: the brake holds every file with one of these digests."""
         with FORMAT.translated(self.path):
             rows = self._connection.execute(
                 "SELECT algorithm, digest FROM hold_digest WHERE hold = ?", (number,)
@@ -139,7 +139,7 @@ class HoldReader(Closable):
         return replace(hold, files=files, owners=owners)
 
     def _tick(self) -> float:
-        """The current time in counted seconds of the ``Timeline``, which is saved in the file."""
+        """The current time in seconds of the ``Timeline``, which is saved in the file of holds."""
         row = self._connection.execute("SELECT timeline FROM clock").fetchone()
         timeline = None if row is None else Timeline.parse(row[0])
         now = self._now()
@@ -151,7 +151,7 @@ class HoldReader(Closable):
 
     @contextlib.contextmanager
     def _change(self, *, durably: bool = True) -> Iterator[None]:
-        """Run the block in one transaction, which is undone if the block raises.
+        """Run a ``with`` block in one transaction, which is undone if the block raises an error.
 
         With ``durably``, the change is on the disk when the block ends. Otherwise a power cut can
         undo the change, but a kill cannot.

@@ -103,10 +103,10 @@ _FACTS = ("category", "service", "detected", "found_by", "named")
 class HoldKind(StrEnum):
     """The brake that holds files."""
 
-    DIGEST = "digest"  #: one digest in files of too many owners
-    COPIES = "copies"  #: too many files with one digest
-    RATE = "rate"  #: too many files in an hour
-    SHARE = "share"  #: too large a share of a volume
+    DIGEST = "digest"  #: files of too many owners have one digest
+    COPIES = "copies"  #: too many files have one digest
+    RATE = "rate"  #: too many files would move in an hour
+    SHARE = "share"  #: too large a share of a volume's files would move
     LIST = "list"  #: a new version of a filter has too many new candidates
 
 
@@ -115,11 +115,11 @@ class HoldState(StrEnum):
 
     HELD = "held"  #: no decision yet
     RELEASED = "released"  #: an administrator lets the files move
-    DISMISSED = "dismissed"  #: an administrator allows the digests
-    CLOSED = "closed"  #: hashscan found that its digests are no longer known
+    DISMISSED = "dismissed"  #: an administrator allows the digests of the held files
+    CLOSED = "closed"  #: hashscan found that the digests of the hold are no longer known
 
 
-#: Brakes that count by digest, or by the list that has the digest.
+#: Brakes that count files by digest, or by the list that has the digest.
 BY_DIGEST = (HoldKind.DIGEST, HoldKind.COPIES, HoldKind.LIST)
 
 
@@ -128,19 +128,20 @@ class Hold:
     """A group of matches that a brake holds until an administrator decides.
 
     Attributes:
-        id: the id that commands take, e.g. ``H7``.
+        id: the id of the hold that commands take, e.g. ``H7``.
         reason: why the brake tripped, for the administrator.
         uid: the owner whose files are held; ``None``: the files of all owners.
         volume: the volume whose files are held; ``None``: all volumes.
-        category: category of the filter, for a hold of kind ``list``.
-        filter_version: version of the filter, for a hold of kind ``list``.
-        opened: time of the first held file, in seconds since the epoch.
-        decided: time of the decision, in seconds since the epoch.
-        who: the person who decided.
-        why: the reason for the decision.
+        category: category of the filter whose new version tripped the brake, for a hold of kind
+            ``list``.
+        filter_version: the new version of the filter, for a hold of kind ``list``.
+        opened: time at which the brake held the first file, in seconds since the epoch.
+        decided: time of the decision about the hold, in seconds since the epoch.
+        who: the person who decided about the hold.
+        why: the reason for the decision about the hold.
         files: number of held files.
         owners: number of owners of held files.
-        reported: the audit log has the hold's line.
+        reported: whether the audit log has the line about the hold.
     """
 
     id: str
@@ -166,16 +167,16 @@ class Hold:
 
     @property
     def number(self) -> int:
-        """The number in ``id``."""
+        """The number in the hold's ``id``."""
         return int(self.id[1:])
 
 
 class HeldFile(NamedTuple):
-    """A file of a hold.
+    """A file that a hold lists.
 
     Attributes:
-        since: when the file was held first, in seconds since the epoch.
-        match: the facts of the match; ``matched`` reads them.
+        since: time at which the brake first held the file, in seconds since the epoch.
+        match: the facts of the match as JSON; ``matched`` reads the facts.
     """
 
     volume: bytes
@@ -188,7 +189,7 @@ class HeldFile(NamedTuple):
 
     @property
     def full_path(self) -> bytes:
-        """The absolute path."""
+        """The absolute path of the held file."""
         return join(self.volume, self.path)
 
 
@@ -196,22 +197,23 @@ class HoldEvents(Protocol):
     """The part of the audit log that the brakes use."""
 
     def newest(self) -> int:
-        """The number of the log's newest line."""
+        """The number of the newest line in the audit log."""
         ...
 
     def has_line(self, hold: Hold, after: int) -> bool:
-        """Whether a line after number ``after`` reports a hold."""
+        """Whether a line of the audit log after number ``after`` reports a hold."""
         ...
 
     def write_line(self, hold: Hold, digests: Iterable[Digest]) -> None:
-        """Write the line about a hold.
+        """Write the audit log's line about a hold.
 
         Args:
-            hold: the hold.
-            digests: digests of the held files if all have the same content; else none.
+            hold: the hold to report.
+            digests: digests of the held files if all held files have the same content; else empty.
 
         Raises:
-            StateError: the line cannot be written; it is written when the next file is held.
+            StateError: the line cannot be written now; hashscan writes it when the brake holds the
+                next file.
         """
         ...
 
@@ -225,7 +227,7 @@ def facts_of(match: Confirmed) -> str:
 
 
 def matched(file: HeldFile, candidate: Candidate) -> Confirmed:
-    """The match of a held file, with ``candidate`` as the current state of the file."""
+    """The match of a held file; ``candidate`` is the current state of the file."""
     found = file.match
     algorithm, text, category, version = found["hit"]
     return Confirmed(

@@ -39,12 +39,13 @@ class Holds(Admission):
         Args:
             category: category of the filter.
             filter_version: version of the filter.
-            new: number of files that became candidates.
-            digests: digests of these files. If there are more than ``MOST_DIGESTS``, all matches
-                of the category are held.
+            new: number of files that became candidates because of the new version.
+            digests: digests of the new candidates. If ``digests`` are more than ``MOST_DIGESTS``,
+                the hold applies to all matches of the category.
 
         Returns:
-            The new hold; ``None``: this version has a hold already, which may be decided.
+            The new hold; ``None``: the version of the filter has a hold already, which may be
+            decided.
         """
         with self._change():
             before = self._connection.execute(
@@ -71,7 +72,7 @@ class Holds(Admission):
             return self.get(number)
 
     def release(self, number: int, *, who: str, why: str = "") -> Hold:
-        """Save that the files of a hold may move.
+        """Save an administrator's decision that the files of a hold may move.
 
         For a window of time, other files with the digests of the hold may move, too.
 
@@ -81,7 +82,7 @@ class Holds(Admission):
         return self._decide(number, HoldState.RELEASED, who, why)
 
     def dismiss(self, number: int, *, who: str, why: str) -> Hold:
-        """Save that the digests of a hold are allowed.
+        """Save an administrator's decision that the digests of a hold are allowed.
 
         Raises:
             UsageError: the hold does not exist, or is dismissed already.
@@ -117,7 +118,7 @@ class Holds(Admission):
             return self.get(number)
 
     def split(self, number: int, digest: Digest) -> int:
-        """Move the files with one digest to a new hold; return its number.
+        """Move the files with one digest from a hold to a new hold; return the new hold's number.
 
         A hold whose files all have the same content is not split.
         """
@@ -146,21 +147,21 @@ class Holds(Admission):
             return new
 
     def forget_file(self, file: HeldFile) -> None:
-        """Remove a file from its hold, because the file is gone or its content changed."""
+        """Remove a file from its hold, because the file is gone or the file's content changed."""
         with self._change(durably=False):
             self._connection.execute(
                 "DELETE FROM held WHERE volume = ? AND path = ?", (file.volume, file.path)
             )
 
     def report(self, hold: Hold, events: HoldEvents) -> None:
-        """Let ``events`` write one line about a hold, even if several processes try.
+        """Let ``events`` write one line about a hold, even if several processes call this method.
 
         The column ``mark`` saves the number of the log's newest line before the first try. If the
         process is killed during that try, the next process first searches the lines after
         ``mark``. Other processes wait meanwhile.
 
         Raises:
-            StateError: the line could not be written; call this method again.
+            StateError: the line about the hold could not be written; call this method again.
         """
         where = "UPDATE hold SET {} WHERE number = ?"
         with self._change():
@@ -178,10 +179,10 @@ class Holds(Admission):
 
 
 def waiting_holds(path: str) -> tuple[Hold, ...]:
-    """The holds that wait for a decision; the file of holds is only read.
+    """The holds that wait for a decision, from the file of holds, which is only read.
 
     Raises:
-        StateError: the file cannot be read.
+        StateError: the file of holds cannot be read.
     """
     connection = FORMAT.connect_to_read(path)
     if connection is None:

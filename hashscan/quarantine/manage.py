@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A record, or the reason (``trouble``) why the record cannot be read."""
+    """A record of a quarantined file, or the reason (``trouble``) why it cannot be read."""
 
     record_id: str
     record: Record | None
@@ -44,7 +44,7 @@ class Listed:
 
 
 def records(store: Store) -> Iterator[Listed]:
-    """All records, oldest first; after a damaged record the others follow.
+    """All records in the store, the oldest record first; a damaged record does not end the list.
 
     Raises:
         QuarantineError: this process can read no record, e.g. at its limit of open files.
@@ -54,10 +54,10 @@ def records(store: Store) -> Iterator[Listed]:
 
 
 def resolve(store: Store, given: str) -> str:
-    """The full id for an abbreviated id.
+    """The full id of a record for an abbreviated id.
 
     Raises:
-        UsageError: no id or several ids match.
+        UsageError: no record's id, or more than one, begins with the abbreviated id.
     """
     ids = store.ids()
     if given in ids:
@@ -80,7 +80,7 @@ def resolve(store: Store, given: str) -> str:
 
 
 def same_inode(store: Store, record: Record) -> list[Record]:
-    """Records of the other hard links of a record's file, oldest first.
+    """Records of the other hard links of a record's file, the oldest record first.
 
     The inode number alone proves nothing, because file systems reuse the numbers. So the records
     must also have the same device, content and modification time, and each file must have had more
@@ -104,7 +104,8 @@ def same_inode(store: Store, record: Record) -> list[Record]:
 
 
 def _is_linked(record: Record) -> bool:
-    # If the hard links are copied and removed one by one, the last has no other link when moved.
+    # If the hard links are copied and removed one by one, the last hard link has no other link when
+    # it is moved.
     return record.links > 1 or (record.metadata is not None and record.metadata.links > 1)
 
 
@@ -113,9 +114,9 @@ class StoreFinding:
     """A fault of one entry of the store.
 
     Attributes:
-        record_id: id of the record, or the entry's name.
-        kind: ``altered``, ``missing``, ``damaged``, ``unknown``, ``unfinished``, ``unreadable``
-            or ``leftover``.
+        record_id: id of the faulty record; or the name of a directory entry that is no record.
+        kind: kind of the fault: ``altered``, ``missing``, ``damaged``, ``unknown``, ``unfinished``,
+            ``unreadable`` or ``leftover``.
     """
 
     record_id: str
@@ -132,7 +133,7 @@ class StoreVerified:
 
 
 def verify(store: Store, volumes: Iterable[bytes] = ()) -> StoreVerified:
-    """Hash all contents again and compare their digests with the records.
+    """Hash all contents in the store again, and compare their digests with the records.
 
     The caller must not hold the store's lock: contents are hashed without the lock, so that no
     scan waits.
@@ -163,7 +164,7 @@ def verify(store: Store, volumes: Iterable[bytes] = ()) -> StoreVerified:
         if record.staging is not None:
             on_volumes.add(os.fsencode(record.id))
         finding, hashed = _verify(store, record)
-        if finding:  # another process may be moving the file: check again under the lock
+        if finding:  # another process may be moving the file: check again under the store's lock
             with store.lock():
                 try:
                     finding, hashed = _verify(store, store.load(record.id))
@@ -193,7 +194,7 @@ def _verify(store: Store, record: Record) -> tuple[StoreFinding | None, bool]:
             if spot.status() is None:
                 return StoreFinding(record.id, "missing", f"{where}: the content is missing"), False
             if record.digests is None or record.metadata is None:
-                return None, False  # displaced: a customer's innocent file is not hashed
+                return None, False  # never hash a displaced file: it is innocent
             seen = read_file_at(spot, record.metadata.size)
     except (OSError, QuarantineError) as error:
         return StoreFinding(record.id, "unreadable", f"{where}: {error}"), False
@@ -206,7 +207,7 @@ def _verify(store: Store, record: Record) -> tuple[StoreFinding | None, bool]:
 
 
 def _leftovers(volume: bytes, known: set[bytes]) -> Iterator[StoreFinding]:
-    """Files in the private directory at a volume's root that belong to no record."""
+    """Names of files in the private directory at a volume's root that belong to no record."""
     with suppress(OSError), closing(open_root(volume)) as root:
         private = open_existing(root)
         if private is None:
@@ -220,7 +221,7 @@ def _leftovers(volume: bytes, known: set[bytes]) -> Iterator[StoreFinding]:
 
 
 def export(store: Store, record_id: str, output: bytes) -> bool:
-    """Write ``record.json`` and ``content`` to a new tar file, mode 0600, for the police.
+    """Write a record and its content to a new tar file, mode 0600, for the police.
 
     The tar file gets its name when it is whole and on disk. The content is read only once, so the
     hashed bytes are the written bytes.
@@ -230,7 +231,7 @@ def export(store: Store, record_id: str, output: bytes) -> bool:
 
     Raises:
         QuarantineError: the record has no content, or ``output`` exists already or cannot be
-            written; then no file is left.
+            written; then no part of a tar file remains.
         UnsafePathError: a customer's symbolic link is in the path of ``output``.
     """
     record = store.load(record_id)
@@ -259,7 +260,7 @@ def export(store: Store, record_id: str, output: bytes) -> bool:
 
 
 def _write_tar(record: Record, source: int, file: BinaryIO) -> FileDigests:
-    """Write the tar file; return the digests of the content in it."""
+    """Write the tar file of an export; return the digests of the content in the tar file."""
     size = os.fstat(source).st_size
     content = HashedStream(source, size)
     with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
@@ -277,12 +278,12 @@ def _member(record: Record, name: str, size: int) -> tarfile.TarInfo:
 
 @dataclass(frozen=True, slots=True)
 class Aged:
-    """Ids of files that have been in quarantine for longer than an age, oldest first.
+    """Ids of files that have been in quarantine for longer than an age, the oldest file first.
 
     Attributes:
-        old: files for which the time has certainly passed.
-        doubtful: files for which only the wall clock says so, but the clock was set or jumped.
-            These files are kept.
+        old: ids of files that have certainly been in quarantine for longer than the age.
+        doubtful: ids of files that are older than the age by the wall clock only, because the clock
+            was set or jumped. These files are kept.
     """
 
     old: tuple[str, ...] = ()
@@ -300,9 +301,9 @@ def aged(store: Store, seconds: float) -> Aged:
 
 
 def passed(record: Brief, seconds: float, timeline: Timeline) -> Literal["old", "doubtful"] | None:
-    """Whether a file was quarantined more than ``seconds`` ago, see ``Aged``; ``None``: no.
+    """``old`` or ``doubtful`` (see ``Aged``) after ``seconds`` in quarantine; ``None``: neither.
 
-    A file whose digest was withdrawn never counts as old: an innocent customer waits for it.
+    A file whose digest was withdrawn never counts as old: an innocent customer waits for the file.
     """
     if record.state is not RecordState.QUARANTINED or record.withdrawn:
         return None
@@ -329,15 +330,15 @@ def purge(store: Store, record_id: str, *, lift: bool = False, because: str = ""
 
     Args:
         store: the quarantine.
-        record_id: id of the record.
+        record_id: id of the record whose content is deleted.
         lift: purge even the record of a restored file, so that scans do not hold the file any
             more. Set this only if the record was restored when the administrator chose it: other
             records may have been restored since.
-        because: the reason, for the audit log.
+        because: the reason for the purge, for the audit log.
 
     Raises:
-        QuarantineError: the record has no content, or its file is displaced: that is a customer's
-            innocent file, which is never deleted.
+        QuarantineError: the record has no content, or its file is displaced: a displaced file is a
+            customer's innocent file, which is never deleted.
     """
     record = store.load(record_id)
     if record.state is RecordState.DISPLACED:

@@ -1,10 +1,10 @@
-"""The service's answers about digests in quarantine, in one SQLite file beside the catalog.
+"""The SQLite file of the service's answers about digests in quarantine, beside the catalog.
 
 A *subject* is a confirmed digest together with the content: two contents with the same MD5 are two
-subjects. The table ``answer`` has the last answer about each subject, and the time of the first
-such answer in a row. Each time is saved with its span of the quarantine's timeline (``timeline``),
-so that a clock that jumps adds no day. The table ``source`` has the size of each service's known
-set.
+subjects. The table ``answer`` has the last answer about each subject, and the time since which all
+answers about the subject are equal. Each time is saved with its span of the quarantine's record of
+the clock (``timeline``), so that a clock that jumps adds no day. The table ``source`` has the size
+of each service's known set.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ FORMAT = Format(
     if_damaged="move it away: the daemon then asks about each digest in quarantine again",
     synchronous="FULL",
 )
-#: States of a subject. ``unknown``: the service answered so once, or for less than a day.
-#: ``ripe``: the service answered ``unknown`` twice, a day apart. ``accepted``: an administrator
-#: accepts the withdrawal. ``withdrawn``: the records are marked. ``checked``: the records are
-#: marked, and an administrator has checked the withdrawal.
+#: States of a ``Subject``. ``unknown``: the service answered ``unknown`` once, or for less than a
+#: day. ``ripe``: the service answered ``unknown`` twice, a day apart. ``accepted``: an
+#: administrator accepts the withdrawal. ``withdrawn``: the records are marked. ``checked``: the
+#: records are marked, and an administrator has checked the withdrawal.
 KNOWN, UNKNOWN, RIPE, ACCEPTED = "known", "unknown", "ripe", "accepted"
 WITHDRAWN, CHECKED = "withdrawn", "checked"
 
@@ -71,14 +71,14 @@ class Subject(NamedTuple):
 
 
 class When(NamedTuple):
-    """A time of the wall clock, and the span of the timeline to which the time belongs."""
+    """A time of the wall clock, and the span of the quarantine's timeline that has the time."""
 
     wall: float
     span: str
 
     @classmethod
     def now(cls, timeline: Timeline) -> Self:
-        """The last moment of a timeline; the caller has saved the timeline."""
+        """The last moment of the quarantine's timeline, which the caller has saved."""
         return cls(timeline.last.wall, timeline.span)
 
     def age(self, timeline: Timeline) -> float:
@@ -87,16 +87,16 @@ class When(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """The last answer about a subject.
+    """A service's last answer about a subject.
 
     Attributes:
-        subject: the subject.
+        subject: the digest and the content that the service was asked about.
         known: whether the service has the digest.
-        filters: name of the known set at the time of the answer.
-        asked: time of the answer.
-        since: time of the first answer in a row with the same ``known``.
-        state: one of the constants of this module.
-        held: why the withdrawal waits for an administrator; empty: it is not held.
+        filters: name of the service's known set at the time of the answer.
+        asked: time of the last answer.
+        since: time of the earliest answer after which ``known`` did not change.
+        state: state of the subject, one of the constants of this module, e.g. ``RIPE``.
+        held: why the withdrawal waits for an administrator; empty: the withdrawal does not wait.
     """
 
     subject: Subject
@@ -109,16 +109,16 @@ class Answered(NamedTuple):
 
 
 class AskedStore(Closable):
-    """Reads and changes the file of answers; each change is on the disk when its method returns."""
+    """Reads and writes the file of answers; each change is on disk when its method returns."""
 
     def __init__(self, path: str, connection: sqlite3.Connection) -> None:
-        """Use an open connection; callers use ``open`` or ``to_read`` instead."""
+        """Use an open connection to the file of answers; callers use ``open`` or ``to_read``."""
         self.path = path
         self._connection = connection
 
     @classmethod
     def open(cls, path: str) -> Self:
-        """Open the file of answers, or make it.
+        """Open the SQLite file of answers, or make the file.
 
         Raises:
             StateError: the file cannot be used.
@@ -173,9 +173,10 @@ class AskedStore(Closable):
             return [service for (service,) in rows.fetchall()]
 
     def put(self, service: str, answers: Iterable[Answered]) -> None:
-        """Save answers; they replace earlier answers about the same subjects.
+        """Save answers, which replace earlier answers about the same subjects.
 
-        If an administrator accepted a withdrawal meanwhile, in another process, that state is kept.
+        If an administrator accepted a withdrawal meanwhile, in another process, the state
+        ``accepted`` is kept.
         """
         with FORMAT.change(self._connection, self.path):
             self._connection.executemany(
@@ -206,7 +207,7 @@ class AskedStore(Closable):
             )
 
     def size(self, service: str) -> int | None:
-        """Number of digests in the known set when it was last right; ``None``: never counted."""
+        """Number of digests in the last known set that was right; ``None``: never counted."""
         with FORMAT.translated(self.path):
             row = self._connection.execute(
                 "SELECT digests FROM source WHERE service = ?", (service,)
@@ -214,7 +215,7 @@ class AskedStore(Closable):
         return None if row is None else int(row[0])
 
     def put_size(self, service: str, digests: int | None) -> None:
-        """Save the number of digests in the known set; ``None``: the next round counts them."""
+        """Save the number of digests in the known set; ``None``: the next recheck counts them."""
         with FORMAT.change(self._connection, self.path):
             self._connection.execute("DELETE FROM source WHERE service = ?", (service,))
             if digests is not None:
@@ -222,10 +223,10 @@ class AskedStore(Closable):
 
 
 def held_withdrawals(path: str) -> tuple[int, str]:
-    """Number of digests whose withdrawal waits for an administrator, and the first one's reason.
+    """Number of withdrawals that wait for an administrator, and the first withdrawal's reason.
 
     Raises:
-        StateError: the file cannot be read.
+        StateError: the file of answers cannot be read.
     """
     asked = AskedStore.to_read(path)
     if asked is None:

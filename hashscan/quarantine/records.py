@@ -2,7 +2,7 @@
 
 A record is saved as ``record.json`` beside the content. It has each path twice: as text for people
 (``os.fsdecode``, escaped to ASCII), and as base64 for programs, which keeps every byte in any
-locale. The field ``format`` is 1; a record of another format is never changed.
+locale. The field ``format`` is 1; hashscan never changes a record of another format.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ ID_PATTERN = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
 
 
 class RecordState(StrEnum):
-    """The state of a record. The first four states are unfinished: recovery ends them."""
+    """The state of a record. The first four states are unfinished: ``recover`` ends them."""
 
-    INTENT = "intent"  #: the file will be moved now, or it was moved and is not yet checked
-    COPIED = "copied"  #: a whole copy is in the store; the staged file will be removed
+    INTENT = "intent"  #: the file will be moved now, or was moved and is not yet checked
+    COPIED = "copied"  #: a whole copy of the file is in the store; the staged file will be removed
     RESTORING = "restoring"  #: the file is being moved back to a volume
-    PURGING = "purging"  #: the content is being deleted
+    PURGING = "purging"  #: the content in the store is being deleted
     QUARANTINED = "quarantined"  #: the content is in the store
     DISPLACED = "displaced"  #: another file was moved by mistake; its old name is taken
     RESTORED = "restored"  #: an administrator had the file moved back to a volume
@@ -56,18 +56,18 @@ AWAY = frozenset(
 UNFINISHED = frozenset(
     {RecordState.INTENT, RecordState.COPIED, RecordState.RESTORING, RecordState.PURGING}
 )
-#: Steps of a record's history that do not change its state: the file is not moved.
+#: Steps of a record's history that do not change the record's state: the file is not moved.
 WITHDRAWN, KNOWN_AGAIN = "withdrawn", "known-again"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A name on a volume.
+    """The path of a file or directory on a volume.
 
     Attributes:
         volume: absolute path of the volume's root.
         path: path of the file below the root.
-        cross_mounts: other file systems may be mounted at directories of the path.
+        cross_mounts: whether other file systems may be mounted at directories of the path.
         root_inode: inode number of the volume's root when a file was moved from or to this place;
             ``None`` before the move, and in records of versions that did not save the number.
     """
@@ -79,7 +79,7 @@ class Place:
 
     @property
     def full_path(self) -> bytes:
-        """The absolute path, for messages. Files are opened by descriptor from the root instead."""
+        """The absolute path of the place, for messages. Files are opened by descriptor instead."""
         return join(self.volume, self.path)
 
 
@@ -90,7 +90,7 @@ class StagingPlace:
     Only inode numbers identify the directories: a reboot can change device numbers.
 
     Attributes:
-        place: the directory that contains the private directory.
+        place: place of the directory that contains the private directory.
         top_inode: inode number of the directory that contains the private directory.
         private_inode: inode number of the private directory itself.
     """
@@ -101,7 +101,7 @@ class StagingPlace:
 
 
 class RecordFacts:
-    """Properties that ``Record`` and ``Brief`` share: they need only these fields of a record."""
+    """Properties that ``Record`` and ``Brief`` share; they need only the fields listed here."""
 
     __slots__ = ()
 
@@ -113,7 +113,7 @@ class RecordFacts:
 
     @property
     def word(self) -> str:
-        """The state for people: ``withdrawn`` if the content is in the store and may go back."""
+        """The record's state for people: ``withdrawn`` if the content may go back to its owner."""
         is_withdrawn = self.state is RecordState.QUARANTINED and bool(self.withdrawn)
         return WITHDRAWN if is_withdrawn else self.state.value
 
@@ -135,7 +135,7 @@ class RecordFacts:
 
 @dataclass(frozen=True, slots=True)
 class Record(RecordFacts):
-    """The evidence of one file.
+    """The evidence about one isolated file.
 
     Attributes:
         expected: digests of the file when it was scanned, algorithm to lower-case hex.
@@ -143,21 +143,24 @@ class Record(RecordFacts):
         found_identity: identity of the file when it was scanned.
         identity: identity of the moved file.
         links: link count of the file when it was scanned.
-        metadata: metadata of the moved file; ``None`` until the file was checked, or if it is not
-            a regular file.
-        digests: digests of the moved file; ``None`` in the same cases.
+        metadata: metadata of the moved file; ``None`` until the moved file was checked, or if it is
+            not a regular file.
+        digests: digests of the moved file; ``None`` if ``metadata`` is ``None``.
         remaining_links: names of the inode outside the quarantine when the file was moved.
-        open_for_writing: a process had the file open when it was moved, and can still change it.
+        open_for_writing: whether a process had the file open for writing when it was moved, and can
+            still change the file.
         staging: the private directory on the volume, while the file may be there.
         target: the place to which the file is being restored, or was restored.
         target_identity: identity of the restored file, or of the copy that becomes that file.
-        resume: the state before ``restoring``.
-        note: why the file is displaced or undone; or which attributes the copy in the store lacks.
+        resume: the record's state before the state ``restoring``.
+        note: why the record is ``displaced`` or ``undone``; or which attributes the copy in the
+            store lacks.
         span: the span of the store's timeline to which ``acted`` belongs; empty if unknown.
         authority: the notice that named the file; ``None``: no notice named the file, or the
             record is older than notices.
         found_by: how the file was found, see ``Confirmed``.
-        withdrawn: when the service withdrew the digest (RFC 3339); empty: it is not withdrawn.
+        withdrawn: when the service withdrew the digest (RFC 3339); empty: the digest is not
+            withdrawn.
     """
 
     id: str
@@ -210,21 +213,21 @@ class Record(RecordFacts):
         return "noticed" if by_notice else "known"
 
     def became(self, state: RecordState, **changes: Any) -> Record:
-        """A copy of the record in its next state; the history gets the state and the time."""
+        """A copy of the record in its next state; the history gets the new state and the time."""
         history = (*self.history, (state.value, rfc3339()))
         return replace(self, state=state, history=history, **changes)
 
     def with_withdrawal(self, when: str) -> Record:
-        """A copy of the record with its digest withdrawn; empty ``when``: with it known again."""
+        """A copy of the record with a withdrawn digest; empty ``when``: with a known digest."""
         step = WITHDRAWN if when else KNOWN_AGAIN
         return replace(self, withdrawn=when, history=(*self.history, (step, when or rfc3339())))
 
     def to_json(self) -> bytes:
-        """The bytes of ``record.json``."""
+        """The bytes of this record's ``record.json``."""
         return json.dumps(self.as_dict(), indent=1).encode("ascii") + b"\n"
 
     def as_dict(self) -> dict[str, Any]:
-        """The record as ``record.json`` and ``quarantine show --json`` have it."""
+        """The record's fields as in ``record.json`` and in ``quarantine show --json``."""
         return {
             "format": FORMAT,
             "id": self.id,
@@ -274,14 +277,14 @@ class Record(RecordFacts):
 
     @classmethod
     def from_json(cls, raw: bytes, where: str) -> Record:
-        """Read ``record.json``.
+        """The record from the bytes of ``record.json``.
 
         Args:
-            raw: bytes of the file.
-            where: path of the file, for messages.
+            raw: bytes of ``record.json``.
+            where: path of ``record.json``, for messages.
 
         Raises:
-            QuarantineError: the file is damaged or has an unknown format (reason
+            QuarantineError: ``record.json`` is damaged or has an unknown format (reason
                 ``damaged-record``).
         """
         try:
@@ -321,7 +324,7 @@ def new_id() -> str:
 def intent(
     record_id: str, match: Confirmed, origin: Place, parent_inode: int, *, span: str
 ) -> Record:
-    """The record of a file that is about to be moved aside."""
+    """The record of a file that is about to be moved to quarantine."""
     candidate = match.candidate
     now = rfc3339()
     return Record(
@@ -410,10 +413,10 @@ def _parsed(data: dict[str, Any]) -> Record:
 
 
 def _check(record: Record) -> None:
-    """Check the fields that moving, restoring and recovering a file rely on.
+    """Check the fields of a record that moving, restoring and recovering a file rely on.
 
     Raises:
-        ValueError: hashscan cannot have written this record.
+        ValueError: hashscan cannot have written the record.
     """
     if datetime.fromisoformat(record.acted).tzinfo is None:
         raise ValueError("a time without its zone")

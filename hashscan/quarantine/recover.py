@@ -1,10 +1,10 @@
-"""Finishes or undoes the jobs that a killed process left unfinished.
+"""Finishes or undoes the moves, restores and purges that a killed process left unfinished.
 
 Every command that changes the quarantine calls ``recover`` first, under the store's lock. So no
 unfinished record belongs to a process that still runs. The next step depends on the files in three
-places: the store, the private directory of the volume, and the file's own directory. If one of
-these cannot be reached, the record is not changed, and the next command tries again. A file is
-deleted only if its other copy exists.
+places: the store, the private directory of the volume, and the file's own directory. If one of the
+three places cannot be reached, the record is not changed, and the next command tries again. A file
+is deleted only if its other copy exists.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ _DOING = "an unfinished job could not be ended"
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """The result of one unfinished job.
+    """The result of one unfinished job: a move, a restore or a purge.
 
     Attributes:
         record_id: id of the job's record.
         resolved: false if the job is still unfinished; ``message`` says why.
-        message: the result, for the administrator.
+        message: the result of the job, for the administrator.
     """
 
     record_id: str
@@ -58,20 +58,20 @@ class Recovered:
 
 
 def recover(store: Store, *, absent: Collection[bytes] = ()) -> list[Recovered]:
-    """End all unfinished jobs; the caller holds the store's lock.
+    """End all unfinished moves, restores and purges; the caller holds the store's lock.
 
     Args:
         store: the quarantine.
-        absent: roots of volumes that do not answer; jobs on these volumes are not ended.
+        absent: roots of volumes that do not answer; the jobs on these volumes remain unfinished.
 
     Returns:
-        An entry for each job that was unfinished, lacks its result in the audit log, or has a
-        record that cannot be read.
+        A ``Recovered`` for each job that was unfinished, lacks its result in the audit log, or has
+        a record that cannot be read.
 
     Raises:
         QuarantineError: the store itself cannot be listed.
     """
-    with suppress(QuarantineError):  # on a full or read-only disk, the next command saves it
+    with suppress(QuarantineError):  # on a full disk, the next command saves the timeline
         store.keep_timeline()
     done = list(_recover(store, absent))
     done += _act_without_result(store, {job.record_id for job in done})
@@ -82,7 +82,7 @@ def recover(store: Store, *, absent: Collection[bytes] = ()) -> list[Recovered]:
 
 
 def _act_without_result(store: Store, named: Collection[str]) -> Iterator[Recovered]:
-    """The announced act, if the audit log lacks its result and no job in ``named`` reports it."""
+    """The announced act, if the audit log lacks its result and ``named`` lacks its record."""
     act = None if store.recorder is None else store.begun_act()
     if act is None or act.record_id in named:
         return
@@ -135,7 +135,7 @@ def _state_of(store: Store, record_id: str) -> RecordState | None:
 
 
 def _end_job(store: Store, record: Record) -> str:
-    """End one unfinished job; return the result as a message."""
+    """End one unfinished move, restore or purge; return the result as a message."""
     if record.state is RecordState.INTENT:
         ended = _end_intent(store, record)
     elif record.state is RecordState.COPIED:
@@ -151,7 +151,7 @@ def _end_job(store: Store, record: Record) -> str:
 
 
 def _open_origin(stack: ExitStack, record: Record) -> Opened | None:
-    """Open the file's old place; ``None``: its directory is gone or was replaced."""
+    """Open the old place of a record's file; ``None``: its directory is gone or was replaced."""
     origin = stack.enter_context(opened_if_there(record.origin))
     if origin is None or os.fstat(origin.parent).st_ino != record.parent_inode:
         return None
@@ -246,23 +246,23 @@ def _end_restoring(store: Store, record: Record) -> Record:
 
 
 def _arrived(record: Record, target: Opened, content: Spot) -> bool:
-    """Whether the restored file already has its name at the target."""
+    """Whether the file being restored already has its name at the target."""
     there = target.spot.status()
     ours = content.status()
     if there is None or ours is None:
         return False
     if (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino):
-        return True  # on some file systems a move is a link and an unlink: killed between them
+        return True  # a move may be a link and an unlink: killed in between
     return record.target_identity is not None and (
         there.st_ino == record.target_identity.inode and there.st_size == ours.st_size
     )
 
 
 def seal(record: Record, spot: Spot) -> list[str]:
-    """Make a restored copy immutable or append-only again, if its record says so.
+    """Make a restored copy immutable or append-only again, if the record has these flags.
 
     Call this when the copy has its final name, because a file with these flags cannot be renamed.
-    If the copy was moved by its owner meanwhile, another file with its name is not changed.
+    If the owner moved the copy meanwhile, another file with the copy's name is not changed.
 
     Returns:
         The flags in the record that the copy lacks.
@@ -280,12 +280,12 @@ def seal(record: Record, spot: Spot) -> list[str]:
 
 
 def finish_restored(store: Store, record: Record, content: Spot | None) -> Record:
-    """Remove a restored file's content from the store, and save the record as ``restored``.
+    """Remove a restored file's content from the store; save the file's record as ``restored``.
 
     The caller has made sure that the restored file is on disk.
 
     Raises:
-        OSError, QuarantineError: the store cannot be written; recovery tries again.
+        OSError, QuarantineError: the store cannot be written; ``recover`` tries again.
     """
     assert record.target is not None
     if content is not None:

@@ -1,4 +1,4 @@
-"""Restores a file with content, owner, mode, times, attributes, ACLs, flags; never overwrites."""
+"""Restores a file from quarantine with its metadata; never overwrites another file."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ _DOING = "could not be restored"
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """A restored file.
+    """The result of a restore of one file.
 
     Attributes:
         record: the file's record after the restore.
         path: full path of the restored file.
         notes: messages about directories that were made, and about attributes that could not be
-            restored, e.g. because the target's file system does not support them.
+            restored, e.g. because the target's file system does not support the attributes.
     """
 
     record: Record
@@ -64,20 +64,20 @@ def restore(
     force: bool = False,
     mkdir: bool = False,
 ) -> Restored:
-    """Restore one file under its name. The caller holds the lock and has called ``recover``.
+    """Restore one file under its name. The caller holds the store's lock and called ``recover``.
 
     Args:
-        store: the quarantine.
+        store: the quarantine's store.
         record_id: id of the file's record.
-        to: directory to restore to; ``None``: the original directory.
-        force: restore the content even if its digests differ from the record.
+        to: directory in which the file is restored; ``None``: the original directory.
+        force: restore the content even if its digests differ from the digests in the record.
         mkdir: make missing directories, see ``fs.folders``.
 
     Raises:
         UnsafePathError: a customer's symbolic link is in ``to``; nothing was restored.
         QuarantineError: the file was not restored and is still in quarantine. Reasons: ``taken``,
             ``no-directory``, ``other-root``, ``altered``, ``missing``, ``not-quarantined``, or the
-            kernel's.
+            kernel's name of the error.
     """
     record = store.load(record_id)
     if record.state not in {RecordState.QUARANTINED, RecordState.DISPLACED}:
@@ -187,7 +187,7 @@ def _taken(record: Record, place: Place) -> QuarantineError:
 
 
 def _restore_state(store: Store, record: Record, content: Spot) -> None:
-    """Save the record's earlier state if the content is still there; else recovery decides."""
+    """Save a record's state from before a failed restore, if the store still has the content."""
     store.index.reset()
     with suppress(OSError, QuarantineError):
         if content.status() is not None:
@@ -202,7 +202,7 @@ def _restore_state(store: Store, record: Record, content: Spot) -> None:
 
 
 def _restore(store: Store, record: Record, content: Spot, target: Opened) -> Restored:
-    if record.is_copy:  # a copy lacks the owner and attributes, so it is never moved to the target
+    if record.is_copy:  # a copy lacks the owner, so it is never moved to the target
         return _restore_copy(store, record, content, target)
     try:
         put(content.directory, content.name, target.parent, target.spot.name)
@@ -231,7 +231,7 @@ def _identity(status: os.stat_result) -> Identity:
 
 
 def _restore_copy(store: Store, record: Record, content: Spot, target: Opened) -> Restored:
-    """Restore by a copy: make a whole copy, give it the name, then remove the store's content."""
+    """Restore a file by a copy: copy the content, name the copy, then remove the content."""
     with private_for(target, record) as (copy, staging):
         record = replace(record, staging=staging)
         store.save(record)
@@ -279,13 +279,13 @@ def _make_copy(record: Record, content: Spot, copy: Spot) -> list[str]:
 
 
 def _link_sibling(store: Store, record: Record, copy: Spot) -> bool:
-    """Make ``copy`` a hard link to another link of the same file that was restored already.
+    """Make ``copy`` a hard link of the same inode's file that was restored before.
 
-    If two hard links of one file were copied to the store, they are two copies there. On the
-    volume they become one file again, if the file restored first still has its content.
+    If two hard links of one file were copied to the store, the store has two copies. On the volume
+    the two names become one file again, if the file restored first still has its content.
 
     Returns:
-        False if no such file exists.
+        False if no other hard link of the file was restored.
     """
     if record.links < 2 or record.identity is None or record.digests is None:
         return False

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """The records that a selection matched.
+    """The records of files that meet the conditions of a ``Selection``.
 
     Attributes:
-        ids: ids of the matching records, oldest first.
+        ids: ids of the matching records, the oldest record first.
         unread: errors of the records that could not be read.
-        withdrawn: digests of the matching files whose digest was withdrawn, as keys.
+        withdrawn: the withdrawn digests of the matching files, as the keys of a dictionary.
     """
 
     ids: list[str] = field(default_factory=list)
@@ -39,16 +39,16 @@ class Selected:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Files that fit all given conditions; without conditions, all files in quarantine.
+    """Conditions on quarantined files; without conditions, all quarantined files match.
 
     Attributes:
-        paths: the file's path is one of these, or below one of these directories, or matches one
-            of these globs (``*`` matches ``/`` too).
+        paths: the file's path is one of these paths, or below one of these directories, or matches
+            one of these globs (``*`` matches ``/`` too).
         since: seconds since the epoch; the file was quarantined at this time or later.
-        owners: the file belongs to one of these users: names or numbers.
+        owners: the file belongs to one of these users, given as names or numbers.
         digests: the content has one of these digests, in lower-case hex.
-        categories: the file's category is one of these.
-        withdrawn: if true, the file's digest was withdrawn.
+        categories: the file's category is one of these categories.
+        withdrawn: if true, only files whose digest was withdrawn match.
     """
 
     paths: tuple[str, ...] = ()
@@ -59,7 +59,7 @@ class Selection:
     withdrawn: bool = False
 
     def selected(self, store: Store) -> Selected:
-        """The records that match all conditions.
+        """The records of files in quarantine that meet all conditions.
 
         Raises:
             QuarantineError: the store cannot be listed.
@@ -128,12 +128,12 @@ def _by_owner(owners: tuple[str, ...]) -> Callable[[Brief], bool]:
             try:
                 numbers[owner] = pwd.getpwnam(owner).pw_uid
             except KeyError:
-                continue  # a record may have this name, even if the machine lacks the user now
+                continue  # a record may have this user name, even if the machine lacks the user now
 
     def fits(record: Brief) -> bool:
         if record.uid is None:
             return False
-        # A user id may belong to another user now: if the record has a user name, the name counts.
+        # A user id may belong to another user now: if the record has a user name, compare the name.
         names = {owner for owner in owners if not owner.isdecimal()}
         if record.owner is not None and record.owner in names:
             return True

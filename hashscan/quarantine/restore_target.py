@@ -32,16 +32,16 @@ def open_target(
     """Open the place to which a file is restored.
 
     Args:
-        stack: closes the place.
-        record: record of the file.
+        stack: closes the descriptors of the place at its end.
+        record: record of the file to restore.
         made: list to which each new directory is added, even if a later step fails.
-        to: directory that the administrator names; ``None``: the original directory.
+        to: directory that the administrator names for the file; ``None``: the original directory.
         mkdir: make missing directories.
 
     Raises:
         UnsafePathError: a customer's symbolic link is in ``to``.
-        QuarantineError: the directory does not exist (reason ``no-directory``), or cannot be
-            opened (the kernel's reason).
+        QuarantineError: the directory does not exist (reason ``no-directory``), or cannot be opened
+            (the kernel's name of the error).
     """
     place = record.origin if to is None else _named_place(stack, record, to, made, mkdir=mkdir)
     try:
@@ -59,7 +59,7 @@ def open_target(
 def _named_place(
     stack: ExitStack, record: Record, to: bytes, made: list[Made], *, mkdir: bool
 ) -> Place:
-    """The file's place in ``to``, which remains open, so that no other file gets its inode."""
+    """The file's place in ``to``, which remains open: no other file can get the inode of ``to``."""
     name = record.origin.path.rpartition(b"/")[2]
     try:
         try:
@@ -90,7 +90,7 @@ def _make_named(to: bytes, made: list[Made]) -> None:
 
 
 def _nearest(stack: ExitStack, place: Place) -> tuple[int, bytes, list[bytes]]:
-    """Open the deepest existing directory of a place's path.
+    """Open the deepest existing directory of the path of a file's place.
 
     Returns:
         The directory's descriptor and path, and the names of the missing directories below it.
@@ -123,7 +123,7 @@ def _make(record: Record, place: Place, made: list[Made]) -> None:
 
 
 def _no_directory(error: OSError, record: Record, place: Place) -> QuarantineError:
-    """The error for a place on a volume that cannot be opened; its message names a fix."""
+    """The error for a file's place that cannot be opened; the error's message names a fix."""
     if error.errno not in _NOT_THERE:
         return failed(error, place, _DOING)
     elsewhere = f"`hashscan quarantine restore {record.id} --to DIR`"

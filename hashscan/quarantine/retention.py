@@ -21,8 +21,8 @@ class Purged:
 
     Attributes:
         done: number of removed contents.
-        doubtful: number of contents that were kept, because only the wall clock says that they
-            are too old.
+        doubtful: number of contents that were kept, because only the wall clock says that the
+            contents are too old.
     """
 
     done: int = 0

@@ -1,15 +1,14 @@
 """The quarantine's directory (the store): records, contents and one lock; each write is whole.
 
     STORE/.hashscan-quarantine       mark: scans of all agents recognise the store and skip it
-    STORE/lock                       flock, held for every change; names its last holder
-    STORE/ID/record.json             see ``records``
-    STORE/ID/content                 the isolated file
-    STORE/restored/SHA256-OF-PATH    ids of records that were restored to that path
+    STORE/lock                       flock, held for every change; names its last process
+    STORE/ID/record.json             see ``records`` STORE/ID/content                 the isolated
+    file STORE/restored/SHA256-OF-PATH    ids of records that were restored to that path
     STORE/clock.json                 the time that has certainly passed, see ``timeline``
     STORE/act.json                   the act that is not finished, see ``unfinished_act``
     STORE/summary                    some facts of all records, see ``summary``
 
-All files below the store are opened by descriptor. A store that other users may enter is refused.
+All files below the store are opened by descriptor. ``open`` refuses a store that others may enter.
 """
 
 from __future__ import annotations
@@ -73,16 +72,16 @@ _OWN = frozenset(
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-_MAX_RECORD = 64 << 20  # bytes; xattrs of one file are far below
+_MAX_RECORD = 64 << 20  # bytes; one file's xattrs are far smaller
 
 
 class Store(Closable):
     """An open quarantine. All writes are on disk before a method returns.
 
     Attributes:
-        recorder: writes the audit log; ``None``: nothing is logged (in tests).
-        index: finds records by inode and by path; valid while the lock is held.
-        privates: finds private directories on volumes; reset whenever the lock is taken.
+        recorder: writes the audit log; ``None``: the store logs nothing (in tests).
+        index: finds records by inode and by path; valid while the store's lock is held.
+        privates: finds private directories on volumes; reset whenever the store's lock is taken.
     """
 
     def __init__(self, directory: bytes, fd: int, recorder: Recorder | None = None) -> None:
@@ -99,12 +98,12 @@ class Store(Closable):
     def open(
         cls, directory: bytes, *, create: bool = True, recorder: Recorder | None = None
     ) -> Self:
-        """Open the quarantine; make the directory (mode 0700) if it is missing.
+        """Open the quarantine's store; make its directory (mode 0700) if the directory is missing.
 
         Raises:
             UnsafePathError: a customer's symbolic link is in the path.
-            QuarantineError: the directory is missing (reason ``no-store``), does not belong to
-                the agent alone (``unsafe-store``), or cannot be opened (the kernel's reason).
+            QuarantineError: the store is missing (reason ``no-store``), does not belong to the
+                agent alone (``unsafe-store``), or cannot be opened (the kernel's error).
         """
         where = shown(directory)
         try:
@@ -143,11 +142,12 @@ class Store(Closable):
     def announce(self, event: str, *, line: bool = True, **facts: Any) -> None:
         """Write to the audit log that an act begins; the line is on disk when this returns.
 
-        With ``line`` false, only save the act, so that its result gets a line even after a kill.
+        With ``line`` false, only save the act, so that the act's result gets a line even after a
+        kill.
 
         Raises:
             QuarantineError: the line cannot be written, so the act must not happen (reason
-                ``no-audit-log``, or the kernel's).
+                ``no-audit-log``, or the kernel's error).
         """
         if self.recorder is None:
             return
@@ -180,11 +180,11 @@ class Store(Closable):
 
     def forget_act(self) -> None:
         """Remove the file of the announced act, because the audit log has its result."""
-        with suppress(OSError):  # a file that remains is checked against the audit log later
+        with suppress(OSError):  # if the file remains, a later start compares it with the audit log
             _unlink(self.fd, unfinished_act.FILE)
 
     def close(self) -> None:
-        """Close the store's descriptor."""
+        """Close the descriptor of the store's directory."""
         os.close(self.fd)
 
     @contextmanager
@@ -195,7 +195,7 @@ class Store(Closable):
             timeout: seconds to wait.
 
         Raises:
-            LockedError: another hashscan held the lock for all these seconds.
+            LockedError: another hashscan held the store's lock for ``timeout`` seconds.
         """
         # A new descriptor for each lock: workers that are forked later inherit no lock, and two
         # threads exclude each other as two processes do.
@@ -217,7 +217,7 @@ class Store(Closable):
                     self._write_holder(fd)
                 self.privates = Privates()
                 yield
-            finally:  # closing is not enough: a worker forked meanwhile has the descriptor too
+            finally:  # not only close: a worker forked meanwhile has the descriptor too
                 fcntl.flock(fd, fcntl.LOCK_UN)
         finally:
             os.close(fd)
@@ -234,12 +234,12 @@ class Store(Closable):
             os.ftruncate(lock, 0)  # needs no space; else the previous holder keeps its old index
 
     def timeline(self) -> Timeline:
-        """The store's timeline at this moment; nothing is written."""
+        """The store's timeline (its record of the clocks) up to now; nothing is written."""
         before = self._kept_timeline()
         return Timeline.begin(instant()) if before is None else before.at(instant())
 
     def keep_timeline(self) -> Timeline:
-        """Save the store's timeline at this moment, and return it. The caller holds the lock.
+        """Save and return the store's timeline (its record of the clocks); the caller has the lock.
 
         Raises:
             QuarantineError: the store cannot be written.
@@ -274,7 +274,7 @@ class Store(Closable):
         return Identity(status.st_dev, status.st_ino)
 
     def ids(self) -> list[str]:
-        """Ids of all records, oldest first; damaged records are included."""
+        """Ids of all records, the oldest record first; damaged records are included."""
         return sorted(name for name in self._names() if ID_PATTERN.fullmatch(name))
 
     def unknown_names(self) -> list[str]:
@@ -289,12 +289,12 @@ class Store(Closable):
             return os.listdir(self.fd)
 
     def path_of(self, record_id: str) -> bytes:
-        """Path of a record's directory, for messages."""
+        """Path of a record's directory in the store, for messages."""
         return self.directory + b"/" + os.fsencode(record_id)
 
     @contextmanager
     def entry(self, record_id: str) -> Iterator[int]:
-        """Descriptor of a record's directory.
+        """Yield a descriptor of a record's directory in the store.
 
         Raises:
             QuarantineError: the record does not exist, or its directory cannot be opened.
@@ -312,7 +312,7 @@ class Store(Closable):
             yield fd
 
     def create(self, record: Record) -> None:
-        """Make a record's directory and write its first state.
+        """Make a record's directory in the store, and write the record's first state.
 
         Raises:
             QuarantineError: the record could not be written, e.g. for lack of space; then its
@@ -331,7 +331,7 @@ class Store(Closable):
             raise
 
     def save(self, record: Record) -> None:
-        """Replace ``record.json`` atomically: after a crash the old or the new file is there.
+        """Replace ``record.json`` atomically: after a crash, the old or the new file exists.
 
         Raises:
             QuarantineError: the file could not be written, or ``load`` would refuse it (reason
@@ -349,7 +349,7 @@ class Store(Closable):
         self.index.note(record)
 
     def _checked_bytes(self, record: Record) -> bytes:
-        """The record's bytes. Bytes that ``load`` refuses are an error: they would hide a file."""
+        """The record as bytes that ``load`` accepts: a damaged record would hide its file."""
         raw = record.to_json()
         where = shown(record.origin.full_path)
         why = f"its record would be too large ({len(raw)} bytes)"
@@ -367,7 +367,7 @@ class Store(Closable):
         )
 
     def load(self, record_id: str) -> Record:
-        """Read a record.
+        """Read the record with the given id.
 
         Raises:
             QuarantineError: ``record.json`` is missing, damaged or of another format.
@@ -396,9 +396,9 @@ class Store(Closable):
         return record
 
     def tidy(self, record_id: str) -> bool:
-        """Remove a killed process's half-written record, and the record's directory if empty.
+        """Remove a killed process's half-written record, and the record's directory if it is empty.
 
-        Content is never removed here. The result is true if the directory was removed.
+        ``tidy`` never removes a content. The result is true if the directory was removed.
         """
         with self.entry(record_id) as entry:
             _unlink(entry, _NEW)
@@ -431,7 +431,7 @@ class Store(Closable):
             os.fsync(self.fd)
 
     def remember_restored(self, full_path: bytes, record_id: str) -> None:
-        """Save that a record is being restored to a path; ``restored_ids`` reads this.
+        """Save that a record's file is being restored to a path, for ``restored_ids``.
 
         Raises:
             QuarantineError: the store cannot be written.
@@ -446,7 +446,7 @@ class Store(Closable):
                 os.fsync(directory)
 
     def restored_ids(self, full_path: bytes) -> list[str]:
-        """Ids of records that may have been restored to a path; only the record can prove it."""
+        """Ids of records whose files may have been restored to a path; only a record proves it."""
         try:
             fd = os.open(_RESTORED + b"/" + _key(full_path), _READ, dir_fd=self.fd)
         except OSError:

@@ -19,10 +19,10 @@ _Key = TypeVar("_Key")
 
 
 class _Groups(Generic[_Key]):
-    """Record ids grouped by a key; each id has at most one key.
+    """Groups of record ids with the same key; each id has at most one key.
 
-    A single id of a key is kept without a dictionary, to save memory: nearly every key has one id,
-    and a daemon that runs for months indexes every record.
+    If a key has only one id, the id is kept without a dictionary, to save memory: nearly every key
+    has one id, and a daemon that runs for months indexes every record.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class _Groups(Generic[_Key]):
 
 
 class Index:
-    """Ids of records by the inode of their content, by the moved file's inode, and by path."""
+    """Finds record ids by the inode of a content, by the inode of a moved file, and by path."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Index:
         content_of: Callable[[str], Identity | None],
         briefs: Callable[[], Iterable[Briefed]],
     ) -> None:
-        """Begin empty; the three functions read the store at the first use of the index."""
+        """Begin with an empty index; the three functions read the store at its first use."""
         self._all = ids
         self._content_of = content_of
         self._briefs = briefs
@@ -75,7 +75,7 @@ class Index:
         self._recorded = None
 
     def note(self, record: Record) -> None:
-        """Add or update a record that was just written, and the inode of its content."""
+        """Add or update a record that was just written, and the inode of the record's content."""
         if self._contents is not None:
             self._contents.put(record.id, self._content_of(record.id))
         if self._recorded is not None:
@@ -91,7 +91,7 @@ class Index:
                 groups.put(record_id, None)
 
     def contents(self, identity: Identity) -> frozenset[str]:
-        """Ids of records whose content in the store is this inode."""
+        """Ids of records whose content in the store is the given inode."""
         if self._contents is None:
             self._contents = _Groups()
             for record_id in self._all():
@@ -99,18 +99,18 @@ class Index:
         return frozenset(self._contents.of(identity))
 
     def names(self, identity: Identity) -> list[str]:
-        """Ids of records whose file had this identity when it was moved from its volume."""
+        """Ids of records whose file had the given identity when it was moved from its volume."""
         return list(self._read()[0].of(identity))
 
     def at(self, full_path: bytes) -> list[str]:
-        """Ids of records whose file had this path."""
+        """Ids of records whose file had the given path."""
         return list(self._read()[1].of(full_path))
 
     def _read(self) -> tuple[_Groups[Identity], _Groups[bytes]]:
         if self._recorded is None:
             self._recorded = (_Groups(), _Groups())
             for record_id, brief, _ in self._briefs():
-                if brief is not None:  # ``list`` and ``verify`` report damaged records
+                if brief is not None:  # the commands ``list`` and ``verify`` report damaged records
                     self._recorded[0].put(record_id, brief.identity)
                     self._recorded[1].put(record_id, brief.path)
         return self._recorded

@@ -2,8 +2,9 @@
 
 Reading 100,000 records takes minutes. So ``STORE/summary`` has a line for each finished record: a
 CRC-32, the time stamps of the record and of its directory, and the record's facts. If the time
-stamps have changed, the record is read instead of its line. So the summary is never wrong, only
-incomplete, and it may be removed at any time. If many lines are missing, the file is written again.
+stamps have changed, hashscan reads the record instead of its line. So the summary is never wrong,
+only incomplete, and it may be removed at any time. If many lines are missing, the file is written
+again.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
     from hashscan.quarantine.records import Record
 
 FILE, NEW = b"summary", b"summary.new"
-#: The file is written again if at least ``_MISSING`` lines are missing, and at least one line for
-#: each ``_SHARE`` records.
+#: The summary is written again if at least ``_MISSING`` lines are missing, and at least one line
+#: for each ``_SHARE`` records.
 _MISSING, _SHARE = 100, 50
-#: Maximum number of new lines in memory.
+#: Maximum number of new lines of the summary in memory.
 _MOST_IN_MEMORY = 10_000
 #: Nanoseconds after a change in which a record can change again without a new time stamp.
 _RACY = 2_000_000_000
@@ -43,7 +44,7 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Records(Protocol):
-    """The methods of ``Store`` that this file uses."""
+    """The methods of ``Store`` that the summary uses."""
 
     @property
     def fd(self) -> int:
@@ -51,16 +52,16 @@ class Records(Protocol):
         ...
 
     def ids(self) -> list[str]:
-        """Ids of all records, oldest first."""
+        """Ids of all records in the store, the oldest record first."""
         ...
 
     def load(self, record_id: str) -> Record:
-        """The record with this id."""
+        """The record with the given id."""
         ...
 
 
 class _Fields(NamedTuple):
-    """Fields of a record, see ``Record``.
+    """Fields of a record that a line of the summary has, see ``Record``.
 
     Attributes:
         path: full path of the file.
@@ -90,13 +91,13 @@ class _Fields(NamedTuple):
 
 
 class Brief(RecordFacts, _Fields):
-    """The facts of a record that lists, counts and selections need."""
+    """The facts of a record that lists, counts and selections of records need."""
 
     __slots__ = ()
 
     @classmethod
     def of(cls, record: Record) -> Self:
-        """The facts of a record."""
+        """The ``Brief`` of a record."""
         metadata, digests = record.metadata, record.digests
         own = {record.digest, *(digests.as_dict().values() if digests else ())}
         return cls(
@@ -121,7 +122,7 @@ class Brief(RecordFacts, _Fields):
 
     @property
     def all_hex(self) -> tuple[str, ...]:
-        """All digests that the record has, in lower-case hex."""
+        """All digests in the record, in lower-case hex."""
         return (*(digest.hex for digest in self.each_digest), *self.others)
 
 
@@ -131,7 +132,7 @@ _STATE, _PATH, _DIGESTS, _OTHERS, _IDENTITY = (
 
 
 class Briefed(NamedTuple):
-    """The facts of a record, or the reason (``trouble``) why the record cannot be read."""
+    """The ``Brief`` of a record, or the reason (``trouble``) why the record cannot be read."""
 
     record_id: str
     brief: Brief | None
@@ -153,7 +154,7 @@ def loaded(store: Records, record_id: str) -> tuple[Record | None, str]:
 
 
 def briefs(store: Records) -> Iterator[Briefed]:
-    """The facts of all records, oldest first; after a damaged record the others follow.
+    """The facts of all records, the oldest record first; a damaged record does not end them.
 
     Raises:
         QuarantineError: this process can read no record, e.g. at its limit of open files.
@@ -183,7 +184,7 @@ def briefs(store: Records) -> Iterator[Briefed]:
 
 
 def settled(store: Records) -> Iterator[tuple[str, bool]]:
-    """Each record's id, and true if the record is certainly finished; false: read the record."""
+    """Each record's id, and whether the record is certainly finished; false: read the record."""
     for record_id, _, raw in _lines(store, store.ids()):
         yield record_id, raw is not None
 
@@ -193,11 +194,11 @@ def _lines(
 ) -> Iterator[tuple[str, list[int], list[Any] | None]]:
     """Each id with the record's current time stamps, and its line if the stamps are unchanged.
 
-    The list of stamps is empty if no line may be written for the record yet.
+    The list of time stamps is empty if no line may be written for the record yet.
     """
     kept = _saved_lines(store)
     there = next(kept, None)
-    # A record with a time stamp after this may change again without a new time stamp.
+    # A record that changed after this time may change again without a new time stamp.
     newest = time.time_ns() - _RACY
     for record_id in ids:
         stamps = _stamps(store, record_id)
@@ -211,7 +212,7 @@ def _lines(
 
 
 def _stamps(store: Records, record_id: str) -> list[int]:
-    """Numbers that change if the record or its directory changes; empty: it has no record."""
+    """Time stamps of a record and of its directory; empty: the directory has no record."""
     name = os.fsencode(record_id)
     try:
         above = os.stat(name, dir_fd=store.fd, follow_symlinks=False)
@@ -222,7 +223,7 @@ def _stamps(store: Records, record_id: str) -> list[int]:
 
 
 def _saved_lines(store: Records) -> Iterator[list[Any]]:
-    """The undamaged lines of the file, ascending by id: id, time stamps, facts."""
+    """The undamaged lines of the summary, ascending by record id: id, time stamps, facts."""
     try:
         fd = os.open(FILE, _READ, dir_fd=store.fd)
     except OSError:
@@ -252,7 +253,7 @@ def _encoded(line: list[Any]) -> bytes:
 
 
 def _brief_in(line: list[Any]) -> Brief | None:
-    """The facts of a line; ``None``: another version of hashscan wrote it."""
+    """The facts in a line of the summary; ``None``: another version of hashscan wrote the line."""
     record_id, _, values = line
     try:
         values[_STATE] = RecordState(values[_STATE])
@@ -269,11 +270,11 @@ def _brief_in(line: list[Any]) -> Brief | None:
 
 
 def _write(store: Records, ids: Collection[str], missing: Mapping[str, bytes]) -> None:
-    """Write the file again with the missing lines; if that fails, keep the old file."""
+    """Write the summary again with the missing lines; if the write fails, keep the old summary."""
     with suppress(OSError):
         try:
             fd = os.open(NEW, _CREATE, 0o600, dir_fd=store.fd)
-        except FileExistsError:  # another process is writing the file
+        except FileExistsError:  # another process is writing the summary
             status = os.stat(NEW, dir_fd=store.fd, follow_symlinks=False)
             if abs(time.time() - status.st_mtime) > _KILLED:
                 os.unlink(NEW, dir_fd=store.fd)

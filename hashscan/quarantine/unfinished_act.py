@@ -1,9 +1,9 @@
-"""The act whose begin is in the audit log, but whose result is not in the log yet.
+"""The move, restore or purge whose result is not in the audit log yet.
 
 Every act holds the store's lock, so at most one act is unfinished. ``STORE/act.json`` names that
 act; without an unfinished act the file does not exist. After a kill, the next start reads the lines
 of the log that are newer than the act's begin, and writes a line ``recovered`` if the result is
-missing. If the log could not be written when the act ended, the next act does the same.
+missing. If the log could not be written when the act ended, the next act writes the missing line.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from hashscan.quarantine.records import Record
 
 FILE: Final = b"act.json"
-#: Maximum number of bytes of the file; a longer file is damaged. An escaped path can have 1 MiB.
+#: Maximum number of bytes of ``act.json``; a longer file is damaged. An escaped path can have 1
+#: MiB.
 MOST: Final = 8 << 20
 #: Events that say that an act begins.
 _ACTS = frozenset({events.MOVING, events.RESTORING, events.PURGING})
@@ -46,7 +47,7 @@ _RESULTS = frozenset(
 
 
 class Begun(NamedTuple):
-    """An act that has begun.
+    """A move, restore, purge or export that has begun.
 
     Attributes:
         state: the state directory of the audit log.
@@ -63,7 +64,7 @@ class Begun(NamedTuple):
 
     @classmethod
     def of(cls, event: str, facts: Mapping[str, Any], recorder: Recorder) -> Self | None:
-        """The act that begins with this event; ``None``: the event does not begin an act.
+        """The act that begins with the given event; ``None``: the event does not begin an act.
 
         Raises:
             StateError: the audit log cannot be read.
@@ -76,21 +77,21 @@ class Begun(NamedTuple):
 
     @classmethod
     def parse(cls, raw: bytes) -> Self | None:
-        """The act from the bytes of ``to_json``; ``None``: the bytes are not whole."""
+        """The act from the bytes that ``to_json`` returned; ``None``: the bytes are not whole."""
         with suppress(ValueError, TypeError, KeyError):
             event, record_id, path, state, after, has_line = json.loads(raw)
             return cls(event, record_id, os.fsencode(path), state, int(after), bool(has_line))
         return None
 
     def to_json(self) -> bytes:
-        """The act as JSON, which ``parse`` reads."""
+        """The act as bytes of JSON, which ``parse`` reads."""
         return json.dumps([*self[:2], os.fsdecode(self.path), *self[3:]]).encode("ascii")
 
     def lacks_its_result(self) -> bool:
         """Whether the act has begun but the audit log has no line about its result.
 
         Raises:
-            StateError: the log cannot be read.
+            StateError: the audit log cannot be read.
         """
         announced = not self.has_line
         for line in read(self.state, self.after):
@@ -102,10 +103,10 @@ class Begun(NamedTuple):
 
 
 def conclude_earlier(act: Begun | None, load: Callable[[str], Record], recorder: Recorder) -> None:
-    """Write the line about the result of an act, if that was not possible when the act ended.
+    """Write the result of an act to the log, if the log could not be written when the act ended.
 
     Raises:
-        StateError: the log cannot be read or written.
+        StateError: the audit log cannot be read or written.
     """
     if act is None or not act.lacks_its_result():
         return

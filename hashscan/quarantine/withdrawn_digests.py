@@ -1,9 +1,9 @@
-"""Decides which digests in quarantine are withdrawn, and marks their records.
+"""Decides which digests in quarantine the service withdrew, and marks the records of the files.
 
 All functions are pure decisions on the service's answers, except ``mark``, which writes records. A
-digest is withdrawn if the service answers ``unknown`` twice, at least a day apart and with no
-``known`` in between. A faulty service or list must not release the whole quarantine: then ``brake``
-holds the withdrawals until an administrator accepts them.
+digest is withdrawn if the service answers ``unknown`` twice, at least a day apart, and does not
+answer ``known`` in between. A faulty service or list must not release the whole quarantine: then
+``brake`` holds the withdrawals until an administrator accepts them.
 """
 
 from __future__ import annotations
@@ -41,8 +41,9 @@ if TYPE_CHECKING:
 APART = 86400.0
 #: Maximum age of an answer that counts for the brake, in seconds.
 WINDOW = 2 * APART
-#: Seconds for which an unchecked withdrawal counts for the brake, even after its files were
-#: restored. Otherwise a faulty service could empty the quarantine a few digests at a time.
+#: Seconds for which a withdrawal that no administrator has checked counts for the brake, even after
+#: its files were restored. Otherwise a faulty service could empty the quarantine a few digests at a
+#: time.
 LONG = 90 * APART
 #: Number of digests that may become unknown without the brake, even if their share is large.
 FEW = 3
@@ -50,22 +51,22 @@ FEW = 3
 #: share of its digests that a list may lose.
 SHARE = 0.1
 _RIGHT = "is it the right service, with the right account and its whole list?"
-#: Share of the interval over which the questions about different digests are spread.
+#: Share of the interval over which hashscan spreads its questions about different digests.
 _SPREAD = 0.1
 
 
 @dataclass(slots=True)
 class WithdrawnGroup:
-    """The files in quarantine with one subject.
+    """The files in quarantine with one confirmed digest and one content.
 
     Attributes:
-        subject: the confirmed digest and the content.
-        files: number of records.
+        subject: the confirmed digest and the content of the files.
+        files: number of records of these files.
         marked: number of records that are marked as withdrawn.
         age: seconds that have certainly passed since the last of the files was quarantined.
         questions: digests to ask the service about: the confirmed digest, then other digests of
             the content that a filter has now.
-        dropped: no filter has any of the content's digests.
+        dropped: whether no filter has any of the content's digests.
     """
 
     subject: Subject
@@ -82,9 +83,9 @@ class Contents:
     """The files in quarantine that one service confirmed.
 
     Attributes:
-        groups: the files by subject.
+        groups: the files by confirmed digest and content.
         others: number of files that another service confirmed; these files are not rechecked.
-        unread: number of damaged records.
+        unread: number of damaged records in the store.
     """
 
     groups: dict[Subject, WithdrawnGroup] = field(default_factory=dict)
@@ -95,7 +96,7 @@ class Contents:
 def subject_of(record: Record | Brief, service: str) -> Subject | None:
     """The subject of a file in quarantine, if ``service`` confirmed the file; else ``None``.
 
-    A file that was moved because of a notice has no subject: no service confirmed it.
+    A file that was moved because of a notice has no subject: no service confirmed the file.
     """
     if (
         record.state is not RecordState.QUARANTINED
@@ -109,7 +110,7 @@ def subject_of(record: Record | Brief, service: str) -> Subject | None:
 
 
 def collect(store: Store, service: str, filters: Sequence[Filter], timeline: Timeline) -> Contents:
-    """The files in quarantine, grouped by subject; each record's facts are read once.
+    """The files in quarantine by confirmed digest and content; each record is read once.
 
     Raises:
         QuarantineError: the store cannot be listed.
@@ -146,13 +147,13 @@ def _age(record: Brief, timeline: Timeline) -> float:
 def due(
     group: WithdrawnGroup, last: Answered | None, interval: float, filters: str, timeline: Timeline
 ) -> bool:
-    """Whether the service must be asked about a subject now.
+    """Whether hashscan must ask the service about a digest in quarantine now.
 
     Args:
-        group: the files with the subject.
-        last: the last answer about the subject; ``None``: the service was never asked.
-        interval: seconds between two questions.
-        filters: name of the known set in use.
+        group: the files in quarantine with the digest.
+        last: the service's last answer about the digest; ``None``: the service was never asked.
+        interval: seconds between two questions about one digest.
+        filters: name of the service's known set that is in use.
         timeline: timeline of the quarantine.
     """
     if group.dropped and (last is None or last.filters != filters):
@@ -176,12 +177,12 @@ def after(
     now: When,
     timeline: Timeline,
 ) -> Answered:
-    """The subject's new entry after the service's answer at ``now``, the end of ``timeline``."""
+    """The new ``Answered`` after a service's answer at ``now``, the end of ``timeline``."""
     subject = group.subject
     if known:
         return Answered(subject, True, filters, now, now, KNOWN, "")
-    # If a file of this content was quarantined after the first ``unknown``, the digest was known
-    # at that time.
+    # If a file with the content was quarantined after the first answer ``unknown``, the digest was
+    # known at that time.
     if last is None or last.known or group.age < last.since.age(timeline):
         return Answered(subject, False, filters, now, now, UNKNOWN, "")
     state = last.state
@@ -196,9 +197,9 @@ def is_counted(answer: Answered, timeline: Timeline) -> bool:
 
 
 def is_cut(size: int, size_before: int | None) -> bool:
-    """Whether a known set has lost so many digests that it may be wrong.
+    """Whether a known set has lost so many digests that the set may be wrong.
 
-    ``size_before`` is its size when the set was last right; ``None``: unknown.
+    ``size_before`` is the set's size when the set was last right; ``None``: unknown.
     """
     return size_before is not None and size_before - size > max(FEW, SHARE * size_before)
 
@@ -211,11 +212,11 @@ def brake(
     size_before: int | None,
     timeline: Timeline,
 ) -> str:
-    """The reason why an administrator must accept withdrawals; empty: no reason.
+    """The reason why an administrator must accept withdrawals; empty: nobody must accept them.
 
     Args:
-        answers: the last answers about all subjects in quarantine.
-        restored: the last answers about withdrawn subjects that are no longer in quarantine.
+        answers: the last answers about all digests in quarantine.
+        restored: the last answers about withdrawn digests that are no longer in quarantine.
         size: number of digests in the known set.
         size_before: number of digests when the known set was last right; ``None``: unknown.
         timeline: timeline of the quarantine.
@@ -254,10 +255,10 @@ def brake(
 def sentenced(
     answers: Mapping[Subject, Answered], why: str
 ) -> tuple[list[Answered], list[Answered]]:
-    """The answers whose digests are withdrawn now, and the answers that are held from now on.
+    """The answers that withdraw digests now, and the answers whose withdrawal the brake holds.
 
-    ``why`` is the brake's reason; empty: the brake holds nothing. A withdrawal is held until the
-    service knows the digest again or an administrator accepts the withdrawal.
+    ``why`` is the brake's reason; empty: the brake holds nothing. The brake holds a withdrawal
+    until the service knows the digest again or an administrator accepts the withdrawal.
     """
     ripe = [answer for answer in answers.values() if answer.state == RIPE and not answer.held]
     accepted = [answer for answer in answers.values() if answer.state == ACCEPTED]
@@ -274,13 +275,13 @@ def mark(
     *,
     patience: float,
 ) -> int:
-    """Mark the records of withdrawn subjects; remove the mark if a subject is known again.
+    """Mark the records of withdrawn digests; remove the mark if a digest is known again.
 
-    The store's lock is released after each record. After a kill, call this again: it marks the
+    The store's lock is released after each record. After a kill, call ``mark`` again to mark the
     remaining records.
 
     Returns:
-        Number of records that changed.
+        Number of records whose mark changed.
 
     Raises:
         QuarantineError, LockedError: the store cannot be used, or a record cannot be written.
@@ -291,7 +292,7 @@ def mark(
             continue
         with store.lock(patience):
             try:
-                record = store.load(brief.id)  # the file may have been restored meanwhile
+                record = store.load(brief.id)  # another process may have restored the file
             except QuarantineError:
                 continue
             if _differs(record, service, withdrawn, known):
