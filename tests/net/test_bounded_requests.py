@@ -96,7 +96,10 @@ def test_every_byte_of_an_answer_is_counted(ask):
 
 
 def test_a_redirect_is_an_answer_and_a_cookie_is_not_kept(ask, server):
-    answer = b"HTTP/1.1 302 Found\r\nLocation: /x\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\nno"
+    answer = (
+        b"HTTP/1.1 302 Found\r\nLocation: /x\r\nSet-Cookie: a=b\r\nConnection: close\r\n"
+        b"Content-Length: 2\r\n\r\nno"
+    )
     before = len(server.requests)
     assert ask(answer, times=2) == b"no"
     sent = server.requests[before:]
