@@ -1,1 +1,1 @@
-"""Runs the daemon: watches, rescans, syncs, asks, acts; a loop over the rooms below."""
+"""Runs the daemon: watches volumes, scans, syncs filters, asks the service, and acts on matches."""

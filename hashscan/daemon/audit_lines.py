@@ -1,8 +1,9 @@
 """Writes the daemon's lines to the audit log.
 
 A line that cannot be written never stops the daemon. The daemon logs the fault and continues, but
-moves no file meanwhile, because each move needs its own line. The line is written as soon as the
-audit log can be written again, with the time at which it was due (``delayed_since``).
+moves no file meanwhile, because each move needs its own line in the audit log. The daemon writes
+the delayed line as soon as the audit log can be written again, with the time at which the line was
+due (``delayed_since``).
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from hashscan.model import MatchEvent, Summary
     from hashscan.state import State
 
-#: Largest number of lines that wait until the log can be written; of further lines, the oldest are
-#: dropped.
+#: Largest number of lines that wait until the audit log can be written; if there are more, the
+#: oldest lines are dropped.
 _MOST_DELAYED = 1000
 
 
@@ -37,14 +38,14 @@ class DaemonRecord:
     """Writes the daemon's lines to the audit log.
 
     Attributes:
-        recorder: writes the lines of acts, which must not happen without their line; ``None``: no
-            lines are written.
+        recorder: writes the audit lines of acts, which must not happen without their line;
+            ``None``: no audit lines are written.
     """
 
     def __init__(self, complain: Callable[[str], None]) -> None:
-        """Write no lines before ``open``.
+        """Prepare without an audit log; ``open`` names the log.
 
-        ``complain`` receives the reason why a line was not written.
+        ``complain`` receives the reason why a line was not written to the audit log.
         """
         self.recorder: Recorder | None = None
         self._complain = complain
@@ -55,7 +56,7 @@ class DaemonRecord:
         self._delayed: deque[EventEntry] = deque(maxlen=_MOST_DELAYED)
 
     def open(self, settings: Settings, state: State) -> None:
-        """Write to the audit log of a state from now on."""
+        """Write to the audit log of the state directory from now on."""
         self.recorder = Recorder.of(settings, "daemon", state)
         self._action = settings.quarantine.action
         self._matches = MatchLines(self.recorder)
@@ -63,12 +64,12 @@ class DaemonRecord:
             self._problems = Problems(state.directory, self._is_noted)
 
     def _is_noted(self, event: str, facts: dict[str, Any]) -> bool:
-        """Write a line; return whether the line is in the log, and no line is delayed."""
+        """Write an audit line; return whether the log contains the line, and no line is delayed."""
         self._note(event, **facts)
         return not self._delayed
 
     def reload(self, settings: Settings, state: State) -> None:
-        """Note the use of a changed configuration in the log, and use it for later lines."""
+        """Note the use of a changed configuration in the audit log, and use it for later lines."""
         self._note(events.RELOAD, file=settings.file)
         self._save()
         self.open(settings, state)
@@ -78,11 +79,11 @@ class DaemonRecord:
             self._matches.save()
 
     def started(self) -> None:
-        """Write the line that the daemon starts."""
+        """Write the audit line that the daemon starts."""
         self._note(events.DAEMON_STARTED, version=__version__, pid=os.getpid())
 
     def stopped(self) -> None:
-        """Write the line that the daemon ends."""
+        """Write the audit line that the daemon ends."""
         self._save()
         # The next daemon reports persisting problems again.
         if self._problems is not None and not self._delayed:
@@ -90,10 +91,10 @@ class DaemonRecord:
         self._note(events.DAEMON_STOPPED, pid=os.getpid())
 
     def match(self, event: MatchEvent) -> None:
-        """Write the line of a match; complain once if the line cannot be written.
+        """Write the audit line of a match; complain once if the line cannot be written.
 
         Raises:
-            StateError: the line cannot be written.
+            StateError: the audit line cannot be written.
         """
         if self._matches is None:
             return
@@ -107,9 +108,9 @@ class DaemonRecord:
         self._match_fault = ""
 
     def scan(self, roots: Iterable[bytes], *, kind: str) -> ScanLines | None:
-        """Write the line that a scan begins.
+        """Write the audit line that a scan begins.
 
-        The result is ``None`` if the line could not be written.
+        The result is ``None`` if the audit line could not be written.
         """
         if self.recorder is None:
             return None
@@ -120,7 +121,7 @@ class DaemonRecord:
             return None
 
     def scan_ended(self, lines: ScanLines | None, summary: Summary) -> None:
-        """Write the line that a scan has ended."""
+        """Write the audit line that a scan has ended."""
         self._save()
         if lines is not None:
             try:
@@ -129,41 +130,41 @@ class DaemonRecord:
                 self._unwritten(error)
 
     def filters(self, name: str) -> None:
-        """Write the line that other filters are in use from now on.
+        """Write the audit line that other filters are in use from now on.
 
-        ``name`` is the name of the set of filters in the catalog.
+        ``name`` is the catalog's name for the set of filters.
         """
         self._note(events.FILTER_CHANGED, filters=name)
 
     def refused(self, what: str, message: str) -> None:
-        """Write the line that ``what`` (a filter, a configuration) was refused and is not used."""
+        """Write the audit line that ``what`` (a filter, a configuration) is not used."""
         self._note(events.REFUSED, what=what, message=message)
 
     def problem(self, what: str, kind: str, message: str) -> None:
-        """Write the line that a problem needs the sysadmin, unless a line already reports it.
+        """Write the audit line that a problem needs the sysadmin, unless a line reports it already.
 
-        ``kind`` is the kind of the problem's fault.
+        ``kind`` names the kind of fault that is the problem.
         """
         if self._problems is not None:
             self._problems.problem(what, kind, message)
 
     def well(self, what: str) -> None:
-        """Write the line that a problem has ended, if there was a problem."""
+        """Write the audit line that a problem has ended, if there was a problem."""
         if self._problems is not None:
             self._problems.problem_ended(what)
 
     def volume_lost(self, root: bytes, why: str) -> None:
-        """Write the line that a volume is missing or silent, unless a line already says so."""
+        """Write the audit line that a volume is missing or silent, unless one exists."""
         if self._problems is not None:
             self._problems.volume_lost(root, why)
 
     def volume_back(self, root: bytes) -> None:
-        """Write the line that a volume is there again, if the volume was missing."""
+        """Write the audit line that a volume is there again, if the volume was missing."""
         if self._problems is not None:
             self._problems.volume_back(root)
 
     def deadline(self, event: str, notice: str, deadline: str) -> bool:
-        """Write the line that a notice is due soon or overdue; return whether it is written."""
+        """Write the audit line that a notice is due soon or overdue; return true if written."""
         if self.recorder is None:
             return False
         try:
@@ -179,12 +180,12 @@ class DaemonRecord:
         self._write(EventEntry(event, self.recorder.who, facts))
 
     def write_delayed(self) -> None:
-        """Write the lines that could not be written before, if there are any."""
+        """Write the delayed audit lines, if there are any."""
         if self._delayed:
             self._write()
 
     def _write(self, *entries: EventEntry) -> None:
-        """Write ``entries`` after the delayed lines; if that fails, delay ``entries``, too."""
+        """Write audit lines after the delayed lines; if that fails, delay ``entries``, too."""
         assert self.recorder is not None
         try:
             self.recorder.log.append_all([*self._delayed, *entries])

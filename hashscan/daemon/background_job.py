@@ -1,4 +1,4 @@
-"""Runs a job in a separate process, so that the daemon waits for no network and no disk."""
+"""Runs a job in a separate process, so that the daemon waits neither for the network nor a disk."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Background(Generic[Result]):
     """Runs one job in a process.
 
     Attributes:
-        connection: readable when ``take`` has the result.
+        connection: readable when ``take`` can return the job's result.
     """
 
     def __init__(self, job: Callable[[], Result]) -> None:
@@ -45,13 +45,13 @@ class Background(Generic[Result]):
         self.connection = self._child.connection
 
     def take(self) -> Result | Failure:
-        """Wait for the result and return it."""
+        """Wait for the job's result and return it."""
         result: Result | Failure = _received(self._child)
         self.close()
         return result
 
     def close(self) -> None:
-        """End the process, whatever the process does."""
+        """End the job's process, even if the job is not finished."""
         self._child.end()
 
 
@@ -59,11 +59,11 @@ class Repeated(Generic[Order, Result]):
     """Runs a job repeatedly in one process, which keeps its state between the runs.
 
     Attributes:
-        connection: readable when ``take`` has a result.
+        connection: readable when ``take`` can return the result of a run.
     """
 
     def __init__(self, job: Callable[[Order], Result]) -> None:
-        """Start a fork of this process for ``job``; orders and results must be picklable.
+        """Fork a process that runs ``job`` repeatedly; orders and results must be picklable.
 
         The job itself may start processes. The caller must ``close`` this job before the caller
         ends.
@@ -76,11 +76,11 @@ class Repeated(Generic[Order, Result]):
 
     @property
     def process_id(self) -> int:
-        """Return the id of the process."""
+        """Return the id of the job's process."""
         return self._child.pid
 
     def give(self, order: Order) -> bool:
-        """Run the job once; return False if the process has ended."""
+        """Run the job once; return False if the job's process has ended."""
         try:
             self.connection.send(order)
         except OSError:
@@ -88,12 +88,12 @@ class Repeated(Generic[Order, Result]):
         return True
 
     def take(self) -> Result | Failure:
-        """Wait for the result and return it. After a failure the process must be closed."""
+        """Wait for the result of a run and return it. After a failure the caller must ``close``."""
         result: Result | Failure = _received(self._child)
         return result
 
     def close(self) -> None:
-        """End the process, whatever the process does."""
+        """End the job's process, even if a run is not finished."""
         self._child.end()
 
 

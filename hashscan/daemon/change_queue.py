@@ -1,11 +1,12 @@
 """The queue of changed entries to check: bursts coalesce, and nothing waits for ever.
 
 Changed entries wait until their directory has been quiet for ``QUIET``, or for ``LONGEST_QUIET`` at
-most. A file that is not whole when it is checked returns to the queue. After a time that grows with
-its size, a file is hashed even if it is not whole: a growing file of terabytes must not be read
-again and again. A file that was hashed this way and is still open, or that could not be read, is
-checked again with growing pauses, because no event may follow for its later writes. The queue is
-bounded: if it is full, the volume is scanned instead.
+most. A file is whole if it did not change just now and no process writes to it. A file that is not
+whole when it is checked returns to the queue. After a time that grows with its size, a file is
+hashed even if it is not whole: a growing file of terabytes must not be read again and again. A file
+that was hashed before it was whole, or that could not be read, is checked again with growing
+pauses, because no event may follow for its later writes. The queue is bounded: if the queue is
+full, the volume is scanned instead.
 """
 
 from __future__ import annotations
@@ -17,38 +18,38 @@ from typing import NamedTuple
 
 #: Seconds without a further change in a directory after which its entries are checked.
 QUIET = 0.3
-#: Seconds after which the entries of a directory that never rests are checked.
+#: Seconds after which the entries of a directory are checked although the directory is not quiet.
 LONGEST_QUIET = 1.0
-#: Seconds between two checks of a file that is not whole; the pause doubles each time, up to
-#: ``AGAIN_MOST``.
+#: Seconds between two checks of a file to which a process still writes; the pause doubles each
+#: time, up to ``AGAIN_MOST``.
 AGAIN = 0.5
 AGAIN_MOST = 5.0
-#: The pause is longer in proportion if so many files wait: a customer who opens thousands of files
-#: If more files than this number wait, the pause is longer in proportion: a customer who opens
+#: If more files than this number wait, each pause is longer in proportion: a customer who opens
 #: thousands of files must not keep the daemon busy.
 CROWD = 5000
-#: Seconds between two checks of a file that was hashed before it was whole, or could not be read:
-#: longer in proportion to its size (``BOUND_BYTES``); the pause doubles, up to ``LATER_MOST``.
+#: Seconds between two checks of a file that could not be read, or was hashed while a process wrote
+#: to it: longer in proportion to its size (``BOUND_BYTES``); the pause doubles, up to
+#: ``LATER_MOST``.
 LATER = 5.0
 LATER_MOST = 3600.0
-#: Seconds within which a check that is under way returns its result.
+#: Seconds within which a worker process returns the result of a check.
 UNDER_WAY = 30.0
-#: Checks of one directory are gathered for a second divided by this number.
+#: One second divided by this number: during this time, checks of one directory are gathered.
 GRID = 4
-#: Seconds after which a file that is never whole is hashed anyway.
+#: Seconds after which a file is hashed although a process still writes to it.
 BOUND = 60.0
-#: One more second is added for each such number of bytes in the file's first size: a file that
-#: grows faster must not delay its hashing for ever.
+#: The bound is one second longer for each such number of bytes in the file's first size: a file
+#: that grows faster must not delay its hashing for ever.
 BOUND_BYTES = 10 << 20
-#: Largest number of waiting names, and of remembered files that are not whole.
+#: Largest number of waiting names, and of remembered files to which a process still writes.
 MOST_NAMES = 500_000
 MOST_UNRESTED = 50_000
-#: Number of names of one directory that are checked together.
+#: Number of names of one directory that a worker process checks together.
 BATCH = 256
 
 
 class Key(NamedTuple):
-    """Names a directory: index of its volume, and the path below its root."""
+    """Names a directory: the index of its volume, and its path below the volume's root."""
 
     volume: int
     directory: bytes
@@ -58,7 +59,7 @@ class Due(NamedTuple):
     """Names entries of one directory that are due for a check.
 
     Attributes:
-        final: whether files among the entries are hashed even if they are not whole.
+        final: whether files among the entries are hashed although a process still writes to them.
     """
 
     key: Key
@@ -67,7 +68,7 @@ class Due(NamedTuple):
 
 
 class _Entry:
-    """Holds the waiting names of one directory."""
+    """Holds the names of one directory's changed entries that wait for a check."""
 
     __slots__ = ("due", "first", "names")
 
@@ -78,7 +79,7 @@ class _Entry:
 
 
 class _Unrested:
-    """Describes a file that was not whole: times of its next check and of its forced hashing."""
+    """Describes a file that was not whole: time of its next check and of its forced hashing."""
 
     __slots__ = ("again", "bound", "wait")
 
@@ -89,7 +90,7 @@ class _Unrested:
 
 
 class _Directory:
-    """Holds files of one directory that were not whole, and the time of the next check."""
+    """Holds files of one directory to which a process wrote, and the time of their next check."""
 
     __slots__ = ("due", "files")
 
@@ -99,13 +100,13 @@ class _Directory:
 
 
 class Changes:
-    """Holds the changes that wait for a check.
+    """Holds the changed entries that wait for a check.
 
     All times of the queue are seconds of one monotonic clock.
     """
 
     def __init__(self) -> None:
-        """Make an empty queue."""
+        """Make an empty queue of changes."""
         self._entries: dict[Key, _Entry] = {}
         self._heap: list[tuple[float, Key]] = []
         self._unrested: dict[Key, _Directory] = {}
@@ -113,21 +114,21 @@ class Changes:
         self._unrested_count = 0
 
     def __len__(self) -> int:
-        """Return the number of names that wait."""
+        """Return the number of changed names that wait for a check."""
         return self._names + self._unrested_count
 
     def oldest(self) -> float | None:
-        """Return the time of the oldest waiting change.
+        """Return the time at which the oldest waiting change was queued.
 
         The result is ``None`` if no change waits.
 
-        Files that are not whole yet do not count: they wait for their writers.
+        Files to which a process still writes do not count: they wait for their writers.
         """
         # Entries keep the order in which they came: a directory's next change makes a new entry.
         return next((entry.first for entry in self._entries.values()), None)
 
     def add(self, key: Key, name: bytes, now: float) -> bool:
-        """Queue a change; return ``False`` if the queue is full and the volume must be scanned."""
+        """Queue a changed entry; return ``False`` if full: the volume must be scanned."""
         if self._names >= MOST_NAMES:
             return False
         entry = self._entries.get(key)
@@ -141,10 +142,10 @@ class Changes:
         return True
 
     def not_whole(self, key: Key, name: bytes, size: int, now: float) -> bool:
-        """Queue a file that is not whole yet for another check.
+        """Queue another check of a file to which a process still writes.
 
-        The result is ``False`` if too many files are remembered: then the file must be hashed
-        immediately.
+        The result is ``False`` if the queue remembers too many files: then the caller must hash the
+        file immediately.
         """
         here = self._unrested.get(key)
         found = None if here is None else here.files.get(name)
@@ -158,9 +159,9 @@ class Changes:
         return True
 
     def look_later(self, key: Key, name: bytes, size: int, now: float) -> None:
-        """Queue a file for a check that hashes it even if it is not whole; each pause is longer.
+        """Queue a check that hashes the file even if a process writes to it; each pause is longer.
 
-        If too many files are remembered, the next scan checks the file instead.
+        If the queue remembers too many files, the next scan checks the file instead.
         """
         here = self._unrested.get(key)
         found = None if here is None else here.files.get(name)
@@ -193,7 +194,7 @@ class Changes:
             heapq.heappush(self._heap, (at, key))
 
     def rested(self, key: Key, names: list[bytes]) -> None:
-        """Forget that files were not whole: they were checked, and are whole now."""
+        """Forget that a process wrote to these files: a check found that the files are whole."""
         here = self._unrested.get(key)
         if here is None:
             return
@@ -210,21 +211,21 @@ class Changes:
             self._unrested_count -= len(self._unrested.pop(key).files)
 
     def most_crowded(self) -> int:
-        """Return the volume with most waiting names, which is scanned if the queue is full."""
+        """Return the volume with the most waiting names: if the queue is full, it is scanned."""
         names: Counter[int] = Counter()
         for key, entry in self._entries.items():
             names[key.volume] += len(entry.names)
         return names.most_common(1)[0][0]
 
     def next_due(self) -> float | None:
-        """Return the time of the next check.
+        """Return the time at which the next check is due.
 
         The result is ``None`` if no check waits.
         """
         return self._heap[0][0] if self._heap else None
 
     def take(self, now: float, most: int) -> list[Due]:
-        """Remove and return entries that are due, about ``most`` names."""
+        """Remove the entries that are due from the queue (about ``most``); return them."""
         found: list[Due] = []
         count = 0
         while self._heap and self._heap[0][0] <= now and count < most:
@@ -245,7 +246,7 @@ class Changes:
         return found
 
     def _split(self, key: Key, names: list[bytes], now: float) -> list[Due]:
-        """Split changed names: files past their bound are hashed even if they are not whole."""
+        """Split changed names: files past their time bound are hashed in any case."""
         here = self._unrested.get(key)
         if here is None:
             return [Due(key, names, final=False)]

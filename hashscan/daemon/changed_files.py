@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from hashscan.scan.options import ScanOptions
     from hashscan.scan.pool import WorkerHandle
 
-#: Number of names that are handed to the workers in advance; further names wait in the queue, where
-#: repeated changes coalesce.
+#: Number of changed names that the daemon hands to the workers in advance; further names wait in
+#: the queue, where repeated changes coalesce.
 _AHEAD = 2048
 _KNOWN_DIRECTORIES = 20_000
 
 
 class ChangedFiles:
-    """Handles changes by its own worker processes, so that changes never wait for a scan.
+    """Checks changed files in worker processes of its own, so that changes wait for no scan.
 
     Attributes:
-        changes: the queue of changes.
-        pool: the worker processes.
+        changes: the queue of changed entries.
+        pool: the worker processes that check changed files.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class ChangedFiles:
         on_candidate: Callable[[], None],
         on_too_many: Callable[[int], None],
     ) -> None:
-        """Start the worker processes.
+        """Start the worker processes for changed files.
 
         ``on_too_many`` receives a volume with so many waiting files that it must be scanned.
         """
@@ -89,7 +89,7 @@ class ChangedFiles:
 
     @property
     def root_numbers(self) -> list[int]:
-        """Return the ids of the volumes' roots in the catalog."""
+        """Return the ids of the volumes' root directories in the catalog."""
         return [root.number for root in self._roots]
 
     @property
@@ -99,27 +99,27 @@ class ChangedFiles:
 
     @property
     def tally(self) -> Tally:
-        """Return the outcomes so far."""
+        """Return the counts of the outcomes of changed files so far."""
         return self._dispatch.tally
 
     @property
     def busy(self) -> bool:
-        """Return whether any check is due or under way."""
+        """Return whether any check of a changed entry is due or under way."""
         due = self.changes.next_due()
         return bool(self._dispatch) or (due is not None and due <= time.monotonic())
 
     @property
     def under_way(self) -> bool:
-        """Return whether a worker process has a task."""
+        """Return whether a worker process for changed files has a task."""
         return self._dispatch.under_way
 
     def held(self) -> set[int]:
-        """Return the ids of directories under way, which the catalog must not forget."""
+        """Return the ids of directories with a running check, which the catalog must not forget."""
         return self._dispatch.held()
 
     @property
     def backlog(self) -> int:
-        """Return the number of entries and directories that wait or are under way."""
+        """Return the number of changed entries and directories that wait or are under way."""
         return len(self.changes) + len(self._dispatch)
 
     @property
@@ -131,7 +131,7 @@ class ChangedFiles:
 
     @property
     def queued(self) -> int:
-        """Return the part of the backlog that waits for a worker process, not for a writer."""
+        """Return the number of changes that wait for a worker process, not for a writer."""
         return len(self._dispatch)
 
     def begin(self) -> None:
@@ -139,35 +139,35 @@ class ChangedFiles:
         self._dispatch.scan = self._catalog.begin_watch()
 
     def ended(self) -> None:
-        """Forget directory ids, because a scan that ended may have removed some directories."""
+        """Forget directory ids, because the scan that ended may have removed directories."""
         self._directories.clear()
 
     def changed(self, volume: int, directory: bytes, name: bytes) -> bool:
-        """Queue a change; return ``False`` if too many wait and the volume must be scanned."""
+        """Queue a changed entry; return ``False`` if too many wait: the volume must be scanned."""
         return self.changes.add(Key(volume, directory), name, time.monotonic())
 
     def check_rows(self, directory: int, names: list[bytes]) -> None:
-        """Queue a check of entries in the directory with an id in the catalog, in any volume."""
+        """Queue a check of entries in the directory with this id in the catalog, in any volume."""
         root = self._catalog.volume_of(directory)
         for number, volume in enumerate(self._options.volumes):
             if volume.root == root:
                 self.check_known(number, directory, names)
 
     def check_known(self, volume: int, directory: int, names: list[bytes]) -> None:
-        """Queue a check of files that the catalog knows, in the directory with an id."""
+        """Queue a check of files that the catalog knows, in the directory with this id."""
         path = self._catalog.directory_path(directory)
         queued = QueuedDirectory(directory, path, False)
         for start in range(0, len(names), BATCH):
             self._dispatch.look(volume, queued, names[start : start + BATCH], final=True)
 
     def give_up(self, volume: int) -> None:
-        """Drop the work in a missing volume; the volume is scanned when it is back."""
+        """Drop the waiting changes of a missing volume; the volume is scanned when it is back."""
         self.changes.forget_volume(volume)
         self._dispatch.forget_volume(volume)
         self.pool.give_up(volume)
 
     def hand_out(self) -> None:
-        """Give the due changes to the worker processes."""
+        """Give the changes that are due to the worker processes."""
         if self._dispatch.ahead < _AHEAD // 8:
             for key, names, final in self.changes.take(time.monotonic(), _AHEAD):
                 self._dispatch.look(key.volume, self._directory(key), names, final=final)
@@ -218,7 +218,7 @@ class ChangedFiles:
             self._dispatch.heard(worker, message)
 
     def swap(self, options: ScanOptions, judged: int, judged_until: int) -> None:
-        """Continue with other filters: work under way is repeated with them."""
+        """Use other filters from now on: the worker processes repeat the running checks."""
         self.pool.close()
         self._dispatch.start_over(judged)
         self._options = replace(options, volumes=self._options.volumes)

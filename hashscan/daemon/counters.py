@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Counters:
-    """Holds counts of the work with one configuration, or with several.
+    """Holds counts of the daemon's work with one configuration, or with several.
 
     Attributes:
         tally: numbers of files by outcome, from changes and scans, including a running scan.
@@ -34,7 +34,7 @@ class Counters:
     false_positives: int = 0
 
     def add(self, other: Counters) -> None:
-        """Add the counts of ``other``."""
+        """Add the counts of ``other`` to these counts."""
         self.tally.add(other.tally)
         self.events += other.events
         self.losses += other.losses
@@ -43,7 +43,7 @@ class Counters:
         self.false_positives += other.false_positives
 
     def add_scan(self, summary: Summary) -> None:
-        """Add the results of a scan that has ended."""
+        """Add the results of a scan that has ended to these counts."""
         self.tally.add(
             Tally(
                 summary.hashed,

@@ -1,4 +1,4 @@
-"""Runs ``hashscan daemon`` from taking the lock to the end, including all timed work."""
+"""Runs ``hashscan daemon``, from taking its lock to its end, including all timed work."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ if TYPE_CHECKING:
 
 #: Seconds between two writes of the status file.
 _FACTS_AFTER = 5.0
-#: Seconds between two writes of the status file if there is news for it.
+#: Seconds between two writes of the status file if a fact in it has changed.
 _FACTS_SOON = 0.5
-#: Seconds after which work without progress counts as stuck, and the service manager's watchdog
-#: gets no more pings. The time is longer than that for stuck workers.
+#: Seconds without progress of the work after which the watchdog of the service manager gets no more
+#: pings. A stuck worker process is replaced earlier.
 _STUCK_AFTER = 900.0
-#: Seconds between two checks of local lists.
+#: Seconds between two checks whether local digest lists have changed.
 _LISTS_AFTER = 3600.0
-#: Seconds between two attempts to start scanning, if a fault prevents it.
+#: Seconds between two attempts to begin work, if a fault prevents it.
 _TRY_AGAIN = 30.0
 
 
@@ -78,7 +78,7 @@ class Daemon:
     def __init__(
         self, settings: Settings, state: State, load: Callable[[], Settings], log: Log
     ) -> None:
-        """Prepare the daemon. ``load`` reads the configuration again, for a reload.
+        """Prepare the daemon. ``load`` reads the configuration again for a reload.
 
         Raises:
             ConfigError: no volume, or no service for verdicts, is configured.
@@ -122,12 +122,12 @@ class Daemon:
         self._expiry = Every(_TRY_AGAIN, at_once=True)
 
     def run(self) -> ExitCode:
-        """Work until SIGTERM or SIGINT.
+        """Do the daemon's work until SIGTERM or SIGINT.
 
         Raises:
-            LockedError: another instance works with this state.
+            LockedError: another instance works with this state directory.
             StateError: the state directory cannot be used (any more).
-            HashscanError: worker processes cannot work.
+            HashscanError: worker processes cannot run.
         """
         raise_open_files()
         with ExitStack() as stack:
@@ -154,7 +154,7 @@ class Daemon:
         return ExitCode.NOTHING_FOUND
 
     def _within_limits(self, job: Callable[[], None]) -> None:
-        """Run ``job``; if a limit of the machine stops the job, report the limit and go on."""
+        """Run ``job``; if a limit of the machine stops ``job``, report the limit and continue."""
         try:
             job()
         except (OSError, MemoryError) as error:
@@ -287,7 +287,7 @@ class Daemon:
         self._refresh_known()
 
     def _refresh_known(self, kind: str = "start") -> None:
-        """Open and check the filters, and use them if they are not the filters in use.
+        """Open and check the filters, and use them if they differ from the filters in use.
 
         If a filter fails, the filters in use remain as long as they are recent enough. ``kind`` is
         the kind of the scan that follows if no session is running.
@@ -347,7 +347,7 @@ class Daemon:
         return time.time() + min((section.max_age - (one.age or 0.0) for one in found), default=0)
 
     def _without(self, why: str, *, limit: bool = False) -> None:
-        """Stop scanning for the reason ``why``, and report it."""
+        """Stop all work with filters for the reason ``why``, and report the reason."""
         if self._trouble != why:
             self._log.error(f"nothing is scanned: {why}")
             self._log.record.problem("scanning", why, why)
@@ -431,7 +431,7 @@ class Daemon:
         self._write_status()
 
     def _write_status(self) -> None:
-        """Write the status file; log once that it cannot be written, and once that it can."""
+        """Write the status file; log once that writing fails, and once that writing works again."""
         why = ""
         try:
             write_facts(self._state.directory, self._facts())
@@ -492,9 +492,9 @@ class Daemon:
 def run_daemon(
     settings: Settings, state: State, load: Callable[[], Settings], log: Log
 ) -> ExitCode:
-    """Watch, scan by schedule, sync and confirm, until SIGTERM.
+    """Watch volumes, scan by schedule, sync filters and confirm matches, until SIGTERM.
 
     Raises:
-        HashscanError: the daemon cannot start or continue; the class names the fault.
+        HashscanError: the daemon cannot start or continue; the error's class names the fault.
     """
     return Daemon(settings, state, load, log).run()

@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
 Level = Literal["error", "warning", "info"]
 _ORDER: dict[Level, int] = {"error": 3, "warning": 4, "info": 6}
-#: Largest number of lines of a kind in a window, and length of a window in seconds.
+#: Largest number of log lines of a kind in a time window, and length of a window in seconds.
 MOST_LINES = 20
 WINDOW = 600.0
-#: The only kind of limited facts that needs no attention of the sysadmin.
+#: The only limited kind of log line that needs no attention of the sysadmin.
 _ALLOWED = "match allowed"
 
 
@@ -52,22 +52,22 @@ def reaches_the_journal(stream: IO[str]) -> bool:
 
 
 class FloodGuard:
-    """Counts lines by kind, and decides which lines are too many."""
+    """Counts log lines by kind, and decides which lines are too many."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """The ``clock`` counts seconds."""
+        """Start without counts; ``clock`` returns seconds."""
         self._clock = clock
         self._windows: dict[str, tuple[float, int]] = {}
 
     def admits(self, kind: str) -> bool:
-        """Count a line of this kind; return whether it may be logged now."""
+        """Count a log line of this kind; return whether the line may be logged now."""
         now = self._clock()
         began, count = self._windows.get(kind, (now, 0))
         self._windows[kind] = (began, count + 1)
         return count < MOST_LINES
 
     def over(self, *, everything: bool) -> list[tuple[str, int]]:
-        """End the windows that are over; return their kinds and numbers of suppressed lines."""
+        """End the windows of time that are over; return kinds and suppressed lines."""
         now = self._clock()
         ended = [
             kind
@@ -80,10 +80,10 @@ class FloodGuard:
 
 @dataclass(slots=True)
 class OutputTrouble:
-    """Describes results that standard output did not take.
+    """Describes results of the daemon that standard output did not take.
 
     Attributes:
-        message: why standard output did not take them.
+        message: why standard output did not take the results.
         since: time of the first lost result, in seconds since the epoch.
         lost: number of lost results, which are in the log instead.
     """
@@ -109,7 +109,7 @@ class Log:
         verbosity: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Write to the stream ``err``.
+        """Write log lines to the stream ``err``.
 
         If ``verbosity`` is -1, only warnings and matches are written; from 0 on, all lines are
         written.
@@ -131,7 +131,7 @@ class Log:
     # Log lines
 
     def write(self, level: Level, message: str) -> None:
-        """Write one fact."""
+        """Write one log line with a fact."""
         self._lines[level] += 1
         if _ORDER[level] > self._most:
             return
@@ -146,24 +146,24 @@ class Log:
             print(text, file=self._err, flush=True)
 
     def error(self, message: str) -> None:
-        """Write a fault that the sysadmin must mend."""
+        """Log a fault that the sysadmin must mend."""
         self.write("error", message)
 
     def warning(self, message: str) -> None:
-        """Write a warning: the sysadmin should check something."""
+        """Log a warning: the sysadmin should check something."""
         self.write("warning", message)
 
     def info(self, message: str) -> None:
-        """Write what the daemon does."""
+        """Log what the daemon does."""
         self.write("info", message)
 
     def limited(self, kind: str, level: Level, message: str) -> None:
-        """Write a fact of a kind that may occur a million times, within the limit of its kind."""
+        """Log a fact of a kind that may occur a million times, within the limit of its kind."""
         if self._guard.admits(kind):
             self.write(level, message)
 
     def tick(self, *, everything: bool = False) -> None:
-        """Write the number of suppressed lines of each window that is over."""
+        """Log the number of suppressed lines of each time window that is over."""
         for kind, count in self._guard.over(everything=everything):
             level: Level = "info" if kind == _ALLOWED else "warning"
             self.write(level, f"{kind}: {count:,} more such lines were left out")
@@ -171,7 +171,7 @@ class Log:
     # The output stage (model.Reporter)
 
     def match(self, event: MatchEvent) -> None:
-        """Write a match and the action taken."""
+        """Log a match and the action taken."""
         self._matches[event.acted.action] += 1
         if self._as_json and self._result(lambda: self._results.match(event)):
             return
@@ -209,12 +209,12 @@ class Log:
         return is_known
 
     def problem(self, event: ProblemEvent) -> None:
-        """Write that a file could not be checked."""
+        """Log that a file could not be checked."""
         self._problems[event.reason] += 1
         self._event("problem", "warning", event)
 
     def skipped(self, event: ProblemEvent) -> None:
-        """Write that a file was not read because of its size or its holes."""
+        """Log that a file was not read because of its size or its holes."""
         self._event("skipped", "info", event)
 
     def _event(self, kind: str, level: Level, event: ProblemEvent) -> None:
@@ -225,7 +225,7 @@ class Log:
             self.write(level, f"{kind} {shown(event.path)}: {event.reason}: {event.message}")
 
     def pending(self, event: PendingEvent) -> None:
-        """Write that a candidate has no verdict."""
+        """Log that a candidate has no verdict."""
         if self._guard.admits("pending"):
             if self._as_json and self._result(lambda: self._results.pending(event)):
                 return
@@ -233,14 +233,14 @@ class Log:
             self.write("warning", f"pending {path}: {event.message}")
 
     def notice(self, message: str) -> None:
-        """Write any other message of a scan."""
+        """Log any other message of a scan."""
         self.limited("notice", "info", message)
 
     def progress(self, progress: Progress) -> None:
-        """Write nothing. The command ``status`` shows the progress."""
+        """Log nothing; the command ``status`` shows a scan's progress."""
 
     def summary(self, summary: Summary) -> None:
-        """Write the results of a scan."""
+        """Log the results of a scan."""
         if self._as_json and self._result(lambda: self._results.summary(summary)):
             return
         skipped = sum(summary.skipped.values())
@@ -259,9 +259,9 @@ class Log:
             self.reported.save()
 
     def counts(self) -> LogCounts:
-        """Return the number of lines by level, matches by action and problems by reason.
+        """Return the numbers of lines by level, matches by action and problems by reason.
 
-        A match or problem counts even if the log leaves it out.
+        A match or problem counts even if the log leaves out its line.
         """
         return {
             "log": dict(self._lines),
@@ -313,10 +313,10 @@ def standard_log(*, as_json: bool, verbosity: int) -> Log:
 
 
 class Repeats:
-    """Logs the messages of a repeated job: each message once, as long as every run repeats it."""
+    """Logs the messages of a repeated job: each message once, as long as every run has it."""
 
     def __init__(self, log: Log) -> None:
-        """Start with no logged message."""
+        """Start without logged messages."""
         self._log = log
         self._before: set[str] = set()
 

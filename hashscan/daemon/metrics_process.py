@@ -1,7 +1,7 @@
 """Runs the process that exports the metrics, if ``metrics.listen`` or ``metrics.textfile`` is set.
 
-The process forks no other process, and touches no customer's file. If the process dies, it is
-started again.
+The process forks no other process, and touches no customer's file. If the process dies, the daemon
+starts it again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hashscan.config.settings import Settings
     from hashscan.daemon.log import Log
 
-#: Seconds between the end of the process and the next start.
+#: Seconds between the end of the exporting process and its next start.
 _AGAIN = 30.0
 
 
@@ -29,13 +29,13 @@ class Exporting:
     """Exports the metrics of the daemon."""
 
     def __init__(self, settings: Settings, log: Log) -> None:
-        """Start the process at the first ``step``."""
+        """Prepare to export; the first ``step`` starts the process."""
         self._log = log
         self._child: Child | None = None
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
-        """Use these settings from now on."""
+        """Use these settings for the metrics from now on."""
         self.close()
         self._settings = settings
         section = settings.metrics
@@ -44,11 +44,11 @@ class Exporting:
 
     @property
     def connections(self) -> list[Connection]:
-        """Return the connection that is readable when ``take`` has messages to log."""
+        """Return the connection that is readable when ``take`` can log messages of the process."""
         return [] if self._child is None else [self._child.connection]
 
     def step(self) -> None:
-        """Start the process if it should run and does not."""
+        """Start the exporting process if the settings want it and it is not running."""
         if self._child is not None or not self._due.due():
             return
         try:
@@ -60,7 +60,7 @@ class Exporting:
             )
 
     def take(self, ready: Collection[object]) -> None:
-        """Log what the process reports."""
+        """Log the messages of the exporting process."""
         if self._child is None or self._child.connection not in ready:
             return
         try:
@@ -72,7 +72,7 @@ class Exporting:
         self._log.limited("metrics", "warning", message)
 
     def close(self) -> None:
-        """End the process."""
+        """End the exporting process."""
         if self._child is not None:
             self._child.end()
             self._child = None

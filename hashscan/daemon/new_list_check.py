@@ -18,27 +18,27 @@ if TYPE_CHECKING:
 
 
 class NewLists:
-    """Runs the check of a newer known set by the brakes, if there is such a check.
+    """Runs the check of a newer known set by the brakes, if such a check is necessary.
 
     A check of a large catalog takes minutes. Meanwhile no change is missed, and no match moves
     because of the new filters.
     """
 
     def __init__(self, settings: Settings, state: State, catalog: Catalog, log: Log) -> None:
-        """``catalog`` is the catalog whose files are judged."""
+        """Prepare to check against ``catalog``, whose files are judged."""
         self._settings, self._state = settings, state
         self._catalog, self._log = catalog, log
         self._check: ListCheck | None = None
 
     @property
     def known(self) -> KnownSet | None:
-        """Return the known set that is checked now."""
+        """Return the known set that the brakes check now."""
         return None if self._check is None else self._check.known
 
     def begin(self, known: KnownSet) -> bool:
-        """Begin a check, if a check is necessary; return whether it has begun.
+        """Begin to check a known set, if necessary; return whether the check has begun.
 
-        An earlier check ends.
+        A check of an earlier known set ends.
 
         Raises:
             StateError: the catalog cannot be used.
@@ -51,14 +51,14 @@ class NewLists:
 
     @property
     def connections(self) -> list[Connection]:
-        """Return connections that become readable when ``take`` has a report."""
+        """Return connections that become readable when ``take`` can process a report."""
         return [] if self._check is None else self._check.connections
 
     def take(self, ready: Collection[object]) -> KnownSet | None:
-        """Process reports; return the known set if its check has ended and it can be used now.
+        """Process the check's reports; return the known set if it is checked and can be used now.
 
         Raises:
-            StateError: the file of holds cannot be used.
+            StateError: the file that stores the holds cannot be used.
         """
         check = self._check
         if check is None or not check.take(ready):
@@ -67,7 +67,7 @@ class NewLists:
         return check.known
 
     def end(self) -> None:
-        """End the check."""
+        """End the check of the known set."""
         if self._check is not None:
             self._check.close()
             self._check = None

@@ -1,7 +1,7 @@
 """Writes a line to the audit log when a notice is due soon, and when a notice is overdue.
 
-The file ``STATE/announced.json`` names the notices that already have a line, so that a restarted
-daemon writes no line again.
+The file ``STATE/announced.json`` names the notices that already have an audit line, so that a
+restarted daemon writes no line twice.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
     from hashscan.state import State
 
-#: Largest number of lines that are written together.
+#: Largest number of audit lines that are written together.
 _MOST = 1000
 
 
 class DeadlineLines:
-    """Remembers which notices have their line, by id: the event, and the deadline in the line."""
+    """Remembers the notices with an audit line, by id: the event, and the deadline in the line."""
 
     def __init__(self, state: State, write: Callable[[str, str, str], bool]) -> None:
-        """``write`` takes event, notice and deadline, and returns whether the line is written."""
+        """``write`` takes event, notice and deadline, and returns whether it wrote the line."""
         self._notices = state.notices
         self._path = os.path.join(state.directory, ANNOUNCED)
         self._write = write
@@ -41,13 +41,13 @@ class DeadlineLines:
                 self._said[one.facts["notice"]] = (one.event, one.facts["deadline"])
 
     def step(self, soon: float, now: float) -> None:
-        """Write the missing lines about deadlines.
+        """Write the missing audit lines about deadlines of notices.
 
-        A notice is due soon ``soon`` seconds before its deadline.
+        A notice counts as due soon from ``soon`` seconds before its deadline.
 
         Raises:
-            StateError: the file of notices cannot be read.
-            OSError: the file that remembers written lines cannot be written.
+            StateError: the file that stores the notices cannot be read.
+            OSError: the file that names the written audit lines cannot be written.
         """
         reader = open_existing(self._notices)
         if reader is None:

@@ -1,4 +1,4 @@
-"""Takes notices from the Maildir for the daemon, and logs deadlines.
+"""Takes notices from the Maildir for the daemon, and logs the notices' deadlines.
 
 A separate process reads the mails: the Maildir may be on a file server that does not answer, and a
 mail may be hostile.
@@ -35,16 +35,17 @@ if TYPE_CHECKING:
     from hashscan.notices.senders import Senders
     from hashscan.state import State
 
-#: Seconds between two rounds through the Maildir, and between two checks of the deadlines.
+#: Seconds between two readings of the Maildir, and between two checks of the deadlines.
 _MAILS_EVERY, _DEADLINES_EVERY = 30.0, 60.0
-#: Seconds between two messages of the same kind.
+#: Seconds between two log lines of the same kind.
 _HOUR = 3600.0
-#: Seconds for one mail, and bytes of memory that the process may use beyond the daemon's.
+#: Seconds that reading one mail may take, and bytes of memory that the process may use beyond the
+#: daemon's.
 _LONGEST, _MOST_MEMORY = 60, 1 << 30
 
 
 class Notices:
-    """Takes notices from the Maildir, and logs deadlines."""
+    """Takes notices from the Maildir, and logs the notices' deadlines."""
 
     def __init__(
         self,
@@ -54,7 +55,7 @@ class Notices:
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Start reading at the first ``step``. ``clock`` returns seconds since the epoch."""
+        """Prepare; the first ``step`` starts to read. ``clock`` returns seconds since the epoch."""
         self._state = state
         self._log = log
         self._clock = clock
@@ -65,7 +66,7 @@ class Notices:
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
-        """Use these settings from now on; end a round that runs with the old settings."""
+        """Use these settings from now on; end a reading of the Maildir by old settings."""
         self.close()
         self._settings = settings
         self._maildir = settings.notices.maildir
@@ -81,11 +82,11 @@ class Notices:
 
     @property
     def connections(self) -> list[Connection]:
-        """Return the connection that is readable when ``take`` has a result."""
+        """Return the connection that is readable when ``take`` can log the result of a reading."""
         return [] if self._job is None else [self._job.connection]
 
     def step(self) -> None:
-        """Start a round and check the deadlines, if it is time."""
+        """Start to read the Maildir and check the deadlines, if it is time."""
         if self._deadlines_due.due():
             self._log_deadlines()
         maildir, path, senders = self._maildir, self._state.notices, self._senders
@@ -99,7 +100,7 @@ class Notices:
             self._fails(f"no mails are read: {error}; the daemon tries again within 30 s")
 
     def take(self, ready: Collection[object]) -> None:
-        """Log the result of a round, if it has ended."""
+        """Log the result of a reading of the Maildir, if the reading has ended."""
         job = self._job
         if job is None or job.connection not in ready:
             return
@@ -152,7 +153,7 @@ class Notices:
         self._log.limited(f"notices: {kind}", "error" if kind == OVERDUE else "warning", message)
 
     def facts(self) -> MaildirStatus | None:
-        """Return the facts for the file that ``status`` reads.
+        """Return the facts about the Maildir for the file that ``status`` reads.
 
         The result is ``None`` if no Maildir is configured.
         """
@@ -175,14 +176,14 @@ class Notices:
         return {kind: self._said[kind][1] for kind in (OVERDUE, DUE_SOON) if kind in self._said}
 
     def close(self) -> None:
-        """End a running round; the next round continues with the remaining mails."""
+        """End a running reading of the Maildir; the next reading takes the remaining mails."""
         if self._job is not None:
             self._job.close()
             self._job = self._begun = None
 
 
 def _said_before(state: State) -> dict[str, tuple[str, float]]:
-    """Return times of the previous daemon's lines on deadlines, so that none is repeated."""
+    """Return times of the previous daemon's log lines on deadlines, against repetition."""
     daemon = read_daemon_status(state.directory)
     found = None if daemon is None else daemon.get("deadlines_logged")
     if not isinstance(found, dict):
@@ -191,7 +192,7 @@ def _said_before(state: State) -> dict[str, tuple[str, float]]:
 
 
 def _round(maildir: str, path: str, senders: Senders, recorder: Recorder) -> MaildirRound:
-    """Run one round through the Maildir, within bounds on memory and time for each mail."""
+    """Read the Maildir once, within bounds on memory and on the time for each mail."""
     with suppress(OSError, ValueError):
         _bound_memory()
     signal.signal(signal.SIGALRM, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""Runs the daemon's rounds over the items of notices in a separate process.
+"""Works on the items of notices in a separate process, all items in each round.
 
 The process lives for many rounds, because reading the configurations of web servers with thousands
 of hosts takes seconds. The process ends if a round fails or hangs, and if the known set or the
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
     from hashscan.jobs.known_set import KnownSet
     from hashscan.state import State
 
-#: Seconds between two rounds if items are open, if all items are settled, and if a round left work.
+#: Seconds between two rounds: if items of notices are open, if all are settled, if work is left.
 _OPEN, _SETTLED, _MORE = 30.0, 300.0, 1.0
-#: Seconds between two checks for a notice that another process has stored.
+#: Seconds between two checks whether another process has stored a notice.
 _CHECK = 1.0
 #: Seconds for which a round may use no CPU time, e.g. at a dead file server.
 _STILL = 300.0
 
 
 class _Order(NamedTuple):
-    """Holds the arguments of one round; see ``run_round``."""
+    """Holds the arguments of one round over the items of notices; see ``run_round``."""
 
     memory: Memory
     why_unknown: str
@@ -50,7 +50,7 @@ class _Order(NamedTuple):
 
 
 class NoticeRounds:
-    """Starts rounds, and logs their results."""
+    """Starts rounds over the items of notices, and logs the results of the rounds."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class NoticeRounds:
         clock: Callable[[], float] = time.monotonic,
         still: float = _STILL,
     ) -> None:
-        """Start rounds at the first ``step``.
+        """Prepare; the first ``step`` starts a round over the items of notices.
 
         The ``clock`` counts seconds. For ``still``, see ``_STILL``.
         """
@@ -70,13 +70,13 @@ class NoticeRounds:
         self._clock = clock
         self._still = still
         self._job: Repeated[_Order, Round] | None = None
-        self._known: KnownSet | None = None  # The known set of the job
+        self._known: KnownSet | None = None  # The known set of the process
         self._is_working = False
         self._item = mmap.mmap(-1, 8)  # The daemon shares this memory with the rounds.
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
-        """Use these settings from now on; begin a round that runs with the old settings again."""
+        """Use these settings from now on; repeat a round that runs with the old settings."""
         self.close()
         self._settings = settings
         self._memory = Memory()
@@ -87,13 +87,13 @@ class NoticeRounds:
 
     @property
     def connections(self) -> list[Connection]:
-        """Return the connection that is readable when ``take`` has a result."""
+        """Return the connection that is readable when ``take`` can log the result of a round."""
         return [] if self._job is None or not self._is_working else [self._job.connection]
 
     def step(self, session: Session | None, why_unknown: str) -> None:
-        """Start a round if it is time.
+        """Start a round over the items of notices if it is time.
 
-        ``why_unknown`` is the reason why no list can be searched while there is no session.
+        ``why_unknown`` is the reason why no list can be searched while no session runs.
         """
         now = self._clock()
         if self._is_working:
@@ -129,7 +129,7 @@ class NoticeRounds:
             self._is_working = self._job.give(order)
 
     def _rounds(self, known: KnownSet | None) -> Callable[[_Order], Round]:
-        """Run one round; the process calls this function for each order."""
+        """Run one round over the items; the process calls this function for each order."""
         settings, state, begins = self._settings, self._state, self._begins
         sites = Sites(settings.sites)
 
@@ -151,7 +151,7 @@ class NoticeRounds:
         self._item[:8] = item.to_bytes(8, "little")
 
     def _watch(self, now: float) -> None:
-        """End a round that hangs, and skip its item for an hour."""
+        """End a round that hangs, and skip the item at which it hangs for an hour."""
         assert self._job is not None
         done = cpu_ticks(self._job.process_id)
         if done != self._worked:
@@ -168,7 +168,7 @@ class NoticeRounds:
         )
 
     def _named(self, item: int) -> str:
-        """Name an item and its notice for a message."""
+        """Name an item and the item's notice for a message."""
         with suppress(HashscanError):
             reader = open_existing(self._state.notices)
             if reader is not None:
@@ -178,9 +178,9 @@ class NoticeRounds:
         return f"item {item} of a notice"
 
     def _stored(self) -> object:
-        """Return a value that differs after a change of the file of notices.
+        """Return a value that differs after a change of the file that stores the notices.
 
-        The result is ``None`` if there is no file.
+        The result is ``None`` if there is no file of notices.
         """
         found = []
         for path in (self._state.notices, f"{self._state.notices}-wal"):
@@ -188,12 +188,12 @@ class NoticeRounds:
                 status = os.stat(path)
             except OSError:
                 found.append((0, 0))
-            else:  # Readers create an empty -wal file, and leave it.
+            else:  # Readers of the database create and leave an empty -wal file.
                 found.append((status.st_size, status.st_mtime_ns if status.st_size else 0))
         return None if found[0] == (0, 0) else tuple(found)
 
     def take(self, ready: Collection[object]) -> None:
-        """Log the result of a round, if it has ended."""
+        """Log the result of a round over the items, if the round has ended."""
         job = self._job
         if job is None or not self._is_working or job.connection not in ready:
             return
@@ -211,7 +211,7 @@ class NoticeRounds:
             self._log.match(event)
         for level, text in done.lines:
             self._log.limited(f"notices {level}", "warning" if level == "warning" else "info", text)
-        # The value ``_mark`` remains from before the round: a notice may have been stored
+        # The value ``_mark`` is from before the round: another process may have stored a notice
         # meanwhile.
         self._next = now + (_MORE if done.more else _OPEN if done.open else _SETTLED)
 
@@ -224,7 +224,7 @@ class NoticeRounds:
         return {"time": self._ended, "trouble": self._trouble}
 
     def close(self) -> None:
-        """End the process; the next process repeats its round."""
+        """End the process of the rounds; the next process repeats the unfinished round."""
         if self._job is not None:
             self._job.close()
             self._job = self._known = None

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from hashscan.daemon.log import Level, Log
     from hashscan.state import State
 
-#: Seconds between two checks of the audit log.
+#: Seconds between two checks of the audit log for new events.
 _EVERY = 1.0
 #: Seconds until a process that died, or cannot use the outbox, is started again.
 _AGAIN = 30.0
@@ -44,7 +44,7 @@ class NotificationProcess:
     """Runs the process that sends notifications, if the configuration has receivers."""
 
     def __init__(self, settings: Settings, state: State, log: Log) -> None:
-        """Start the process at the first ``step``."""
+        """Prepare; the first ``step`` starts the process that sends notifications."""
         self._state = state
         self._log = log
         self._receivers = settings.notify
@@ -54,16 +54,16 @@ class NotificationProcess:
         self._begin = 0
         self._crashed = _ended_unnoticed(state)
         if self._receivers:
-            with suppress(StateError):  # The process itself reports this error.
+            with suppress(StateError):  # The sending process reports this error.
                 self._begin = newest(state.directory)
 
     @property
     def connections(self) -> list[Connection]:
-        """Return the connection that is readable when ``take`` has messages to log."""
+        """Return the connection that is readable when ``take`` can log messages of the process."""
         return [] if self._child is None else [self._child.connection]
 
     def use(self, settings: Settings) -> None:
-        """Use these settings from now on."""
+        """Use these settings for notifications from now on."""
         self._recorder = Recorder.of(settings, "daemon", self._state)
         if settings.notify == self._receivers:
             return
@@ -74,7 +74,7 @@ class NotificationProcess:
             self._begin = newest(self._state.directory)
 
     def step(self) -> None:
-        """Start the process if it is needed and does not run; first note the last crash."""
+        """Start the sending process if it is needed and not running; first note the last crash."""
         if self._crashed is not None:
             seen, self._crashed = self._crashed, None
             try:
@@ -92,7 +92,7 @@ class NotificationProcess:
             self._log.limited("notify", "warning", message)
 
     def take(self, ready: Collection[object]) -> None:
-        """Log the reports of the process; note the end of the process."""
+        """Log the reports of the sending process; note if the process has ended."""
         if self._child is None or self._child.connection not in ready:
             return
         connection = self._child.connection
@@ -111,7 +111,7 @@ class NotificationProcess:
             )
 
     def close(self, seconds: float = _AT_THE_END) -> None:
-        """Send waiting notifications within ``seconds``, and end the process."""
+        """Send waiting notifications within ``seconds``, and end the sending process."""
         child, self._child = self._child, None
         if child is None:
             return
@@ -123,7 +123,7 @@ class NotificationProcess:
 
 
 def _ended_unnoticed(state: State) -> str | None:
-    """Return the last sign of life of the previous daemon if it crashed.
+    """Return the time of the previous daemon's last sign of life if that daemon crashed.
 
     The result is ``None`` if the previous daemon ended on request.
     """
@@ -155,7 +155,7 @@ def _session(
     begin: int,
     recorder: Recorder,
 ) -> bool:
-    """Send until the daemon ends (True), or the outbox cannot be used for a moment (False)."""
+    """Send until the daemon ends (True), or until the outbox cannot be used for now (False)."""
     try:
         with Lock(lock_of(state)), Outbox(state.directory) as outbox:
             outbox.begin_at(begin)

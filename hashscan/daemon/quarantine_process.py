@@ -1,7 +1,7 @@
-"""Runs the process that acts on matches, so that the daemon answers during a long move.
+"""Runs the process that acts on matches, so that the daemon responds during a long move.
 
 The process acts on one match at a time, because the quarantine has one lock. If the process is
-killed, the file is still in one place with its record, and the next start finishes or undoes the
+killed, the file is still in one place with its record, and the next process finishes or undoes the
 move.
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _TICK = 0.2
 #: Seconds without CPU use of the process after which the daemon checks whether the volume answers.
 _STILL = 30.0
-#: Seconds without a further attempt after another process held the quarantine's lock.
+#: Seconds until the next attempt, if another process holds the quarantine's lock.
 _BUSY = 5.0
 _DIED = "the process that moves files died; see the kernel's log (out of memory?)"
 
@@ -43,7 +43,7 @@ class ActingProcess:
         is_silent: Callable[[bytes], bool],
         still: float = _STILL,
     ) -> None:
-        """Start the process.
+        """Start the process that acts on matches.
 
         ``tick`` is called several times a second during an action, with whether the action makes
         progress; if ``tick`` raises an error, the waiting ends, and ``close`` then ends the action.
@@ -65,7 +65,7 @@ class ActingProcess:
         self._child = Child(_main, self._actor)
 
     def act(self, match: Confirmed) -> Acted:
-        """Let the process act on the match, and wait for the result."""
+        """Let the process act on the match, and wait for the result of the action."""
         path = shown(match.candidate.full_path)
         if self._busy is not None and time.monotonic() < self._busy_until:
             return replace(self._busy, message=f"{path}{self._busy.message}")
@@ -103,7 +103,7 @@ class ActingProcess:
         self._start()
 
     def close(self) -> None:
-        """End the process."""
+        """End the process that acts on matches."""
         self._child.end()
 
 

@@ -1,4 +1,4 @@
-"""Schedules the jobs that recheck digests in quarantine and restore withdrawn files.
+"""Schedules the jobs that recheck the digests in quarantine and restore withdrawn files.
 
 Both jobs run in separate processes, because they read every record of the quarantine.
 """
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from hashscan.jobs.known_set import KnownSet
     from hashscan.state import State
 
-#: Seconds between two rounds: usually, and if some questions were left.
+#: Seconds between two rechecks: usually, and if the last recheck left some questions.
 _EVERY, _SOON = 3600.0, 60.0
-#: The pause before a round is at least this multiple of the time for reading all records.
+#: The pause before a recheck is at least this multiple of the time for reading all records.
 _REST = 50.0
-#: Seconds for which one turn restores files, and seconds between two turns.
+#: Seconds for which one job restores files, and seconds between two such jobs.
 _TURN, _NEXT_TURN = 20.0, 10.0
 #: Seconds until a failed restore of a file is tried again, twice as long each time up to a day:
 #: each try writes two lines to the audit log.
@@ -39,22 +39,22 @@ _AGAIN, _LONGEST = 3600.0, 86400.0
 
 
 class Waits:
-    """Holds the times at which the restore of withdrawn files is tried again."""
+    """Holds the time at which the restore of each withdrawn file is tried again."""
 
     def __init__(self) -> None:
-        """Start without waiting files."""
-        #: Time of the next try, and the pause before it, by id of the record.
+        """Start without files whose restore failed."""
+        #: Time of the next try, and the pause before it, by id of the file's record.
         self._next: dict[str, tuple[float, float]] = {}
 
     def failed(self, ids: Iterable[str], now: float) -> None:
-        """Let files wait twice as long as the last time."""
+        """Let files wait twice as long as before until their restore is tried again."""
         for one in ids:
             _, last = self._next.get(one, (0.0, _AGAIN / 2))
             wait = min(2 * last, _LONGEST)
             self._next[one] = now + wait, wait
 
     def at(self, now: float) -> frozenset[str]:
-        """Return files whose time has not come; forget files that did not fail again for a day."""
+        """Return files that wait for their next try; forget files without a failure for a day."""
         for one, (due, _) in list(self._next.items()):
             if now >= due + _LONGEST:
                 del self._next[one]
@@ -62,10 +62,10 @@ class Waits:
 
 
 class VerdictRechecks:
-    """Runs the rounds of one daemon."""
+    """Runs the rechecks and restores of one daemon."""
 
     def __init__(self, settings: Settings, log: Log, state: State) -> None:
-        """Start jobs at the first ``step``."""
+        """Prepare; the first ``step`` starts the jobs that are due."""
         self._state = state
         self._log = log
         self._round: Background[RecheckRound] | None = None
@@ -87,11 +87,11 @@ class VerdictRechecks:
 
     @property
     def connections(self) -> list[Connection]:
-        """Return the connections that are readable when ``take`` has a result."""
+        """Return the connections that are readable when ``take`` can report a job's result."""
         return [one.connection for one in (self._round, self._turn) if one is not None]
 
     def step(self, session: Session | None) -> None:
-        """Start due jobs.
+        """Start the rechecks and restores that are due.
 
         ``session`` provides the known set in use. If it is ``None``, no list can be searched.
         """
@@ -126,7 +126,7 @@ class VerdictRechecks:
         self._turn = Background(job)
 
     def take(self, ready: Collection[object]) -> None:
-        """Report the results of jobs that have ended."""
+        """Report the results of rechecks and restores that have ended."""
         if self._round is not None and self._round.connection in ready:
             job, self._round = self._round, None
             self._take_round(job.take())
@@ -204,7 +204,7 @@ class VerdictRechecks:
             )
 
     def close(self) -> None:
-        """End running jobs."""
+        """End running rechecks and restores."""
         for job in (self._round, self._turn):
             if job is not None:
                 job.close()

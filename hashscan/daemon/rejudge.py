@@ -1,4 +1,4 @@
-"""Judges the catalog by new filters; only new candidates are opened.
+"""Judges the files in the catalog by new filters; only new candidates are opened.
 
 Some files lack a digest that the new filters need: an old tier ruled the file out, or the new
 filters use another algorithm. A few files that lack a digest are read immediately; if there are
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from hashscan.jobs.known_set import KnownSet
     from hashscan.scan.rejudge import Judged
 
-#: Number of found candidates that may wait for their check: a filter that holds every digest must
-#: not fill the memory.
+#: Number of found candidates that may wait for their check: a filter that contains every digest
+#: must not fill the memory.
 _MOST_BACKLOG = 20_000
 _MOST_DEATHS = 3
 #: Number of files that are read immediately; further files wait for the scan.
@@ -47,7 +47,7 @@ class RejudgeProcesses:
         *,
         jobs: int,
     ) -> None:
-        """Prepare to judge the catalog.
+        """Prepare to judge the files in the catalog.
 
         ``want_scan`` requests a scan, if many files must be read or processes die.
         """
@@ -65,7 +65,7 @@ class RejudgeProcesses:
         self.files = 0
 
     def begin(self, known: KnownSet, filterset: int) -> None:
-        """Judge all rows by ``known``, whose number is ``filterset``; end an earlier check."""
+        """Judge all rows by ``known``, whose number is ``filterset``; end an earlier judging."""
         self.end()
         self._known, self._filterset, self._deaths, self._due = known, filterset, 0, 0
         self._start(known)
@@ -84,20 +84,20 @@ class RejudgeProcesses:
         )
 
     def end(self) -> None:
-        """End the processes."""
+        """End the processes that judge."""
         if self._process is not None:
             self._process.close()
             self._process = None
 
     @property
     def connections(self) -> list[Connection]:
-        """Return the connections on which results arrive now."""
+        """Return the connections on which results of judging processes arrive now."""
         if self._process is None or self._changed_files.queued >= _MOST_BACKLOG:
             return []
         return self._process.connections
 
     def take(self, ready: Sequence[Connection]) -> None:
-        """Process the results that have arrived."""
+        """Process the results of judging processes that have arrived."""
         process = self._process
         if process is None:
             return

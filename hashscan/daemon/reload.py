@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Reloading:
-    """Tries new settings; filters that were never fetched are fetched first."""
+    """Tries the settings of a reload; filters that were never fetched are fetched first."""
 
     def __init__(self, state: State, log: Log, opening: Repeats) -> None:
         """Start without new settings; ``opening`` logs the messages of opening a known set."""
@@ -33,7 +33,7 @@ class Reloading:
 
     @property
     def connections(self) -> list[Connection]:
-        """Return connections that become readable when ``take`` has a result."""
+        """Return connections that become readable when ``take`` can return the settings."""
         return [] if self._fetch is None else [self._fetch.connection]
 
     def begin(self, settings: Settings, now: Settings) -> Settings | None:
@@ -64,10 +64,10 @@ class Reloading:
         return None
 
     def take(self) -> Settings:
-        """Return the new settings after their filters were fetched.
+        """Return the new settings after the missing filters were fetched.
 
         Raises:
-            HashscanError: the settings cannot be used.
+            HashscanError: the new settings cannot be used.
         """
         assert self._fetch is not None
         assert self._new is not None

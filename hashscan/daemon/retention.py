@@ -1,4 +1,4 @@
-"""Applies the quarantine's retention every few hours in a separate process.
+"""Removes old contents from the quarantine every few hours in a separate process.
 
 The same step runs the rounds that recheck digests in quarantine (``recheck_verdicts``).
 """
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from hashscan.daemon.session import Session
     from hashscan.state import State
 
-#: Seconds between two removals of old contents.
+#: Seconds between two removals of old contents from the quarantine.
 _EVERY = 6 * 3600.0
 
 
 class Housekeeping:
-    """Removes the contents that are older than ``quarantine.retention``."""
+    """Removes the contents in quarantine that are older than ``quarantine.retention``."""
 
     def __init__(self, settings: Settings, log: Log, state: State) -> None:
-        """Start removals at the first ``step``, if ``settings`` have a retention."""
+        """Prepare; the first ``step`` starts a removal, if ``settings`` have a retention."""
         self._log = log
         self._state = state
         self._job: Background[Purged] | None = None
@@ -52,12 +52,12 @@ class Housekeeping:
 
     @property
     def connections(self) -> list[Connection]:
-        """Return the connections that are readable when ``take`` has a result."""
+        """Return the connections that are readable when ``take`` can report a job's result."""
         own = [] if self._job is None else [self._job.connection]
         return [*own, *self._again.connections]
 
     def step(self, session: Session | None) -> None:
-        """Start a removal and a recheck if they are due.
+        """Start a removal of old contents, and a recheck of digests, if they are due.
 
         For ``session``, see ``VerdictRechecks``.
         """
@@ -74,7 +74,7 @@ class Housekeeping:
             self._log.limited("housekeeping", "warning", message)
 
     def take(self, ready: Collection[object]) -> None:
-        """Report the results of jobs that have ended."""
+        """Report the results of removals and rechecks that have ended."""
         self._again.take(ready)
         job = self._job
         if job is None or job.connection not in ready:
@@ -96,7 +96,7 @@ class Housekeeping:
             )
 
     def close(self) -> None:
-        """End running jobs."""
+        """End running removals and rechecks."""
         self._again.close()
         if self._job is not None:
             self._job.close()

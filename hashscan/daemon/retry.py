@@ -1,4 +1,4 @@
-"""Asks for verdicts in the daemon, immediately and again with growing pauses, and acts on them."""
+"""Asks the service for verdicts, immediately and again with growing pauses, and acts on them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hashscan.scan.asker import Asker
     from hashscan.scan.confirmation import Confirmation
 
-#: Seconds until candidates without a verdict are asked again; the pause doubles each time.
+#: Seconds until the service is asked again about candidates without a verdict; the pause doubles.
 _FIRST = 5.0
 _LONGEST = 900.0
 #: The pause if the service refused the credentials, which the sysadmin must change first.
@@ -25,18 +25,18 @@ _LINKS = 2.0
 #: Seconds until matches that could not be moved are tried again; the pause doubles each time, up to
 #: ``_LONGEST``.
 _MOVE = 5.0
-#: Seconds of moving in one turn, during which the daemon does no other work.
+#: Seconds for which one turn of the daemon moves files; during them it does no other work.
 _TURN = 0.5
 
 
 class Retry:
-    """Decides when the service is asked.
+    """Decides when the service is asked, and when a move is tried again.
 
     The client bounds the time and the number of tries of a question.
     """
 
     def __init__(self, confirmation: Confirmation, asker: Asker, log: Log) -> None:
-        """Prepare for one known set."""
+        """Prepare to ask the service about candidates of one known set."""
         self._confirmation = confirmation
         self._asker = asker
         self._log = log
@@ -52,20 +52,20 @@ class Retry:
 
     @property
     def next_try(self) -> float | None:
-        """Return the seconds until candidates without a verdict are asked again."""
+        """Return the seconds until the service is asked again for missing verdicts."""
         return None if self._again is None else max(0.0, self._again - time.monotonic())
 
     @property
     def is_refused(self) -> bool:
-        """Return whether the service refuses the credentials."""
+        """Return whether the service refuses hashscan's credentials."""
         return self._confirmation.refused is not None
 
     def forget(self, digests: Iterable[Digest]) -> None:
-        """Ask again for digests that the service does not know any more."""
+        """Ask again about digests that the service does not know any more."""
         self._confirmation.forget(digests)
 
     def step(self) -> None:
-        """Ask for new and due candidates, and act on matches that waited for other names."""
+        """Ask about new and due candidates, and act on matches that waited for other names."""
         now = time.monotonic()
         confirmation = self._confirmation
         self._hear(now)
@@ -96,7 +96,7 @@ class Retry:
 
     @property
     def next_move(self) -> float | None:
-        """Return the seconds until unmoved matches are tried again."""
+        """Return the seconds until matches that could not be moved are tried again."""
         return None if self._move_at is None else max(0.0, self._move_at - time.monotonic())
 
     def _move_again(self, now: float) -> None:

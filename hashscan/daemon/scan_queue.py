@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 #: Kinds of scans that no customer can cause.
 _ORDINARY = {"start", "reload", "schedule", "mount"}
-#: The pause after a scan that a loss requested, as a multiple of the scan's length.
+#: The pause after a scan that a loss of changes requested, as a multiple of the scan's length.
 _REST_AFTER = 2.0
 _SHORTEST_REST = 5.0
 
 
 class _Request(NamedTuple):
-    """Holds earliest start, reason, and time of the first request since the last mount change."""
+    """Describes a requested scan: earliest start, reason, first request since a mount change."""
 
     at: float
     kind: str
@@ -21,10 +21,10 @@ class _Request(NamedTuple):
 
 
 class ScanQueue:
-    """Holds the requested scans, at most one for each volume."""
+    """Holds the requested scans, at most one scan for each volume."""
 
     def __init__(self) -> None:
-        """Start without requests."""
+        """Start without requested scans."""
         self._requests: dict[int, _Request] = {}
         self._rest_until: dict[int, float] = {}
 
@@ -50,7 +50,7 @@ class ScanQueue:
         self._requests[volume] = _Request(at, kind, since)
 
     def due(self) -> list[int]:
-        """Return the volumes whose scan may begin."""
+        """Return the volumes whose requested scan may begin."""
         now = time.monotonic()
         return [number for number, one in self._requests.items() if one.at <= now]
 

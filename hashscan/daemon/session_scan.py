@@ -71,12 +71,12 @@ class SessionScan:
 
     @property
     def connections(self) -> list[Connection]:
-        """Return the connections of the worker processes."""
+        """Return the connections of the scan's worker processes."""
         return [worker.connection for worker in self.scan.pool.workers]
 
     @property
     def walked(self) -> bool:
-        """Return whether every directory is done, and only verdicts may be missing."""
+        """Return whether every directory is scanned, and only verdicts may be missing."""
         return not self.scan.dispatch
 
     @property
@@ -85,17 +85,17 @@ class SessionScan:
         return [self.volumes[number] for number in self.scan.dispatch.unseen.vanished]
 
     def silent(self, seconds: float) -> set[int]:
-        """Return the indices of the daemon's volumes whose workers are silent for ``seconds``."""
+        """Return the indices of volumes whose worker processes are silent for ``seconds``."""
         return {self.volumes[number] for number in self.scan.pool.silent(seconds)}
 
     @property
     def tally(self) -> Tally:
-        """Return the outcomes so far, including those in unfinished directories."""
+        """Return the counts of the outcomes so far, including those in unfinished directories."""
         return self.scan.tally
 
     @property
     def files(self) -> int:
-        """Return the number of files found so far."""
+        """Return the number of files that the scan has found so far."""
         return self.scan.tally.files
 
     @property
@@ -115,7 +115,7 @@ class SessionScan:
         self.scan.dispatch.hand_out(self.scan.pool)
 
     def receive(self) -> int:
-        """Process messages of the workers without waiting; return the number of messages."""
+        """Process messages of the worker processes without waiting; return their number."""
         return self.scan.receive([], 0)[0]
 
     def settled(self) -> bool:
@@ -133,7 +133,7 @@ class SessionScan:
         return not busy or now - self._walked > _VERDICTS
 
     def swap(self, options: ScanOptions, judged: int, judged_until: int) -> None:
-        """Continue with other filters: work under way is repeated with them."""
+        """Use other filters from now on: the worker processes repeat the directories under way."""
         if self.walked:
             return
         now = self.scan.options

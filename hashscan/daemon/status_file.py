@@ -1,4 +1,4 @@
-"""Builds and writes the status file that ``status`` reads, and detects news for it."""
+"""Builds and writes the status file that ``status`` reads, and detects changes of its facts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ObservedSession(Protocol):
 
     @property
     def known(self) -> KnownSet:
-        """Return the known set in use."""
+        """Return the known set that the session uses."""
 
     @property
     def coverage(self) -> Coverages:
@@ -44,7 +44,7 @@ class ObservedSession(Protocol):
 
     @property
     def changed_files(self) -> ChangedFiles:
-        """Return the worker processes for changed files."""
+        """Return the object that checks changed files in worker processes."""
 
     @property
     def rejudging(self) -> RejudgeProcesses:
@@ -63,15 +63,15 @@ class ObservedSession(Protocol):
 
     @property
     def found(self) -> Summary:
-        """Return the matches and candidates of this session."""
+        """Return the numbers of matches and candidates of this session."""
 
     @property
     def ended(self) -> Counters:
-        """Return the counts of the scans that have ended."""
+        """Return the counts of the session's scans that have ended."""
 
     @property
     def scans(self) -> int:
-        """Return the number of scans that ended without an interruption."""
+        """Return the number of the session's scans that ended without an interruption."""
 
     @property
     def events(self) -> int:
@@ -83,7 +83,7 @@ class ObservedSession(Protocol):
 
 
 class SessionFacts:
-    """Builds the session's part of the status file, and detects when that part has changed."""
+    """Builds the session's part of the status file, and detects changes in that part."""
 
     def __init__(self, work: ObservedSession, catalog: Catalog) -> None:
         """Start without earlier facts."""
@@ -162,7 +162,7 @@ class SessionFacts:
         }
 
     def _rate(self, hashed: int) -> float:
-        """Return the files hashed a second since the last call."""
+        """Return the number of files hashed a second since the last call."""
         now = time.monotonic()
         at, before = self._measured
         self._measured = (now, hashed)
@@ -170,9 +170,9 @@ class SessionFacts:
 
 
 def counted_by(work: ObservedSession | None, before: Counters) -> Counters:
-    """Return the counts so far.
+    """Return the counts of the daemon's work so far.
 
-    They are the counts ``before`` plus the counts of the present session ``work``.
+    The result is the counts ``before`` plus the counts of the present session ``work``.
     """
     counted = Counters()
     counted.add(before)

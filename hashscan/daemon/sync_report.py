@@ -1,4 +1,4 @@
-"""Logs the result of a sync, names its faults, and stores its facts for ``status``."""
+"""Logs the result of a sync of filters, names its faults, and stores its facts for ``status``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from hashscan.jobs.daemon_status import LastSync
     from hashscan.known.sync.client import SyncReport
 
-#: Facts in the status file before the first sync.
+#: Facts about syncs in the status file before the first sync.
 NOT_SYNCED: LastSync = {
     "time": None,
     "message": "",
@@ -39,9 +39,9 @@ def faults_of(report: SyncReport | Failure, log: Log) -> tuple[list[str], float 
 
 
 def synced(faults: list[str], now: float, before: LastSync) -> LastSync:
-    """Return the status file's facts after a sync with ``faults``.
+    """Return the facts for the status file after a sync with ``faults``.
 
-    ``before`` are the facts of the previous sync.
+    ``before`` are the facts after the previous sync.
 
     ``failing_since`` is the time of the first of several syncs that failed one after the other.
     """

@@ -22,7 +22,7 @@ class ServiceManager:
     """
 
     def __init__(self) -> None:
-        """Read the variables and remove them, so that later processes do not inherit them."""
+        """Read the service manager's variables, and remove them: no process inherits them."""
         address = os.environ.pop("NOTIFY_SOCKET", "")
         microseconds = os.environ.pop("WATCHDOG_USEC", "")
         process = os.environ.pop("WATCHDOG_PID", "")
@@ -43,7 +43,7 @@ class ServiceManager:
                 self._socket.sendto("\n".join(lines).encode("utf-8", "replace"), self._address)
 
     def close(self) -> None:
-        """Close the socket; no more messages are sent."""
+        """Close the socket to the service manager; no more messages are sent."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -68,7 +68,7 @@ class ServiceManager:
         self._send("STOPPING=1")
 
     def watchdog(self) -> None:
-        """Report that work makes progress."""
+        """Report that the daemon's work makes progress."""
         self._send("WATCHDOG=1")
 
 

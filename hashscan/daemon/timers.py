@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 class Cron:
-    """Is due at the local times of a cron expression; it runs once across a change of summer time.
+    """Is due at the times of a cron expression; runs once across a change of summer time.
 
     Attributes:
-        next: next time in seconds since the epoch; ``None``: the timer is never due.
+        next: time at which the timer is due next, in seconds since the epoch; ``None``: never.
     """
 
     def __init__(self, expression: str | None, *, clock: Callable[[], float] = time.time) -> None:
         """``expression`` is a cron expression with five fields.
 
-        If it is ``None``, the timer is never due.
+        If ``expression`` is ``None``, the timer is never due.
         """
         self._expression = expression
         self._clock = clock
@@ -49,15 +49,15 @@ class Cron:
 
     @property
     def interval(self) -> float | None:
-        """Return the seconds between the next two times.
+        """Return the seconds between the next two times of the cron expression.
 
-        The result is ``None`` if there are no two times.
+        The result is ``None`` if the expression has no two further times.
         """
         following = None if self.next is None else self._after(self.next)
         return None if self.next is None or following is None else following - self.next
 
     def due(self) -> bool:
-        """Return whether the timer is due; if so, compute its next time from now."""
+        """Return whether the timer is due; if so, compute the next time from now."""
         now = self._clock()
         is_due = self.next is not None and now >= self.next
         following = self._after(now)
@@ -67,7 +67,7 @@ class Cron:
 
 
 class Files:
-    """Detects that the sysadmin has replaced files, by checking their stamps every few seconds.
+    """Detects that the sysadmin has replaced files, by checking the files' stamps regularly.
 
     Several files are replaced one after another, so a change counts only after a check without a
     further change.
@@ -80,7 +80,7 @@ class Files:
         every: float = 15.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Note the present stamps of the files.
+        """Note the present stamps of the files that are to be checked.
 
         ``every`` is the number of seconds between two checks.
         """
@@ -119,7 +119,7 @@ class Every:
     """Is due after an interval, varied a little at random, and sooner after a failure.
 
     Attributes:
-        next: next time in seconds since the epoch; ``None``: the timer is never due.
+        next: time at which the timer is due next, in seconds since the epoch; ``None``: never.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Every:
         clock: Callable[[], float] = time.time,
         jitter: Callable[[float, float], float] = random.uniform,
     ) -> None:
-        """``interval`` is in seconds. If it is ``None``, the timer is never due."""
+        """``interval`` is in seconds. If ``interval`` is ``None``, the timer is never due."""
         self._interval = interval
         self._clock = clock
         self._jitter = jitter
@@ -146,7 +146,7 @@ class Every:
         return self._clock() + seconds * self._jitter(0.9, 1.1)
 
     def due(self) -> bool:
-        """Return whether the timer is due; if so, compute its next time from now."""
+        """Return whether the timer is due; if so, compute the next time from now."""
         if self.next is None or self._interval is None:
             return False
         now = self._clock()
@@ -158,7 +158,7 @@ class Every:
         return True
 
     def failed(self, at_least: float | None = None) -> float:
-        """Set the next try after a failure, with growing pauses; return the seconds until it.
+        """Set the next try after a failure, with growing pauses; return the seconds until the try.
 
         ``at_least`` is the number of seconds that the server asked to wait.
         """

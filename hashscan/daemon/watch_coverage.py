@@ -24,11 +24,11 @@ class Coverages:
     """Stores the watch's reports on each volume, and logs changes.
 
     Attributes:
-        said: number of reports and of changes, to detect news.
+        said: number of the watch's reports and of changes in them, to detect changed facts.
     """
 
     def __init__(self, volumes: Sequence[Volume], catalog: Catalog, log: Log) -> None:
-        """Start without reports."""
+        """Start without reports of the watch."""
         self._volumes = volumes
         self._catalog = catalog
         self._log = log
@@ -51,7 +51,7 @@ class Coverages:
             self._awaited.pop(volume, None)
 
     def heard(self, coverage: Coverage) -> None:
-        """Process a report of the watch."""
+        """Process a report of the watch about one volume."""
         self.awaits_no_more([coverage.volume])
         before = self._said.get(coverage.volume)
         self._said[coverage.volume] = coverage
@@ -83,12 +83,12 @@ class Coverages:
         self._log.limited(f"watched volume, {level}", level, message)
 
     def partly_watched(self) -> list[int]:
-        """Return the volumes with a part that should be watched and is not, or cannot be."""
+        """Return the volumes with a part that the watch should cover and does not, or cannot."""
         return [number for number, said in self._said.items() if said.unwatched or said.blind]
 
     @property
     def away(self) -> KeysView[int]:
-        """Return the volumes that were missing at their last probe."""
+        """Return the volumes that were missing when they were last probed."""
         return self._away.keys()
 
     def may_be_scanned(self, number: int, seen: Seen) -> bool:

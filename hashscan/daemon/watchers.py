@@ -1,4 +1,4 @@
-"""Starts the processes that watch, reads their reports, and restarts a dead or hanging process.
+"""Starts the processes that watch volumes, reads their reports, and restarts dead or hanging ones.
 
 The volumes of one file server share a process, because an access may wait for the server for ever;
 all volumes on local file systems share another process. At most ``_MOST`` processes run.
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
     from hashscan.fs.volume import Volume
     from hashscan.watch.source import Changed, Lost, WatchReport
 
-#: Seconds without a sign of life after which a process counts as hanging; a process gives a sign
-#: every five seconds.
+#: Seconds without a sign of life after which a watching process counts as hanging; each process
+#: gives a sign every five seconds.
 SILENT = 60.0
-#: Seconds until a dead process is started again: the first pause, which doubles each time, and the
-#: longest pause.
+#: Seconds until a dead watching process is started again: the first pause, which doubles each time,
+#: and the longest pause.
 _FIRST, _LONGEST = 1.0, 300.0
-#: If a process lived for this number of seconds, the next pause is the first pause again.
+#: If a watching process lived for this number of seconds, the pause begins at its first value.
 _LASTED = 60.0
-#: Number of processes for file servers; if there are more servers, some servers share a process.
+#: Number of watching processes for file servers; if there are more servers, some share a process.
 _MOST = 32
 #: Seconds until volumes that do not answer are tried again.
 _ANSWERS_AGAIN = 5.0
 
 
 class _Watch:
-    """Describes one process, or the place of a process that will be started."""
+    """Describes a watching process, or a process that will be started for these volumes."""
 
     def __init__(self, numbers: list[int]) -> None:
         self.numbers = numbers
@@ -48,15 +48,15 @@ class _Watch:
         self.began = 0.0
         self.again = 0.0
         self.wait = _FIRST / 2
-        #: The process was started before, so the changes since its end were not seen.
+        #: True if the process was started before, so the changes since its end were not seen.
         self.missed = False
 
 
 class Watches:
-    """Runs all processes that watch.
+    """Runs all processes that watch volumes.
 
     Attributes:
-        deaths: number of processes that died or were given up.
+        deaths: number of watching processes that died or were given up.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Watches:
         is_silent: Callable[[int], bool],
         silent_after: float = SILENT,
     ) -> None:
-        """Start the processes.
+        """Start the processes that watch volumes.
 
         ``on_again`` receives each volume of a process that is started again: changes in the
         meantime were lost. ``on_silent`` receives each volume of a hanging process. ``is_silent``
@@ -94,16 +94,16 @@ class Watches:
 
     @property
     def connections(self) -> list[Connection]:
-        """Return the connections of the processes."""
+        """Return the connections of the watching processes."""
         return [one.process.connection for one in self._watches if one.process is not None]
 
     @property
     def pids(self) -> list[int]:
-        """Return the ids of the running processes."""
+        """Return the ids of the running watching processes."""
         return [one.process.pid for one in self._watches if one.process and one.process.pid]
 
     def take(self, ready: Collection[Connection]) -> list[Changed | Lost]:
-        """Return the changes and losses that the ready processes report."""
+        """Return the changes and losses that the ready watching processes report."""
         found: list[Changed | Lost] = []
         for one in list(self._watches):
             if one.process is None or one.process.connection not in ready:
@@ -123,7 +123,7 @@ class Watches:
                 yield one
 
     def step(self) -> None:
-        """Start processes that are due, and end processes that hang."""
+        """Start watching processes that are due, and end watching processes that hang."""
         now = time.monotonic()
         for one in list(self._watches):
             if one.process is None:
@@ -140,7 +140,7 @@ class Watches:
                     self._on_silent(number)
 
     def answer(self, number: int) -> None:
-        """Watch a volume that answers again."""
+        """Watch a volume that answers again after a silence."""
         for one in self._watches:
             if one.process is None and number in one.numbers:
                 one.again = 0.0
@@ -218,7 +218,7 @@ class Watches:
         self._coverage.awaits_no_more(one.numbers)
 
     def close(self) -> None:
-        """End all processes."""
+        """End all watching processes."""
         for one in self._watches:
             if one.process is not None:
                 one.process.close()

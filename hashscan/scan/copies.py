@@ -103,7 +103,7 @@ class CopyTable:
         """Store the digests of a content."""
         place = int.from_bytes(key[:4], "little") % PLACES
         if self._used[place]:
-            self._used[place] = 0  # The next attempt may replace the entry.
+            self._used[place] = 0  # The next ``put`` may replace the entry.
             return
         md5, sha1, sha256 = digests
         entry = b"".join((key, md5 or bytes(_MD5), sha1 or bytes(_SHA1), sha256 or bytes(_SHA256)))
