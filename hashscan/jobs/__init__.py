@@ -1,1 +1,1 @@
-"""Puts the parts of one job together, from settings and a command's options."""
+"""Combines the parts of one job (scan, sync, status), from settings and command options."""

@@ -1,9 +1,9 @@
 """Builds an allow-list from trees, archives and digest lists, with the origin of each digest.
 
-The list is CSV, which ``allow`` reads like other digest lists: MD5, SHA-1 and SHA-256 of a content,
-and the path of a file with this content. The rows are sorted by SHA-256 and carry no time, so the
-same inputs give the same bytes. If several inputs contain the same content, the row names the file
-of the first input.
+The allow-list is a CSV file, which ``allow`` reads like other digest lists: MD5, SHA-1 and SHA-256
+of a content, and the path of a file with this content. The rows are sorted by SHA-256 and carry no
+time, so the same inputs give the same bytes. If several inputs contain the same content, the row
+names the file of the first input.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from hashscan.text import shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-#: Contents below this number of bytes are left out: so short contents are everywhere, and in no
+#: Smallest size in bytes of a content in an allow-list: shorter contents are everywhere, and in no
 #: known set.
 MIN_SIZE = 64
 _MOST_NAMED = 20
@@ -47,11 +47,11 @@ class Built:
     """Counts what an allow-list was built from.
 
     Attributes:
-        contents: number of rows in the list.
+        contents: number of rows in the allow-list.
         files: number of files and members that were hashed.
         duplicates: number of files and members whose content an earlier file or member already had.
-        left_out: number of files and members by the reason why they were left out.
-        remarks: sentences for the administrator who reads the result.
+        left_out: number of files and members that are not in the allow-list, by reason.
+        remarks: sentences about the allow-list for the administrator.
     """
 
     contents: int = 0
@@ -69,20 +69,20 @@ def build_allow_list(
     force: bool = False,
     on_file: Callable[[int], None] = lambda _count: None,
 ) -> Built:
-    """Write an allow-list of ``inputs`` to ``output``, which gets its name when it is complete.
+    """Write an allow-list of ``inputs`` to ``output``; the name appears when the list is complete.
 
     Args:
         inputs: directories, archives (tar, also with gzip, bzip2, xz or zstd; zip) and digest
             lists.
-        output: path of the list to write.
-        min_size: size in bytes; smaller files are left out, and so are empty files.
+        output: path of the allow-list to write.
+        min_size: size in bytes; smaller files do not enter the list, and empty files never do.
         force: replace an existing file ``output``.
-        on_file: called with the number of files so far.
+        on_file: function that is called with the number of files so far.
 
     Raises:
         UsageError: an input cannot be used, or ``output`` exists; nothing was written.
         DigestListError: a digest list is invalid; nothing was written.
-        StateError: the list cannot be written.
+        StateError: the allow-list cannot be written.
     """
     if not force and os.path.lexists(output):
         raise UsageError(f"{shown(output)}: exists; --force replaces it")
@@ -105,7 +105,7 @@ def build_allow_list(
 
 @contextmanager
 def _staging(output: str) -> Iterator[sqlite3.Connection]:
-    """A database that SQLite keeps in memory or, if it is large, in a file without a name."""
+    """Yield a database of digests in memory or, if it is large, in a file without a name."""
     try:
         with closing(sqlite3.connect("", isolation_level=None)) as connection:
             connection.execute("PRAGMA journal_mode = OFF")
@@ -130,7 +130,7 @@ def _staging(output: str) -> Iterator[sqlite3.Connection]:
 
 
 class _Building:
-    """Adds the contents of inputs to a list, one input after the other."""
+    """Adds the contents of inputs to an allow-list, one input after the other."""
 
     def __init__(
         self, staging: sqlite3.Connection, min_size: int, on_file: Callable[[int], None]
@@ -142,10 +142,10 @@ class _Building:
         self.found = Built()
 
     def take(self, path: str) -> None:
-        """Add the contents of one input.
+        """Add the contents of one input to the allow-list.
 
         Raises:
-            UsageError, DigestListError: the input cannot be used.
+            UsageError, DigestListError: the input is invalid or cannot be read.
         """
         if os.path.isdir(path):
             self._take_tree(path)
@@ -159,7 +159,7 @@ class _Building:
         self._take_list(path)
 
     def _put(self, digests: FileDigests, origin: str) -> None:
-        # A control character or a line end in a file's name must not end a line of the list.
+        # A control character or a line end in a file's name must not end a line of the allow-list.
         changed = self._staging.execute(
             "INSERT OR IGNORE INTO content VALUES (?, ?, ?, ?, ?)",
             (*digests, shown(origin), None not in digests),
@@ -260,13 +260,13 @@ class _Building:
         self.found.left_out["empty"] += sum(one.empty for one in lists.reports)
 
 
-#: For these reasons, files are left out without a line for each file.
+#: For these reasons, a file is missing from the allow-list without a line of its own.
 _USUAL = frozenset({"empty", "small", "link", "directory"})
 
 
 @contextmanager
 def _opened(path: str) -> Iterator[int]:
-    """Open an input that is a file; return its descriptor.
+    """Open an input that is a file; return the file's descriptor.
 
     Raises:
         UsageError: the input is missing, unreadable or not a regular file.

@@ -1,4 +1,4 @@
-"""Reports matches that the allow-list holds, and prevents that a scan moves them."""
+"""Reports matches whose digests the allow-list contains, so that no scan moves them."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 def open_allow(
     settings: Settings, state: State, notice: Callable[[str], None], building: Building
 ) -> AllowList | None:
-    """Open the configured allow-list; the result is ``None`` if no allow-list is configured.
+    """Open the configured allow-list; return ``None`` if no allow-list is configured.
 
     Raises:
-        ConfigError: a digest list cannot be used.
-        FilterError: a filter cannot be used.
+        ConfigError: a digest list of the allow-list cannot be used.
+        FilterError: a filter of the allow-list cannot be used.
         StateError: the state directory cannot be used.
     """
     if not settings.allow:
@@ -45,12 +45,12 @@ def open_allow(
 
 
 def check_allow(settings: Settings, state: State) -> None:
-    """Read the files that ``open_allow`` opens, but store nothing.
+    """Read the files that ``open_allow`` opens, to find faults; store nothing.
 
     Raises:
-        ConfigError: a digest list cannot be used.
-        FilterError: a filter cannot be used.
-        StateError: there is no room to sort the digests of lists.
+        ConfigError: a digest list of the allow-list cannot be used.
+        FilterError: a filter of the allow-list cannot be used.
+        StateError: the disk has no room to sort the digests of the lists.
     """
     if settings.allow:
         from hashscan.known.allow import check_allow_list  # noqa: PLC0415
@@ -69,9 +69,9 @@ class Allowed(Protocol):
     """Describes the interface of an allow-list."""
 
     def find(self, digests: FileDigests) -> str | None:
-        """Return the file of the allow-list that holds one of a file's digests.
+        """Return the file of the allow-list that contains one of a file's digests.
 
-        The result is ``None`` if the allow-list holds none of the digests.
+        The result is ``None`` if the allow-list contains none of the digests.
 
         Raises:
             ServiceError: the allow-list cannot be searched.
@@ -79,7 +79,7 @@ class Allowed(Protocol):
         ...
 
     def origin(self, digests: FileDigests) -> str:
-        """Return more facts about an allowed content, or an empty text.
+        """Return more facts about an allowed content; empty: the allow-list has no more facts.
 
         Raises:
             ServiceError: the allow-list cannot be searched.
@@ -92,9 +92,9 @@ class Allowed(Protocol):
 
 
 class Allowing:
-    """Lets matches pass to another actor, unless the allow-list holds one of their digests.
+    """Passes matches to another actor, except matches with a digest in the allow-list.
 
-    If the allow-list cannot be searched, the match is held.
+    If the allow-list cannot be searched, the match waits for a decision as a hold.
     """
 
     def __init__(self, allow: Allowed, actor: Actor) -> None:
@@ -104,7 +104,7 @@ class Allowing:
         self._hasher = Hasher(frozenset(ALGORITHMS))
 
     def act(self, match: Confirmed) -> Acted:
-        """Report an allowed match, or pass the match to the other actor."""
+        """Report an allowed match, or pass a match that is not allowed to the other actor."""
         candidate = match.candidate
         try:
             found = self._allow.find(candidate.digests)
@@ -127,7 +127,7 @@ class Allowing:
         return self._actor.act(match)
 
     def _hash(self, candidate: Candidate) -> FileDigests | NotHashed:
-        """Return all digests of the candidate's content, if the file is unchanged."""
+        """Return all digests of the candidate's content, if the candidate's file is unchanged."""
         hashed = hash_below(self._hasher, candidate.volume, candidate.path)
         if isinstance(hashed, NotHashed):
             return hashed

@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from hashscan.quarantine.hold_types import Hold
     from hashscan.state import State
 
-#: Seconds after which the number of a volume's files is read again.
+#: Seconds after which the number of files in a volume is read again.
 _COUNT_AGAIN = 600.0
-#: Digests in one line of the audit log.
+#: Largest number of digests in one line of the audit log.
 _MOST_DIGESTS = 30
 
 
 def open_brakes(settings: Settings, state: State, quarantine: Quarantine, by: By) -> Brakes:
-    """Return the actor that moves matches by ``quarantine`` as long as the limits allow."""
+    """Return the actor that moves matches by ``quarantine`` as long as the brakes allow."""
     return Brakes(
         quarantine,
         state.holds,
@@ -46,7 +46,7 @@ def open_brakes(settings: Settings, state: State, quarantine: Quarantine, by: By
 
 
 class HoldLog:
-    """Writes the lines about holds to the audit log."""
+    """Writes the lines about holds (matches that wait for a decision) to the audit log."""
 
     def __init__(self, settings: Settings, state: State, by: By) -> None:
         """``by``: name of the program or person that acts."""
@@ -57,27 +57,27 @@ class HoldLog:
         self._by = by
 
     def newest(self) -> int:
-        """Return the number of the log's newest line."""
+        """Return the number of the newest line in the audit log."""
         return newest(self._directory)
 
     def has_line(self, hold: Hold, after: int) -> bool:
-        """Return whether a line after number ``after`` reports a hold."""
+        """Return whether an audit line after number ``after`` reports a hold."""
         return any(
             one.event == events.HELD and one.facts.get("hold") == hold.id
             for one in read(self._directory, after)
         )
 
     def write_line(self, hold: Hold, digests: Iterable[Digest]) -> None:
-        """Write the line about a new hold.
+        """Write the audit line about a new hold.
 
-        ``digests``: all digests of the held content, if the hold is about a single content.
+        ``digests``: all digests of the hold's content, if the hold is about a single content.
         """
         named = {one.algorithm: one.hex for one in digests} or None
         facts = facts_of(hold) | {"reason": hold.reason, "digest": named}
         self._log.append(events.HELD, Who.current(self._by), **facts)
 
     def decided(self, event: str, hold: Hold, digests: Iterable[Digest], why: str) -> None:
-        """Write the line about a decision on a hold."""
+        """Write the audit line about a decision on a hold."""
         self._log.append(event, Who.current(self._by), **facts_of(hold, digests), because=why)
 
 

@@ -1,6 +1,6 @@
 """Answers for ``hashscan check`` whether files and digests are known.
 
-A check moves and stores nothing.
+The command ``check`` moves and stores nothing.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class CheckResult:
         verdict: ``known``; ``unknown``: no filter holds the digest, or the service answered so;
             ``pending``: a filter holds the digest and the service has given no verdict.
         candidate: a filter holds the digest.
-        digest, category: the known digest and its category.
-        allowed: the file of the allow-list that holds the known digest.
+        digest, category: the known digest, and the category of the known set that contains it.
+        allowed: the file of the allow-list that contains the known digest.
         message: why the service gave no verdict, or why the allow-list cannot be searched.
     """
 
@@ -54,7 +54,7 @@ class Checker:
     """Checks whether files and digests are known; moves and stores nothing."""
 
     def __init__(self, known: KnownSet, allow: AllowList | None = None) -> None:
-        """Search digests in ``known``, and known digests also in ``allow``."""
+        """Prepare to search digests in ``known``, and known digests in ``allow`` as well."""
         self._known = known
         self._allow = allow
         self._hasher = Hasher(known.algorithms.union(allow.algorithms if allow else ()))
@@ -63,7 +63,7 @@ class Checker:
         self._refused: CredentialsError | None = None
 
     def close(self) -> None:
-        """Close the connections to the service."""
+        """Close the checker's connections to the service."""
         if self._confirmer is not None:
             self._confirmer.close()
 
@@ -87,7 +87,7 @@ class Checker:
         """Check whether a digest is known.
 
         Raises:
-            UsageError: the filters hold no digests of this algorithm, so a check is impossible.
+            UsageError: the filters contain no digests of this algorithm, so a check is impossible.
         """
         if digest.algorithm not in self._known.algorithms:
             held = ", ".join(sorted(self._known.algorithms))

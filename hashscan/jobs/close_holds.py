@@ -1,4 +1,4 @@
-"""Closes holds whose list was corrected, because no decision is left to make."""
+"""Closes holds whose digests a corrected list does not contain, so no decision is needed."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def close_corrected(
     withdrawn: Collection[Digest],
     recorder: Recorder,
 ) -> list[str]:
-    """Close the waiting holds whose digests are no longer known; return their ids.
+    """Close the holds without a decision whose digests are no longer known; return their ids.
 
-    No file moves when a hold closes, and no digest becomes allowed: if a list has the digests
-    again, the brakes count as before.
+    No file moves when a hold closes, and no digest becomes allowed: if a list contains the digests
+    again, the brakes count them as before.
 
     Args:
         path: path of the file that stores the holds.
         filters: the filters in use; if empty, only withdrawn digests count as no longer known.
         withdrawn: digests that the service withdrew.
-        recorder: writes a line for each hold, before the hold is closed.
+        recorder: writes an audit line for each hold, before the hold is closed.
 
-    Raises:
+    StateError: the file that stores the holds, or the audit log, cannot be used.
         StateError: the file of holds, or the audit log, cannot be used.
     """
     closed: list[str] = []
@@ -62,7 +62,7 @@ def _is_corrected(
     if hold.has_one_content and not withdrawn.isdisjoint(holds.digests(hold.number)):
         return True
     if hold.kind is HoldKind.LIST and not holds.own_digests(hold.number):
-        # A hold notes only some digests of a long list, so files with other digests are held, too.
+        # A hold notes only some digests of a long list, but may cover files with other digests.
         return False
     has_digests = False
     for one in _contents(holds, hold):

@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 
 class Reason(StrEnum):
-    """Names each reason for which ``status`` complains."""
+    """Names each reason for which ``hashscan status`` complains."""
 
     FILTER = "filter"  #: The filter is missing, expired, unverified, damaged or empty.
-    #: A scan, or a reload, would refuse the configuration, or has refused it.
+    #: A scan or a reload would reject the configuration, or has rejected it.
     CONFIGURATION = "configuration"
     LIMIT = "limit"  #: A limit of the machine stops the daemon.
-    STATE = "state"  #: A part of the state cannot be read.
+    STATE = "state"  #: A part of the state directory cannot be read.
     QUARANTINE = "quarantine"  #: The quarantine cannot be read, or has damaged or doubtful records.
     STORAGE = "storage"  #: The state or the quarantine is on a full or read-only file system.
     DAEMON = "daemon"  #: The daemon died, or hangs.
@@ -26,14 +26,14 @@ class Reason(StrEnum):
     UNREADABLE = "unreadable"  #: Many files cannot be read.
     OUTPUT = "output"  #: No process reads the daemon's results.
     MATCHES_UNMOVED = "matches-unmoved"  #: Some matches could not be moved.
-    MATCHES_HELD = "matches-held"  #: A brake holds matches.
+    MATCHES_HELD = "matches-held"  #: A brake holds matches: they wait for a decision.
     #: The configuration reports matches, and does not move them.
     MATCHES_REPORTED = "matches-reported"
-    SERVICE_REFUSES = "service-refuses"  #: The service refuses the password.
+    SERVICE_REFUSES = "service-refuses"  #: The service refuses hashscan's password.
     PENDING = "pending"  #: Candidates have waited too long for a verdict.
-    SYNC = "sync"  #: Filters could not be fetched for too long, or were refused.
+    SYNC = "sync"  #: hashscan could not fetch filters for too long, or rejected them.
     NOTICES_INPUT = "notices-input"  #: The daemon cannot read mails, or takes no notices over HTTP.
-    NOTICES_UNREAD = "notices-unread"  #: An input is not understood as a notice.
+    NOTICES_UNREAD = "notices-unread"  #: hashscan cannot read an input as a notice.
     NOTICES_UNAPPROVED = "notices-unapproved"  #: A notice waits for an approval.
     NOTICES_DUE_SOON = "notices-due-soon"
     NOTICES_OVERDUE = "notices-overdue"

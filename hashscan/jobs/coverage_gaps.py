@@ -1,4 +1,4 @@
-"""Finds volumes that no scan and no watch covers, although no error was reported.
+"""Finds volumes that no scan and no watch covers although hashscan reported no error.
 
 Sources: the catalog, the daemon's status file, and the list of mounts. This module touches no
 volume on a file server: the server may never answer.
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     from hashscan.config.settings import Settings
     from hashscan.jobs.daemon_status import DaemonStatus
 
-#: If the status file of a running daemon is older than this number of seconds, the daemon hangs.
+#: Age in seconds of the status file from which a running daemon counts as hanging.
 _SILENT = 60.0
 #: A volume may be without a whole scan for this many intervals of the schedule, plus these seconds.
 _SCANS_MISSED, _SCAN_LATE = 2.0, 3600.0
-#: Seconds that may pass without a whole scan if no daemon runs: scans by a timer may be weekly.
+#: Seconds without a whole scan that are allowed if no daemon runs: scans by a timer may be weekly.
 _BY_HAND = 8 * 86400.0
 #: Seconds that may pass until the watch of a volume is active.
 _STARTING = 60.0
-#: Seconds by which a time may be ahead of the clock.
+#: Seconds by which a stored time may be ahead of the clock.
 _AHEAD = 3600.0
 #: Bytes that must be free on the file systems of the state and the quarantine.
 _LEAST_ROOM = 16 << 20
@@ -53,11 +53,11 @@ _START = "start the daemon (systemctl start hashscan), or find out why 'hashscan
 
 
 class VolumeFacts(NamedTuple):
-    """Holds the facts that ``status`` has read so far.
+    """Holds the facts about the volumes that ``status`` has read so far.
 
     Attributes:
-        running: id of the process that scans with the state now.
-        daemon: the daemon's status file; ``None``: no daemon has worked with this state.
+        running: id of the process that scans with this state directory now.
+        daemon: the daemon's status file; ``None``: no daemon has worked with this state directory.
         alive: the daemon that wrote the status file is running.
         unread: the catalog exists but cannot be read.
     """
@@ -115,7 +115,7 @@ def _unreadable_daemon_file(seen: VolumeFacts) -> Iterator[ReasonFault]:
 
 
 def no_room(settings: Settings) -> Iterator[ReasonFault]:
-    """Complain if the state or the quarantine is on a full or read-only file system."""
+    """Complain if the state directory or the quarantine is on a full or read-only file system."""
     places = {settings.state: "the state"}
     if settings.quarantine.action == "quarantine":
         places[settings.quarantine_directory] = "the quarantine"
@@ -123,7 +123,8 @@ def no_room(settings: Settings) -> Iterator[ReasonFault]:
         try:
             room = os.statvfs(path)
         except OSError:
-            # The first scan creates the directory, or another check reports why it is missing.
+            # The first scan creates the directory; otherwise another check reports why it is
+            # missing.
             continue
         if room.f_flag & os.ST_RDONLY:
             message = f"{name} {shown(path)} is on a read-only file system: mount it writable"
@@ -246,7 +247,7 @@ def _not_scanned(daemon: DaemonStatus, catalog: Overview | None) -> list[ReasonF
         if one.get("away") or (every is None and ended >= started):
             continue
         if every is not None and ended and now - ended > max(most, _BY_HAND):
-            # A daemon that restarts again and again gets no more time than one that runs on.
+            # A daemon that restarts again and again gets no more time than a daemon that runs on.
             late = now - ended if now - started > _SCAN_LATE else 0.0
         if late > most:
             why = (
@@ -271,7 +272,7 @@ def _mounts() -> MountTable:
 
 
 def _roots(settings: Settings, mounts: MountTable) -> Iterator[tuple[bytes, bool]]:
-    """Return the volumes' resolved paths, and whether a file server is on the way to each path."""
+    """Return the volumes' resolved paths, and whether each path leads across a file server."""
     for one in settings.volumes:
         path = os.path.normpath(one.path)
         if mounts.reach(os.fsencode(path)).server:
@@ -288,16 +289,16 @@ def resolved_roots(settings: Settings) -> list[bytes]:
 
 
 def with_distinct_volumes(settings: Settings) -> Settings:
-    """Return the settings with one volume for each directory.
+    """Return the settings with one volume for each directory, if several paths lead to it.
 
-    Of several configured paths that lead to one directory, the last counts, as in a one-off scan.
+    If several configured paths lead to one directory, the last path counts, as in a one-off scan.
     """
     distinct = dict(zip(resolved_roots(settings), settings.volumes, strict=True))
     return settings.model_copy(update={"volumes": tuple(distinct.values())})
 
 
 def _not_there(seen: VolumeFacts) -> list[ReasonFault]:
-    """Complain about missing volumes; do not touch a volume on a file server."""
+    """Complain about missing volumes, without access to a volume on a file server."""
     mounts = _mounts()
     found = []
     for root, is_remote in _roots(seen.settings, mounts):
@@ -314,7 +315,7 @@ def _not_there(seen: VolumeFacts) -> list[ReasonFault]:
 
 
 def _died(seen: VolumeFacts) -> list[ReasonFault]:
-    """Complain if the last scan was killed: the sysadmin may not have noticed."""
+    """Complain if the last scan was killed: the sysadmin may not have noticed the kill."""
     scan = seen.catalog.scan if seen.catalog else None
     if scan is None or scan.ended is not None or seen.running is not None:
         return []
@@ -361,7 +362,7 @@ def _late_by_hand(seen: VolumeFacts) -> list[ReasonFault]:
 def _interval(settings: Settings) -> float | None:
     """Return the seconds between two scans by schedule.
 
-    The result is ``None`` if there is no schedule.
+    The result is ``None`` if the configuration has no schedule.
     """
     if settings.scan.schedule is None:
         return None

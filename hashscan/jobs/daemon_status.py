@@ -1,8 +1,8 @@
 """Defines the keys of the daemon's status file ``STATE/daemon.json``, and reads the file.
 
-The daemon writes the file every few seconds (``daemon/status_file.py``). The types are those of the
-JSON object, because ``status --json`` prints the object as it was written. Times are in seconds
-since the epoch; paths are text with ``surrogateescape`` (``os.fsdecode``).
+The daemon writes the file every few seconds (``daemon/status_file.py``). The types are the types of
+the JSON object, because ``status --json`` prints the object as the daemon wrote it. Times are in
+seconds since the epoch; paths are text with ``surrogateescape`` (``os.fsdecode``).
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class VolumeStatus(TypedDict):
         directories: number of watched directories; 0: the watch covers the whole file system, or
             nothing.
         unwatched: number of directories that the watch does not cover.
-        example: path of one directory that the watch does not cover; "": there is none.
+        example: path of a directory that the watch does not cover; "": no such directory exists.
         message: why the watch does not cover these directories.
-        blind: kinds of changes that the watch cannot report; "": it reports all changes.
+        blind: kinds of changes that the watch cannot report; "": the watch reports all changes.
         away: why the volume cannot be scanned; ``None``: the volume can be scanned.
     """
 
@@ -47,7 +47,7 @@ class VolumeStatus(TypedDict):
 
 
 class FilterInForce(TypedDict):
-    """Describes a filter that the daemon uses: category, version, number of digests, path."""
+    """Describes a filter in use: the filter's category, version, number of digests, path."""
 
     category: str
     version: str | None
@@ -68,8 +68,8 @@ class PendingStatus(TypedDict):
     """Describes the candidates without a verdict.
 
     Attributes:
-        candidates: number of candidates without a verdict.
-        oldest: time at which the oldest of these candidates was found; ``None``: no candidate
+        oldest: time at which the scan found the candidate that has waited longest; ``None``: no
+            candidate waits.
             waits.
         why: why the service gave no verdict; ``None``: the service has not answered yet.
         next_try: seconds until the service is asked again; ``None``: no retry is planned.
@@ -85,8 +85,8 @@ class LastSync(TypedDict):
     """Describes the last sync of filters.
 
     Attributes:
-        time: end of the last sync; ``None``: there was no sync.
-        message: faults of the last sync; "": there were none.
+        time: end of the last sync of filters; ``None``: there was no sync.
+        message: faults of the last sync of filters; "": there were no faults.
         failing_since: end of the first of several failed syncs; ``None``: the last sync succeeded.
         refused: a sync brought a filter that the daemon cannot use.
     """
@@ -100,14 +100,14 @@ class LastSync(TypedDict):
 class SyncStatus(LastSync):
     """Describes the last sync, and the time of the next sync.
 
-    The value is ``None`` if no sync is planned.
+    The value is ``None`` if no sync of filters is planned.
     """
 
     next: float | None
 
 
 class MailExample(TypedDict):
-    """Describes a mail that is not understood as a notice: its path, and the reason."""
+    """Describes a mail that hashscan cannot read as a notice: the mail's path, and the reason."""
 
     path: str
     why: str
@@ -118,11 +118,11 @@ class MaildirStatus(TypedDict):
 
     Attributes:
         maildir: path of the Maildir.
-        time: end of the last round of reading; ``None``: there was no round.
-        since: start of the running round of reading; ``None``: no round runs.
+        time: end of the last round of reading the Maildir; ``None``: there was no round.
+        since: start of the running round of reading the Maildir; ``None``: no round runs.
         stored: number of notices that the daemon has stored since its start.
-        waiting: number of mails that are not understood as notices.
-        examples: some of these mails.
+        waiting: number of mails that hashscan cannot read as notices.
+        examples: some of the mails that hashscan cannot read as notices.
         left: number of mails that wait for the next round.
         trouble: why mails cannot be read; "": mails can be read.
     """
@@ -140,7 +140,7 @@ class MaildirStatus(TypedDict):
 class NoticeRoundsStatus(TypedDict):
     """Describes the search for files that notices name.
 
-    The keys are the end of the last round, and why a later round failed.
+    The keys are the end of the last search, and why a later search failed.
     """
 
     time: float | None
@@ -148,7 +148,7 @@ class NoticeRoundsStatus(TypedDict):
 
 
 class LostOutput(TypedDict):
-    """Describes the results that nobody read from standard output: reason, first time, number."""
+    """Describes results that no process read from standard output: reason, time, number."""
 
     message: str
     since: float
@@ -181,21 +181,21 @@ class CountersStatus(WorkCounts, LogCounts):
 
 
 class SessionStatus(TypedDict, total=False):
-    """Describes the work with one configuration.
+    """Describes the daemon's work with one configuration.
 
     The status file lacks these keys if the daemon has no usable known set.
 
     Attributes:
-        volumes: the watch of each volume.
+        volumes: the state of the watch of each volume.
         events: number of changes that the watch reported.
         lost: number of times that changes were lost; each time requests a scan.
-        backlog: number of changes that wait for a check.
-        waits_for: seconds that the oldest change in the backlog has waited.
+        backlog: number of changed entries that wait for a check.
+        waits_for: seconds for which the oldest change in the backlog has waited.
         hashed, bytes_hashed: number of files hashed after a change, and their size in bytes.
         rate: files hashed a second since the status file was last written.
         problems: number of changed files that could not be read.
         matches, quarantined, held, allowed: numbers of matches, and of matches by action.
-        counting_since: time at which these counts began.
+        counting_since: time at which the session's counts began.
         filters: the filters in use.
         rejudged: number of hashed files that were checked against a newer filter.
         scan: the running scan; ``None``: no scan runs.
@@ -225,25 +225,25 @@ class SessionStatus(TypedDict, total=False):
 
 
 class DaemonStatus(SessionStatus):
-    """Describes the whole status file.
+    """Describes the whole status file of the daemon.
 
     Attributes:
         version: version of hashscan.
         pid: process id of the daemon.
         started: time of the daemon's start.
-        time: time at which the status file was written.
-        stopped: the daemon ended on request.
-        trouble: why nothing is scanned; "": the daemon works.
-        limit: a limit of the machine is the reason why nothing is scanned.
+        time: time at which the daemon wrote the status file.
+        stopped: the daemon ended because the sysadmin or the service manager requested it.
+        trouble: why the daemon scans nothing; "": the daemon works.
+        limit: a limit of the machine is the reason why the daemon scans nothing.
         settings: digest of the configuration in use (``coverage_gaps.mark_of``).
         reports_only: why matches are only reported, not moved; "": matches are moved.
         moves_named: a file is moved only because a notice names it.
         reload_refused: why the last reload was refused; "": the last reload succeeded.
         output: results that standard output did not take; ``None``: standard output takes results.
-        sync: the last sync, and the time of the next sync.
+        sync: the last sync of filters, and the time of the next sync.
         next_scan: time of the next scan by schedule; ``None``: there is no schedule.
         scan_every: seconds between two scans by schedule.
-        notices: the reading of mails; ``None``: no Maildir is configured.
+        notices: the reading of mails with notices; ``None``: no Maildir is configured.
         deadlines_logged: times of the last log lines on deadlines, by kind.
         notice_rounds: the search for files that notices name.
         counters: counts since the daemon's start, for metrics.
@@ -273,7 +273,7 @@ class DaemonStatus(SessionStatus):
 def read_daemon_status(directory: str) -> DaemonStatus | None:
     """Return the daemon's status file in a state directory.
 
-    The result is ``None`` if there is no readable file.
+    The result is ``None`` if the directory has no readable status file.
     """
     try:
         with open(os.path.join(directory, DAEMON_STATUS), "rb") as file:
@@ -284,9 +284,9 @@ def read_daemon_status(directory: str) -> DaemonStatus | None:
 
 
 def status_of_running_daemon(state: State) -> DaemonStatus | None:
-    """Return the status file of the daemon that works with ``state``.
+    """Return the status file of the daemon that works with the state directory ``state``.
 
-    The result is ``None`` if no daemon works with the state.
+    The result is ``None`` if no daemon works with the state directory.
     """
     running = holder_of(state.lock_file)
     daemon = None if running is None else read_daemon_status(state.directory)

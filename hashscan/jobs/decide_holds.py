@@ -1,4 +1,4 @@
-"""Carries out an administrator's decision on a hold: store, allow-list, audit log, files."""
+"""Carries out an administrator's decision on a hold: in store, allow-list, audit log, files."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 def release(
     settings: Settings, state: State, holds: Holds, number: int, why: str, reporter: Reporter
 ) -> tuple[Hold, Released]:
-    """Release a hold, and move its files; continue a release that was killed.
+    """Release a hold and move its files; if an earlier release was killed, continue it.
 
     Raises:
-        HashscanError: the hold is unknown, or the state or the quarantine cannot be used.
+        HashscanError: the hold is unknown, or the state directory or the quarantine cannot be used.
     """
     who = Who.current("command")
     hold = holds.get(number)
@@ -37,7 +37,7 @@ def release(
         HoldLog(settings, state, "command").decided(
             events.HOLD_RELEASED, hold, holds.digests(number), why
         )
-        # A killed dismissal may have left entries of a hold that still waits.
+        # A killed dismissal may have left allow-list entries of a hold that still waits.
         try:
             dismissed_digests.remove(state.dismissed, hold.id)
         except OSError as error:
@@ -55,15 +55,15 @@ def release(
 
 
 def dismiss(settings: Settings, state: State, holds: Holds, number: int, why: str) -> Hold:
-    """Allow the digests of a hold.
+    """Dismiss a hold: allow its digests, so that its files stay at their places.
 
     Raises:
-        HashscanError: the hold is unknown or dismissed, or the state cannot be written.
+        HashscanError: the hold is unknown or dismissed, or the state directory cannot be written.
     """
     who = str(Who.current("command"))
     hold = holds.get(number)
     if hold.state is HoldState.DISMISSED:
-        # ``dismiss`` raises the HashscanError for a hold that is already dismissed.
+        # ``dismiss`` raises the HashscanError for a hold that an administrator already dismissed.
         return holds.dismiss(number, who=who, why=why)
     digests = holds.digests(number)
     HoldLog(settings, state, "command").decided(events.HOLD_DISMISSED, hold, digests, why)
@@ -77,7 +77,7 @@ def dismiss(settings: Settings, state: State, holds: Holds, number: int, why: st
 def _entries(
     holds: Holds, hold: Hold, digests: list[Digest], who: str, why: str
 ) -> list[dismissed_digests.DismissedContent]:
-    """Return an entry for each held content, and for each digest that no held file has."""
+    """Return an allow-list entry for each held content, and each digest without a file."""
     contents = dict.fromkeys(one.digests.each() for one in holds.files(hold.number))
     rest = set(digests).difference(*contents)
     groups = [*contents, *((one,) for one in sorted(rest))]

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 _WATCHES = "/proc/sys/fs/inotify/max_user_watches"
 _LEASES = "/proc/sys/fs/leases-enable"
-#: A refused password and a refused question have their own checks.
+#: A password or a question that the service refuses has a check of its own.
 _SERVICE_FIXES = {
     Fault.UNREACHABLE: "check the name, the network and the firewall",
     Fault.CREDENTIALS: "ask its operator",
@@ -62,13 +62,13 @@ _SERVICE_FIXES = {
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Holds the result of one check.
+    """Holds the result of one check of ``doctor``.
 
     Attributes:
-        name: name of the checked thing.
-        result: ``ok``; ``note``: the checked thing works, but could be better; ``fail``: the
-            checked thing does not work.
-        message: the facts that the check found.
+        name: name of what the check examines.
+        result: ``ok``; ``note``: the examined part works, but could be better; ``fail``: the part
+            does not work.
+        message: the facts that the check found out.
         fix: how to mend the fault; empty if there is no fault.
         code: exit code of the command if the check fails.
     """
@@ -81,7 +81,7 @@ class Check:
 
 
 def examine(settings: Settings) -> Iterator[Check]:
-    """Check everything that the configuration names; no digest of a file is sent."""
+    """Check everything that the configuration names; send no digest of a file to the service."""
     volumes = check_all([one.path for one in settings.volumes])
     checks: tuple[tuple[str, Callable[[], Iterator[Check]]], ...] = (
         ("trust", lambda: _trust(settings)),
@@ -241,7 +241,7 @@ def _asked(service: ServiceSettings) -> Check:
         fix = "write the password that the operator gave into service.password_file, then restart"
         return Check("service", "fail", str(error), fix, ExitCode.SERVICE)
     except ServiceRefusedError:
-        # The service has no test twin, so the only sure fact is that it answers.
+        # The service has no test twin, so the only sure fact is that the service answers.
         return Check("service", "ok", f"{where} can be reached; 'hashscan check' asks it")
     except ServiceError as error:
         fix = f"{_SERVICE_FIXES[error.fault]}; candidates wait meanwhile"
@@ -253,7 +253,7 @@ def _asked(service: ServiceSettings) -> Check:
 
 
 def _lists(settings: Settings, service: ServiceSettings) -> Iterator[Check]:
-    """Read the digest lists, as a scan would; store nothing."""
+    """Read the digest lists, as a scan would, to find faults; store nothing."""
     for name, paths in (("known", service.known), ("allow", settings.allow)):
         for path in paths:
             try:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hashscan.model import Algorithm, Confirmer
     from hashscan.state import State
 
-#: Context manager around the making of a filter: yields a function that shows progress, or None.
+#: Context manager for the building of a filter: yields a function that shows progress, or None.
 Building = Callable[[], AbstractContextManager["Callable[[BuildProgress], None] | None"]]
 
 
@@ -34,11 +34,12 @@ class KnownSet:
     """Holds the filters that find candidates, and the confirmer that gives their verdicts.
 
     Attributes:
-        filters: the filters, after all their checks.
-        make_confirmer: makes the confirmer; call it in the process that asks the service.
+        filters: the filters of the known set, after all checks.
+        make_confirmer: makes the confirmer; call this function in the process that asks the
+            service.
         service, remote: name of the service, and whether it is on another machine.
-        test: the verdicts are for testing; no file is moved for them.
-        lists: digest of the content of the lists that give the verdicts; empty for a service.
+        test: the verdicts are for testing; such a verdict moves no file.
+        lists: digest of the content of the lists that give the verdicts; empty if a service does.
     """
 
     filters: tuple[FilterFile, ...]
@@ -79,11 +80,11 @@ def open_known_set(
     ``moving``: whether matches are moved; by default the configuration decides.
 
     Raises:
-        ConfigError: neither names a known set, or other users can change a file that decides what
-            is moved.
+        ConfigError: neither names a known set, or other users can change a file that decides which
+            files are moved.
         UsageError: the command line names categories, but no digest lists that have categories.
         DigestListError: a list has lines that are no digests.
-        FilterError: the filter cannot be used.
+        FilterError: a filter of the known set cannot be used.
     """
     from hashscan.config.trust import moves, require_trusted  # noqa: PLC0415 - heavy
 
@@ -131,13 +132,13 @@ def _open_known_set(
 
 
 def check_known_set(settings: Settings, state: State, notice: Callable[[str], None]) -> None:
-    """Read the files that ``open_known_set`` opens for the configuration, but store nothing.
+    """Read the files that ``open_known_set`` opens for the configuration; store nothing.
 
     Raises:
         ConfigError: the configuration names no known set, or no usable password.
-        UsageError, DigestListError: a list cannot be used.
-        FilterError: a filter cannot be used.
-        StateError: there is no room to sort the digests of lists.
+        UsageError, DigestListError: a digest list cannot be used.
+        FilterError: a filter of the known set cannot be used.
+        StateError: the disk has no room to sort the digests of the lists.
     """
     from hashscan.config.settings import require_service  # noqa: PLC0415
     from hashscan.known.confirmers.local_list import check_local  # noqa: PLC0415
@@ -176,7 +177,7 @@ def open_configured(settings: Settings, state: State) -> tuple[FilterFile, ...]:
 
 
 def files_of(settings: Settings) -> list[str]:
-    """Return the files that the configured known set is read from: lists, or filter and tiers."""
+    """Return the files from which the configured known set is read: lists, or filter and tiers."""
     from hashscan.config.values import is_url  # noqa: PLC0415
 
     found = [] if settings.service is None else list(settings.service.known)

@@ -1,4 +1,4 @@
-"""Recognises and raises limits of the machine; the daemon reports them and tries again."""
+"""Recognises and raises limits of the machine: the daemon reports a limit and tries again."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
 
 
 def is_limit(error: BaseException) -> bool:
-    """Return whether an error means that a limit of the machine is reached."""
+    """Return whether an error shows that a limit of the machine is reached."""
     if isinstance(error, OSError):
         return error.errno in _LIMITS
     return isinstance(error, MemoryError)
 
 
 def limit_reached(error: BaseException) -> str:
-    """Return a message that names the reached limit, and how to raise it."""
+    """Return a message that names the reached limit of the machine, and how to raise it."""
     return explain(error) or str(error)
 
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two calls of ``tick``.
 _TICK = 0.2
-#: No filter set has the first number, and no scan has a number above the second, so every row is
-#: judged.
+#: The first number is below every filter set's number, the second above every scan's number, so
+#: every row is judged.
 _NO_FILTERSET, _ALL_SCANS = -1, 1 << 62
 
 
@@ -31,7 +31,7 @@ class ListCheck:
     """Runs the processes that check the catalog against a known set before its first use.
 
     Attributes:
-        known: the known set to check.
+        known: the known set that is checked.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class ListCheck:
         known: KnownSet,
         notice: Callable[[str], None],
     ) -> None:
-        """Start the processes; they read no customers' files.
+        """Start the processes of the check; they read the catalog and no customers' files.
 
         Raises:
             StateError: the catalog cannot be used.
@@ -64,13 +64,13 @@ class ListCheck:
         return self._judging.connections
 
     def take(self, ready: Collection[object]) -> bool:
-        """Process the results of the processes; return whether the check has ended.
+        """Process the results that the processes sent; return whether the check has ended.
 
-        At the end of the check, each version that makes too many new candidates gets one hold. If a
-        process dies, only the results that it sent before count.
+        At the end of the check, each filter version that makes too many new candidates gets one
+        hold. If a process dies, only the results that it sent before count.
 
         Raises:
-            StateError: the file of holds cannot be used.
+            StateError: the file that stores the holds cannot be used.
         """
         for connection in [one for one in self.connections if one in ready]:
             part = self._judging.take(connection)
@@ -104,14 +104,14 @@ class ListCheck:
                 )
 
     def close(self) -> None:
-        """End the processes of the check."""
+        """End the processes of the check of the known set."""
         self._judging.close()
 
 
 def needs_check(
     settings: Settings, catalog: Catalog, known: KnownSet, action: str | None = None
 ) -> bool:
-    """Return whether a known set has to be checked before its use.
+    """Return whether a known set must be checked before its first use.
 
     A known set that was used with this catalog before needs no check. ``action`` is what happens to
     matches; ``None`` means the configured action.
@@ -134,12 +134,12 @@ def check_lists(
     *,
     action: str | None = None,
 ) -> None:
-    """Check a known set if necessary, and wait for the result.
+    """Check a known set if its check is necessary, and wait for the result.
 
     ``tick`` is called several times a second. For ``action``, see ``needs_check``.
 
     Raises:
-        StateError: the catalog or the file of holds cannot be used.
+        StateError: the catalog or the file that stores the holds cannot be used.
     """
     if not needs_check(settings, catalog, known, action):
         return

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from hashscan.config.settings import Settings
     from hashscan.notify.notifier import NotSentError
 
-#: Seconds that a scan may spend at its end on sending messages.
+#: Seconds that a scan may spend on sending messages at its end.
 LONGEST = 20.0
 
 
 def begin_notifying(settings: Settings, state: State) -> None:
-    """Note the present end of the audit log, so that later events are sent.
+    """Note the present end of the audit log, so that later events are sent to the receivers.
 
     Raises:
         StateError: the outbox or the audit log cannot be used.
@@ -43,7 +43,7 @@ def begin_notifying(settings: Settings, state: State) -> None:
 def send_now(
     settings: Settings, state: State, notice: Callable[[str], None], seconds: float = LONGEST
 ) -> None:
-    """Send the waiting messages, unless a daemon or another process sends them; report failures.
+    """Send the waiting messages, unless another process sends them; report failures.
 
     Raises:
         StateError: the outbox or the audit log cannot be used.
@@ -87,10 +87,10 @@ def try_receiver(settings: ReceiverSettings) -> Iterator[tuple[str, NotSentError
 
 
 def note_test(settings: Settings, receiver: str) -> None:
-    """Write to the audit log that a test message will be sent; do not create a state for that.
+    """Write to the audit log that a test message will be sent, if there is a state directory.
 
     Raises:
-        HashscanError: the state cannot be used.
+        HashscanError: the state directory cannot be used.
     """
     if os.path.lexists(settings.state):
         recorder = Recorder.of(settings, "command", State(settings.state, make=False))

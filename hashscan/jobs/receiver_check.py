@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 class ReceiverCheck(NamedTuple):
-    """Describes the state of a receiver, or its fault.
+    """Describes the state of a receiver of notifications, or its fault.
 
-    ``fix`` is how to mend the fault; it is empty if there is no fault.
+    ``fix`` says how to mend the receiver's fault; ``fix`` is empty if there is no fault.
     """
 
     name: str

@@ -53,10 +53,10 @@ if TYPE_CHECKING:
 _PATIENCE = 30.0
 #: Number of questions in one round, and questions a second to a service on another machine.
 _MOST, _RATE = 500, 5.0
-#: Number of digests with the answer ``known`` that are asked again, to check that the service still
-#: knows digests.
+#: Number of digests with the answer ``known`` about which the service is asked again, to check that
+#: the service still knows digests.
 _CONTROLS = 3
-#: Number of answers that are stored together.
+#: Number of the service's answers that are stored together.
 _AT_A_TIME = 16
 
 
@@ -65,18 +65,18 @@ class RecheckRound:
     """Holds the result of one round of questions.
 
     Attributes:
-        asked: number of questions that the service answered.
-        unknown: digests that the service does not know now.
+        asked: number of questions that the service answered in this round.
+        unknown: digests in quarantine that the service does not know now.
         withdrawn: number of digests that this round withdrew; ``files``: number of files with these
             digests.
         held: number of digests whose withdrawal this round left to an administrator.
-        why: why these withdrawals are left to an administrator.
+        why: why these withdrawals need an administrator's decision.
         closed: ids of holds that were closed, because none of their digests is known any more.
-        marked: number of records whose mark changed.
+        marked: number of records in quarantine whose mark changed.
         unmarked: why not all records could be marked; the next round tries again.
-        trouble: why some questions were not asked.
+        trouble: why the round asked only some of its questions.
         more: some questions are left for the next round.
-        seconds: seconds of computing that reading all records takes.
+        seconds: seconds of computing time for reading all records of the quarantine.
     """
 
     asked: int = 0
@@ -102,7 +102,7 @@ def ask_again(
     *,
     pause: Callable[[float], None] = time.sleep,
 ) -> RecheckRound:
-    """Ask about the digests in ``directory`` that are due, and mark withdrawn records.
+    """Ask the service about the digests in ``directory`` that are due, and mark withdrawn records.
 
     An error is never an answer. The test twin of a service is not asked: its answers say nothing
     about files that the service confirmed.
@@ -110,13 +110,14 @@ def ask_again(
     Args:
         directory: path of the quarantine.
         state: the state directory, which stores the answers.
-        known: the known set in use.
+        known: the known set in use, whose service is asked.
         interval: seconds between two questions about the same digest.
         recorder: writes events to the audit log, each before its act.
         pause: function that waits for a number of seconds.
 
     Raises:
-        QuarantineError, LockedError, StateError: the quarantine or the answers cannot be used.
+        QuarantineError, LockedError, StateError: the quarantine or the stored answers cannot be
+        used.
     """
     found = RecheckRound()
     if known.test:
@@ -143,16 +144,18 @@ def ask_again(
 def accept(
     directory: str, state: State, recorder: Recorder, digests: Collection[str] = ()
 ) -> RecheckRound:
-    """Withdraw digests that a brake holds, on an administrator's order.
+    """Withdraw digests whose withdrawal a brake stopped, on an administrator's order.
 
     Args:
         directory: path of the quarantine.
         state: the state directory, which stores the answers.
         recorder: writes events to the audit log, each before its act.
-        digests: the digests to withdraw, in lower-case hex; empty: all held digests.
+        digests: the digests to withdraw, in lower-case hex; empty: all digests that a brake
+            stopped.
 
     Raises:
-        QuarantineError, LockedError, StateError: the quarantine or the answers cannot be used.
+        QuarantineError, LockedError, StateError: the quarantine or the stored answers cannot be
+        used.
     """
     found = RecheckRound()
     store = _opened(directory)
@@ -180,7 +183,7 @@ def accept(
 
 
 def _opened(directory: str) -> Store | None:
-    """Return the quarantine. The result is ``None`` if there is no quarantine."""
+    """Return the opened quarantine; return ``None`` if there is no quarantine."""
     try:
         return Store.open(os.fsencode(directory), create=False)
     except QuarantineError as error:
@@ -190,7 +193,7 @@ def _opened(directory: str) -> Store | None:
 
 
 class _Asking:
-    """Holds the answers of one service, and the files that the service confirmed."""
+    """Holds the answers of one service, and the files in quarantine that the service confirmed."""
 
     def __init__(
         self,
@@ -224,14 +227,14 @@ class _Asking:
         self._size = sum(one.metadata.digests for one in filters)
 
     def _now(self) -> Timeline:
-        """Return the timeline as of now; all its spans are on the disk."""
+        """Return the record of the clock (``Timeline``) up to now, stored on the disk."""
         with self._store.lock(_PATIENCE):
             return self._store.keep_timeline()
 
     # Questions
 
     def ask(self, known: KnownSet, interval: float, pause: Callable[[float], None]) -> None:
-        """Ask about all digests that are due; if no answer is ``known``, ask about some more."""
+        """Ask the service about all digests that are due; without an answer ``known``, ask more."""
         wanted = [
             group
             for subject, group in self._groups.items()
@@ -265,7 +268,7 @@ class _Asking:
         filters: str,
         pause: Callable[[float], None],
     ) -> bool:
-        """Ask about some digests; return whether the service may be asked more."""
+        """Ask the service about some digests; return whether more questions are allowed."""
         for group in groups:
             try:
                 is_known = self._is_known(group, confirmer, pause)
@@ -314,7 +317,7 @@ class _Asking:
 
     @property
     def is_cut(self) -> bool:
-        """Return whether the known set has lost so many digests that it may be wrong."""
+        """Return whether the known set has lost so many digests that the set may be wrong."""
         return is_cut(self._size, self._asked.size(self._service))
 
     @property
@@ -324,7 +327,7 @@ class _Asking:
         return [one.subject.digest for one in self._answers.values() if one.state in gone]
 
     def judge(self) -> None:
-        """Withdraw the verdicts that are due, or hold their withdrawal."""
+        """Withdraw the digests whose withdrawal is due, or leave them to an administrator."""
         before = self._asked.size(self._service)
         why = brake(
             self._answers,
@@ -346,7 +349,7 @@ class _Asking:
         self._keep_size(before)
 
     def _keep_size(self, before: int | None) -> None:
-        """Note the size of the known set, unless it shrank so much that it may be wrong."""
+        """Note the size of the known set, unless it shrank so much that the set may be wrong."""
         is_right = not (self._found.trouble or self._found.more) and all(
             one.state not in {UNKNOWN, RIPE} for one in self._answers.values()
         )
@@ -371,7 +374,7 @@ class _Asking:
         )
 
     def _log(self, lines: Sequence[tuple[str, dict[str, Any]]]) -> None:
-        """Write lines to the audit log, except lines that a killed round already wrote."""
+        """Write audit lines about withdrawals, except lines that a killed round wrote."""
         if not lines:
             return
         written = [(one.event, one.facts) for one in self._mark.lines()]
@@ -388,7 +391,7 @@ class _Asking:
         self._answers |= {one.subject: one for one in answers}
 
     def mark(self) -> None:
-        """Update the marks of the records from the answers."""
+        """Update the marks of the quarantine's records from the service's answers."""
         withdrawn, known = set(), set()
         for subject, one in self._answers.items():
             group = self._groups[subject]

@@ -32,7 +32,7 @@ _PATIENCE = 30.0
 
 
 class Released(NamedTuple):
-    """Holds the result of ``move_released``: numbers of files."""
+    """Holds the numbers of files that ``move_released`` moved, and did not move."""
 
     moved: int = 0
     gone: int = 0
@@ -53,9 +53,9 @@ def move_released(
     Args:
         settings: the configuration.
         state: the state directory.
-        files: files of the hold.
-        tell: function that receives each match after its action.
-        notice: function that receives messages.
+        files: files that the hold covers.
+        tell: function that receives each match after the action on it.
+        notice: function that receives messages for the administrator.
         forget: function that receives each file that is gone, or has another content now.
 
     Raises:
@@ -124,9 +124,9 @@ def _open_actor(
 
 
 def _now(hasher: Hasher, file: HeldFile) -> Candidate | NotHashed | None:
-    """Return the file with its present status.
+    """Return the file of a hold with its present status.
 
-    The result is ``None`` if its content is no longer the held content.
+    The result is ``None`` if the file does not have the content of the hold any more.
     """
     hashed = hash_below(hasher, file.volume, file.path)
     if isinstance(hashed, NotHashed):

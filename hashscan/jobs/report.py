@@ -1,6 +1,6 @@
 """Reads the notices, the catalog, the quarantine and the filters for the periodic report.
 
-If a part cannot be read, the report names this part and has the figures of the others.
+If a part of the state cannot be read, the report names this part and has the other figures.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _ELSEWHERE = "elsewhere"
 
 
 class _Sources:
-    """Reads each part of the state, and stores why a part could not be read."""
+    """Reads each part of the state directory, and stores why a part could not be read."""
 
     def __init__(
         self, settings: Settings, since: float, until: float, made: float, *, names: bool
@@ -59,7 +59,7 @@ class _Sources:
         self.faults: dict[str, str] = {}
 
     def part(self, name: str, read: Callable[[], T], default: Callable[[], T]) -> T:
-        """Return the result of ``read``; if it fails, note the reason and return ``default()``.
+        """Return the result of ``read``; if it raises, note why and return ``default()``.
 
         Raises:
             HashscanError: a limit of this process prevents the reading.
@@ -161,7 +161,7 @@ class _Sources:
 
 
 def _noting_moves(listed: Iterable[Listed], moved: dict[bytes, float]) -> Iterator[Listed]:
-    """Yield the records; store in ``moved`` when each path was last moved away."""
+    """Yield the quarantine's records; store in ``moved`` when each path was last moved away."""
     for one in listed:
         record = one.record
         if record is not None and record.state in AWAY:
@@ -178,7 +178,7 @@ def report_of(
     made: float | None = None,
     names: bool = False,
 ) -> tuple[Report, dict[str, str]]:
-    """Return the report of a period, and why parts of the state could not be read, by part.
+    """Return the report on a period, and why parts of the state could not be read, by part.
 
     Args:
         settings: the configuration.
@@ -211,7 +211,7 @@ def intake_of(settings: Settings, since: float, until: float) -> Iterator[Outcom
     """Return the items of the notices received in a period, oldest first.
 
     Raises:
-        HashscanError: the state directory or the notices' file cannot be read.
+        HashscanError: the state directory or the file that stores the notices cannot be read.
     """
     reader = open_existing(State(settings.state, make=False).notices)
     if reader is not None:

@@ -1,4 +1,4 @@
-"""Finds the subjects of XARF reports: removed items of notices, and matches.
+"""Finds the files for XARF abuse reports: files that notices named, and matches.
 
 Each file is reported once: as a file that a notice names, or as a match.
 """
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 
 class WantedReports(NamedTuple):
-    """Selects what to report: notices by id, or everything in a period, without its end ``until``.
+    """Selects the files to report: of notices by id, or all in a period, without its end ``until``.
 
-    An item is in the period if its state changed then, a match if it was found then.
+    An item of a notice is in the period if its state changed then, a match if a scan found it then.
     """
 
     since: float
@@ -44,10 +44,10 @@ class WantedReports(NamedTuple):
 
 
 def abuses(settings: Settings, wanted: WantedReports) -> Iterator[Abuse | NotReported]:
-    """Return the files to report, and records that cannot be read.
+    """Return the files to report, and the records that cannot be read.
 
     Raises:
-        UsageError: no notice has this id.
+        UsageError: no notice has the wanted id.
         StateError: the notices or the catalog cannot be read.
         QuarantineError: the quarantine cannot be read.
     """
@@ -70,7 +70,7 @@ class _Found:
         except QuarantineError as error:
             if error.reason != "no-store":
                 raise
-        #: Records and paths that are already reported.
+        #: Records and paths of files that are already reported.
         self._reported: set[str | bytes] = set()
 
     def all(self) -> Iterator[Abuse | NotReported]:
@@ -93,7 +93,7 @@ class _Found:
     def _of_item(
         self, notice: Notice, item: Item, files: list[ItemFile]
     ) -> Iterator[Abuse | NotReported]:
-        """Return an item's named files and copies that a list knows or that were removed."""
+        """Return a notice item's files and copies that a list knows or that were removed."""
         for file in files:
             path = file.volume.rstrip(b"/") + b"/" + file.path
             is_removed = item.state is ItemState.REMOVED

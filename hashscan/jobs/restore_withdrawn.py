@@ -44,13 +44,13 @@ def forget(state: State, digests: Iterable[Digest], notice: Callable[[str], None
 
 @dataclass(slots=True)
 class PutBack:
-    """Holds the result of one turn of restoring.
+    """Holds the result of one turn of restoring withdrawn files.
 
     Attributes:
         done: number of restored files.
         failed: messages about files that could not be restored, by the file's id.
         reasons: number of files that could not be restored, by reason.
-        left: number of files that wait for the next turn.
+        left: number of withdrawn files that wait for the next turn.
         notices: messages about faults that do not prevent a restore.
     """
 

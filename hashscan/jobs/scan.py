@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from hashscan.state import State
 
 
-#: Seconds within which a volume must answer if the scan hangs at this volume.
+#: Seconds within which a volume must answer if a worker process hangs at the volume.
 _ANSWER_WITHIN = 60.0
 
 
@@ -63,7 +63,7 @@ class ReportOnly:
 
 
 class CheckedActor:
-    """Acts on matches only after a check has passed."""
+    """Acts on a match only after a check has passed."""
 
     def __init__(self, check: Callable[[], None], actor: Actor) -> None:
         """``check`` raises a HashscanError if no file may be moved any more."""
@@ -71,7 +71,7 @@ class CheckedActor:
         self._actor = actor
 
     def act(self, match: Confirmed) -> Acted:
-        """Run the check, then let the actor act."""
+        """Run the check, then let the other actor act on the match."""
         self._check()
         return self._actor.act(match)
 
@@ -81,7 +81,7 @@ class Places(NamedTuple):
 
     Attributes:
         volumes: the volumes to scan, including missing volumes.
-        seen: the checks of the volumes to scan and of the configured volumes, by root.
+        seen: results of the checks of the scanned and the configured volumes, by root.
         configured: roots of the configured volumes.
     """
 
@@ -91,7 +91,7 @@ class Places(NamedTuple):
 
 
 def places_of(settings: Settings, paths: Sequence[str]) -> Places:
-    """Return the volumes to scan; a named path gets the settings of its configured volume, if any.
+    """Return the volumes to scan; a path on the command line gets its configured volume's settings.
 
     Missing volumes are included: the scan reports them and continues with the others.
 
@@ -287,12 +287,12 @@ def run_scan(
 
 @contextmanager
 def _notifying(settings: Settings, state: State, reporter: Reporter) -> Iterator[None]:
-    """Send the waiting notifications after a scan, also if the scan cannot begin.
+    """Send the waiting notifications after a scan, even if the scan could not begin.
 
     A running daemon sends the notifications itself.
 
     Raises:
-        StateError: the outbox cannot be used.
+        StateError: the outbox of notifications cannot be used.
     """
     if not settings.notify:
         yield
@@ -326,10 +326,10 @@ def _there(
     *,
     named: bool,
 ) -> tuple[list[Volume], dict[bytes, Identity]]:
-    """Return the present volumes, and their roots' identities; report the missing volumes.
+    """Return the present volumes, and the identities of their roots; report missing volumes.
 
     Raises:
-        UsageError: all volumes are missing.
+        UsageError: all volumes of the scan are missing.
     """
     found: list[Volume] = []
     identities: dict[bytes, Identity] = {}
@@ -357,10 +357,10 @@ def _there(
 
 
 def _locked(state: State, stack: ExitStack, reporter: Reporter) -> State:
-    """Lock and return the state to scan with: beside a running daemon, a separate state.
+    """Lock and return the state directory for a scan: a separate one beside a running daemon.
 
     Raises:
-        LockedError: another scan works with the state.
+        LockedError: another scan works with the state directory.
     """
     try:
         stack.enter_context(state.lock())
@@ -395,7 +395,7 @@ def open_actor(
 ) -> Actor:
     """Return the actor that acts on matches.
 
-    If a quarantine exists, it first finishes the work that a killed process left.
+    If a quarantine exists, the quarantine first finishes the work that a killed process left.
 
     ``patience`` is the number of seconds to wait for another process in the quarantine. ``absent``
     are roots of volumes that do not answer: unfinished moves in these volumes wait. ``recorder``

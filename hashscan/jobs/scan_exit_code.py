@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def exit_code(summary: Summary) -> ExitCode:
-    """Return the exit code of a scan: the most urgent code that applies (``exit_code_of``)."""
+    """Return a scan's exit code: the most urgent code that applies (``exit_code_of``)."""
     codes = {ExitCode.NOTHING_FOUND}
     if summary.interrupted:
         codes.add(ExitCode.INTERRUPTED)

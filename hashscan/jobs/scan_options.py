@@ -27,12 +27,12 @@ def scan_options(
     full: bool = False,
     step_aside: bool = False,
 ) -> ScanOptions:
-    """Return the options for ``volumes``; the state and the quarantine are never scanned.
+    """Return the options for a scan of ``volumes``, which never enters state and quarantine.
 
     For ``others``, ``full`` and ``step_aside``, see ``ScanOptions``. For ``jobs``, see ``jobs_of``.
 
     Raises:
-        OSError: the state or the quarantine cannot be opened.
+        OSError: the state directory or the quarantine cannot be opened.
     """
     return ScanOptions(
         volumes=volumes,
@@ -58,9 +58,9 @@ def scan_options(
 
 
 def jobs_of(settings: Settings, jobs: int | None) -> int:
-    """Return the number of worker processes.
+    """Return the number of worker processes for a scan.
 
-    The number is ``jobs``, as configured, or the number of cores that this process may use.
+    The number is ``jobs`` if configured, else the number of cores that this process may use.
     """
     if jobs is not None:
         return jobs

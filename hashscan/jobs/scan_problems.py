@@ -1,4 +1,4 @@
-"""Writes problems that prevent scans to the audit log, so that receivers learn of them."""
+"""Writes problems that prevent scans to the audit log, so that receivers are notified."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ STOPS = (FilterError, UsageError, StateError, QuarantineError)
 
 
 class ScanProblems:
-    """Reports the problems that one scan finds; a lasting problem has one line over all scans."""
+    """Writes the problems that one scan finds; a lasting problem has one line over all scans."""
 
     def __init__(self, recorder: Recorder, notice: Callable[[str], None]) -> None:
-        """Prepare for a caller that holds the lock of the state.
+        """Prepare for a caller that holds the lock of the state directory.
 
-        ``notice`` receives why a line was not written.
+        ``notice`` receives the reason why an audit line was not written.
         """
         self._recorder = recorder
         self._notice = notice
@@ -43,7 +43,7 @@ class ScanProblems:
 
     @contextmanager
     def opening(self) -> Iterator[None]:
-        """Report an error in the block, which opens the known set and the allow-list.
+        """Write an error in the ``with`` block, which opens the known set and the allow-list.
 
         The kind of problem is the class of the error, because a message may contain a time.
         """
@@ -55,7 +55,7 @@ class ScanProblems:
         self._problems.problem_ended("scanning")
 
     def service(self, failure: NoAnswer | None, *, answered: bool) -> None:
-        """Note whether the service answered.
+        """Note whether the service answered during the scan.
 
         Args:
             failure: why candidates have no verdict at the end; ``None``: all candidates have a
@@ -70,7 +70,7 @@ class ScanProblems:
                 self._problems.problem_ended(what)
 
     def volume(self, root: bytes, why: str | None) -> None:
-        """Note that a configured volume is there (``None``), or why it is missing."""
+        """Note that a configured volume is present (``None``), or why the volume is missing."""
         if why is None:
             self._problems.volume_back(root)
         else:
@@ -87,7 +87,7 @@ def note_refused(
     daemon or another scan uses the state.
 
     Raises:
-        StateError: the state cannot be used.
+        StateError: the state directory cannot be used.
     """
     from hashscan.jobs.notifications import begin_notifying, send_now  # noqa: PLC0415 - heavy
 

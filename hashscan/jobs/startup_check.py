@@ -22,13 +22,13 @@ def not_fetched_yet(
 ) -> FilterError | None:
     """Return why the filters of a repository have to be fetched first.
 
-    The result is ``None`` if all files can be used.
+    The result is ``None`` if all files that the configuration names can be used.
 
     If ``keep`` is set, filters that are made from lists are stored for the scans. Otherwise nothing
     is written: lists are only read, and the pinned root of a repository is checked.
 
     Raises:
-        HashscanError: a file cannot be used.
+        HashscanError: a file that the configuration names cannot be used.
     """
     if keep:
         allow = open_allow(settings, state, notice, nullcontext)

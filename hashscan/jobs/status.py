@@ -1,6 +1,6 @@
 """Reads from files on disk for ``hashscan status`` whether hashscan works.
 
-The command creates nothing, fetches nothing, and holds no other process up.
+The command creates nothing, fetches nothing, and no other process waits for it.
 
 The daemon writes ``STATE/daemon.json`` every few seconds; the lock shows whether that daemon is
 still running.
@@ -52,14 +52,14 @@ _DOUBTFUL = "doubtful"
 
 @dataclass(frozen=True, slots=True)
 class FilterStatus:
-    """Describes one filter.
+    """Describes one filter for ``status``.
 
     Attributes:
         name: category of the filter, or the path of a configured file.
         version, digests, path: facts of the filter; ``None`` if the filter cannot be used.
         created: RFC 3339 UTC time at which the filter was made.
-        verified: time at which the filter's repository last confirmed it as the newest, in seconds
-            since the epoch; ``None`` for a file.
+        verified: time at which the filter's repository last confirmed the filter as the newest, in
+            seconds since the epoch; ``None`` for a filter file.
         age: seconds since the filter was verified, or made; ``filter.max_age`` limits this age.
         trouble: why the filter cannot be used, and how to mend it.
         tiers: the tiers that the filter has.
@@ -80,30 +80,30 @@ class FilterStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Describes the state directory.
+    """Describes the state directory for ``status``.
 
     Attributes:
         state: path of the state directory.
-        running: id of the process that scans with the state now.
-        source: where the filters come from, in words.
+        running: id of the process that scans with the state directory now.
+        source: words that describe where the filters come from.
         filters: the filters that the configuration names.
-        catalog: figures of the catalog; ``None`` if nothing was scanned yet.
-        quarantine: number of records by state; damaged records have the state ``damaged``.
-        trouble: faults that the sysadmin must mend, other than those of filters.
-        daemon: the daemon's status file; ``None``: no daemon has worked with this state.
+        catalog: figures of the catalog; ``None`` if no scan has run yet.
+        quarantine: number of records by their state; damaged records have the state ``damaged``.
+        trouble: faults that the sysadmin must mend, other than faults of filters.
+        daemon: the daemon's status file; ``None``: no daemon has worked with this state directory.
         alive: the daemon that wrote the status file is running.
         reports_only: why matches are only reported, not moved; empty: matches are moved.
         moves_named: a file is moved only because a notice names it.
         retention: seconds after which contents of the quarantine are removed for good.
         uncovered: volumes that are not watched or were not scanned; see ``coverage_gaps``.
-        refusals: why a scan would refuse the configuration.
+        refusals: why a scan would reject the configuration.
         deadlines: deadlines of notices; ``None``: no notice ever arrived.
         maildir: path of the configured Maildir.
-        holds: holds that wait for a decision.
+        holds: holds that wait for an administrator's decision.
         intake: state of the process that takes notices over HTTP; ``None``: no sender has a token
             for it.
-        receivers: receivers of notifications: those in the configuration that got messages or have
-            waiting messages.
+        receivers: receivers of notifications in the configuration that got messages or have waiting
+            messages.
     """
 
     state: str
@@ -136,12 +136,12 @@ class Status:
 
     @property
     def sync(self) -> SyncStatus | None:
-        """Return the running daemon's last sync. The result is ``None`` if no daemon runs."""
+        """Return the facts on the running daemon's last sync; ``None`` if no daemon runs."""
         return self.daemon.get("sync") if self.daemon and self.alive else None
 
     @property
     def refused(self) -> str:
-        """Return the service's answer that refused the password; empty: it was not refused."""
+        """Return the service's answer that refused the password; empty: no such answer came."""
         return (self.catalog.refused or "") if self.catalog else ""
 
     @property
@@ -159,15 +159,15 @@ class Status:
 
     @property
     def stands_still(self) -> str:
-        """Return why the running daemon has no known set and scans nothing; empty: it scans."""
+        """Return why the running daemon scans nothing: it has no known set; empty: it scans."""
         return str(self.daemon.get("trouble") or "") if self.alive and self.daemon else ""
 
     @property
     def reported(self) -> int:
-        """Return the matches that remain at their places because the configuration says so.
+        """Return the matches that remain at their places because the configuration only reports.
 
-        If a daemon works, only matches in its volumes count: the sysadmin may have scanned others
-        as a trial.
+        If a daemon works, only matches in the daemon's volumes count: the sysadmin may have scanned
+        other volumes as a trial.
         """
         if not self.reports_only or self.catalog is None:
             return 0
@@ -211,7 +211,7 @@ def filters_of(settings: Settings, state: State) -> tuple[str, tuple[FilterStatu
 def _unreadable(path: str) -> str:
     """Return why a digest list cannot be opened.
 
-    The content of the list is checked by the next scan and by ``doctor``.
+    The next scan and ``doctor`` check the content of the list.
     """
     try:
         os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
@@ -248,7 +248,7 @@ def _filter(name: str, one: FilterFile, verified: float | None) -> FilterStatus:
 
 
 def status_of(settings: Settings) -> Status:
-    """Read the status of everything that the configuration names; unreadable parts are trouble.
+    """Read the status of all that the configuration names; unreadable parts count as faults.
 
     Raises:
         HashscanError: a limit of this process, e.g. of open files, prevents the reading.
@@ -340,7 +340,7 @@ def status_of(settings: Settings) -> Status:
 
 
 def _withdrawn(settings: Settings, counts: Counter[str]) -> Iterator[ReasonFault]:
-    """Return the withdrawn files that are not restored yet, and the held withdrawals."""
+    """Return the withdrawn files that wait for their restore, and the stopped withdrawals."""
     waiting = counts[WITHDRAWN]
     if waiting:
         auto = settings.quarantine.restore_withdrawn == "auto"
@@ -364,7 +364,7 @@ def _withdrawn(settings: Settings, counts: Counter[str]) -> Iterator[ReasonFault
 
 
 def _refusals(settings: Settings) -> tuple[str, ...]:
-    """Return why a scan, or a start of the daemon, would refuse the present configuration."""
+    """Return why a scan, or a start of the daemon, would reject the present configuration."""
     if settings.file is None:
         return ()
     try:
@@ -397,9 +397,9 @@ def moves_named(settings: Settings) -> bool:
 
 
 def quarantine_counts(directory: str, retention: float | None) -> Counter[str]:
-    """Return the number of records by state.
+    """Return the number of the quarantine's records by state.
 
-    The state ``_DOUBTFUL`` counts contents that are too old by the wall clock only.
+    The state ``_DOUBTFUL`` counts contents that are too old by the system clock only.
 
     Raises:
         QuarantineError: the quarantine cannot be used.

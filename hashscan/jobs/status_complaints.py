@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 #: Seconds that candidates may wait for a verdict, and seconds that syncs may fail.
 _PENDING, _SYNC_FAILS = 900.0, 3600.0
-#: Seconds that notifications may wait for a receiver.
+#: Seconds that notifications may wait until their receiver takes them.
 _UNSENT = 900.0
-#: Seconds that a round through the Maildir may take.
+#: Seconds that one reading of the Maildir may take.
 _MAIL_HANGS = 600.0
 
 
 class Complaint(NamedTuple):
-    """Describes a complaint by its message for the sysadmin.
+    """Describes a complaint of ``status`` by its message for the sysadmin.
 
     Attributes:
         code: exit code of ``status`` if this complaint is the only one.
@@ -38,7 +38,7 @@ class Complaint(NamedTuple):
 
 
 def complaints(found: Status) -> list[Complaint]:
-    """Return all complaints, the most urgent first.
+    """Return all complaints of ``status``, the most urgent first.
 
     ``status`` ends with the exit code of the first complaint.
     """
@@ -109,7 +109,7 @@ def _overdue(found: Status) -> Iterator[Complaint]:
 
 
 def _soon(found: Status) -> Iterator[Complaint]:
-    """Complain about notices that may become overdue."""
+    """Complain about notices that may soon be overdue."""
     for kind, message in found.deadlines.messages if found.deadlines else ():
         if kind == DUE_SOON:
             yield Complaint(ExitCode.UNREADABLE, Reason.NOTICES_DUE_SOON, message)

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 def from_repository(settings: Settings) -> bool:
-    """Return whether the configured filter comes from a repository."""
+    """Return whether the configured filters come from a repository."""
     return settings.filter is not None and values.is_url(settings.filter.source)
 
 
 def source_of(settings: Settings, *, password: str | None = None) -> RepositorySource:
-    """Return the configured repository.
+    """Return the configured repository of filters.
 
-    A ``password`` is needed for fetching, but not for opening stored filters.
+    A ``password`` is necessary to fetch filters, but not to open stored filters.
 
     Raises:
         ConfigError: no repository is configured.
@@ -48,7 +48,7 @@ def source_of(settings: Settings, *, password: str | None = None) -> RepositoryS
             fix,
         )
         raise ConfigError("there is nothing to sync", [finding])
-    assert section.root is not None  # The check of the settings guarantees a repository here.
+    assert section.root is not None  # The check of the settings guarantees a repository.
     return RepositorySource(
         url=section.source,
         root=section.root,
@@ -65,7 +65,7 @@ def check_root(settings: Settings) -> None:
     """Check the pinned root of the configured repository, if there is one.
 
     Raises:
-        FilterError: the root cannot be read, or is not a root of a repository.
+        FilterError: the root file cannot be read, or is not a root of a repository.
     """
     if from_repository(settings):
         from hashscan.known.sync.trust import check_root  # noqa: PLC0415 - heavy: TUF

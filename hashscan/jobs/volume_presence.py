@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 
 class Seen(NamedTuple):
-    """Holds the result of a check of a volume.
+    """Holds the result of a check whether a volume is present.
 
     Attributes:
         root: path of the volume, links resolved.
-        error: why the volume cannot be opened; ``None``: it can be opened.
+        error: why the volume cannot be opened; ``None``: the volume can be opened.
         identity: identity of the volume's root; ``None``: the volume cannot be opened.
-        mounted: the root is a mount point.
-        empty: the root has no entries.
-        number: the kernel's number of the error; 0: there was no error.
-        refused: the path leads through another user's link.
+        mounted: the volume's root is a mount point.
+        empty: the volume's root has no entries.
+        number: errno of the kernel's error; 0: there was no error.
+        refused: the volume's path leads through another user's link, so the volume is not opened.
     """
 
     root: bytes
@@ -58,7 +58,7 @@ def check_volume(root: bytes, mounts: MountTable | None = None) -> Seen:
 def _is_mounted(root: bytes, mounts: MountTable | None) -> bool:
     """Return whether a file system is mounted on ``root``.
 
-    Without /proc, as in a chroot, a mount of a directory of the same file system is not seen.
+    Without /proc, as in a chroot, a mount of a directory of the same file system is not visible.
     """
     try:
         return (mounts_now() if mounts is None else mounts).is_mounted(root)
@@ -69,7 +69,7 @@ def _is_mounted(root: bytes, mounts: MountTable | None) -> bool:
 def follow_mounts(root: bytes) -> Callable[[], list[bytes]]:
     """Return a function that lists the mounts below a volume that were unmounted since this call.
 
-    A file system that an automounter unmounts is left out: it is mounted when it is needed.
+    A file system that an automounter unmounts does not count: the automounter mounts it on demand.
     """
     try:
         before = mounts_now().below(root)

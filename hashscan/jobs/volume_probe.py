@@ -1,8 +1,8 @@
 """Runs processes that check whether volumes are present: a dead file server never answers.
 
-Neither the daemon nor a command touches a volume before a process of this module has found it. The
-volumes of one server share a process, so that thousands of volumes on a server that does not answer
-cost one process; all volumes on local file systems share another.
+Neither the daemon nor a command touches a volume before a process of this module has found the
+volume. The volumes of one server share a process, so that thousands of volumes on a server that
+does not answer cost one process; all volumes on local file systems share another.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 ANSWER_WITHIN = 20.0
 #: Seconds that the daemon's start waits for slow servers with many volumes.
 _ALL_WITHIN = 60.0
-#: Seconds until a process that hangs is abandoned and replaced.
+#: Seconds until a process that hangs at a volume is abandoned and replaced.
 _ASK_ANEW = 600.0
-#: Number of processes at a time, including those that hang and were abandoned.
+#: Number of checking processes at a time, including processes that hang and were abandoned.
 _MOST_PROCESSES = 50
-#: Number of further processes for local file systems.
+#: Number of further checking processes for local file systems.
 _LOCAL = 10
 #: Seconds for which a table of mounts is used before it is read again.
 _MOUNTS_FOR = 1.0
-#: Seconds until the next attempt to start a process, if a limit of the machine forbids it.
+#: Seconds until the next attempt to start a checking process, if a limit of the machine forbids it.
 _TRY_AGAIN = 5.0
-#: Number of volumes that a process gets together, and seconds after which it sends its results.
+#: Number of volumes that a process receives together, and seconds after which it sends its results.
 _BATCH, _SEND_AFTER = 256, 0.1
 NO_ANSWER = "its file system does not answer (a dead file server?)"
 _NOT_YET = "its file server has not answered yet"
@@ -64,20 +64,20 @@ class _Prober:
     """Represents a process that checks volumes, one after the other."""
 
     def __init__(self, server: bytes, paths: Sequence[str]) -> None:
-        """Start the process.
+        """Start the process that checks volumes.
 
         Raises:
-            OSError: a limit of the system forbids the start.
+            OSError: a limit of the system forbids the start of the process.
         """
         self.server = server
         self._child = Child(_main, paths, lowest=True)
         self.connection = self._child.connection
-        #: Volumes that the process still has to check, in its order; and when the check of the
-        #: first began.
+        #: Volumes that the process still has to check, in its order; and the time at which the
+        #: check of the first volume began.
         self.given: dict[int, None] = {}
         self.since = time.monotonic()
-        #: The mount for which the process has waited too long. The value is ``None`` if the process
-        #: does not hang.
+        #: The mount for which the process has waited too long; ``None`` if the process does not
+        #: hang.
         self.hangs_at: int | None = None
 
     def give(self, numbers: Iterable[int]) -> None:
@@ -87,7 +87,7 @@ class _Prober:
             self.connection.send(list(self.given))
 
     def take(self) -> list[tuple[int, Seen]] | None:
-        """Return the results of the process. The result is ``None`` if the process has died."""
+        """Return the results of the checks; return ``None`` if the process has died."""
         try:
             found: list[tuple[int, Seen]] = self.connection.recv()
         except (EOFError, OSError):
@@ -103,7 +103,7 @@ class _Prober:
 
     @property
     def is_there(self) -> bool:
-        """Whether the process still exists, even after ``close``."""
+        """Return whether the process still exists, even after ``close``."""
         return self._child.exit_code is None
 
 
@@ -133,7 +133,7 @@ def _main(connection: Connection, paths: Sequence[str]) -> None:
 
 @dataclass(slots=True)
 class _Asked:
-    """Describes a volume without an answer: time of the question, mount, whether it hangs."""
+    """Describes a question about a volume: time of the question, mount, whether the mount hangs."""
 
     at: float
     reach: Reach
@@ -141,7 +141,7 @@ class _Asked:
 
 
 class Probes:
-    """Asks processes about volumes, and stores the latest answers."""
+    """Asks checking processes about volumes, and stores the latest answer for each volume."""
 
     def __init__(
         self,
@@ -165,7 +165,7 @@ class Probes:
         self._most = most
         self._patient = patient
         self._asked: dict[int, _Asked] = {}
-        #: Volumes that no process has received yet, by server.
+        #: Volumes whose check no process has begun, by server.
         self._waiting: dict[bytes, deque[int]] = {}
         self._probers: dict[bytes, _Prober] = {}
         self._hanging: list[_Prober] = []
@@ -180,7 +180,7 @@ class Probes:
 
     @property
     def processes(self) -> int:
-        """Return the number of processes, including those that were abandoned."""
+        """Return the number of checking processes, including processes that were abandoned."""
         self._left = [one for one in self._left if one.is_there]
         return len(self._probers) + len(self._hanging) + len(self._left)
 
@@ -215,13 +215,13 @@ class Probes:
                 del hanging.given[number]
         self._asked[number] = _Asked(now, reach)
         if any(p.server == reach.server and p.hangs_at == reach.mount for p in self._hanging):
-            # The volume's mount does not answer, and another process would hang there, too.
+            # The volume's mount does not answer, and another process would hang at the mount, too.
             self._is_late(number, now)
         self._waiting.setdefault(reach.server, deque()).append(number)
         self._hand_out()
 
     def _leave(self, prober: _Prober) -> None:
-        """Abandon a process; another process checks its volumes."""
+        """Abandon a process that hangs; another process checks its volumes."""
         self._hanging.remove(prober)
         self._left.append(prober)
         self._wait_again(prober)
@@ -247,7 +247,7 @@ class Probes:
                 one = self._asked.get(number)
                 if one is None:
                     continue
-                # If the process that hangs continues, it checks these volumes itself.
+                # If the process that hangs continues, the process checks these volumes itself.
                 (kept if one.reach.mount in hung else numbers).append(number)
             waiting.extendleft(reversed(kept))
             if not numbers:
@@ -264,7 +264,7 @@ class Probes:
                 del self._waiting[server]
 
     def _start(self, server: bytes, now: float) -> _Prober | None:
-        # Processes for local file systems are counted apart.
+        # Checking processes for local file systems are counted separately.
         most = self._most if server else self._most + _LOCAL
         if now < self._again or self.processes >= most:
             return None
@@ -294,9 +294,9 @@ class Probes:
         return seen is not None and seen.error == NO_ANSWER
 
     def answer(self, number: int, since: float) -> Seen | None:
-        """Return the result of a check after ``since``.
+        """Return the result of a volume's check that began after ``since``.
 
-        The result is ``None`` if there was no such check yet.
+        The result is ``None`` if no such check has ended yet.
         """
         if number in self._asked and self._asked[number].late:
             return self.latest(number)
@@ -314,11 +314,11 @@ class Probes:
 
     @property
     def connections(self) -> list[Connection]:
-        """Return the connections on which answers arrive."""
+        """Return the connections on which answers of the checking processes arrive."""
         return [one.connection for one in (*self._probers.values(), *self._hanging)]
 
     def take(self, ready: Collection[object]) -> list[int]:
-        """Process answers and time-outs; return the volumes that have a result."""
+        """Process answers and time-outs of checks; return the volumes that have a result."""
         found, self._untold = self._untold + self._take(ready), []
         return found
 
@@ -441,12 +441,12 @@ class Probes:
         return [self._answers[number][1] for number in range(len(self._paths))]
 
     def _root(self, number: int) -> bytes:
-        """Return the path of a volume, without checking the volume."""
+        """Return the path of a volume, without any access to the volume."""
         latest = self.latest(number)
         return os.fsencode(os.path.normpath(self._paths[number])) if latest is None else latest.root
 
     def close(self) -> None:
-        """End all processes."""
+        """End all checking processes."""
         for prober in (*self._probers.values(), *self._hanging):
             prober.close()
         self._probers.clear()

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
-    """Describes a digest with the answer ``unknown``.
+    """Describes a digest in quarantine that the service answered ``unknown`` to.
 
     Attributes:
         state: state of the withdrawal: ``unknown``, ``held`` or ``withdrawn``.
         since: RFC 3339 UTC time of the first of the uninterrupted ``unknown`` answers.
         files: number of files with this digest in quarantine.
-        held: why the digest is not withdrawn; empty: the withdrawal is not held.
+        held: why a brake stopped the withdrawal; empty: no brake stopped it.
     """
 
     digest: Digest
@@ -39,10 +39,10 @@ class Withdrawal:
 
 
 def withdrawals(settings: Settings, state: State) -> list[Withdrawal]:
-    """Return all withdrawals, ordered by service and digest; change nothing.
+    """Return all withdrawals of digests, ordered by service and digest; change nothing.
 
     Raises:
-        QuarantineError, StateError: the quarantine or the answers cannot be read.
+        QuarantineError, StateError: the quarantine or the stored answers cannot be read.
     """
     asked = AskedStore.to_read(state.withdrawn)
     if asked is None:
