@@ -54,12 +54,12 @@ _LARGE_APART = 64 << 20
 _IDLE = 1.0  # Longest wait of an idle turn in seconds, before timed work is checked
 #: Seconds between two probes of volumes that are missing or do not answer.
 _PROBE_AGAIN = 30.0
-#: Seconds for which a move waits for another process in the quarantine, before the move is delayed.
+#: Seconds for which a move waits for another process in the quarantine, before it is delayed.
 _PATIENCE = 1.0
 
 
 class Session:
-    """Does all work that needs usable filters, from their start of use to its end."""
+    """Does all the daemon's work that needs usable filters, as long as filters are usable."""
 
     def __init__(
         self,
@@ -71,10 +71,10 @@ class Session:
         tick: Callable[[bool], None],
         kind: str = "start",
     ) -> None:
-        """Start to watch; the first turn begins a scan, which finds earlier changes.
+        """Start to watch the volumes; the first turn begins a scan, which finds earlier changes.
 
         ``kind`` is the kind of that scan. ``tick`` is called several times a second during a long
-        turn, with whether the turn makes progress; if it raises, the turn ends.
+        turn, with whether the turn makes progress; if ``tick`` raises, the turn ends.
 
         Raises:
             HashscanError: the catalog, the quarantine or the allow-list cannot be used.
@@ -241,7 +241,7 @@ class Session:
     # Scans
 
     def request_all(self, kind: str) -> None:
-        """Request a scan of all volumes."""
+        """Request a scan of all volumes of the session."""
         for number in range(len(self._volumes)):
             self._queue.request(number, kind)
 
@@ -300,7 +300,7 @@ class Session:
     # A turn
 
     def turn(self, others: list[Connection], longest: float = _IDLE) -> list[Connection]:
-        """Run one turn, which waits ``longest`` seconds at most; return the ready ``others``.
+        """Run one turn of the daemon, ``longest`` seconds at most; return the ready ``others``.
 
         Raises:
             HashscanError: the catalog cannot be written, or worker processes cannot work.
@@ -339,7 +339,7 @@ class Session:
         return [one for one in others if one in ready]
 
     def _until_next(self) -> float:
-        """Return the seconds until timed work is due, even if no message arrives."""
+        """Return the seconds until timed work is due, if no message arrives before."""
         if self._confirmation.more and self._confirmation.has_room:
             return 0.0
         now = time.monotonic()
@@ -397,7 +397,7 @@ class Session:
 
     @property
     def lost(self) -> int:
-        """Return how often changes were lost; each loss requested a scan."""
+        """Return how often the watch lost changes; each loss requested a scan."""
         return self._lost_changes + self.watches.deaths
 
     def _lost(self, loss: Lost) -> None:
@@ -436,7 +436,7 @@ class Session:
             self._probes.ask(number)
 
     def _take_probe(self, number: int) -> None:
-        """Process the result of a volume's probe."""
+        """Process the result of a probe of a volume."""
         self._devices = None
         seen = self._probes.latest(number)
         if seen is None:
@@ -462,7 +462,7 @@ class Session:
 
     @property
     def newest(self) -> KnownSet:
-        """Return the newer known set that is checked now, or else the known set in use."""
+        """Return the newer known set that the brakes check now, or else the known set in use."""
         return self._new_lists.known or self.known
 
     def swap(self, known: KnownSet) -> None:
@@ -496,5 +496,5 @@ class Session:
         self.rejudging.begin(known, self._judged)
 
     def close(self) -> None:
-        """End all processes within seconds; the results are in the catalog."""
+        """End all processes of the session within seconds; the results are in the catalog."""
         self._stack.close()

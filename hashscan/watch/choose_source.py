@@ -1,4 +1,4 @@
-"""Chooses the back-end that watches each volume, and gives the reason."""
+"""Chooses the back-end (inotify, fanotify, off) that watches each volume, with the reason."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Choice(NamedTuple):
 
 
 def choose(volumes: Sequence[Volume], modes: Sequence[str]) -> list[Choice]:
-    """Return the back-end for each volume and mode.
+    """Return the back-end for each volume, by the volume's configured mode.
 
     The modes are ``auto``, ``inotify``, ``fanotify`` and ``off``.
     """

@@ -52,11 +52,11 @@ _MOST_EVENTS = 8192
 _CACHE = 16384
 _PATH_MAX = 4096
 _MOST_LEVELS = 4096
-#: Seconds after an event in a volume's directory with a too long path; during these seconds all
+#: Seconds after an event in a directory whose path is too long; during these seconds all
 #: directories with too long paths on that file system count as inside a volume.
 _CLIMB_AFTER = 5.0
 _TOO_DEEP = "something changed in a directory whose path is too long to be reported"
-#: Seconds between two attempts to open a handle.
+#: Seconds between two attempts to open the handle of a directory.
 _PAUSES = (0.0005, 0.002, 0.01, 0.05)
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -70,14 +70,14 @@ _libc.fanotify_mark.argtypes = (
 
 
 class FanotifyEvent(NamedTuple):
-    """Holds one event.
+    """Holds one event of fanotify.
 
     Attributes:
-        mask: bits that name the kinds of changes.
+        mask: bits that name the kinds of changes in the event.
         filesystem: the ``fsid`` of the file system that ``handle`` belongs to.
         handle: type and bytes of the directory's file handle; empty if the kernel does not know the
             directory.
-        name: name of the entry.
+        name: name of the changed entry in the directory.
     """
 
     mask: int
@@ -87,10 +87,10 @@ class FanotifyEvent(NamedTuple):
 
 
 def parse(data: bytes) -> Iterator[FanotifyEvent]:
-    """Yield the events in ``data``; the length of each part is checked.
+    """Yield the events in ``data``, the bytes that the kernel wrote; check each length in them.
 
     Raises:
-        ValueError: ``data`` is not in the format of this kernel interface.
+        ValueError: ``data`` is not in the kernel's format of fanotify events.
     """
     at = 0
     while at + _METADATA.size <= len(data):
@@ -145,7 +145,7 @@ def _error(what: str) -> OSError:
 
 
 def _open_handle(mount: int, handle: bytes) -> int:
-    """Open a directory by its handle.
+    """Open a directory by its file handle.
 
     Raises:
         OSError: ESTALE: the directory is gone.
@@ -163,7 +163,7 @@ def _open_handle(mount: int, handle: bytes) -> int:
 
 
 def _handle_of(directory: int) -> tuple[int, bytes]:
-    """Return an open directory's mount, and its handle with the type (name_to_handle_at(2))."""
+    """Return the mount of an open directory, and the directory's handle with the handle's type."""
     buffer = ctypes.create_string_buffer(struct.pack("=Ii", 128, 0), 8 + 128)
     mount = ctypes.c_int()
     if _libc.name_to_handle_at(directory, b"", buffer, ctypes.byref(mount), 0x1000) < 0:
@@ -173,7 +173,7 @@ def _handle_of(directory: int) -> tuple[int, bytes]:
 
 
 def _fsid(directory: int) -> bytes:
-    """Return the file system's identity as in events. The identity is ``f_fsid`` of statfs(2)."""
+    """Return a file system's identity, as in events: ``f_fsid`` of statfs(2)."""
     return struct.pack("=Q", os.fstatvfs(directory).f_fsid & (2**64 - 1))
 
 
@@ -189,17 +189,17 @@ _WHAT_TO_DO = {
 
 
 def why_not(volumes: Sequence[Volume]) -> str | None:
-    """Return in a line why this back-end cannot watch the volumes here.
+    """Return a line that says why fanotify cannot watch the volumes on this machine.
 
-    The result is ``None`` if it can watch them.
+    The result is ``None`` if fanotify can watch the volumes.
     """
     return next((why for why in reasons_not(volumes) if why is not None), None)
 
 
 def reasons_not(volumes: Sequence[Volume]) -> list[str | None]:
-    """Return for each volume a line why this back-end cannot watch it here.
+    """Return for each volume a line that says why fanotify cannot watch the volume.
 
-    The line is ``None`` if the back-end can watch the volume.
+    The line is ``None`` if fanotify can watch the volume.
 
     Each file system is tried once, however many volumes are on it.
     """
@@ -269,17 +269,17 @@ def _upwards(path: bytes) -> Iterator[bytes]:
 
 
 class _Place(NamedTuple):
-    """Holds the place of a directory: index of the volume and path below its root."""
+    """Holds the place of a directory: index of the volume and path below the volume's root."""
 
     volume: int
     directory: bytes
 
 
 class FanotifySource:
-    """Reports changes by file-system marks; see ``source.Source``."""
+    """Reports changes by marks on file systems; see ``source.Source``."""
 
     def __init__(self, volumes: Sequence[Volume]) -> None:
-        """Prepare for volumes, which may be nested; a change belongs to the innermost volume."""
+        """Prepare to watch volumes, even nested; a change belongs to the innermost volume."""
         self._volumes = volumes
         self._numbers = {volume.root: number for number, volume in enumerate(volumes)}
         self._excludes = [excluder(volume.exclude) for volume in volumes]
@@ -293,7 +293,7 @@ class FanotifySource:
         self._noted: dict[bytes, tuple[bytes, int]] = {}
 
     def start(self) -> list[WatchReport]:
-        """Mark the file systems."""
+        """Mark the file systems of all volumes."""
         self._fd = _init()
         reports: list[WatchReport] = []
         for number in range(len(self._volumes)):
@@ -324,7 +324,7 @@ class FanotifySource:
         self._on.setdefault(place[0], {}).setdefault(place[1], {})[path] = identity_of(root)
 
     def _watch_below(self, volume: Volume) -> str:
-        """Mark the mounts below a volume that crosses file systems; return what went wrong."""
+        """Mark the mounts below a volume that crosses file systems; return the failures."""
         trouble = ""
         for mount in mounts_now().below(volume.root):
             if mount.where == volume.root:
@@ -338,16 +338,16 @@ class FanotifySource:
         return trouble
 
     def fileno(self) -> int:
-        """Return a descriptor that is readable if there are events."""
+        """Return a descriptor that is readable if the kernel has events."""
         return self._fd
 
     @property
     def has_more(self) -> bool:
-        """Return false. The method ``read`` returns all events that it has read, so none waits."""
+        """Return false: ``read`` returns all events that it has read, so no event waits."""
         return False
 
     def read(self) -> list[WatchReport]:
-        """Return the changes and losses since the last call."""
+        """Return the changes and losses since the last call of ``read``."""
         reports: dict[WatchReport, None] = {}
         mounts: dict[int, int] = {}
         count = 0
@@ -432,12 +432,12 @@ class FanotifySource:
         return -1
 
     def _place(self, event: FanotifyEvent, mounts: dict[int, int]) -> _Place | None:
-        """Return the present place of the event's directory.
+        """Return the present place of the directory in an event.
 
         The result is ``None`` if the directory is outside the volumes.
 
         Raises:
-            OSError: ESTALE: the directory is gone; ENAMETOOLONG: its path is too long.
+            OSError: ESTALE: the directory is gone; ENAMETOOLONG: the directory's path is too long.
         """
         # A descriptor on a mount resolves only handles below that mount, and a file system may be
         # mounted, or bound, in several places.
@@ -482,7 +482,7 @@ class FanotifySource:
         return self._watch(volume)
 
     def close(self) -> None:
-        """Close the descriptor; this removes the marks."""
+        """Close the descriptor of fanotify; this removes the marks."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

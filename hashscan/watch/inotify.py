@@ -58,13 +58,13 @@ _TELLS = InotifyConstants.IN_CLOSE_WRITE | InotifyConstants.IN_MOVED_TO | Inotif
 _LIMIT = "/proc/sys/fs/inotify/max_user_watches"
 _BUFFER = 256 << 10
 #: Number of directories that are walked between two reads of the kernel's queue, and largest number
-#: of bytes of events that are kept meanwhile.
+#: of bytes of events that are kept during the walk.
 _DRAIN_AFTER = 64
 _MOST_UNREAD = 64 << 20
 _MOST_EVENTS = 8192
 #: Seconds between two attempts to set the watches that failed before.
 _TRY_AGAIN = 60.0
-#: The pause is at least this multiple of the length of an attempt.
+#: The pause between two attempts is at least this multiple of the length of an attempt.
 _TRY_AGAIN_AFTER = 20.0
 #: Seconds between two walks that complete the tree of watches after the queue overflowed.
 _WALK_AGAIN = 3.0
@@ -79,7 +79,7 @@ _UNPLACED = "something changed in a directory that lies too deep, or was moved j
 
 
 class _Volume:
-    """Holds a volume with the state of its watches."""
+    """Holds a volume, plus the state of its inotify watches."""
 
     def __init__(self, number: int, volume: Volume) -> None:
         self.number = number
@@ -99,12 +99,12 @@ class _Volume:
 
 
 class InotifySource:
-    """Reports changes by a watch on each directory; see ``source.Source``."""
+    """Reports changes by an inotify watch on each directory; see ``source.Source``."""
 
     def __init__(
         self, volumes: Sequence[Volume], *, alive: Callable[[], None] = lambda: None
     ) -> None:
-        """Prepare for volumes; a volume inside another volume has watches of its own.
+        """Prepare to watch volumes; a volume inside another volume has watches of its own.
 
         ``alive`` is called repeatedly while many directories are walked.
 
@@ -121,7 +121,7 @@ class InotifySource:
         self._alive = alive
         self._tree = Tree()
         self._moved: dict[int, int] = {}
-        #: Watches of new directories; the directories below them are not watched yet.
+        #: Watches of new directories whose subdirectories are not watched yet.
         self._came: dict[int, None] = {}
         self._unread: deque[bytes] = deque()
         self._unread_bytes = 0
@@ -140,11 +140,11 @@ class InotifySource:
         return reports
 
     def fileno(self) -> int:
-        """Return a descriptor that is readable if there are events."""
+        """Return a descriptor that is readable if the kernel has events."""
         return self._fd
 
     def close(self) -> None:
-        """Close the descriptor; this removes the watches."""
+        """Close the descriptor of inotify; this removes the watches."""
         self._kernel.close()
         # watchdog's reading thread would close the descriptor, but the thread was never started.
         with suppress(OSError):
@@ -153,7 +153,7 @@ class InotifySource:
     # Watches
 
     def _watch_volume(self, one: _Volume) -> list[WatchReport]:
-        """Watch a volume again; existing watches are kept."""
+        """Set the missing watches of a volume; existing watches are kept."""
         one.unwatched, one.example, one.message = 0, b"", ""
         began = time.monotonic()
         self._met = set()
@@ -167,7 +167,7 @@ class InotifySource:
             found = self._add(one, root, ROOT, b"", b"")
             if found is not None:
                 if one.root != found:
-                    self._forget(one.root)  # Another file system is mounted there now.
+                    self._forget(one.root)  # A file system is mounted on the root now.
                 one.root = found
             self._watch_below(one, root, b"", found)
         # The walk did not find these directories, and the events of their removal may be lost.
@@ -233,14 +233,15 @@ class InotifySource:
     def _add(
         self, one: _Volume, fd: int, parent: int | None, name: bytes, path: bytes
     ) -> int | None:
-        """Watch an open directory; return ``None``, and count it, if it cannot be watched."""
+        """Watch an open directory; if no watch is possible, count it and return ``None``."""
         if parent is None:
-            # The directory's parent is not watched, so the events of a watch on it would have no
-            # path.
+            # The directory's parent is not watched, so events of a watch on the directory would
+            # have no path.
             one.unwatched += 1
             return None
         if path.count(b"/") >= MOST_LEVELS or len(path) > MAX_PATH:
-            # Scans do not enter directories of this depth either, and they report them.
+            # Scans do not enter directories of this depth either, and they report these
+            # directories.
             self._not_watched(one, path, OSError(errno.ENAMETOOLONG, "it lies too deep"))
             return None
         if self._limited:
@@ -277,18 +278,19 @@ class InotifySource:
         """Remove the watches of a directory and all directories below it."""
         for one, node in self._tree.take_out(watch):
             self._volumes[node.volume].watched -= 1
-            # The watch may be gone already, which does not matter.
+            # The kernel may have removed the watch already, which does not matter.
             inotify_rm_watch(self._fd, WatchDescriptor(one))
             self._limited = False
 
     # Kernel events
 
     def _drain(self) -> None:
-        """Read the kernel's queue during a long walk.
+        """Read the kernel's queue of events during a long walk.
 
-        The method ``read`` reports these events later.
+        The method ``read`` reports the events later.
 
-        Setting tens of thousands of watches takes seconds, in which the queue would overflow.
+        A walk that sets tens of thousands of watches takes seconds: meanwhile the queue would
+        overflow.
         """
         while self._unread_bytes < _MOST_UNREAD:
             try:
@@ -314,7 +316,7 @@ class InotifySource:
         return bool(self._unread)
 
     def read(self) -> list[WatchReport]:
-        """Return the changes and losses since the last call."""
+        """Return the changes and losses since the last call of ``read``."""
         reports: dict[WatchReport, None] = {}
         count = 0
         while count < _MOST_EVENTS:
@@ -328,7 +330,7 @@ class InotifySource:
         if not count:
             # The queue is empty, so directories that were moved away did not return to a volume.
             for watch in self._moved.values():
-                # If the directory has a place, another move brought it back.
+                # If the directory has a place again, another move brought the directory back.
                 if self._tree.is_away(watch):
                     self._forget(watch)
             self._moved.clear()
@@ -388,7 +390,7 @@ class InotifySource:
     def _directory_came(
         self, one: _Volume, watch: int, name: bytes, path: bytes, cookie: int
     ) -> list[WatchReport]:
-        """Watch a directory that was created or moved in; its subdirectories follow soon."""
+        """Watch a directory that was created or moved in, but not its subdirectories yet."""
         before = one.unwatched
         child = self._moved.pop(cookie, None) if cookie else None
         node = None if child is None else self._tree.get(child)
@@ -435,7 +437,7 @@ class InotifySource:
                     reports.append(Lost(node.volume, b"", "unplaced", _UNPLACED))
                 continue
             if place is None:
-                continue  # The directory is gone already, or was moved out.
+                continue  # The directory was removed, or moved out of the volume.
             one = self._volumes[place[0]]
             before = one.unwatched
             try:
@@ -461,7 +463,7 @@ class InotifySource:
         return [one.coverage(), Lost(one.number, b"", "mount", one.message)]
 
     def _make_whole(self) -> list[WatchReport]:
-        """Set the watches that failed because of an overflow or the limit."""
+        """Set the watches that could not be set because of an overflow or the limit of watches."""
         now = time.monotonic()
         overflowed = self._walk_at is not None and now >= self._walk_at
         again = now >= self._try_again and any(one.unwatched for one in self._volumes)
@@ -474,7 +476,7 @@ class InotifySource:
                 before = one.unwatched
                 reports += self._watch_volume(one)
                 if one.unwatched < before:
-                    # Changes in these directories until now were not reported.
+                    # No event reported changes in these directories until now.
                     reports.append(Lost(one.number, b"", "unwatched", _WATCHED_NOW))
         if overflowed:
             self._walk_at, self._walked = None, time.monotonic()
@@ -483,5 +485,5 @@ class InotifySource:
         return reports
 
     def rewatch(self, volume: int) -> list[WatchReport]:
-        """Watch the directories that exist now."""
+        """Watch the directories of a volume that exist now."""
         return self._watch_volume(self._volumes[volume])

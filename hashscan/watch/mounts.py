@@ -22,21 +22,22 @@ _BY_OTHERS = {
     *(b"glusterfs", b"gfs2", b"ocfs2", b"fuse", b"fuseblk", b"orangefs", b"coda", b"virtiofs"),
 }
 _OCTAL = re.compile(rb"\\([0-7]{3})")
-#: Number of links that are followed in a path; the kernel has the same limit (path_resolution(7)).
+#: Number of symbolic links that are followed in a path; the kernel has the same limit
+#: (path_resolution(7)).
 _MOST_LINKS = 40
 
 
 class Mount(NamedTuple):
-    """Describes one mount, which is one line of mountinfo.
+    """Describes one mount, which is one line of /proc/self/mountinfo.
 
     Attributes:
-        number: the mount's id; a new mount at the same place has another id.
+        number: the mount's id; a new mount at the same path has another id.
         device: device number of the file system, ``major:minor``.
         where: path of the mount point.
-        kind: the file system's type.
-        source: the mounted source, e.g. ``server:/export``.
-        root: the directory of the file system that is mounted; for a bind mount it may differ from
-            ``/``.
+        kind: type of the mounted file system.
+        source: source of the mounted file system, e.g. ``server:/export``.
+        root: the directory of the file system that the mount shows; for a bind mount it may differ
+            from ``/``.
     """
 
     number: int
@@ -48,7 +49,7 @@ class Mount(NamedTuple):
 
 
 def parse(text: bytes) -> list[Mount]:
-    """Return the mounts in the text of mountinfo; invalid lines are left out."""
+    """Return the mounts in the text of mountinfo; invalid lines are skipped."""
     found = []
     for line in text.splitlines():
         fields = line.split(b" ")
@@ -87,7 +88,7 @@ class Reach(NamedTuple):
 
 
 class MountTable:
-    """Holds the mounts of one moment, by place: a look-up costs the depth of a path."""
+    """Holds the mounts of one moment, by mount point: a look-up costs the depth of a path."""
 
     def __init__(self, mounts: Iterable[Mount]) -> None:
         """Sort ``mounts`` (in mountinfo's order): a later mount hides an earlier one."""
@@ -103,7 +104,7 @@ class MountTable:
             path = path.rpartition(b"/")[0] or b"/"
 
     def kind(self, path: bytes) -> bytes:
-        """Return the type of the file system of the directory ``path``; empty: unknown type."""
+        """Return the type of the file system of the directory ``path``; empty: unknown."""
         on = self.under(path)
         return b"" if on is None else on.kind
 
@@ -111,7 +112,7 @@ class MountTable:
         """Return the mounts at the directory ``path`` and below it."""
         prefix = path.rstrip(b"/") + b"/"
         start = bisect.bisect_left(self._places, prefix)
-        # In byte order "0" follows "/", so all paths below the prefix sort before this end.
+        # In byte order "0" follows "/", so all paths below the prefix sort before this value.
         end = bisect.bisect_left(self._places, prefix[:-1] + b"0", start)
         return [self._at[place[:-1] or b"/"] for place in self._places[start:end]]
 
@@ -120,9 +121,9 @@ class MountTable:
         return path in self._at
 
     def reach(self, path: bytes) -> Reach:
-        """Return the server for which an access to ``path`` (absolute) waits, without waiting.
+        """Return the server for which an access to ``path`` (absolute) would wait; do not wait.
 
-        Links are followed up to the first place on a server, and no further.
+        Links in the path are followed up to the first path on a server, and no further.
         """
         waiting = path.split(b"/")[::-1]
         here, links = b"/", 0
@@ -161,10 +162,10 @@ class MountTable:
 
 
 def _server(mount: Mount | None) -> bytes:
-    """Return the name of the server that answers for a mount; empty: a local file system.
+    """Return the name of the server behind a mount; empty: a local file system.
 
     Network file systems name their host in the mount's source (``host:/export``, ``//host/share``).
-    For other file systems with a server, the name is the name of the device.
+    For other file systems with a server, the result is the name of the device.
     """
     if mount is None or not answers_by_others(mount.kind):
         return b""
@@ -184,7 +185,7 @@ def answers_by_others(kind: bytes) -> bool:
 
 
 def mounts_now() -> MountTable:
-    """Return the present mounts, as this process sees them.
+    """Return the present mounts that this process can see.
 
     Raises:
         OSError: /proc is missing.
@@ -206,7 +207,7 @@ def mount_of(fd: int) -> int:
 
 
 def roots_now() -> dict[int, bytes]:
-    """Return the ``root`` of each mount, by its id.
+    """Return the directory of its file system that each mount shows, by the mount's id.
 
     Raises:
         OSError: /proc is missing.
@@ -216,7 +217,7 @@ def roots_now() -> dict[int, bytes]:
 
 
 def concerning(mounts: MountTable, volume: Volume) -> frozenset[Mount]:
-    """Return a volume's mount and, if the volume crosses file systems, the mounts below it."""
+    """Return the mount of a volume and, if the volume crosses file systems, the mounts below it."""
     on = mounts.under(volume.root)
     found: set[Mount] = {on} if on else set()
     if not volume.one_file_system:
@@ -228,7 +229,7 @@ class Mounts:
     """Finds the volumes that are affected if a file system is mounted or unmounted."""
 
     def __init__(self, volumes: Sequence[Volume]) -> None:
-        """Note the present mounts.
+        """Note the present mounts, to detect changes.
 
         Raises:
             OSError: /proc is missing.
@@ -238,7 +239,7 @@ class Mounts:
         self._now = self._read_mounts()
 
     def fileno(self) -> int:
-        """Return the descriptor to poll for POLLPRI."""
+        """Return the descriptor on which a poll for POLLPRI reports changed mounts."""
         return self._fd
 
     def _read_mounts(self) -> list[frozenset[Mount]]:
@@ -259,5 +260,5 @@ class Mounts:
         ]
 
     def close(self) -> None:
-        """Close the descriptor."""
+        """Close the descriptor of mountinfo."""
         os.close(self._fd)

@@ -1,4 +1,4 @@
-"""Runs the process that watches, so that events are read even while the daemon is busy.
+"""Runs the process that watches volumes, so that events are read even while the daemon is busy.
 
 The watch needs a separate process with normal priority: the kernel's queue must be emptied even
 while the workers, with the lowest priority, lag behind. Changes that the daemon has not fetched yet
@@ -34,16 +34,16 @@ if TYPE_CHECKING:
     from hashscan.fs.volume import Volume
     from hashscan.watch.source import Source, WatchReport
 
-#: Largest number of changes that wait for the daemon, and of bytes of their paths.
+#: Largest number of changes that wait for the daemon, and largest number of bytes of their paths.
 _MOST, _MOST_BYTES = 1_000_000, 256 << 20
-#: Largest number of changes that are sent together.
+#: Largest number of changes that the process sends together.
 _BATCH, _BATCH_BYTES = 4096, 4 << 20
 _POLL = 5.0  # Longest wait for events in seconds; a source may have to try a watch again.
 #: Seconds until the next attempt to watch a volume that could not be watched at all.
 _TRY_AGAIN = 900.0
-#: Seconds that a process continues if it can watch nothing, so that its message can be read.
+#: Seconds for which a process that can watch no volume continues, so that its message can be read.
 _START_AGAIN = 30.0
-#: Seconds between two signs of life, if there is no report.
+#: Seconds between two signs of life, if there is no report to send.
 _ALIVE_AFTER = 5.0
 #: Seconds between two checks whether the volumes' roots are still the same directories.
 _ROOTS = 5.0
@@ -57,17 +57,17 @@ _BLIND = "changes by other hosts on this {} are not reported"
 
 
 class Watching:
-    """Represents the process that watches in the daemon.
+    """Represents, in the daemon, the process that watches volumes.
 
     Attributes:
-        connection: readable when ``take`` has reports.
+        connection: readable when ``take`` can return reports.
         heard: monotonic time of the process's last sign of life.
     """
 
     def __init__(
         self, volumes: Sequence[Volume], modes: Sequence[str], numbers: Sequence[int]
     ) -> None:
-        """Start the process for the volumes with these indices.
+        """Start the process that watches the volumes with these indices.
 
         The process first reports a ``Coverage`` for each of these volumes.
         """
@@ -77,13 +77,13 @@ class Watching:
 
     @property
     def pid(self) -> int:
-        """Return the id of the process."""
+        """Return the id of the watching process."""
         return self._child.pid
 
     def take(self) -> list[WatchReport] | None:
-        """Return the reports, which may be none.
+        """Return the reports of the watching process; the list may be empty.
 
-        The result is ``None`` if the process has died.
+        The result is ``None`` if the watching process has died.
         """
         try:
             reports: list[WatchReport] = self.connection.recv()
@@ -93,12 +93,12 @@ class Watching:
         return reports
 
     def close(self) -> None:
-        """End the process."""
+        """End the watching process."""
         self._child.end()
 
 
 class _Outbox:
-    """Holds the waiting reports; a separate thread sends them, so that the source never waits."""
+    """Holds reports for the daemon; a thread sends the reports, so the source never waits."""
 
     def __init__(self, connection: Connection, volumes: Sequence[int]) -> None:
         self._connection = connection
@@ -158,7 +158,7 @@ class _Outbox:
 
 
 def _size(report: WatchReport) -> int:
-    """Return the number of bytes of the path in a report."""
+    """Return the number of bytes of the path in a report of the source."""
     if isinstance(report, Changed):
         return len(report.directory) + len(report.name)
     return len(report.directory) if isinstance(report, Lost) else 0
@@ -179,7 +179,7 @@ def _renumbered(reports: Sequence[WatchReport], numbers: Sequence[int]) -> list[
 
 
 class _Backend:
-    """Watches its volumes by one source."""
+    """Watches some volumes by one source of changes."""
 
     def __init__(self, source: Source, of: list[int], volumes: Sequence[Volume]) -> None:
         self.of = of
@@ -190,14 +190,14 @@ class _Backend:
         self.find_blind_volumes()
 
     def find_blind_volumes(self) -> None:
-        """Find the volumes that other hosts may change without a report here."""
+        """Find the volumes that other hosts may change without a report by this watch."""
         mounts = mounts_now()
         for number in self.of:
             kind = mounts.kind(self._volumes[number].root)
             self._blind[number] = _BLIND.format(shown(kind)) if answers_by_others(kind) else ""
 
     def rewatch(self, number: int) -> list[WatchReport]:
-        """Watch a volume again, if the volume belongs to this source."""
+        """Watch a volume again after a mount, if the volume belongs to this source."""
         index = self._index.get(number)
         return [] if index is None else self.with_blind(self.source.rewatch(index))
 

@@ -1,4 +1,4 @@
-"""Defines the interface of a source of changes, and its reports."""
+"""Defines the interface of a source of changes, and the source's reports."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import NamedTuple, Protocol
 
 
 class Changed(NamedTuple):
-    """Reports a directory's entry that was closed after writing, created, linked or moved there.
+    """Reports a directory entry that was closed after writing, created, linked or moved there.
 
-    The entry may be a directory: then everything below it must be checked, too. The source watches
-    such a directory before the report, so that later changes in the directory are reported as well.
+    The entry may be a directory: then everything below the directory must be checked, too. The
+    source watches such a directory before the report, so that later changes in the directory are
+    reported as well.
 
     Attributes:
-        volume: index of the volume.
-        directory: path below the volume's root; empty for the root itself.
-        name: name of the entry.
+        volume: index of the entry's volume.
+        directory: path of the entry's directory below the volume's root; empty: the root itself.
+        name: name of the entry in the directory.
     """
 
     volume: int
@@ -24,14 +25,14 @@ class Changed(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """Reports a loss of changes below ``directory``, which must be scanned.
+    """Reports that changes below ``directory`` were lost: the directory must be scanned.
 
     Attributes:
-        volume: index of the volume.
-        directory: path below the volume's root; empty: the whole volume.
+        volume: index of the volume with the loss.
+        directory: path of the directory below the volume's root; empty: the whole volume.
         reason: the kind of loss as one word: ``overflow``, ``limit``, ``mount``, ``unwatched``,
             ``unplaced``, ...
-        message: explanation for the log.
+        message: explanation of the loss for the log.
     """
 
     volume: int
@@ -42,17 +43,17 @@ class Lost(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Describes the watched part of one volume.
+    """Describes the part of one volume that the watch covers.
 
     Attributes:
-        volume: index of the volume.
-        backend: ``inotify``, ``fanotify`` or ``off``.
+        volume: index of the described volume.
+        backend: back-end that watches the volume: ``inotify``, ``fanotify`` or ``off``.
         directories: number of directories with a watch; 0 for a back-end that needs no watches.
         unwatched: number of directories without a watch that should have a watch; only scans find
             changes in them.
-        example: path below the root of an unwatched directory; empty: all directories are watched.
-        message: why a part is not watched, and how to mend that; empty: the whole volume is
-            watched.
+        example: path of an unwatched directory below the root; empty: all directories are watched.
+        message: why a part of the volume is not watched, and how to mend that; empty: the whole
+            volume is watched.
         blind: other writers whose changes this watch cannot report; empty: the watch reports all
             changes.
     """
@@ -70,7 +71,7 @@ WatchReport = Changed | Lost | Coverage
 
 
 class Source(Protocol):
-    """Describes the interface of a back-end.
+    """Describes the interface of a source of changes.
 
     Only one thread uses a source; a source waits for nothing except file systems.
 
@@ -80,23 +81,23 @@ class Source(Protocol):
     """
 
     def start(self) -> list[WatchReport]:
-        """Watch the volumes; afterwards every change is reported or counts as a loss.
+        """Watch the volumes; from then on every change is reported or counts as a loss.
 
         Returns:
             a ``Coverage`` for each volume, and a ``Lost`` for each part that could not be watched.
 
         Raises:
-            OSError: this back-end cannot be used at all.
+            OSError: this source cannot be used at all on this machine.
         """
         ...
 
     def fileno(self) -> int:
-        """Return a descriptor that is readable when ``read`` has a report."""
+        """Return a descriptor that is readable when ``read`` can return a report."""
         ...
 
     @property
     def has_more(self) -> bool:
-        """Return whether ``read`` has a report even if the descriptor is not readable."""
+        """Return whether ``read`` can return a report even if the descriptor is not readable."""
         ...
 
     def read(self) -> list[WatchReport]:
@@ -108,5 +109,5 @@ class Source(Protocol):
         ...
 
     def close(self) -> None:
-        """Release everything; afterwards the source holds no directory and no mount open."""
+        """Release all resources; afterwards the source holds no directory and no mount open."""
         ...

@@ -13,28 +13,28 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-#: The parent of a volume's root.
+#: Parent number of a volume's root, which has no parent.
 ROOT = -1
-#: The parent of a directory that was moved to an unknown place.
+#: Parent number of a directory that was moved to an unknown place.
 AWAY = -2
 #: Largest depth of a directory with a place; scans have the same limit (``scan.directory_task``).
 MOST_LEVELS = 4096
 
 
 class Node:
-    """Describes a watched directory.
+    """Describes a watched directory of a volume.
 
     Attributes:
-        volume: index of the volume.
-        parent: watch of the directory's parent, or ``ROOT`` or ``AWAY``.
-        name: name of the directory in its parent.
-        children: watches of subdirectories by name.
+        volume: index of the directory's volume.
+        parent: watch of the directory's parent directory, or ``ROOT`` or ``AWAY``.
+        name: name of the directory in its parent directory.
+        children: watches of the directory's subdirectories, by name.
     """
 
     __slots__ = ("children", "name", "parent", "volume")
 
     def __init__(self, volume: int, parent: int, name: bytes) -> None:
-        """Make a node without children."""
+        """Make a node without subdirectories."""
         self.volume = volume
         self.parent = parent
         self.name = name
@@ -42,14 +42,14 @@ class Node:
 
 
 class NoPlaceError(Exception):
-    """Raised if a directory is too deep or, for a moment, inside itself."""
+    """Raised if a directory is too deep or, for a moment, seems to be inside itself."""
 
 
 class Tree:
-    """Holds all watched directories, by their watches."""
+    """Holds all watched directories, by the numbers of their watches."""
 
     def __init__(self) -> None:
-        """Make an empty tree."""
+        """Make an empty tree of watched directories."""
         self._nodes: dict[int, Node] = {}
         self._of: defaultdict[int, set[int]] = defaultdict(set)
         #: The directory that had a name before another directory got the name, by parent and name;
@@ -61,7 +61,7 @@ class Tree:
         return watch in self._nodes
 
     def get(self, watch: int) -> Node | None:
-        """Return the directory with this watch."""
+        """Return the directory with the watch of this number."""
         return self._nodes.get(watch)
 
     def watches_of(self, volume: int) -> list[int]:
@@ -69,10 +69,10 @@ class Tree:
         return list(self._of[volume])
 
     def put(self, watch: int, volume: int, parent: int, name: bytes) -> int | None:
-        """Note the place of a directory.
+        """Note the place of a watched directory: its volume, parent and name.
 
         Returns:
-            the volume in which the directory was before; ``None``: the directory is new.
+            the volume in which the directory was before; ``None``: the directory was not watched.
         """
         node = self._nodes.get(watch)
         before = None if node is None else node.volume
@@ -93,7 +93,7 @@ class Tree:
         return before
 
     def _displace(self, old: int, new: int) -> None:
-        """Note that ``new`` took the name of ``old``, which was removed or exchanged."""
+        """Note that directory ``new`` took the name of ``old``, which was removed or exchanged."""
         node = self._nodes.get(old)
         if node is not None and old != new:
             place = node.parent, node.name
@@ -103,7 +103,7 @@ class Tree:
             node.parent = AWAY
 
     def _forget_displaced(self, place: tuple[int, bytes]) -> int | None:
-        """Forget that a directory had a name, and return the directory."""
+        """Forget that a directory had a name before, and return the directory."""
         one = self._displaced.pop(place, None)
         if one is not None:
             places = self._lost_names[one]
@@ -121,7 +121,7 @@ class Tree:
         return None if node is None or node.children is None else node.children.get(name)
 
     def move_away(self, watch: int) -> None:
-        """Note that a directory is no longer at its place."""
+        """Note that a directory was moved away from its place."""
         node = self._nodes[watch]
         self._detach(watch, node)
         node.parent = AWAY
@@ -154,9 +154,9 @@ class Tree:
             yield one, node
 
     def topmost(self, watches: Iterable[int]) -> list[int]:
-        """Return the directories that are not below another of the directories."""
+        """Return those of the directories that are not below another of the directories."""
         wanted = dict.fromkeys(watches)
-        below: dict[int, bool] = {}  # True for a directory below one of ``watches``.
+        below: dict[int, bool] = {}  # True for a directory below another of ``watches``.
         found = []
         for watch in wanted:
             node = self._nodes.get(watch)
@@ -174,7 +174,7 @@ class Tree:
         return found
 
     def place(self, watch: int) -> tuple[int, bytes] | None:
-        """Return volume and path of a directory.
+        """Return the volume and the path of a watched directory.
 
         The result is ``None`` if the directory is not in a volume any more.
 
