@@ -1,6 +1,6 @@
-"""Runs ``hashscan demo``: the whole job on a sample volume, as a self-test of the machine.
+"""Runs ``hashscan demo``: all of hashscan's work on a sample volume, as a self-test of the machine.
 
-``workplace`` makes the demo's directory, ``sample`` makes the volume and its digest lists there,
-``tree`` reads the volume without the agent's own code, ``stage`` runs commands, shows them and
-compares results, and ``story`` has the steps in order.
+The module ``workplace`` makes the demo's directory, ``sample`` makes the volume and its digest
+lists in this directory, ``tree`` reads the volume without the agent's own code, ``stage`` runs
+commands, shows them and compares results, and ``story`` has the steps in order.
 """

@@ -24,7 +24,7 @@ from hashscan.fs.beneath import closing, open_root
 if TYPE_CHECKING:
     from hashscan.demo.tree import SeenName
 
-#: Number of library files that are copied, and their total size in bytes.
+#: Number of library files that the sample contains, and their total size in bytes.
 FILES = 3000
 BYTES = 64 << 20
 _PADDING = 10_000  # Digests in the lists that no file has
@@ -32,7 +32,7 @@ _PADDING = 10_000  # Digests in the lists that no file has
 # Length of this path: 4,544 bytes
 _DEEP = b"/".join([b"a-directory-with-a-long-name-" + b"x" * 71] * 45)
 
-#: Paths of planted known files, and the difficulty of each path.
+#: Paths of the known files, and the difficulty of each path.
 PLACES: tuple[tuple[bytes, str], ...] = (
     (b"upload/.hidden/.photo.jpg", "a dotfile in a dot directory"),
     (b"upload/gallery [2019]/[x]/image[1].jpg", "brackets, which shells and globs take apart"),
@@ -61,14 +61,15 @@ class Sample:
 
     Attributes:
         directory: path of the directory that holds ``www`` (the volume), ``lists`` and, later, all
+            files of the demo.
             files of the story.
-        seen: the states of all names on the volume except directories.
+        seen: the states of all names on the sample volume except directories.
         places: difficult paths that this file system accepts, and the difficulty of each path.
-        known: names whose content is in the known set.
-        false: names whose digest only the filter contains.
+        known: names of files whose content is in the known set.
+        false: names of files whose digest only the filter contains.
         ordinary: a library file in the known set; ``innocent``: a library file that a list has in a
             category of innocent files.
-        left_out: messages about paths that this file system does not accept.
+        left_out: messages about difficult paths that this file system does not accept.
     """
 
     directory: str
@@ -82,12 +83,12 @@ class Sample:
 
     @property
     def volume(self) -> str:
-        """Return the volume's absolute path."""
+        """Return the absolute path of the sample volume."""
         return os.path.join(self.directory, VOLUME)
 
 
 def make(directory: str, files: int = FILES) -> Sample:
-    """Make the volume and its lists in the empty ``directory``.
+    """Make the sample volume and its digest lists in the empty ``directory``.
 
     Raises:
         OSError: the disk is full, or the directory cannot be written.
@@ -127,7 +128,7 @@ def make(directory: str, files: int = FILES) -> Sample:
 
 
 def _copy_library(root: int, files: int) -> dict[bytes, int]:
-    """Copy ordinary files of this machine; return their paths in the volume, and their sizes."""
+    """Copy ordinary files of this machine; return the copies' paths and their sizes."""
     paths = sysconfig.get_paths()
     sources = [paths["stdlib"], paths["platlib"], os.path.dirname(hashscan.__file__)]
     leave_out = frozenset({"__pycache__", "site-packages", "dist-packages"})
@@ -152,7 +153,7 @@ def _copy_library(root: int, files: int) -> dict[bytes, int]:
 
 
 def _plant(root: int) -> tuple[dict[bytes, bytes], list[str]]:
-    """Write the known files and some decoys; return contents by path, and the paths left out."""
+    """Write the known files and some decoys; return contents by path, and the skipped paths."""
     contents: dict[bytes, bytes] = {}
     left_out = []
     for number, (path, why) in enumerate(PLACES):

@@ -26,10 +26,10 @@ _ERROR = "hashscan: error: "
 
 
 class Stage:
-    """Prints, runs and compares; each failure names the step."""
+    """Prints the story, runs commands and compares results; each failure names the step."""
 
     def __init__(self, place: str, out: IO[str], command: Sequence[str]) -> None:
-        """Work in ``place``, an empty directory.
+        """Work in ``place``, which is an empty directory.
 
         ``command`` is the command line that starts hashscan.
         """
@@ -64,8 +64,8 @@ class Stage:
         """Run hashscan in the demo's directory, and show the command and its output.
 
         Args:
-            arguments: arguments of the command.
-            code: the expected exit code.
+            arguments: arguments of the hashscan command.
+            code: the expected exit code of the command.
             first: number of lines to show from the begin of the output.
             last: number of lines to show from the end of the output.
 
@@ -73,7 +73,7 @@ class Stage:
             all lines of the command's output.
 
         Raises:
-            DemoError: the command ended with another exit code, or did not end.
+            DemoError: the command ended with another exit code, or did not end in time.
             MachineError: a limit of the machine ended the command.
         """
         self._write("")
@@ -127,7 +127,7 @@ class Stage:
             raise self._not("a line of the output above", f"... {part} ...", "no such line")
 
     def _expect_matches(self, output: str, sample: Sample, action: str) -> list[str]:
-        """Check that exactly the known files have ``action``; return the quarantine's ids."""
+        """Check that exactly the known files have ``action``; return their ids in quarantine."""
         found = [found for line in output.splitlines() if (found := _MATCH.match(line))]
         self._expect(
             "exactly the known files are found",
@@ -149,22 +149,22 @@ class Stage:
 
 
 def full(sample: Sample, paths: Iterable[bytes]) -> list[bytes]:
-    """Return the absolute paths of names in the volume, in order."""
+    """Return the absolute paths of names in the sample volume, in order."""
     return sorted(os.fsencode(sample.volume) + b"/" + path for path in paths)
 
 
 def cut(line: str, longest: int = _LONGEST_LINE) -> str:
-    """Shorten a line for the screen; the short line says how much is left out."""
+    """Shorten a line for the screen; the short line says how many characters are missing."""
     if len(line) <= longest:
         return line
-    # Parts of a name may be cut, so that a name of 4,500 bytes does not fill the screen.
+    # Parts of a name may be removed, so that a name of 4,500 bytes does not fill the screen.
     head = longest // 2
     tail = longest // 5
     return f"{line[:head]}...({len(line) - head - tail} left out)...{line[-tail:]}"
 
 
 def _difference(expected: Any, actual: Any) -> tuple[str, str]:
-    """Return two values as text; of collections only the elements that differ."""
+    """Return two different values as text; of collections, return only the elements that differ."""
     if isinstance(expected, dict) and isinstance(actual, dict):
         keys = sorted(key for key in {*expected, *actual} if expected.get(key) != actual.get(key))[
             :3

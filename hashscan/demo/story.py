@@ -39,19 +39,19 @@ def run(
     files: int = FILES,
     command: Sequence[str] | None = None,
 ) -> None:
-    """Run the demo.
+    """Run the demo in a new directory.
 
     Args:
         directory: parent of the demo's directory; by default the system's directory for temporary
             files.
         out: stream for the narration.
-        keep: whether to keep the sample volume and the state, and print their path.
+        keep: whether to keep the sample volume and the state directory, and print their path.
         files: number of library files to copy.
-        command: command line that starts hashscan; by default this very program.
+        command: command line that starts hashscan; by default the running program.
 
     Raises:
-        DemoError: a command did not give the expected result.
-        UsageError: the directory ``directory`` cannot be used.
+        DemoError: a command did not give the result that the demo expects.
+        UsageError: the demo's directory cannot be made in ``directory``.
         InterruptError: the process received SIGTERM.
     """
     with terminating(), workplace(directory, out, keep=keep) as place:
@@ -59,13 +59,13 @@ def run(
 
 
 class Story(Stage):
-    """Runs the story once, its steps in order."""
+    """Runs the demo's story once, with its steps in order."""
 
     def tell(self, files: int) -> None:
-        """Run all steps.
+        """Run all steps of the story.
 
         Raises:
-            DemoError: a result was not as expected.
+            DemoError: a command's result was not as expected.
         """
         started = time.monotonic()
         sample = self._make(files)

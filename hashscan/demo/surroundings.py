@@ -1,4 +1,4 @@
-"""Makes what the story needs beside the volume: directory names, a password, a configuration."""
+"""Makes the password, configuration and directory names of the demo, beside its volume."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ USER = "demo"
 
 
 def write_password(directory: str) -> None:
-    """Make the password that the agent sends to the service."""
+    """Write the password that the agent sends to the demo's service."""
     path = os.path.join(directory, PASSWORD)
     descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     with open(descriptor, "w", encoding="ascii") as file:

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class SeenName(NamedTuple):
-    """Describes the state of a name; two states are equal if nothing about the name changed.
+    """Describes the state of a file's name; two states are equal if nothing about the name changed.
 
     Attributes:
         what: the SHA-256 of a file's content, or the target of a symbolic link, else an empty text.
-        inode: number of the inode, equal for names that are links to the same file.
+        inode: number of the inode; links to the same file have an equal number.
     """
 
     mode: int
@@ -38,7 +38,7 @@ class SeenName(NamedTuple):
 
 
 def look(root: str) -> dict[bytes, SeenName]:
-    """Return the states of names below ``root``, by path, without directories and ``.hashscan``."""
+    """Return the states of file names below ``root``, by path, except in ``.hashscan``."""
     found = {}
     with closing(open_root(os.fsencode(root))) as top:
         for path, folders, names, fd in os.fwalk(b".", dir_fd=top):
@@ -71,9 +71,9 @@ def _seen(fd: int, name: bytes, status: os.stat_result) -> SeenName:
 
 
 def make_parent(root: int, path: bytes) -> tuple[int, bytes]:
-    """Open the directory of ``path``, create it if missing; return descriptor and last name.
+    """Open the directory of ``path``, or create it; return its descriptor and the last name.
 
-    The caller closes the descriptor.
+    The caller closes the directory's descriptor.
     """
     *folders, name = path.split(b"/")
     fd = os.dup(root)
@@ -87,7 +87,7 @@ def make_parent(root: int, path: bytes) -> tuple[int, bytes]:
 
 
 def write(root: int, path: bytes, content: bytes, mode: int = 0o644) -> None:
-    """Create a file with ``content``, and the directories above it."""
+    """Create a file with ``content``, and the directories above the file."""
     parent, name = make_parent(root, path)
     with closing(parent):
         write_here(parent, name, content, mode)
@@ -105,7 +105,7 @@ def remove(path: str) -> None:
     """Remove a directory with all its contents.
 
     Raises:
-        OSError: an entry could not be removed; other entries may be gone.
+        OSError: an entry in the directory could not be removed; other entries may be gone.
     """
     for _, folders, names, fd in os.fwalk(os.fsencode(path), topdown=False):
         for name in names:
@@ -122,8 +122,8 @@ def ordinary_files(root: str, leave_out: frozenset[str]) -> Iterator[tuple[bytes
     """Return the regular files below ``root`` up to 1 MiB in a fixed order, as path and content.
 
     Args:
-        root: path of a directory; files in it that cannot be read are left out.
-        leave_out: names of directories that are not entered.
+        root: path of the directory to search; files in it that cannot be read are left out.
+        leave_out: names of directories that the search does not enter.
     """
     for path, folders, names, fd in os.fwalk(root):
         folders[:] = sorted(set(folders) - leave_out)

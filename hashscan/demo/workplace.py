@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class DemoError(HashscanError):
-    """Reports that a result of the demo was not as expected."""
+    """Raised if a result of the demo is not as expected."""
 
 
 @contextmanager
 def terminating() -> Iterator[None]:
-    """Let SIGTERM end the demo as Ctrl-C does, so that no file is left behind."""
+    """Let SIGTERM end the demo as Ctrl-C does, so that no file of the demo is left behind."""
 
     def stop(number: int, frame: object) -> None:
         del number, frame
@@ -40,11 +40,11 @@ def terminating() -> Iterator[None]:
 
 @contextmanager
 def workplace(directory: str | None, out: IO[str], *, keep: bool) -> Iterator[str]:
-    """Make an empty directory; with ``keep`` it is not removed, and its path is written to ``out``.
+    """Yield an empty directory; remove it, or with ``keep`` print its path to ``out``.
 
     Raises:
-        UsageError: the directory cannot be made, or the disk is full.
-        DemoError: the directory cannot be removed.
+        UsageError: the demo's directory cannot be made, or the disk is full.
+        DemoError: the demo's directory cannot be removed.
     """
     _check(directory or tempfile.gettempdir())
     try:
@@ -74,10 +74,10 @@ def workplace(directory: str | None, out: IO[str], *, keep: bool) -> Iterator[st
 
 
 def _check(directory: str) -> None:
-    """Refuse a directory early that the demo's commands would refuse later.
+    """Raise an error early for a directory that the demo's commands would reject later.
 
     Raises:
-        UsageError: another user can replace files that are made there.
+        UsageError: another user can replace files in the directory.
     """
     try:
         with opened_named(os.fsencode(directory)) as named:
@@ -87,11 +87,11 @@ def _check(directory: str) -> None:
                     f"it: {named.unsafe}; name another with --directory DIR"
                 )
     except OSError:
-        return  # Making a directory there reports this error.
+        return  # ``mkdtemp`` reports this error.
 
 
 def _clear(place: str, out: IO[str], *, ended: bool) -> None:
-    """Remove the directory; a failure to remove it must not hide why the demo ended."""
+    """Remove the demo's directory; a failure must not hide the error that ended the demo."""
     try:
         remove(place)
     except OSError as error:

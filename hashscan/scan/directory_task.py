@@ -414,7 +414,7 @@ class DirectoryTask:
     def _settle_ordinary(self) -> None:
         """Judge and count the ordinary files that the fast path hashed."""
         rows, owners = self._rows.copy(), self._owners.copy()
-        self._rows.clear()  # The fast path may be running, and continues to append to these lists.
+        self._rows.clear()  # The fast path may still append rows.
         self._owners.clear()
         for number in self._tools.filters.among(rows):
             row = FileRow._make(rows[number])
