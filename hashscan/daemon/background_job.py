@@ -27,7 +27,7 @@ class Failure(NamedTuple):
 
 
 class Background(Generic[Result]):
-    """Runs one job in a process.
+    """Runs one job of the daemon in a separate process.
 
     Attributes:
         connection: readable when ``take`` can return the job's result.
@@ -56,7 +56,7 @@ class Background(Generic[Result]):
 
 
 class Repeated(Generic[Order, Result]):
-    """Runs a job repeatedly in one process, which keeps its state between the runs.
+    """Runs a job of the daemon repeatedly in one process, which keeps its state between the runs.
 
     Attributes:
         connection: readable when ``take`` can return the result of a run.

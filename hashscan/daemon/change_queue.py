@@ -38,8 +38,8 @@ UNDER_WAY = 30.0
 GRID = 4
 #: Seconds after which a file is hashed although a process still writes to it.
 BOUND = 60.0
-#: The bound is one second longer for each such number of bytes in the file's first size: a file
-#: that grows faster must not delay its hashing for ever.
+#: The time until a forced hashing is one second longer for each such number of bytes in the file's
+#: first size: a file that grows faster must not delay its hashing for ever.
 BOUND_BYTES = 10 << 20
 #: Largest number of waiting names, and of remembered files to which a process still writes.
 MOST_NAMES = 500_000
@@ -120,7 +120,7 @@ class Changes:
     def oldest(self) -> float | None:
         """Return the time at which the oldest waiting change was queued.
 
-        The result is ``None`` if no change waits.
+        The result is ``None`` if no changed entry waits.
 
         Files to which a process still writes do not count: they wait for their writers.
         """
@@ -220,7 +220,7 @@ class Changes:
     def next_due(self) -> float | None:
         """Return the time at which the next check is due.
 
-        The result is ``None`` if no check waits.
+        The result is ``None`` if no changed entry waits for a check.
         """
         return self._heap[0][0] if self._heap else None
 

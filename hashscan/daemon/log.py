@@ -131,7 +131,7 @@ class Log:
     # Log lines
 
     def write(self, level: Level, message: str) -> None:
-        """Write one log line with a fact."""
+        """Write one line about one fact to the daemon's log."""
         self._lines[level] += 1
         if _ORDER[level] > self._most:
             return

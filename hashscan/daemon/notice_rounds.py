@@ -1,4 +1,4 @@
-"""Works on the items of notices in a separate process, all items in each round.
+"""Works on the items of notices in a separate process: each round works on all open items.
 
 The process lives for many rounds, because reading the configurations of web servers with thousands
 of hosts takes seconds. The process ends if a round fails or hangs, and if the known set or the

@@ -125,7 +125,7 @@ class NotificationProcess:
 def _ended_unnoticed(state: State) -> str | None:
     """Return the time of the previous daemon's last sign of life if that daemon crashed.
 
-    The result is ``None`` if the previous daemon ended on request.
+    The result is ``None`` if the previous daemon ended because somebody requested it.
     """
     before = read_daemon_status(state.directory)
     if before is None or before.get("stopped") or not isinstance(before.get("time"), int | float):

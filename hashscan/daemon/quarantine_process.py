@@ -48,8 +48,8 @@ class ActingProcess:
         ``tick`` is called several times a second during an action, with whether the action makes
         progress; if ``tick`` raises an error, the waiting ends, and ``close`` then ends the action.
         ``before_fork`` is called before each fork, see ``scan.pool``. ``is_silent`` returns whether
-        a volume does not answer. The function is called after ``still`` seconds without progress;
-        if it returns true, the action is given up.
+        a volume does not answer. The daemon calls this function after ``still`` seconds without
+        progress; if the function returns true, the daemon gives up the action.
         """
         self._actor = actor
         self._tick = tick

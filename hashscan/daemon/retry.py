@@ -25,7 +25,7 @@ _LINKS = 2.0
 #: Seconds until matches that could not be moved are tried again; the pause doubles each time, up to
 #: ``_LONGEST``.
 _MOVE = 5.0
-#: Seconds for which one turn of the daemon moves files; during them it does no other work.
+#: Seconds for which one turn of the daemon moves files; meanwhile the daemon does no other work.
 _TURN = 0.5
 
 

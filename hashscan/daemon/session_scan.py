@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 #: Seconds for which the end of a scan waits for verdicts; missing verdicts are pending then.
 _VERDICTS = 60.0
-#: Seconds for which changes may delay a scan before the scan gets a turn anyway.
+#: Seconds for which the check of changes may delay a scan before the scan continues anyway.
 _HELD = 1.0
 
 

@@ -1,4 +1,4 @@
-"""Timers by the system clock: they decide when a job is due.
+"""Timers by the system clock, which decide when a job of the daemon is due.
 
 If the machine slept, a missed job runs once, and the next time is computed from now. If the clock
 is set back, a job is delayed by one interval at most.

@@ -148,7 +148,7 @@ class Watches:
                 return
 
     def _start(self, waiting: _Watch) -> None:
-        """Start processes for the volumes of a place, except those that do not answer."""
+        """Start processes for these volumes, except for the volumes that do not answer."""
         numbers = [number for number in waiting.numbers if not self._is_silent(number)]
         if len(numbers) < len(waiting.numbers):
             answering = set(numbers)
@@ -169,7 +169,7 @@ class Watches:
             self._start_process(one)
 
     def _regrouped(self, numbers: list[int]) -> list[_Watch]:
-        """Return new places for these and all watched volumes; end their processes."""
+        """Return new groups of these and all watched volumes; end the running processes."""
         for one in [one for one in self._watches if one.process is not None]:
             assert one.process is not None
             one.process.close()

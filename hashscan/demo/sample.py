@@ -62,7 +62,6 @@ class Sample:
     Attributes:
         directory: path of the directory that holds ``www`` (the volume), ``lists`` and, later, all
             files of the demo.
-            files of the story.
         seen: the states of all names on the sample volume except directories.
         places: difficult paths that this file system accepts, and the difficulty of each path.
         known: names of files whose content is in the known set.

@@ -32,9 +32,9 @@ class CheckResult:
     """Holds the result of ``check`` for a file or a digest.
 
     Attributes:
-        verdict: ``known``; ``unknown``: no filter holds the digest, or the service answered so;
-            ``pending``: a filter holds the digest and the service has given no verdict.
-        candidate: a filter holds the digest.
+        verdict: ``known``; ``unknown``: no filter contains the digest, or the service answered so;
+            ``pending``: a filter contains the digest and the service has given no verdict.
+        candidate: a filter contains the digest.
         digest, category: the known digest, and the category of the known set that contains it.
         allowed: the file of the allow-list that contains the known digest.
         message: why the service gave no verdict, or why the allow-list cannot be searched.

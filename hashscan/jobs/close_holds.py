@@ -38,8 +38,8 @@ def close_corrected(
         withdrawn: digests that the service withdrew.
         recorder: writes an audit line for each hold, before the hold is closed.
 
-    StateError: the file that stores the holds, or the audit log, cannot be used.
-        StateError: the file of holds, or the audit log, cannot be used.
+    Raises:
+        StateError: the file that stores the holds, or the audit log, cannot be used.
     """
     closed: list[str] = []
     waiting = waiting_holds(path) if os.path.lexists(path) else ()

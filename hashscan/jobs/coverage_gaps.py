@@ -76,7 +76,7 @@ def mark_of(settings: Settings) -> str:
 
 
 def troubles(seen: VolumeFacts) -> list[ReasonFault]:
-    """Return the faults that stop all work, or the work on one volume."""
+    """Return the faults that stop all scans, or the scans of one volume."""
     daemon = seen.daemon
     found = [*_unreadable_daemon_file(seen), *no_room(seen.settings)]
     if daemon is not None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class VolumeStatus(TypedDict):
-    """Holds the state of the watch of one volume.
+    """Holds the state of the watch of one volume for the status file.
 
     Attributes:
         path: resolved path of the volume.
@@ -68,9 +68,9 @@ class PendingStatus(TypedDict):
     """Describes the candidates without a verdict.
 
     Attributes:
-        oldest: time at which the scan found the candidate that has waited longest; ``None``: no
+        candidates: number of candidates without a verdict.
+        oldest: time at which a scan found the candidate that has waited longest; ``None``: no
             candidate waits.
-            waits.
         why: why the service gave no verdict; ``None``: the service has not answered yet.
         next_try: seconds until the service is asked again; ``None``: no retry is planned.
     """
@@ -123,7 +123,7 @@ class MaildirStatus(TypedDict):
         stored: number of notices that the daemon has stored since its start.
         waiting: number of mails that hashscan cannot read as notices.
         examples: some of the mails that hashscan cannot read as notices.
-        left: number of mails that wait for the next round.
+        left: number of mails that the daemon reads in the next round.
         trouble: why mails cannot be read; "": mails can be read.
     """
 

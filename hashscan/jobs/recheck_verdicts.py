@@ -62,7 +62,7 @@ _AT_A_TIME = 16
 
 @dataclass(slots=True)
 class RecheckRound:
-    """Holds the result of one round of questions.
+    """Holds the result of one round of questions to the service about digests in quarantine.
 
     Attributes:
         asked: number of questions that the service answered in this round.
@@ -75,7 +75,7 @@ class RecheckRound:
         marked: number of records in quarantine whose mark changed.
         unmarked: why not all records could be marked; the next round tries again.
         trouble: why the round asked only some of its questions.
-        more: some questions are left for the next round.
+        more: some questions to the service are left for the next round.
         seconds: seconds of computing time for reading all records of the quarantine.
     """
 

@@ -48,7 +48,7 @@ def move_released(
     notice: Callable[[str], None],
     forget: Callable[[HeldFile], None],
 ) -> Released:
-    """Move the files of a released hold that still have the held content.
+    """Move the files of a released hold that still have the content that the hold is about.
 
     Args:
         settings: the configuration.

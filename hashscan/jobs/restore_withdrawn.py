@@ -44,13 +44,13 @@ def forget(state: State, digests: Iterable[Digest], notice: Callable[[str], None
 
 @dataclass(slots=True)
 class PutBack:
-    """Holds the result of one turn of restoring withdrawn files.
+    """Holds the result of one call of ``put_back``.
 
     Attributes:
         done: number of restored files.
         failed: messages about files that could not be restored, by the file's id.
         reasons: number of files that could not be restored, by reason.
-        left: number of withdrawn files that wait for the next turn.
+        left: number of withdrawn files that wait for the next call.
         notices: messages about faults that do not prevent a restore.
     """
 
@@ -72,7 +72,7 @@ def put_back(
 
     Args:
         directory: path of the quarantine.
-        seconds: time after which the remaining files wait for the next turn.
+        seconds: time after which the remaining files wait for the next call.
         skip: ids of files that could not be restored before.
         recorder: writes events to the audit log.
         state: the state directory, whose catalogs lose the verdicts about the files.

@@ -49,7 +49,7 @@ class ReportOnly:
     """Reports matches for ``--action report``; moves nothing."""
 
     def __init__(self, quarantine: Quarantine | None = None, message: str = "") -> None:
-        """Report matches, but hold files that were restored from ``quarantine``.
+        """Report matches; files restored from ``quarantine`` are held: no scan moves them.
 
         ``message`` is why matches are only reported.
         """
@@ -160,7 +160,7 @@ def run_scan(
     verbose: bool = False,
     before_act: Callable[[], None] | None = None,
 ) -> ExitCode:
-    """Run one scan, from the lock to the summary.
+    """Run one scan, from taking the lock to the summary.
 
     ``before_act`` is called before each action, and raises a HashscanError to prevent it.
 

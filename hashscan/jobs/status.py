@@ -151,7 +151,7 @@ class Status:
 
     @property
     def unmoved(self) -> tuple[int, bytes, str] | None:
-        """Return the number of unmoved matches, the path of one of them, and the reason.
+        """Return the number of matches that could not be moved, the path of one, and the reason.
 
         The result is ``None`` if all matches were moved.
         """

@@ -98,7 +98,7 @@ class _Prober:
         return [one for one in found if self.given.pop(one[0], one) is None]
 
     def close(self) -> None:
-        """Kill the process; abandon it if it waits inside the kernel."""
+        """Kill the process; abandon the process if it waits inside the kernel."""
         self._child.end()
 
     @property

@@ -88,7 +88,7 @@ class Asker:
         return found
 
     def restart(self, make: Callable[[], Confirmer] | None = None) -> list[Reply]:
-        """Restart the asking process; ``make`` makes the new confirmer (``None``: as before).
+        """Restart the asking process; ``make``, or else the old ``make``, makes its confirmer.
 
         Returns:
             a reply without an answer to each question that had no answer yet.

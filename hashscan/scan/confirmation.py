@@ -41,7 +41,7 @@ _IN_FLIGHT = 256
 #: Problems of a match that leave nothing to move: its file was replaced or removed, and the watch
 #: reports that change.
 _GONE = frozenset({"changed", "vanished", "swapped", "displaced"})
-#: Number of unmoved matches that each retry tries to move.
+#: Number of matches that each retry tries to move, after an earlier move failed.
 _RETRIED = 32
 #: Number of matches with a missing file that are remembered, so that each match is reported only
 #: once.
@@ -128,7 +128,8 @@ class Confirmation:
         self.failed = 0
         self.last_failure: NoAnswer | None = None
         self.unmoved = False
-        #: The last scan that counted an unmoved match, and its problem, by the match's id.
+        #: The last scan that counted a match that could not be moved, and the match's problem, by
+        #: its id.
         self._unmoved: dict[int, tuple[int, str]] = {}
         #: Matches whose file was gone before its move: number of the scan that found the match,
         #: path, problem.

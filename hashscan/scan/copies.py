@@ -50,9 +50,9 @@ class _Blake3(Protocol):
 
 
 def _blake3() -> Callable[[memoryview], _Blake3] | None:
-    """Return the BLAKE3 constructor.
+    """Return the BLAKE3 constructor of the package blake3.
 
-    The result is ``None`` if the package is not installed on this machine.
+    The result is ``None`` if the package blake3 is not installed on this machine.
     """
     try:
         from blake3 import blake3  # noqa: PLC0415 - loaded only if it is used

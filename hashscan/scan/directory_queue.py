@@ -23,8 +23,8 @@ class WaitingDirectories(NamedTuple):
     """Describes a directory that waits to be listed.
 
     Attributes:
-        volume: index of the volume.
-        weight: the share of the whole scan that the directory counts as.
+        volume: index of the directory's volume among the scan's volumes.
+        weight: the share of the whole scan's work that the directory counts as.
     """
 
     volume: int

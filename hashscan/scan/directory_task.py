@@ -434,7 +434,7 @@ class DirectoryTask:
 
     def _rule_out(self, entry: ListedFile) -> None:
         """Report a file as skipped because no known file has its size; it is not opened."""
-        # The row is not racy: any change of the size changes the stamp.
+        # A later change of the size changes the stamp, so the row is not racy.
         row = found_row(
             entry.name,
             self._root.device_of(entry.status),

@@ -135,7 +135,7 @@ class Dispatch:
     def waits_since(self) -> float | None:
         """Return the monotonic time at which the oldest waiting check was requested.
 
-        The result is ``None`` if no check waits.
+        The result is ``None`` if no check of changed entries waits.
         """
         return self._checks[0].since if self._checks else None
 

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 class FileHasher:
-    """Hashes files at one pace.
+    """Hashes files at one pace: the pace of a scan, or of changed files.
 
     Attributes:
         fast: hashes many ordinary files in one loop.
-        listed: pauses if the disks are busy; called once for some entries of a directory.
+        listed: pauses if the disks are busy; called once for some entries of a listed directory.
     """
 
     def __init__(

@@ -52,8 +52,8 @@ class LinkTable:
         ``on_wait`` is called again and again while this process waits.
 
         Raises:
-            TimeoutError: another process held the place for ``LONGEST_WAIT`` seconds (it may hang
-                on a dead file server).
+            TimeoutError: another process locked the inode's place for ``LONGEST_WAIT`` seconds (the
+                process may hang on a dead file server).
         """
         place = hash(identity) % _PLACES
         end = time.monotonic() + LONGEST_WAIT
@@ -102,8 +102,8 @@ class LinkPlace:
         """Store the digests of the inode under this stamp in the table."""
         which = _RACY if racy else 0
         which += sum(1 << bit for bit, digest in enumerate(digests) if digest is not None)
-        # The byte that makes the place valid is written last: a kill before it leaves the place
-        # invalid.
+        # The byte that makes the inode's digests valid is written last: after a kill before this
+        # write, the digests are invalid.
         _PLACE.pack_into(
             self._table,
             self._offset,

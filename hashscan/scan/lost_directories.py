@@ -55,7 +55,7 @@ class LostEntry(NamedTuple):
 
     Attributes:
         directory: id of the lost directory.
-        name: name of a file in the directory; empty: the directory itself, which counts as one
+        name: name of a file in the lost directory; empty: the directory itself, which counts as one
             entry.
         instead: inode of another directory that was listed in place of the lost directory; 0: none
             was listed. If it is set, the entry counts only if the lost directory has another name
@@ -71,7 +71,7 @@ class Settled(NamedTuple):
     """Describes a file or directory that now has its outcome.
 
     Attributes:
-        volume: index of the volume.
+        volume: index of the entry's volume.
         problem: message of the problem; empty: there is no problem, the directory was removed.
     """
 
@@ -84,7 +84,7 @@ class Search(NamedTuple):
     """Describes a search for lost directories in the directory that contained them.
 
     Attributes:
-        volume: index of the volume.
+        volume: index of the searched directory's volume.
         directory: id of the searched directory.
         path: path of the searched directory below the volume's root.
         inode: inode that the searched directory must have; 0: any inode.
@@ -172,7 +172,7 @@ class LostDirectories:
     def found(self, search: Search, fates: Sequence[int] | None) -> list[Settled]:
         """Process what a search found out; return the entries that now have an outcome.
 
-        ``fates`` is ``None`` if the searched directory itself was not at its place.
+        ``fates`` is ``None`` if the searched directory itself was not at its path.
         """
         volume, settled = search.volume, []
         if fates is None:

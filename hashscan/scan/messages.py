@@ -67,7 +67,7 @@ class Task(NamedTuple):
 
     Attributes:
         group: number of the group that the task belongs to.
-        volume: index of the volume.
+        volume: index of the directory's volume among the scan's volumes.
         directory: id of the directory in the catalog.
         path: path of the directory below the volume's root.
         fresh: the catalog has no rows of the directory.
@@ -166,7 +166,7 @@ class Findings:
         unopened: entries without an outcome, because their directory was gone; an empty name means
             the directory itself.
         fates: for a ``SEARCH``: what happened to each lost subdirectory, by name; ``None``: the
-            searched directory itself was not at its place.
+            searched directory itself was not at its path.
         why_unknown: for a ``SEARCH``: the error because of which the search found out nothing.
         replaced: inode of the opened directory, if the listing of its parent showed another inode
             under its name; 0: both inodes are equal.
@@ -175,7 +175,7 @@ class Findings:
         vanished: why the volume has vanished; empty: the volume is there. A task in a vanished
             volume was not done.
         unread: the storage failed, so a directory was not listed.
-        done: the task is finished.
+        done: the task of these findings is finished.
     """
 
     group: int

@@ -59,7 +59,8 @@ class ScanOptions:
         algorithms: algorithms that the filters need; their digests are computed for each file.
         service, remote: the confirmer's name, and whether the confirmer's verdicts are remembered.
         full: whether unchanged files are hashed, too.
-        own: identities of directories that hold hashscan's state; a scan never enters them.
+        own: identities of directories that hold hashscan's own state; a scan never enters these
+            directories.
         max_file_size: largest size in bytes; larger files are skipped.
         max_rate, max_files: largest number of bytes and of files a second, of all processes that
             share ``turns``.

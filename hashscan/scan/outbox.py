@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from hashscan.scan.messages import Findings, Message
 
-#: Seconds after which findings are sent even if there are few.
+#: Seconds after which a process sends its findings even if there are few.
 _SEND_AFTER = 0.2
 _ALIVE_AFTER = 1.0
 

@@ -29,7 +29,7 @@ class WorkerHandle:
     Attributes:
         tasks: tasks that the process received and has not reported as finished.
         started: the process has sent its first message.
-        stalled: the process was killed because it gave no sign of life.
+        stalled: the engine killed the process because it gave no sign of life.
     """
 
     def __init__(self, child: Child) -> None:
@@ -127,9 +127,8 @@ class Pool:
 
         The message is ``None`` if the worker process died.
 
-        The handle of a dead process still has its tasks. The dead process is no longer in
-        ``workers``; a new process has its place. Readable connections among ``others`` are yielded,
-        too.
+        The handle of a dead process still has its tasks. ``workers`` contains a new process instead
+        of the dead process. Readable connections among ``others`` are yielded as well.
 
         Raises:
             HashscanError: a worker process reports that it cannot work, or several processes die as

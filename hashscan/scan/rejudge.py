@@ -154,8 +154,8 @@ def _place(file: tuple[int, FileRow]) -> tuple[int, bytes]:
 class Rejudging:
     """Runs the processes that judge, for the daemon.
 
-    filterset: number of the set of filters in the catalog.
-        filterset: number of the set of filters.
+    Attributes:
+        filterset: number of the set of filters in the catalog.
         until: rows of scans with a higher number are already judged.
         files: number of files judged so far.
     """
@@ -173,7 +173,7 @@ class Rejudging:
         """Start the judging processes on the catalog file ``catalog``.
 
         Raises:
-            StateError: the catalog cannot be read.
+            StateError: the catalog file cannot be read.
         """
         self.filterset = filterset
         self.until = until

@@ -48,7 +48,7 @@ class VolumeRoot:
         """Open the volume's root if the root is not open.
 
         Raises:
-            VanishedError: the directory that was the root is not there any more.
+            VanishedError: the directory that was the volume's root is no longer at the root's path.
             OSError: the volume's root cannot be opened.
         """
         if self.fd < 0:

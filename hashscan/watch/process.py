@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 #: Largest number of changes that wait for the daemon, and largest number of bytes of their paths.
 _MOST, _MOST_BYTES = 1_000_000, 256 << 20
-#: Largest number of changes that the process sends together.
+#: Largest number of changes that the process sends to the daemon together.
 _BATCH, _BATCH_BYTES = 4096, 4 << 20
 _POLL = 5.0  # Longest wait for events in seconds; a source may have to try a watch again.
 #: Seconds until the next attempt to watch a volume that could not be watched at all.
@@ -61,7 +61,7 @@ class Watching:
 
     Attributes:
         connection: readable when ``take`` can return reports.
-        heard: monotonic time of the process's last sign of life.
+        heard: monotonic time of the watching process's last sign of life.
     """
 
     def __init__(
