@@ -2,8 +2,9 @@
 
     STORE/.hashscan-quarantine       mark: scans of all agents recognise the store and skip it
     STORE/lock                       flock, held for every change; names its last process
-    STORE/ID/record.json             see ``records`` STORE/ID/content                 the isolated
-    file STORE/restored/SHA256-OF-PATH    ids of records that were restored to that path
+    STORE/ID/record.json             see ``records``
+    STORE/ID/content                 the isolated file
+    STORE/restored/SHA256-OF-PATH    ids of records that were restored to that path
     STORE/clock.json                 the time that has certainly passed, see ``timeline``
     STORE/act.json                   the act that is not finished, see ``unfinished_act``
     STORE/summary                    some facts of all records, see ``summary``
@@ -142,8 +143,7 @@ class Store(Closable):
     def announce(self, event: str, *, line: bool = True, **facts: Any) -> None:
         """Write to the audit log that an act begins; the line is on disk when this returns.
 
-        With ``line`` false, only save the act, so that the act's result gets a line even after a
-        kill.
+        With ``line`` false, only save the act: then its result gets a line even after a kill.
 
         Raises:
             QuarantineError: the line cannot be written, so the act must not happen (reason

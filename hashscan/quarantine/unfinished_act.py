@@ -47,7 +47,7 @@ _RESULTS = frozenset(
 
 
 class Begun(NamedTuple):
-    """A move, restore, purge or export that has begun.
+    """A move, restore or purge that has begun.
 
     Attributes:
         state: the state directory of the audit log.
