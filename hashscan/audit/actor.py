@@ -24,11 +24,11 @@ class Who:
 
     Attributes:
         uid: user id of the process.
-        user: user name of ``uid``; ``None``: this host has no name for it.
+        user: user name of ``uid``; ``None``: this host has no user name for the user id.
         by: ``command``: a person or a script ran a command; ``scan``: a one-off scan; ``daemon``:
             the daemon by itself; ``notice``: a notice demands the action.
-        login: user id of the login session, which sudo and su do not change; ``None``: no login,
-            e.g. for a service, or if the kernel has no audit.
+        login: user id of the login session, which sudo and su do not change; ``None``: the process
+            has no login session, e.g. a service, or the kernel has no audit.
         sudo: user id that the environment names as the caller of sudo; the caller can change it.
     """
 
@@ -40,13 +40,13 @@ class Who:
 
     @classmethod
     def current(cls, by: By) -> Self:
-        """The user of this process."""
+        """The actor of an event that this process causes."""
         uid = os.geteuid()
         return cls(uid, user_name(uid), by, _login(), _sudo())
 
     @classmethod
     def parse(cls, found: Any) -> Self | None:
-        """The actor from the field ``who`` of a line; ``None``: the field is invalid."""
+        """The actor from the field ``who`` of an audit line; ``None``: the field is invalid."""
         if not isinstance(found, dict):
             return None
         uid, user, by = found.get("uid"), found.get("user"), found.get("by")
@@ -82,7 +82,7 @@ def _is_uid(value: Any) -> TypeGuard[int]:
 
 
 def _login() -> int | None:
-    """User id of the login session; source: proc(5), /proc/[pid]/loginuid."""
+    """User id of this process's login session; source: proc(5), /proc/[pid]/loginuid."""
     try:
         with open(_LOGIN_UID, encoding="ascii") as file:
             uid = int(file.read(16))

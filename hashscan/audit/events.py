@@ -1,4 +1,4 @@
-"""The names of the audit log's events, with the facts that their lines have.
+"""The names of the audit log's events, and the facts that the lines of each event have.
 
 Facts that many lines share: ``path``, a file's full path (``os.fsdecode``); ``volume``;
 ``digests``, algorithm to lower-case hex; ``category``; ``quarantine_id``; ``notice``, the notice's
@@ -16,10 +16,10 @@ SCAN_STARTED: Final = "scan-started"
 #: A scan ended. Facts: ``volumes``, ``kind``, ``interrupted``, and the counts of the JSON line
 #: ``summary``.
 SCAN_ENDED: Final = "scan-ended"
-#: A sync begins. Facts: ``source``.
+#: A sync of the filters begins. Facts: ``source``.
 SYNC_STARTED: Final = "sync-started"
-#: A sync ended. Facts: ``source``, ``message``, ``states`` (category, state and version of each
-#: filter).
+#: A sync of the filters ended. Facts: ``source``, ``message``, ``states`` (category, state and
+#: version of each filter).
 SYNC: Final = "sync"
 #: A scan or the daemon begins to use another filter set. Facts: ``filters`` (name of the filter set
 #: in the catalog).
@@ -36,10 +36,10 @@ MATCHES_LEFT_OUT: Final = "matches-left-out"
 #: A file is about to be moved to quarantine. Facts: ``path``, ``volume``, ``quarantine_id``,
 #: ``digests``, ``category``, ``notice``.
 MOVING: Final = "moving"
-#: The file was moved. Facts: ``path``, ``quarantine_id``.
+#: A file was moved to quarantine. Facts: ``path``, ``quarantine_id``.
 MOVED: Final = "moved"
-#: The file was not moved, or was put back. Facts: ``path``, ``quarantine_id``, ``reason``,
-#: ``message``.
+#: A file was not moved to quarantine, or was put back. Facts: ``path``, ``quarantine_id``,
+#: ``reason``, ``message``.
 NOT_MOVED: Final = "not-moved"
 #: Many moves of an owner's files failed within an hour, so the tries of the next minute get no
 #: lines ``moving`` and ``not-moved``. A file that is moved gets its line ``moved``. Facts: ``uid``,
@@ -48,21 +48,23 @@ MOVES_LEFT_OUT: Final = "moves-left-out"
 #: The next start finished or undid a move, a restore or a purge that a kill had interrupted; or the
 #: act had ended, and only its result was missing in the log. Facts: ``quarantine_id``, ``message``.
 RECOVERED: Final = "recovered"
-#: A file is about to be restored. Facts: ``quarantine_id``, ``path`` (its original path), ``to``.
+#: A file is about to be restored from quarantine. Facts: ``quarantine_id``, ``path`` (its original
+#: path), ``to``.
 RESTORING: Final = "restoring"
-#: The file was restored. Facts: ``quarantine_id``, ``path`` (its new path).
+#: A file was restored from quarantine. Facts: ``quarantine_id``, ``path`` (its new path).
 RESTORED: Final = "restored"
-#: The file was not restored. Facts: ``quarantine_id``, ``path``, ``message``.
+#: A file was not restored from quarantine. Facts: ``quarantine_id``, ``path``, ``message``.
 NOT_RESTORED: Final = "not-restored"
-#: A content is about to be deleted for ever. Facts: ``quarantine_id``, ``path``, ``because``.
+#: A content in quarantine is about to be deleted for ever. Facts: ``quarantine_id``, ``path``,
+#: ``because``.
 PURGING: Final = "purging"
-#: The content was deleted for ever, or the hold on a restored file was lifted. Facts:
+#: A content in quarantine was deleted for ever, or scans may move a restored file again. Facts:
 #: ``quarantine_id``, ``path``.
 PURGED: Final = "purged"
-#: A purge failed. Facts: ``quarantine_id``, ``message``.
+#: A content in quarantine could not be deleted. Facts: ``quarantine_id``, ``message``.
 NOT_PURGED: Final = "not-purged"
-#: A record and its content are about to be written to a file. Facts: ``quarantine_id``, ``path``,
-#: ``to``.
+#: A record of the quarantine and its content are about to be exported to a file. Facts:
+#: ``quarantine_id``, ``path``, ``to``.
 EXPORTED: Final = "exported"
 #: The service no longer knows a digest in quarantine, and its records are about to be marked.
 #: Facts: ``digest``, ``category``, ``files`` (number of files), ``service``.
@@ -90,8 +92,8 @@ HOLD_CLOSED: Final = "hold-closed"
 #: (number), ``deadline``, ``channel``, ``unproven`` (why hashscan moves no file because of this
 #: notice alone).
 NOTICE_RECEIVED: Final = "notice-received"
-#: An input was refused, because it is not a notice that hashscan can read. Facts: ``channel``,
-#: ``message``, and ``path`` (of the input) or ``sender``.
+#: hashscan refused an input, because the input is not a notice that hashscan can read. Facts:
+#: ``channel``, ``message``, and ``path`` (of the input) or ``sender``.
 NOTICE_REFUSED: Final = "notice-refused"
 #: A step of a notice was done. Facts: ``notice``, ``item``, ``action`` (state, file, repeated,
 #: approved, answered), and the details of the step in ``notice show``; ``done`` is the action on a
@@ -101,12 +103,12 @@ NOTICE_ACTION: Final = "notice-action"
 NOTICE_DUE: Final = "notice-due"
 #: The deadline of a notice with open items has passed. Facts: ``notice``, ``deadline``.
 NOTICE_OVERDUE: Final = "notice-overdue"
-#: An answer is about to be sent or written; a line ``notice-action`` follows. Facts: ``notice``,
-#: ``kind``, ``how`` (sent, written), ``to``.
+#: An answer to a notice is about to be sent or written; a line ``notice-action`` follows. Facts:
+#: ``notice``, ``kind``, ``how`` (sent, written), ``to``.
 NOTICE_ANSWERING: Final = "notice-answering"
 #: All items of a notice are settled. Facts: ``notice``, ``reason``.
 NOTICE_CLOSED: Final = "notice-closed"
-#: An item is open again. Facts: ``notice``, ``reason``.
+#: An item of a notice is open again. Facts: ``notice``, ``reason``.
 NOTICE_REOPENED: Final = "notice-reopened"
 
 #: A sender of notices over HTTP gets or loses its token. Facts: ``sender`` (the sender's name),
@@ -119,7 +121,7 @@ NOTIFY_TEST: Final = "notify-test"
 # The daemon
 #: The daemon starts. Facts: ``version``, ``pid``.
 DAEMON_STARTED: Final = "daemon-started"
-#: The daemon ends on request. Facts: ``pid``. After a kill, the next daemon writes the line, with
+#: The daemon ends on request. Facts: ``pid``. After a kill, the next daemon writes this line with
 #: ``clean`` (false) and ``seen`` (the last time at which the killed daemon was alive).
 DAEMON_STOPPED: Final = "daemon-stopped"
 #: The daemon uses a changed configuration. Facts: ``file``.
@@ -129,7 +131,7 @@ RELOAD: Final = "reload"
 REFUSED: Final = "refused"
 #: A fault begins that needs an administrator. Facts: ``what``, ``message``.
 PROBLEM: Final = "problem"
-#: The fault has ended. Facts: ``what``.
+#: A fault that needed an administrator has ended. Facts: ``what``.
 PROBLEM_ENDED: Final = "problem-ended"
 #: A volume is missing or does not answer. Facts: ``volume``, ``message``.
 VOLUME_LOST: Final = "volume-lost"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-#: Flags for every open: do not wait for a FIFO, and do not acquire a terminal.
+#: Flags to open every file of the log: do not wait for a FIFO, and do not acquire a terminal.
 _FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
@@ -29,11 +29,11 @@ def path_of(state_directory: str) -> str:
 
 @contextmanager
 def opened(state_directory: str, *, make: bool) -> Iterator[int]:
-    """Open the audit log's directory and yield its descriptor; with ``make``, make a missing one.
+    """Open the audit log's directory, or make it (``make``); yield the directory's descriptor.
 
     Raises:
-        FileNotFoundError: the directory is missing.
-        OSError: the directory cannot be opened or made, e.g. because it is a link.
+        FileNotFoundError: the audit log's directory is missing.
+        OSError: the audit log's directory cannot be opened or made, e.g. because it is a link.
     """
     path = path_of(state_directory)
     try:
@@ -66,20 +66,20 @@ def open_file(directory: int, name: str, flags: int) -> int:
 
 
 def numbers(directory: int) -> list[int]:
-    """The numbers of the log's files, ascending.
+    """The numbers of the audit log's files, ascending.
 
     Raises:
-        OSError: the directory cannot be listed.
+        OSError: the audit log's directory cannot be listed.
     """
     found = (audit_number(name) for name in os.listdir(directory))
     return sorted(number for number in found if number is not None)
 
 
 def open_number(directory: int, number: int, flags: int) -> int:
-    """Open the log's file with this number; return its descriptor.
+    """Open the audit log's file with the number ``number``; return the file's descriptor.
 
     Raises:
-        OSError: an error of ``open_file``.
+        OSError: ``open_file`` raised the error.
     """
     return open_file(directory, audit_file(number), flags)
 
@@ -102,7 +102,7 @@ _FIX = {
 
 @contextmanager
 def explained(state_directory: str, doing: str) -> Iterator[None]:
-    """Turn an ``OSError`` into a ``StateError`` with a fix; ``doing``: ``read`` or ``written``."""
+    """A ``StateError`` with a fix for an ``OSError``; ``doing``: ``read`` or ``written``."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The head file: number, hash and place of the log's newest line; shows if the end is missing.
+"""The head file names the audit log's newest line, so that a missing end is found.
 
 The head is one line of JSON in ASCII, padded with spaces to 255 bytes, and a line feed:
 
@@ -24,13 +24,13 @@ _HEX = re.compile("[0-9a-f]{64}")
 
 
 class Head(NamedTuple):
-    """The log's newest line.
+    """The audit log's newest line, as the head file names it.
 
     Attributes:
-        seq: number of the line; 0: the log has no line yet.
-        hash: hash of the line.
-        file: number of the log's file that has the line.
-        size: bytes of that file up to the end of the line.
+        seq: number of the newest line; 0: the log has no line yet.
+        hash: hash of the newest line.
+        file: number of the log's file that contains the newest line.
+        size: bytes of that file up to the end of the newest line.
     """
 
     seq: int
@@ -39,15 +39,15 @@ class Head(NamedTuple):
     size: int
 
 
-#: The head of a log without any line.
+#: The head of an audit log without any line.
 EMPTY = Head(0, GENESIS, 1, 0)
 
 
 def read_head(fd: int) -> Head | None:
-    """The head in an open file; ``None``: the file is damaged or empty.
+    """The head from the open head file; ``None``: the head file is damaged or empty.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: the head file cannot be read.
     """
     raw = os.pread(fd, LENGTH + 1, 0)
     if len(raw) != LENGTH:
@@ -66,10 +66,10 @@ def read_head(fd: int) -> Head | None:
 
 
 def write_head(fd: int, head: Head, *, sync: bool) -> None:
-    """Write the head into an open file.
+    """Write the head into the open head file.
 
     Raises:
-        OSError: the file cannot be written.
+        OSError: the head file cannot be written.
     """
     raw = _bytes(head)
     if os.pwrite(fd, raw, 0) != len(raw):

@@ -15,7 +15,7 @@ can check a line without a JSON parser:
 the wall clock, which can go back. Bytes of a path that are not UTF-8 are escaped lone surrogates
 (PEP 383).
 
-This module defines the format. The chain of hashes is a linked time-stamping log (Haber and
+hashscan alone defines this format. The chain of hashes is a linked time-stamping log (Haber and
 Stornetta, 1991), as in git and in journald's forward secure sealing, but without keys. See
 docs/history.md for what the chain proves.
 """
@@ -34,16 +34,16 @@ if TYPE_CHECKING:
 
 Json = None | bool | int | float | str | list[Any] | dict[str, Any]
 
-#: ``prev`` of the first line.
+#: Value of ``prev`` in the audit log's first line.
 GENESIS = "0" * 64
 #: Maximum number of bytes of a line with its line feed; the writer shortens longer lines.
 LONGEST = 1 << 20
-#: Keys that every line has; the other keys are the line's facts.
+#: Keys that every line of the audit log has; the other keys are the line's facts.
 OWN = frozenset({"event", "hash", "prev", "seq", "time", "who"})
 _END = re.compile(rb',"hash":"([0-9a-f]{64})"\}')
 _END_LENGTH = len(',"hash":""}') + 64
 _HEX = re.compile("[0-9a-f]{64}")
-#: Characters that are kept of a text that is too long.
+#: Number of characters that the writer keeps of a text that is too long for a line.
 _SHORTENED = 4096
 
 
@@ -51,10 +51,10 @@ class AuditEvent(NamedTuple):
     """A line of the audit log.
 
     Attributes:
-        seq: number of the line, from 1.
-        time: RFC 3339 UTC.
+        seq: number of the line; the log's first line has the number 1.
+        time: time at which the line was written, RFC 3339 in UTC.
         event: a name of ``hashscan.audit.events``, or a name that only a newer hashscan has.
-        facts: the other keys and values, see ``hashscan.audit.events``.
+        facts: the other keys and values of the line, see ``hashscan.audit.events``.
     """
 
     seq: int
@@ -81,10 +81,11 @@ class AuditEvent(NamedTuple):
 def encode(
     seq: int, time: str, event: str, who: Who, facts: Mapping[str, Json], prev: str
 ) -> tuple[bytes, str]:
-    """The bytes of a line with its line feed, and the line's hash.
+    """The bytes of an audit line with its line feed, and the line's hash.
 
     Raises:
-        ValueError: a fact has the name of a key that every line has, or is not JSON.
+        ValueError: a fact has the name of a key that every line has, or JSON cannot represent the
+            fact.
     """
     if taken := OWN & facts.keys():
         raise ValueError(f"a fact may not be named {min(taken)}")
@@ -93,7 +94,7 @@ def encode(
         short = {name: _shortened(value) for name, value in facts.items()}
         body = _body(seq, time, event, who, short, prev)
     if len(body) + _END_LENGTH + 1 > LONGEST:
-        # Very many values: their names remain.
+        # If the line has very many values, keep only the names of its facts.
         body = _body(seq, time, event, who, {"too_long": sorted(facts)}, prev)
     digest = hashlib.sha256(body).hexdigest()
     return b'%s,"hash":"%s"}\n' % (body, digest.encode()), digest
@@ -125,7 +126,7 @@ def _shortened(value: Json) -> Json:
 
 
 def parse(raw: bytes) -> AuditEvent | None:
-    """The event of a line without its line feed; ``None``: the line is damaged or was changed."""
+    """The event in a line (without line feed); ``None``: the line is damaged or was changed."""
     end = _END.fullmatch(raw, max(0, len(raw) - _END_LENGTH))
     if end is None or len(raw) >= LONGEST:
         return None

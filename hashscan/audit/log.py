@@ -39,20 +39,20 @@ if TYPE_CHECKING:
     from hashscan.audit.line import Json
     from hashscan.audit.repair import End
 
-#: Maximum number of bytes of a file of the log, and number of files that are kept.
+#: Maximum number of bytes of a file of the log, and number of the log's files that are kept.
 FILE_SIZE = 16 << 20
 FILES = 64
-#: Maximum number of seconds to wait for other writers, which need milliseconds each.
+#: Maximum number of seconds to wait for other writers of the log, which need milliseconds each.
 _PATIENCE = 30.0
 
 
 class EventEntry(NamedTuple):
-    """An event to be written.
+    """An event to write to the audit log.
 
     Attributes:
         event: a name of ``hashscan.audit.events``.
         who: the person or process that caused the event.
-        facts: further keys and values for JSON; paths by ``os.fsdecode``.
+        facts: further keys and values of the line for JSON; paths are decoded by ``os.fsdecode``.
     """
 
     event: str
@@ -76,7 +76,7 @@ class AuditLog:
     def __init__(
         self, state_directory: str, *, file_size: int = FILE_SIZE, files: int | None = FILES
     ) -> None:
-        """Do not open or make a file before the first line is written.
+        """Use a state directory; the first written line makes the files of the log.
 
         Args:
             state_directory: an existing directory that nobody else can replace
@@ -89,7 +89,7 @@ class AuditLog:
         self._files = None if files is None else max(2, files)
 
     def append(self, event: str, who: Who, **facts: Json) -> int:
-        """Write one line, and return its number when it is on disk.
+        """Write one line to the log, and return the line's number when the line is on disk.
 
         Raises:
             StateError: the line cannot be written, so the act that it announces must not happen.
@@ -97,14 +97,14 @@ class AuditLog:
         return self.append_all([EventEntry(event, who, facts)])
 
     def append_all(self, entries: Sequence[EventEntry], *, sync: bool = True) -> int:
-        """Write several lines, and return the number of the last line.
+        """Write several lines to the log, and return the number of the last line.
 
         With ``sync``, one fsync brings all lines to the disk before this returns. Without ``sync``,
-        the lines survive a kill of this process; they survive a power cut only after a later line
-        is written with ``sync``.
+        the lines survive a kill of this process; the lines survive a power cut only after a later
+        line is written with ``sync``.
 
         Raises:
-            StateError: the lines cannot be written.
+            StateError: the lines cannot be written to the log.
         """
         if not entries:
             return 0
@@ -120,7 +120,7 @@ class AuditLog:
         """Hold the log's lock, and yield a descriptor of the head file.
 
         Raises:
-            StateError: another process held the lock for too long.
+            StateError: another process held the log's lock for too long.
         """
         with closing(open_file(directory, AUDIT_HEAD, os.O_RDWR | os.O_CREAT)) as fd:
             if not wait_for_lock(fd, _PATIENCE, 0.005):
@@ -166,18 +166,19 @@ class AuditLog:
         return last.seq
 
     def _removals(self, directory: int, file: int, who: Who) -> tuple[list[EventEntry], list[int]]:
-        """The lines that announce the removal of the oldest files, and the files' numbers."""
+        """The lines that announce the removal of the log's oldest files, and the files' numbers."""
         kept = [*numbers(directory), file]
         lines: list[EventEntry] = []
         old: list[int] = []
         if self._files is None:
             return lines, old
-        # Each removed file gets a line, because a kill may happen after some of the removals.
+        # Each removed file of the log gets a line, because a kill may happen after some of the
+        # removals.
         for number, after in pairwise(kept[: len(kept) - self._files + 1]):
             with closing(open_number(directory, after, os.O_RDONLY)) as fd:
                 first = parse(os.pread(fd, LONGEST, 0).partition(b"\n")[0])
             if first is None:
-                break  # damaged: this file and the following ones are kept for an investigation
+                break  # a damaged file and all later files are kept for an investigation
             begins = {"seq": first.seq, "prev": first.prev}
             lines.append(
                 EventEntry(events.LOG_REMOVED, who, {"file": audit_file(number), "begins": begins})
@@ -205,10 +206,10 @@ def _encoded(entries: Sequence[EventEntry], last: _Last) -> tuple[bytes, _Last]:
 
 
 def _write(fd: int, lines: bytes, size: int) -> None:
-    """Append all of ``lines``; if only a part can be written, remove that part again.
+    """Append ``lines`` to a file of the log; if only a part can be written, remove the part.
 
     Raises:
-        OSError: the lines cannot be written.
+        OSError: the lines cannot be written to the file.
     """
     try:
         view = memoryview(lines)

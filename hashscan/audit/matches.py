@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 #: Seconds in which lines about one owner's matches in place may fill at most one file of the log.
 _DAY = 86400.0
-#: Bytes of a line without its facts.
+#: Number of bytes of an audit line without its facts.
 _REST = 350
 
 
@@ -42,25 +42,25 @@ class MatchLines:
         clock: Callable[[], float] = time.monotonic,
         accounts: Accounts | None = None,
     ) -> None:
-        """Read which matches in place have a line already.
+        """Read the list of the matches in place that have a line in the audit log already.
 
         Args:
-            recorder: the audit log.
-            clock: returns seconds; nobody can set this clock.
+            recorder: writes the audit log.
+            clock: returns the seconds of a clock that nobody can set.
             accounts: finds the account of a user id; default: from /etc/subuid.
         """
         self._recorder = recorder
         self._clock = clock
         self._accounts = accounts or Accounts()
-        #: Time of the first line of a day, and bytes written since then, by owner.
+        #: Time of an owner's first line of a day, and bytes of lines written since then, by owner.
         self._written: dict[int, tuple[float, int]] = {}
         self._reported = Reported(os.path.join(path_of(recorder.log.state), AUDIT_MATCHES))
 
     def write(self, event: MatchEvent) -> None:
-        """Write the line of a match, if the match needs a line. A kill does not lose the line.
+        """Write the line about a match, if the match needs a line. A kill does not lose the line.
 
         Raises:
-            StateError: the line cannot be written.
+            StateError: the line about the match cannot be written.
         """
         match, acted = event.match, event.acted
         candidate = match.candidate
@@ -113,5 +113,5 @@ class MatchLines:
         return size >= self._recorder.log.file_size
 
     def save(self) -> None:
-        """Save the matches in place that have a line, for the next scan."""
+        """Save the list of the matches in place that have a line, for the next scan."""
         self._reported.save()

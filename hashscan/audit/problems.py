@@ -1,4 +1,4 @@
-"""Problems that have a line in the audit log and have not ended.
+"""Writes a line to the audit log when a problem begins or ends; saves the current problems.
 
 A problem that continues gets only one line, even if hashscan is killed or several scans run
 meanwhile. Only the process that holds the state directory's lock uses this module.
@@ -27,20 +27,20 @@ _VOLUME = "volume "
 
 
 class Problems:
-    """The current problems in a state directory; writes a line when a problem begins or ends."""
+    """The current problems, saved in the state directory; each gets one line in the audit log."""
 
     def __init__(self, state_directory: str, write: Callable[[str, dict[str, Any]], bool]) -> None:
-        """Read which problems have a line.
+        """Read the saved problems, which have a line in the audit log.
 
         Args:
-            state_directory: the state directory.
-            write: writes a line, and returns whether the line is in the log now.
+            state_directory: path of the state directory with the saved problems.
+            write: writes a line to the audit log, and returns whether the line is in the log now.
         """
         self._write = write
         self._file = os.path.join(state_directory, PROBLEMS)
         self._mark = Mark(state_directory, PROBLEMS_MARK)
         self._kinds = _kinds_in(self._file)
-        for line in self._mark.lines():  # written by a killed process
+        for line in self._mark.lines():  # a killed process may have written the line
             self._apply(line)
 
     def _apply(self, line: AuditEvent) -> None:
@@ -55,28 +55,28 @@ class Problems:
             self._kinds.pop(_VOLUME + facts["volume"], None)
 
     def problem(self, what: str, kind: str, message: str) -> None:
-        """Write that a problem has begun, unless the log says so already.
+        """Write the line that a problem has begun, unless the audit log has the line already.
 
         Args:
-            what: name of the problem.
-            kind: kind of fault; another kind gets a new line.
-            message: the problem, for the administrator.
+            what: name of the problem that has begun.
+            kind: kind of the problem; a problem with another kind than before gets a new line.
+            message: a sentence about the problem, for the administrator.
         """
         facts = {"what": what, "kind": kind, "message": message}
         self._begins(what, kind, events.PROBLEM, facts)
 
     def problem_ended(self, what: str) -> None:
-        """Write that the problem ``what`` has ended, if it had begun."""
+        """Write the line that the problem ``what`` has ended, if the problem had begun."""
         self._ends(what, events.PROBLEM_ENDED, {"what": what})
 
     def volume_lost(self, root: bytes, why: str) -> None:
-        """Write that a volume is missing or does not answer, unless the log says so already."""
+        """Write that a volume is missing or does not answer, unless the log has this line."""
         volume = os.fsdecode(root)
         facts = {"volume": volume, "message": why}
         self._begins(_VOLUME + volume, why, events.VOLUME_LOST, facts)
 
     def volume_back(self, root: bytes) -> None:
-        """Write that a lost volume has come back; nothing is written if it was not lost."""
+        """Write the line that a lost volume has come back; no line if the volume was not lost."""
         volume = os.fsdecode(root)
         self._ends(_VOLUME + volume, events.VOLUME_BACK, {"volume": volume})
 
@@ -93,13 +93,13 @@ class Problems:
             self._keep(written=self._write(event, facts))
 
     def forget(self) -> None:
-        """Forget all problems, so that the next process reports them again."""
+        """Forget all problems, so that the next process reports the problems again."""
         if self._kinds:
             self._kinds.clear()
             self._keep(written=True)
 
     def _keep(self, *, written: bool) -> None:
-        """Save the problems for the next process, if their line was written."""
+        """Save the problems whose line was written, for the next process."""
         if written:
             with suppress(OSError, HashscanError):
                 replace_file(self._file, json.dumps(self._kinds).encode("ascii"))

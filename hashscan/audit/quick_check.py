@@ -1,4 +1,4 @@
-"""The quick check of ``status``: can the audit log be read, and does it have its newest line?"""
+"""Checks for ``status`` that the audit log can be read and has its newest line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hashscan.text import shown
 
 
 def fault_of(state_directory: str) -> str:
-    """The fault of the log's head or newest line, with a fix; empty: the log has no such fault.
+    """A sentence about a fault of the log's head or newest line, with a fix; empty: no fault.
 
     Other lines are not read; ``verify`` checks all lines.
     """
@@ -22,7 +22,8 @@ def fault_of(state_directory: str) -> str:
         with explained(state_directory, "read"):
             try:
                 with opened(state_directory, make=False) as directory:
-                    # The rotation may remove a file between two reads: check a fault twice.
+                    # The rotation may remove a file of the log between two reads: if a check finds
+                    # a fault, check again.
                     fault = _fault(directory) and _fault(directory)
             except FileNotFoundError:
                 return ""
@@ -43,7 +44,8 @@ def _fault(directory: int) -> str:
     except FileNotFoundError:
         return f"the file {AUDIT_HEAD} is missing" if numbers(directory) else ""
     if head is None:
-        # An empty head without files is no fault: a writer was killed before its first line.
+        # An empty head file without files of the log is no fault: a writer was killed before its
+        # first line.
         return f"the file {AUDIT_HEAD} is damaged" if numbers(directory) else ""
     return _fault_of_line(directory, head) if head.seq else ""
 

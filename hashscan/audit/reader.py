@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
 __all__ = ["AuditEvent", "newest", "read", "read_last", "seconds_of"]
 
-#: Bytes of the last range of a binary search, whose lines are read one by one.
+#: Number of bytes of the last range of a binary search for a line; the lines of the range are read
+#: one by one.
 _NEAR = 64 << 10
-#: Seconds that are added to the time of a file's change, because the clock may have been set back.
+#: Seconds that are added to the time at which a file of the log changed, because the clock may have
+#: been set back.
 _MARGIN = 86400.0
 
 
@@ -54,8 +56,8 @@ def read(
     Damaged lines and lines that are being written are skipped.
 
     Args:
-        state_directory: the state directory; without an audit log there are no events.
-        after_seq: number of the last event that the caller has.
+        state_directory: path of the state directory; if it has no audit log, the result is empty.
+        after_seq: number of the last event that the caller has read.
         since: seconds since the epoch; older events are skipped.
         on_damaged: called with the name of the file and the number of a damaged line in the file;
             0: the number is unknown, because earlier lines were not read.
@@ -82,13 +84,13 @@ def read_last(
     since: float | None = None,
     on_damaged: Callable[[str, int], None] = lambda _file, _line: None,
 ) -> list[AuditEvent]:
-    """The newest ``count`` events that ``wanted`` accepts, oldest first; older files are not read.
+    """The newest ``count`` events for which ``wanted`` is true, the oldest event first.
 
     Args:
         state_directory: the state directory.
-        count: number of events, at least 1.
-        wanted: returns whether an event is accepted.
-        since: seconds since the epoch; files without a later event need not be read.
+        count: maximum number of events to return, at least 1.
+        wanted: returns whether to return an event.
+        since: seconds since the epoch; files of the log without a later event need not be read.
         on_damaged: called for each damaged line, see ``read``.
 
     Raises:
@@ -109,14 +111,14 @@ def read_last(
 
 
 def _files_since(directory: int, found: list[int], since: float | None) -> list[int]:
-    """The files of ``found`` that may have an event since a time."""
+    """The files of the log, of ``found``, that may have an event since a time."""
     if since is None:
         return found
     return [number for number in found if _changed(directory, number) >= since - _MARGIN]
 
 
 def _changed(directory: int, number: int) -> float:
-    """The time of the last change of a file; 0: the rotation removed the file."""
+    """The time of the last change of a file of the log; 0: the rotation removed the file."""
     try:
         return os.stat(audit_file(number), dir_fd=directory, follow_symlinks=False).st_mtime
     except FileNotFoundError:
@@ -132,7 +134,7 @@ def seconds_of(time: str) -> float:
 
 
 def _files_after(directory: int, after_seq: int) -> list[int]:
-    """The files that have lines after ``after_seq``."""
+    """The files of the log that have lines with numbers above ``after_seq``."""
     found = numbers(directory)
     if after_seq <= 0:
         return found
@@ -144,7 +146,7 @@ def _files_after(directory: int, after_seq: int) -> list[int]:
 
 
 def _first_after(directory: int, number: int, offset: int) -> AuditEvent | None:
-    """The event of the line at ``offset`` of a file; ``None``: the line is missing or damaged."""
+    """The event in the line at ``offset`` of a file; ``None``: no line, or a damaged line."""
     try:
         with closing(open_number(directory, number, os.O_RDONLY)) as fd:
             return parse(os.pread(fd, LONGEST, offset).partition(b"\n")[0])
@@ -166,7 +168,7 @@ def _events(
         while raw := file.readline(LONGEST + 1):
             line += 1
             if not raw.endswith(b"\n") and len(raw) <= LONGEST:
-                return  # the line is being written
+                return  # another process is writing the line
             event = parse(raw[:-1]) if raw.endswith(b"\n") else None
             if event is None:
                 on_damaged(audit_file(number), 0 if start else line)
@@ -175,7 +177,7 @@ def _events(
 
 
 def _offset_near(fd: int, seq: int) -> int:
-    """The offset of line ``seq``, or of a line shortly before it."""
+    """The offset of the line with number ``seq`` in a file, or of a line shortly before it."""
     low, high = 0, os.fstat(fd).st_size
     while high - low > _NEAR:
         middle = (low + high) // 2

@@ -17,13 +17,13 @@ class Recorder:
     """Writes lines of the audit log for one person or process."""
 
     def __init__(self, log: AuditLog, who: Who) -> None:
-        """Do not open or make a file before the first line is written."""
+        """Use an audit log and an actor; the first written line makes the files of the log."""
         self.log = log
         self.who = who
 
     @classmethod
     def of(cls, settings: Settings, by: By, state: State | None = None) -> Self:
-        """A recorder for this process's user and the state of ``settings``, or ``state``.
+        """A recorder for this process's user and the state directory ``state``, or the configured.
 
         Raises:
             UsageError, StateError: the state directory cannot be used.
@@ -34,7 +34,7 @@ class Recorder:
         return cls(log, Who.current(by))
 
     def write(self, event: str, *, sync: bool = True, **facts: Any) -> None:
-        """Write a line; with ``sync``, the line is on disk when this returns.
+        """Write a line to the audit log; with ``sync``, the line is on disk when ``write`` returns.
 
         A line that announces an act must be written with ``sync``, before the act. The line about
         the result needs no ``sync``: a kill does not lose that line, and the next line with

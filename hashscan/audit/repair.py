@@ -1,10 +1,10 @@
-"""Finds the end of the log, and repairs the end after a kill or a full disk.
+"""Finds the end of the audit log, and repairs the end after a kill or a full disk.
 
 The head names the newest line. A process that was killed before it wrote the head may have written
-later lines; if they continue the chain, they are kept. Bytes after the last line feed are half a
-line, which is removed. Nothing else is changed: if the end of the log is missing, or does not
-continue the chain, the next line goes to a new file and continues the chain from the head. So
-``verify`` finds the gap for as long as the log is kept.
+later lines; if the later lines continue the chain, they are kept. Bytes after the last line feed
+are half a line, which is removed. Nothing else is changed: if the end of the log is missing, or
+does not continue the chain, the next line goes to a new file and continues the chain from the head.
+So ``verify`` finds the gap for as long as the log is kept.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from hashscan.audit.line import LONGEST, parse
 from hashscan.files import audit_file
 from hashscan.fs.beneath import closing
 
-#: Bytes that are read in one call.
+#: Number of bytes of the log that are read in one call.
 _PIECE = 1 << 20
 
 
 class Repair(NamedTuple):
-    """A fault at the end of the log.
+    """A fault at the end of the audit log.
 
     Attributes:
         reason: ``torn``: half a line; ``cut``: lines are missing; ``head``: the head file is
             missing or damaged; ``foreign``: lines that do not continue the chain.
-        message: the fault, for people.
+        message: a sentence about the fault, for people.
     """
 
     reason: str
@@ -36,13 +36,13 @@ class Repair(NamedTuple):
 
 
 class End(NamedTuple):
-    """The end of the log.
+    """The end of the audit log, at which the writer continues.
 
     Attributes:
         head: the head of the newest line.
         file: number of the file for the next line. If it is not the head's file, the file is new
             or empty.
-        repairs: the faults that were found; the writer writes a line about each.
+        repairs: the faults at the end of the log; the writer writes a line about each fault.
     """
 
     head: Head
@@ -51,12 +51,12 @@ class End(NamedTuple):
 
 
 def find_end(directory: int, head_fd: int) -> End:
-    """Find the end of the log, and remove half a line after it.
+    """Find the end of the audit log, and remove half a line after the end.
 
     The caller holds the log's lock.
 
     Raises:
-        OSError: a file cannot be read or shortened.
+        OSError: a file of the log cannot be read or shortened.
     """
     head = read_head(head_fd)
     repairs: list[Repair] = []
@@ -83,7 +83,7 @@ def find_end(directory: int, head_fd: int) -> End:
         if not _exists(directory, head.file + 1):
             return End(head, head.file, repairs)
         following = _newest_after(directory, Head(head.seq, head.hash, head.file + 1, 0), repairs)
-        if following[0].size == 0:  # the next file has no line that continues the chain
+        if following[0].size == 0:  # the log's next file has no line that continues the chain
             after = head.file + 1 if following[1] else max(numbers(directory)) + 1
             return End(head, after, repairs)
         head = following[0]
@@ -106,7 +106,7 @@ def _exists(directory: int, number: int) -> bool:
 
 
 def _newest_after(directory: int, head: Head, repairs: list[Repair]) -> tuple[Head, bool]:
-    """The newest line after ``head`` in its file, and whether all lines continue the chain."""
+    """The newest line after ``head`` in the log's file; whether all lines continue the chain."""
     with closing(open_number(directory, head.file, os.O_RDWR)) as fd:
         rest = b""
         at = head.size
@@ -134,7 +134,7 @@ def _newest_after(directory: int, head: Head, repairs: list[Repair]) -> tuple[He
 
 
 def _head_of_lines(directory: int) -> Head | None:
-    """The head of the newest whole line; ``None``: the log has no whole line."""
+    """The head that names the newest whole line; ``None``: the log has no whole line."""
     for number in reversed(numbers(directory)):
         newest: Head | None = None
         at = 0

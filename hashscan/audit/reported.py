@@ -1,4 +1,4 @@
-"""Remembers which matches in place have a line already, written by this or an earlier process."""
+"""Remembers the matches in place that have a line in the audit log, also from earlier processes."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def _key_of(event: MatchEvent) -> bytes:
 
 
 class Reported:
-    """Keys of the matches that were logged, saved in a file.
+    """Keys of the matches in place that have a line in the audit log, saved in a file.
 
     Attributes:
-        again: number of matches since ``save`` that were logged before.
+        again: number of matches since the last ``save`` that already had a line.
     """
 
     def __init__(self, path: str) -> None:
-        """Read the keys that an earlier process saved; a damaged file counts as empty."""
+        """Read the matches' keys that an earlier process saved; a damaged file counts as empty."""
         self._path = path
         directory, name = os.path.split(path)
         self._beside = os.path.join(directory, temporary(name))
@@ -53,7 +53,7 @@ class Reported:
                 self._keys = dict.fromkeys(keys)
 
     def is_new(self, event: MatchEvent) -> bool:
-        """Whether the log lacks a line about a match in its current state; remember the match."""
+        """Whether the audit log lacks a line about a match in this state; remember the match."""
         key = _key_of(event)
         if key in self._keys:
             self.again += 1
@@ -69,7 +69,7 @@ class Reported:
         self._keys.pop(_key_of(event), None)
 
     def save(self) -> None:
-        """Save the keys; otherwise the next process logs the matches again."""
+        """Save the matches' keys; otherwise the next process logs the matches again."""
         self.again = 0
         if not self._is_new:
             return

@@ -1,7 +1,7 @@
-"""Finds the lines that a killed job wrote, so that the next job does not write them again.
+"""Finds the audit lines that a killed job wrote, so that no line is written twice.
 
-A line is in the audit log, and the job's note that the line is written is in another file. A kill
-may happen between the two writes.
+A job writes a line to the audit log, and then notes in another file that the line is written. A
+kill may happen between the two writes.
 
     mark.set()              # before the first line: keeps the number of the log's newest line
     ...                     # write lines, and note that they are written
@@ -31,24 +31,24 @@ class Mark:
     """
 
     def __init__(self, state_directory: str, name: str) -> None:
-        """Use the file ``name``, a constant of ``hashscan.files``."""
+        """Save the position in the state directory's file ``name``, see ``hashscan.files``."""
         self._state = state_directory
         self._path = os.path.join(state_directory, name)
 
     def set(self) -> None:
-        """Save the number of the newest line, unless a killed job has left a saved number."""
+        """Save the number of the log's newest line, unless a killed job has left a saved number."""
         if not os.path.lexists(self._path):
             with suppress(OSError, HashscanError):
                 replace_file(self._path, b"%d" % newest(self._state))
 
     def clear(self) -> None:
-        """Remove the saved number, because the job has noted all its lines."""
+        """Remove the saved line number, because the job has noted all its lines."""
         if os.path.lexists(self._path):
             with suppress(OSError, HashscanError):
                 remove(self._path)
 
     def lines(self) -> list[AuditEvent]:
-        """The lines of all writers since ``set``; empty: no job was killed."""
+        """The audit log's lines of all writers since ``set``; empty: no job was killed."""
         try:
             with open(self._path, "rb") as file:
                 after = int(file.read(20))

@@ -1,4 +1,4 @@
-"""Writes the lines about the begin and the end of scans."""
+"""Writes the audit log's lines about the begin and the end of scans."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from hashscan.audit.recorder import Recorder
     from hashscan.model import Summary
 
-#: Maximum number of volumes that a line names.
+#: Maximum number of volumes that a line about a scan names.
 _NAMED = 100
 
 
 class ScanLines:
-    """The lines of one scan."""
+    """Writes the audit log's lines about one scan."""
 
     def __init__(
         self, recorder: Recorder, volumes: Iterable[bytes], *, kind: str, action: str
     ) -> None:
-        """Write that a scan begins.
+        """Write the line that a scan begins.
 
         Args:
-            recorder: the audit log.
-            volumes: roots of the volumes.
-            kind: ``command``, or why the daemon scans.
-            action: ``report`` or ``quarantine``.
+            recorder: writes the audit log.
+            volumes: roots of the scanned volumes.
+            kind: ``command``, or the daemon's reason for the scan.
+            action: action on the scan's matches: ``report`` or ``quarantine``.
 
         Raises:
             StateError: the line cannot be written.
@@ -45,7 +45,7 @@ class ScanLines:
         recorder.write(events.SCAN_STARTED, **self._facts, action=action, pid=os.getpid())
 
     def ended(self, summary: Summary) -> None:
-        """Write that the scan has ended.
+        """Write the line that the scan has ended.
 
         Raises:
             StateError: the line cannot be written.
@@ -55,7 +55,7 @@ class ScanLines:
         self._recorder.write(events.SCAN_ENDED, **self._facts, **counts)
 
     def failed(self, error: BaseException) -> None:
-        """Write that the scan ended with an error, if the log can be written."""
+        """Write the line that the scan ended with an error, if the log can be written."""
         why = str(error) or type(error).__name__
         with suppress(StateError):
             self._recorder.write(events.SCAN_ENDED, **self._facts, interrupted=True, error=why)

@@ -1,7 +1,7 @@
 """Checks the whole audit log: each line, the chain of hashes, its begin and end, and the head.
 
-Other processes may write to the log meanwhile. The head is read first; all lines up to the line
-that it names must be in the files.
+Other processes may write to the log meanwhile. ``verify`` reads the head first; all lines up to the
+line that the head names must be in the files.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from hashscan.audit.line import AuditEvent
 
-#: Maximum number of findings that are kept; further findings are only counted.
+#: Maximum number of findings of a check that are kept; further findings are only counted.
 _MOST = 200
 #: How often the check begins again if the rotation has removed a file meanwhile.
 _AGAIN = 5
@@ -31,16 +31,16 @@ _AGAIN = 5
 
 @dataclass(frozen=True, slots=True)
 class LogFinding:
-    """A fault of the log.
+    """A fault that ``verify`` found in the audit log.
 
     Attributes:
         kind: ``changed``: a line was changed or damaged; ``missing``: lines are missing inside the
             log; ``reordered``: lines are in another place; ``cut``: the begin or the end is
             missing; ``foreign``: a line of another log, or a line that replaces another line;
             ``head``: the head was changed or is missing; ``unreadable``: a file cannot be read.
-        file: name of the file.
-        line: number of the line in the file; 0: the whole file.
-        message: the fault, for people.
+        file: name of the log's file with the fault.
+        line: number of the faulty line in the file; 0: the whole file is faulty.
+        message: a sentence about the fault, for people.
         first: number of the first missing line.
         last: number of the last missing line.
     """
@@ -59,16 +59,16 @@ class LogFinding:
 
 @dataclass(slots=True)
 class LogVerified:
-    """The result of ``verify``.
+    """The result of ``verify``, the check of the whole audit log.
 
     Attributes:
         lines: number of lines that were read.
         files: number of files that were read.
-        first: number of the first line; above 1 if the rotation has removed older files.
-        last: number of the last line.
-        hash: hash of the last line.
-        findings: the faults, at most 200.
-        more: number of further faults.
+        first: number of the log's first line; above 1 if the rotation has removed older files.
+        last: number of the log's last line.
+        hash: hash of the log's last line.
+        findings: the faults in the log, at most 200.
+        more: number of faults that ``findings`` lacks.
     """
 
     lines: int = 0
@@ -81,21 +81,21 @@ class LogVerified:
 
 
 class _Begin(NamedTuple):
-    """A begin of the log: number of its first line, and hash of the line before it."""
+    """The first line of the log: the line's number, and the hash of the line before it."""
 
     seq: int
     prev: str
 
 
 def verify(state_directory: str, known: Mapping[int, str] | None = None) -> LogVerified:
-    """Check the whole log.
+    """Check the whole audit log.
 
     Args:
         state_directory: the state directory.
-        known: hashes of lines by line number, which the administrator saved earlier.
+        known: hashes of lines, by line number, that the administrator saved earlier.
 
     Raises:
-        StateError: the log's directory cannot be read.
+        StateError: the audit log's directory cannot be read.
     """
     with explained(state_directory, "read"):
         try:
@@ -113,7 +113,7 @@ def verify(state_directory: str, known: Mapping[int, str] | None = None) -> LogV
 
 
 class _Check:
-    """One pass over all lines."""
+    """One pass over all lines of the audit log."""
 
     def __init__(self, directory: int, known: Mapping[int, str]) -> None:
         self._directory = directory
@@ -178,7 +178,7 @@ class _Check:
                 if not raw.endswith(b"\n") and is_last and len(raw) <= LONGEST:
                     expected = 1 if self._before is None else self._before.seq + 1 + self._damaged
                     if expected > newest:
-                        return  # the line is being written, or its writer was killed
+                        return  # a process is writing the line, or was killed in it
                 self._line(parse(raw[:-1]) if raw.endswith(b"\n") else None, name, count)
 
     def _line(self, event: AuditEvent | None, name: str, line: int) -> None:
@@ -252,7 +252,7 @@ class _Check:
             self._add(LogFinding("head", AUDIT_HEAD, 0, message))
 
     def _name_reordered(self) -> None:
-        """Turn findings ``missing`` into ``reordered`` if the lines are elsewhere in the log."""
+        """Turn findings ``missing`` into ``reordered`` if the log has the lines elsewhere."""
         for index, finding in enumerate(self._result.findings):
             if finding.kind == "missing" and all(
                 any(first <= seq <= last for first, last in self._runs)

@@ -17,15 +17,15 @@ PATH = "/etc/subuid"
 #: User ids below this number belong to the system (login.defs(5), UID_MIN). A range of root or of a
 #: container manager is not the range of one customer.
 _FIRST_USER = 1000
-#: Maximum number of bytes of the file that are read; a line has about 25 bytes.
+#: Maximum number of bytes of /etc/subuid that are read; a line has about 25 bytes.
 _LARGEST = 16 << 20
 
 
 class Accounts:
-    """The ranges in /etc/subuid; the file is read again after each change."""
+    """The ranges of user ids in /etc/subuid; the file is read again after each change."""
 
     def __init__(self, path: str | None = None) -> None:
-        """Begin without reading the file, by default /etc/subuid; the first ``of`` reads it."""
+        """Use the file ``path`` (default: /etc/subuid); the first call of ``of`` reads the file."""
         self._path = PATH if path is None else path
         self._stamp: tuple[int, ...] | None = None
         self._ranges: list[tuple[int, int, str]] = []
@@ -58,7 +58,7 @@ class Accounts:
 
 
 def _ranges_in(path: str) -> list[tuple[int, int, str]]:
-    """First id, number of ids, and name or id of the user; source of the format: subuid(5)."""
+    """The ranges in /etc/subuid: first id, number of ids, and user; see subuid(5)."""
     found = []
     with suppress(OSError), open(path, encoding="utf-8", errors="surrogateescape") as file:
         for line in file.read(_LARGEST).splitlines():

@@ -23,8 +23,9 @@ from hashscan.model import Identity
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Longest path below a volume's root that a scan enters, in bytes: sixteen times PATH_MAX. The cost
-#: of a directory grows with its depth: without a limit, very deep directories would stall a scan.
+#: Maximum length, in bytes, of a path below a volume's root that a scan enters: sixteen times
+#: PATH_MAX. The cost of a directory grows with its depth: without a limit, very deep directories
+#: would stall a scan.
 MAX_PATH = 65536
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -33,7 +34,7 @@ _STEP = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 _PATH_MAX = 4096
-_SYS_OPENAT2 = 437  # the same number on every architecture
+_SYS_OPENAT2 = 437  # the number of openat2 on every architecture
 _NO_LINKS = 0x02 | 0x04  # RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS
 _BENEATH = _NO_LINKS | 0x01 | 0x08  # and RESOLVE_NO_XDEV, RESOLVE_BENEATH
 
@@ -96,7 +97,7 @@ _known: bool | None = None
 
 
 def identity_of(fd: int) -> Identity:
-    """Device and inode number of an open file or directory."""
+    """The identity of an open file or directory: device and inode number."""
     status = os.fstat(fd)
     return Identity(status.st_dev, status.st_ino)
 
@@ -151,7 +152,7 @@ def open_step(parent: int, name: bytes, *, cross_mounts: bool = False) -> int:
 
     Raises:
         CrossesMountError: another file system is mounted at ``name`` and ``cross_mounts`` is false.
-            A file system that does not answer is not waited for.
+            ``open_step`` does not wait for a file system that does not answer.
         OSError: the kernel's error: ENOENT, ENOTDIR or ELOOP (``name`` is a link)...
     """
     if cross_mounts:
@@ -180,7 +181,8 @@ def open_directory(root: int, path: bytes, *, cross_mounts: bool = False) -> int
 
     Raises:
         CrossesMountError: the path crosses a mount and ``cross_mounts`` is false.
-        LoopError: the path enters one directory twice: it is mounted below itself.
+        LoopError: the path enters one directory twice, because the directory is mounted below
+            itself.
         OSError: the kernel's error: ENOENT, ENOTDIR or ELOOP (a component is a link), EACCES...
     """
     names = components(path)
@@ -253,7 +255,7 @@ def _open_by_steps(root: int, names: list[bytes], *, cross_mounts: bool) -> int:
 
 
 def each_on_the_way(root: int, path: bytes) -> Iterator[tuple[bytes, int]]:
-    """The name and a descriptor (``O_PATH``) of each directory from below ``root`` to ``path``.
+    """Yield name and descriptor (``O_PATH``) of each directory from below ``root`` to ``path``.
 
     Mounts are crossed. Each descriptor is closed before the next directory is yielded.
 
@@ -276,8 +278,8 @@ def each_on_the_way(root: int, path: bytes) -> Iterator[tuple[bytes, int]]:
 def open_file(directory: int, name: bytes) -> int:
     """Open the file ``name`` for reading, without following a link and without waiting.
 
-    The access time is not changed if the agent is root or owns the file. The caller must fstat the
-    descriptor before reading: the file may be a FIFO or a device by now.
+    Opening does not change the access time if the agent is root or owns the file. The caller must
+    fstat the descriptor before reading: the file may be a FIFO or a device by now.
 
     Raises:
         OSError: ELOOP for a link, ENXIO for a socket, EAGAIN if another process holds a lease,
@@ -306,7 +308,7 @@ def open_parent(root: int, path: bytes, *, cross_mounts: bool = False) -> tuple[
 
 @contextmanager
 def closing(fd: int) -> Iterator[int]:
-    """Close ``fd`` when the block ends."""
+    """Close the descriptor ``fd`` when the ``with`` block ends."""
     try:
         yield fd
     finally:
@@ -314,5 +316,5 @@ def closing(fd: int) -> Iterator[int]:
 
 
 def is_regular(status: os.stat_result) -> bool:
-    """Whether the ``stat`` result is of a regular file."""
+    """Whether a ``stat`` result belongs to a regular file."""
     return stat.S_ISREG(status.st_mode)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def _blocks(fd: int, start: int, end: int) -> Iterator[memoryview]:
-    """The bytes from ``start`` to ``end``, or to the end of the file if that comes first."""
+    """The file's bytes from ``start`` to ``end``, or to the end of a shorter file, in blocks."""
     reader = CacheNeutralReader()
     device = os.fstat(fd).st_dev
     while start < end:
@@ -55,12 +55,12 @@ class HashedStream:
 
     @property
     def digests(self) -> FileDigests:
-        """MD5, SHA-1 and SHA-256 of the bytes read so far."""
+        """MD5, SHA-1 and SHA-256 of the bytes that the stream has read so far."""
         return FileDigests(*(hasher.digest() for hasher in self._hashes))
 
 
 def digests_of(fd: int, size: int) -> FileDigests:
-    """MD5, SHA-1 and SHA-256 of the first ``size`` bytes, in one pass.
+    """MD5, SHA-1 and SHA-256 of the first ``size`` bytes of an open file, in one pass.
 
     Raises:
         OSError: the file cannot be read.
@@ -73,7 +73,7 @@ def digests_of(fd: int, size: int) -> FileDigests:
 
 
 def _extents(fd: int, size: int) -> Iterator[tuple[int, int]]:
-    """Start and end of each part with data; holes are skipped if the file system reports them."""
+    """Start and end of each range of a file that is no hole, if the file system reports holes."""
     offset = 0
     while offset < size:
         try:
@@ -90,10 +90,10 @@ def _extents(fd: int, size: int) -> Iterator[tuple[int, int]]:
 
 
 def copy_content(source: int, target: int, size: int) -> None:
-    """Copy ``size`` bytes into the empty file ``target``; holes stay holes.
+    """Copy ``size`` bytes of a file into the empty file ``target``; holes are not filled.
 
     Raises:
-        OSError: reading or writing failed, e.g. ENOSPC.
+        OSError: the file cannot be read, or ``target`` cannot be written, e.g. ENOSPC.
     """
     os.ftruncate(target, size)
     for start, end in _extents(source, size):

@@ -1,4 +1,4 @@
-"""Reads the inode flags of a file (lsattr(1)), and gives them to its copy.
+"""Reads the inode flags of a file (lsattr(1)), and sets the flags of the file's copy.
 
 Source: ioctl_iflags(2) and include/uapi/linux/fs.h, for 64-bit longs; the flags themselves are an
 int.
@@ -20,7 +20,8 @@ _NO_COW = 0x800000  # btrfs allows this flag only for an empty file
 _ENCRYPTED = 0x800
 _VERITY = 0x100000
 
-# The flags that chattr(1) may set for a file. The others describe how a file system stores it.
+# The flags that chattr(1) may set for a file. All other flags describe how a file system stores the
+# file.
 _LETTERS = {
     0x1: "s",
     0x2: "u",
@@ -42,7 +43,7 @@ _OTHERS = {_ENCRYPTED: "encrypted (E)", _VERITY: "protected by fs-verity (V)"}
 
 
 def inode_flags(fd: int) -> int | None:
-    """The flags of an open file, or ``None`` if its file system has none."""
+    """The inode flags of an open file; ``None``: the file system has no inode flags."""
     buffer = array.array("i", [0, 0])
     try:
         fcntl.ioctl(fd, _GET, buffer)
@@ -52,13 +53,13 @@ def inode_flags(fd: int) -> int | None:
 
 
 def prepare_flags(fd: int, flags: int | None) -> None:
-    """Set the flags that only an empty file can get, as far as its file system allows that."""
+    """Set a copy's flags that only an empty file can get, as far as the file system allows."""
     if flags is not None and flags & _NO_COW:
         _change(fd, _NO_COW, flags)
 
 
 def apply_flags(fd: int, flags: int | None) -> None:
-    """Set a copy's recorded flags except ``SEALS``, as far as its file system allows that."""
+    """Set a copy's recorded flags except ``SEALS``, as far as the copy's file system allows."""
     if flags is not None:
         _change(fd, _SETTABLE & ~SEALS, flags)
 
@@ -70,7 +71,7 @@ def apply_seals(fd: int, flags: int | None) -> None:
 
 
 def _change(fd: int, among: int, flags: int) -> None:
-    """Change the flags ``among`` to ``flags`` in one call; if that fails, flag by flag."""
+    """Change a file's flags ``among`` to ``flags`` in one call; after an error, one by one."""
     now = inode_flags(fd)
     if now is None or not (now ^ flags) & among:
         return

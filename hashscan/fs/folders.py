@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-#: Mode bits that are copied from the directory above: all but write for others and sticky.
+#: Mode bits that a new directory gets from the directory above: all bits except write for others
+#: and sticky.
 _INHERITED = 0o7775 & ~stat.S_ISVTX
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A directory that was made."""
+    """A new directory that ``make_below`` made."""
 
     path: bytes
     uid: int
@@ -62,7 +63,8 @@ def make_below(
 
     Raises:
         QuarantineError: the private directory cannot be used.
-        OSError: the kernel's error; the directories made before are kept.
+        OSError: a directory cannot be made (the kernel's error); the directories made before are
+            kept.
     """
     made = [] if made is None else made
     here = os.open(b".", _OPEN, dir_fd=directory)
@@ -84,7 +86,7 @@ def make_below(
 
 
 def _make(directory: int, name: bytes, where: bytes) -> int | None:
-    """Make one directory and return its descriptor; ``None``: the name exists already."""
+    """Make one directory and return its descriptor; ``None``: the name ``name`` exists already."""
     with suppress(FileNotFoundError):
         os.stat(name, dir_fd=directory, follow_symlinks=False)
         return None

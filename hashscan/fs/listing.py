@@ -1,7 +1,7 @@
 """Lists an open directory one entry at a time; the memory does not grow with the directory.
 
-On most file systems, the directory has the kind of each entry. On these file systems, only regular
-files need a ``stat``. Names are bytes.
+On most file systems, a directory says of each entry whether it is a file or a directory. On these
+file systems, only regular files need a ``stat``. Names are bytes.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from hashscan.model import Identity, Skipped
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator
 
-#: Number of entries between two pauses.
+#: Number of listed entries between two calls of ``pause``.
 _PAUSE = 64
 
 
 class ListedFile(NamedTuple):
-    """A regular file with its ``lstat``."""
+    """A regular file in a listed directory, with its ``lstat``."""
 
     name: bytes
     status: os.stat_result
 
 
 class ListedName(NamedTuple):
-    """A regular file with its inode number in the directory, without ``lstat``."""
+    """A regular file in a listed directory, with its inode number and without its ``lstat``."""
 
     name: bytes
     inode: int
@@ -41,13 +41,13 @@ LastSeen = tuple[int, int, int, int, int, int]
 
 
 class Unchanged:
-    """The files of a directory in the catalog; ``listing`` counts unchanged files only.
+    """The files of a directory as saved in the catalog; ``listing`` only counts unchanged files.
 
     Attributes:
         files: states of files in the catalog, by name; ``listing`` removes each file that it finds.
         device: device number of the volume's root.
-        number: device number that ``files`` have for the volume's root.
-        met: number of unchanged files of each kind.
+        number: number that stands in ``files`` for the device of the volume's root.
+        met: number of unchanged files that the listing found, by kind.
     """
 
     __slots__ = ("device", "files", "met", "number")
@@ -58,7 +58,7 @@ class Unchanged:
         device: int,
         number: int,
     ) -> None:
-        """Begin with the catalog's files of one directory."""
+        """Use the catalog's files of one directory; no unchanged file is counted yet."""
         self.files = files
         self.device = device
         self.number = number
@@ -66,28 +66,28 @@ class Unchanged:
 
 
 class ListedDirectory(NamedTuple):
-    """A directory that may be entered."""
+    """A subdirectory of a listed directory; a scan may enter the subdirectory."""
 
     name: bytes
     inode: int
 
 
 class ListedGone(NamedTuple):
-    """A name that was removed after the directory was read, before its ``stat``."""
+    """A name that was removed after the directory was read and before the ``stat`` of the name."""
 
     name: bytes
     inode: int
 
 
 class ListedOther(NamedTuple):
-    """An entry that is not read, and the reason."""
+    """An entry of a directory that scans do not read, and the reason."""
 
     name: bytes
     reason: Skipped
 
 
 class ListedError(NamedTuple):
-    """An entry whose ``stat`` failed, and the error."""
+    """An entry of a directory whose ``stat`` failed, and the kernel's error."""
 
     name: bytes
     error: OSError
@@ -97,7 +97,7 @@ Listed = ListedFile | ListedName | ListedDirectory | ListedGone | ListedOther | 
 
 
 def reason_not_read(mode: int) -> Skipped:
-    """Why an entry is not read that is neither file nor directory; ``mode`` is its ``st_mode``."""
+    """Why a scan does not read an entry with this ``st_mode``, which is no file or directory."""
     if stat.S_ISLNK(mode):
         return Skipped.SYMLINK
     if stat.S_ISFIFO(mode):
@@ -114,7 +114,7 @@ def listing(
     unchanged: Unchanged | None = None,
     pause: Callable[[], None] = lambda: None,
 ) -> Iterator[Listed]:
-    """The entries of an open directory, without ``.`` and ``..``.
+    """Yield the entries of an open directory, without ``.`` and ``..``.
 
     Args:
         directory: descriptor of the directory.
@@ -123,7 +123,7 @@ def listing(
         pause: called after every few entries.
 
     Raises:
-        OSError: the directory could not be read, or not to its end.
+        OSError: the directory, or the rest of the directory, could not be read.
     """
     files = None if unchanged is None else unchanged.files
     encoding, errors = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
@@ -131,7 +131,7 @@ def listing(
         for number, entry in enumerate(entries):
             if not number % _PAUSE:
                 pause()
-            name = entry.name.encode(encoding, errors)  # twice as fast as os.fsencode
+            name = entry.name.encode(encoding, errors)  # twice as fast as os.fsencode(entry.name)
             try:
                 if entry.is_file(follow_symlinks=False):
                     if names_only:
@@ -182,7 +182,7 @@ def listing(
 
 
 def listed(directory: int, name: bytes) -> Listed:
-    """The current state of one entry of a directory."""
+    """The current state of one entry of a directory, by its ``lstat``."""
     try:
         status = os.lstat(name, dir_fd=directory)
     except FileNotFoundError:
@@ -227,11 +227,11 @@ class Follower:
 
     FREE = 1_000_000
     EARNED = 1_000
-    #: Entries of the largest directory whose listing is kept, about 25 MB.
+    #: Maximum number of entries of a directory whose listing is kept in memory (about 25 MB).
     KEPT = 200_000
 
     def __init__(self) -> None:
-        """Begin without any listing."""
+        """Begin with no directory listed."""
         self._credit = self.FREE
         self._directory: Identity | None = None
         self._names: dict[int, bytes] = {}
@@ -241,7 +241,7 @@ class Follower:
         self._credit = min(self.FREE, self._credit + self.EARNED)
 
     def name_of(self, directory: int, inode: int) -> bytes | None:
-        """The current name of an inode in an open directory; ``None``: not found, or the limit.
+        """The current name of an inode in an open directory; ``None``: not found within the limit.
 
         Raises:
             OSError: the directory cannot be read.

@@ -13,7 +13,8 @@ from typing import Any
 from hashscan.fs.flags import inode_flags
 
 _CAPABILITY = "security.capability"
-#: Attributes that are read by name if the kernel cannot list all names (more than 64 KiB of names).
+#: Extended attributes that are read by name if the kernel cannot list all names (more than 64 KiB
+#: of names).
 _ALWAYS = (
     "system.posix_acl_access",
     _CAPABILITY,
@@ -22,8 +23,9 @@ _ALWAYS = (
     "security.evm",
     "security.SMACK64",
 )
-# Most bytes of values that are saved. A file's owner can make hundreds of megabytes of ``user.``
-# attributes on some file systems; only the kernel and the administrator make other attributes.
+# Maximum number of bytes of attribute values that are saved. A file's owner can make hundreds of
+# megabytes of ``user.`` attributes on some file systems; only the kernel and the administrator make
+# other attributes.
 _MAX_USER = 1 << 20
 _MAX_OTHER = 8 << 20
 _UNREADABLE = frozenset(
@@ -34,11 +36,12 @@ _UNSETTABLE = frozenset({errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.EINV
 
 @dataclass(frozen=True, slots=True)
 class LeftOutAttributes:
-    """Extended attributes that were not saved, because there were too many.
+    """The extended attributes of a file that were not saved, because the file has too many.
 
     Attributes:
-        names: number of attributes; ``None``: so many that the kernel cannot list them.
-        size: bytes of the values that could be read.
+        names: number of attributes that were not saved; ``None``: the file has so many attributes
+            that the kernel cannot list them.
+        size: bytes of the values of these attributes, as far as they could be read.
     """
 
     names: int | None
@@ -52,17 +55,18 @@ class LeftOutAttributes:
 
 @dataclass(frozen=True, slots=True)
 class InodeMetadata:
-    """The metadata that a restore sets again, and the names of the owner and group.
+    """The metadata of a file that a restore sets again, and the names of its owner and group.
 
     Attributes:
-        mode: ``st_mode``, with the type bits.
+        mode: ``st_mode`` of the file, with the type bits.
         owner: name of ``uid`` on this host when the metadata was read, or ``None``.
         group: name of ``gid`` on this host when the metadata was read, or ``None``.
-        links: ``st_nlink`` when the metadata was read.
-        xattrs: the extended attributes that could be read; POSIX ACLs are among them
+        links: ``st_nlink`` of the file when the metadata was read.
+        xattrs: the extended attributes that could be read, including POSIX ACLs
             (``system.posix_acl_access``). At most 1 MiB of ``user.`` and 8 MiB of all others.
-        flags: inode flags, see lsattr(1), or ``None`` if the file system has none.
-        left_out: the attributes that exceed the limits of ``xattrs``; they are still in the inode.
+        flags: inode flags, see lsattr(1); ``None``: the file system has no inode flags.
+        left_out: the attributes that exceed the limits of ``xattrs``; the inode still has these
+            attributes.
     """
 
     size: int
@@ -115,7 +119,7 @@ class InodeMetadata:
         return cls(
             size=whole(data["size"]),
             mode=whole(int(data["mode"], 8)),
-            uid=whole(data["uid"], high=2**32 - 2),  # 2**32 - 1 is chown's "leave it"
+            uid=whole(data["uid"], high=2**32 - 2),  # chown takes 2**32 - 1 as "no change"
             gid=whole(data["gid"], high=2**32 - 2),
             owner=_name(data["owner"]),
             group=_name(data["group"]),
@@ -125,12 +129,12 @@ class InodeMetadata:
             ctime_ns=_time(data["ctime_ns"]),
             xattrs={name: base64.b64decode(xattrs[name], validate=True) for name in xattrs},
             flags=None if data["flags"] is None else whole(data["flags"], low=-(2**31)),
-            left_out=_left_out(data.get("xattrs_left_out")),  # none in records of old versions
+            left_out=_left_out(data.get("xattrs_left_out")),  # missing in old records
         )
 
 
 def whole(value: Any, *, low: int = 0, high: int = 2**63 - 1) -> int:
-    """A number from JSON, if it is a whole number within the bounds.
+    """A value from JSON, if the value is a whole number within the bounds.
 
     Raises:
         TypeError, ValueError: the value is not a whole number, or not within the bounds.
@@ -143,7 +147,7 @@ def whole(value: Any, *, low: int = 0, high: int = 2**63 - 1) -> int:
 
 
 def _time(value: Any) -> int:
-    # tmpfs takes any 64-bit number of seconds, and anybody may set it.
+    # On tmpfs, any user may set a time of any 64-bit number of seconds.
     return whole(value, low=-(2**63) * 10**9, high=2**63 * 10**9)
 
 
@@ -161,10 +165,10 @@ def _name(value: Any) -> str | None:
 
 
 def read_metadata(fd: int) -> InodeMetadata:
-    """Read the metadata of an open file; call this before reading, which changes the atime.
+    """Read an open file's metadata; call this before the content is read: reading sets the atime.
 
     Raises:
-        OSError: fstat or the list of attributes failed with an I/O error.
+        OSError: fstat failed, or the list of attributes could not be read because of an I/O error.
     """
     status = os.fstat(fd)
     xattrs, left_out = _read_xattrs(fd)
@@ -186,7 +190,7 @@ def read_metadata(fd: int) -> InodeMetadata:
 
 
 def user_name(uid: int) -> str | None:
-    """The name of a user on this host, or ``None``."""
+    """The name of a user id on this host; ``None``: the host has no name for the user id."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -194,7 +198,7 @@ def user_name(uid: int) -> str | None:
 
 
 def group_name(gid: int) -> str | None:
-    """The name of a group on this host, or ``None``."""
+    """The name of a group id on this host; ``None``: the host has no name for the group id."""
     try:
         return grp.getgrgid(gid).gr_name
     except KeyError:
@@ -218,7 +222,7 @@ def _read_xattrs(fd: int) -> tuple[dict[str, bytes], LeftOutAttributes | None]:
     count = size = 0
     for name in names:
         try:
-            value = os.getxattr(fd, name)  # the kernel limits each value to 64 KiB
+            value = os.getxattr(fd, name)  # the kernel limits each attribute's value to 64 KiB
         except OSError as error:
             if error.errno not in _UNREADABLE:
                 raise
@@ -236,7 +240,7 @@ def _read_xattrs(fd: int) -> tuple[dict[str, bytes], LeftOutAttributes | None]:
 
 
 def apply_ownership(fd: int, metadata: InodeMetadata) -> list[str]:
-    """Set the owner, group, extended attributes and mode of a new copy.
+    """Set the owner, group, extended attributes and mode of a file's new copy.
 
     Call ``apply_times`` last, because reading and writing change the times.
 
@@ -267,7 +271,7 @@ def _set_xattr(fd: int, name: str, value: bytes) -> list[str]:
         if error.errno not in _UNSETTABLE:
             raise
         try:
-            if os.getxattr(fd, name) == value:  # e.g. the kernel gives each new file this label
+            if os.getxattr(fd, name) == value:  # e.g. the kernel labels each new file
                 return []
         except OSError:
             pass
@@ -276,7 +280,7 @@ def _set_xattr(fd: int, name: str, value: bytes) -> list[str]:
 
 
 def apply_times(fd: int, metadata: InodeMetadata) -> None:
-    """Set access and modification time, to the nanosecond.
+    """Set a copy's access and modification time, to the nanosecond.
 
     Raises:
         OSError: the times cannot be set, e.g. the agent is neither root nor the file's owner.

@@ -38,8 +38,8 @@ class Unsafe:
     """Why others than root and the running user can change or replace a file or directory.
 
     Attributes:
-        what: the reason, e.g. ``/srv/www/a belongs to user 1001 (a)``.
-        fix: a command or advice that removes the reason.
+        what: why other users can change the file, e.g. ``/srv/www/a belongs to user 1001 (a)``.
+        fix: a command or advice, after which other users cannot change the file any more.
     """
 
     what: str
@@ -54,8 +54,8 @@ class Named:
     """An open directory that the administrator named.
 
     Attributes:
-        fd: a descriptor (``O_PATH``); the caller closes it.
-        path: absolute path without symbolic links.
+        fd: a descriptor of the directory (``O_PATH``), which the caller closes.
+        path: absolute path of the directory, without symbolic links.
         unsafe: why others than root and the running user can replace this directory or its
             entries; ``None``: no other user can.
     """
@@ -77,8 +77,8 @@ def why_unsafe(status: os.stat_result, path: bytes, fd: int | None = None) -> Un
     A directory with the sticky bit, e.g. ``/tmp``, is safe: only an entry's owner can replace it.
 
     Args:
-        status: ``stat`` result of the file or directory.
-        path: path of the file or directory, for the message.
+        status: ``stat`` result of the file or directory to check.
+        path: path of the file or directory to check, for the message.
         fd: descriptor of the file or directory, to find out whether its group has only the owner
             as member; ``None``: a group that can write is unsafe.
     """
@@ -145,7 +145,7 @@ def _is_private_group(status: os.stat_result, fd: int) -> bool:
 
 
 class _Walk:
-    """A path that is being resolved: the directory reached, and the names that remain."""
+    """A path that is being resolved: the directory that is open, and the names that remain."""
 
     def __init__(self, path: bytes, make: int | None, *, to_file: bool = False) -> None:
         self._given = path
@@ -174,7 +174,7 @@ class _Walk:
         os.close(self.here.fd)
 
     def _restart(self, names: list[bytes]) -> None:
-        """Start again at ``/``, and enter ``names`` before the remaining names."""
+        """Start the path again at ``/``, and enter ``names`` before the remaining names."""
         top = self._top()
         self.close()
         self.here = top
@@ -182,7 +182,7 @@ class _Walk:
         self.rest += reversed(names)
 
     def step(self) -> None:
-        """Enter the next directory, or follow a link."""
+        """Enter the next directory of the path, or follow a symbolic link."""
         name = self.rest.pop()
         if name == b"..":
             self._restart(self._names[:-1])
@@ -253,13 +253,14 @@ def open_named(path: bytes, *, make: int | None = None) -> Named:
     """Open a directory that the administrator names; the caller closes its descriptor.
 
     Args:
-        path: absolute path, or path relative to the working directory.
-        make: mode of the directory if it is missing and must be made; missing directories above
-            it get mode 0755. ``None``: make no directory.
+        path: path of the directory, absolute or relative to the working directory.
+        make: mode of a new directory, if the directory is missing; missing directories above it are
+            made with mode 0755. ``None``: make no directory.
 
     Raises:
         UnsafePathError: the path has a symbolic link that another user made or can replace.
-        OSError: the kernel's error; ``filename`` is the component.
+        OSError: a component of the path cannot be opened (the kernel's error); ``filename`` is the
+            component.
         ValueError: ``path`` contains a NUL.
     """
     walk = _Walk(path, make)
@@ -283,20 +284,21 @@ def opened_named(path: bytes, *, make: int | None = None) -> Iterator[Named]:
 
 
 def why_replaceable(path: str, *, optional: bool = False) -> Unsafe | None:
-    """Why others than root and the running user can change a file; ``None``: they cannot.
+    """Why others than root and the running user can change a file; ``None``: no other user can.
 
     sshd(8) has the same rule for its files: the file, each directory above it and each symbolic
-    link in its path must belong to root or the running user, and nobody else may write to them.
-    Then nobody else can replace the file between this check and its opening. If another
-    user controls a directory of the path, the result names the first of these directories, even if
-    the file is missing, or if a later ``..`` leaves the directory.
+    link in its path must belong to root or the running user, and no other user may write to them.
+    Then nobody else can replace the file between this check and its opening. If another user
+    controls a directory of the path, the result names the first of these directories, even if the
+    file is missing, or if a later ``..`` leaves the directory.
 
     Args:
-        path: path of the file.
-        optional: the file may be missing; then the result also says whether others can make it.
+        path: path of the file to check.
+        optional: the file may be missing; then the result also says why other users can make the
+            file.
 
     Raises:
-        OSError: the file is missing or cannot be reached, and nobody else can change that.
+        OSError: the file is missing or cannot be reached, and no other user can make or replace it.
         ValueError: ``path`` contains a NUL.
     """
     try:
@@ -307,7 +309,8 @@ def why_replaceable(path: str, *, optional: bool = False) -> Unsafe | None:
             return walk.here.unsafe
         except FileNotFoundError:
             mode = os.fstat(walk.here.fd).st_mode
-            # A directory that others can write to and that lacks the sticky bit is unsafe already.
+            # If others can write to a directory without the sticky bit, ``why_unsafe`` already
+            # reports it.
             if optional and mode & stat.S_ISVTX and mode & 0o022:
                 return Unsafe(f"anybody can make {shown(path)}", _elsewhere())
             raise
@@ -326,7 +329,7 @@ def opened_above(path: bytes) -> Iterator[tuple[Named, bytes]]:
 
     Raises:
         IsADirectoryError: ``path`` ends in a slash, ``.`` or ``..``.
-        UnsafePathError, OSError, ValueError: an error of ``open_named``.
+        UnsafePathError, OSError, ValueError: ``open_named`` raised the error.
     """
     above, name = os.path.split(path)
     if name in {b"", b".", b".."}:
@@ -339,18 +342,18 @@ def sync_names(directory: int) -> None:
     """Write an open directory's names to disk (fsync), if its file system supports that.
 
     Args:
-        directory: a descriptor, which may be ``O_PATH``.
+        directory: descriptor of the directory; it may be an ``O_PATH`` descriptor.
 
     Raises:
-        OSError: the names could not be written, e.g. EIO.
+        OSError: the directory's names could not be written, e.g. EIO.
     """
     try:
         fd = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
     except PermissionError:
-        return  # the directory cannot be listed, only entered
+        return  # the running user may enter the directory, but not list it
     try:
         os.fsync(fd)
-    except OSError as error:  # some network and FUSE file systems know no such call
+    except OSError as error:  # some network and FUSE file systems cannot sync a directory
         if error.errno not in {errno.EINVAL, errno.EOPNOTSUPP}:
             raise
     finally:
@@ -358,7 +361,7 @@ def sync_names(directory: int) -> None:
 
 
 def resolve(path: str) -> str:
-    """A path without symbolic links, see ``os.path.realpath``; links of other users are refused.
+    """A path without symbolic links, see ``os.path.realpath``; raises if another user made a link.
 
     If a component is missing or cannot be entered, the rest of the path is returned unchanged.
 

@@ -1,16 +1,17 @@
 """The private directory (``.hashscan``) of a volume: staging for files on the way to the store.
 
 A file is renamed into the private directory first and then copied to the store's disk. The private
-directory is in the topmost directory of a file system, and a customer may own that directory. So
-the name ``.hashscan`` proves nothing: the opened directory must belong to the agent, be closed to
-all other users, and be on the same file system. The customer can still rename the private
-directory, or remove it while it is empty; ``Privates`` finds a renamed directory by its inode.
+directory is in the topmost directory of a file system, and a customer may own the topmost
+directory. So the name ``.hashscan`` proves nothing: the opened directory must belong to the agent,
+be closed to all other users, and be on the same file system. The customer can still rename the
+private directory, or remove it while it is empty; ``Privates`` finds a renamed directory by its
+inode.
 
-The customer also decides how many files the topmost directory has. So it is listed only if a
-private directory was renamed. If the name ``.hashscan`` is taken, a spare name is used, which holds
-the id of the record.
+The customer also decides how many files the topmost directory has. So hashscan lists the topmost
+directory only if a private directory was renamed. If another file has the name ``.hashscan``,
+hashscan uses a spare name, which contains the id of the record.
 
-This file also recognises a quarantine's directory, for the walk.
+This module also recognises a quarantine's directory, so that scans skip the quarantine.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ QUARANTINE_MARK = b".hashscan-quarantine"
 #: Suffix of the directories that ``folders`` makes in a private directory.
 FOLDER_ENDING = b".folder"
 
-#: Maximum number of listings of one directory while a private directory is searched in it.
+#: Maximum number of listings of one directory during a search for a private directory.
 _TURNS = 8
-#: Seconds after which a change gives a directory a new time stamp. Many file systems, and all of
-#: them before Linux 6.13, take the time from a clock that advances at least 100 times a second.
+#: Seconds after which a change gives a directory a new time stamp. Many file systems, and all file
+#: systems before Linux 6.13, take the time from a clock that advances at least 100 times a second.
 _TICK = 0.02
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -43,9 +44,9 @@ _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 def is_quarantine(directory: int) -> bool:
     """Whether an open directory is a quarantine that belongs to this agent's user.
 
-    A scan skips quarantines: their contents are known material, and the scan would move them
-    again. A customer cannot fake a quarantine: the directory and its mark must belong to the
-    agent's user, and the directory must be closed to all other users.
+    A scan skips quarantines: their contents are known material, and the scan would move the
+    contents again. A customer cannot fake a quarantine: the directory and its mark must belong to
+    the agent's user, and the directory must be closed to all other users.
     """
     status = os.fstat(directory)
     if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
@@ -58,10 +59,10 @@ def is_quarantine(directory: int) -> bool:
 
 
 def mark_quarantine(directory: int) -> None:
-    """Make the mark of a quarantine in an open directory, which must belong to the agent alone.
+    """Make the file that marks a directory as a quarantine; the directory must be the agent's.
 
     Raises:
-        OSError: the mark cannot be made, e.g. on a read-only or full disk.
+        OSError: the file cannot be made, e.g. on a read-only or full disk.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     if not is_quarantine(directory):
@@ -69,7 +70,7 @@ def mark_quarantine(directory: int) -> None:
 
 
 def mount_of(fd: int) -> tuple[str, int]:
-    """An identifier of the mount of an open file: the kernel's mount number, else the device."""
+    """The mount of an open file: the kernel's mount number; on old kernels, the device number."""
     try:
         with open(f"/proc/self/fdinfo/{fd}", "rb") as info:
             for line in info:
@@ -100,10 +101,11 @@ def open_top(
             directory is not on the root's mount.
 
     Returns:
-        A descriptor, which the caller closes, and the path below ``root`` (empty: ``root``).
+        A descriptor of the highest directory, which the caller closes, and its path below ``root``
+        (empty: ``root`` itself).
 
     Raises:
-        OSError: an error of ``open_directory``; EXDEV if mounts changed meanwhile.
+        OSError: ``open_directory`` raised the error; or EXDEV, because mounts changed meanwhile.
     """
     if not directory or (fd is not None and _renames_within(fd) == _renames_within(root)):
         return open_directory(root, b""), b""
@@ -141,7 +143,7 @@ def _why_not_private(fd: int, top: int) -> str | None:
 
 
 def open_private(top: int, where: bytes, use: bytes) -> tuple[int, bytes]:
-    """Make or open the private directory in ``top``; the caller closes the descriptor.
+    """Make or open the private directory in ``top``; the caller closes its descriptor.
 
     If another file has the name ``.hashscan``, e.g. a customer's, the spare name is used.
 
@@ -194,7 +196,7 @@ def _refused(path: str, reason: str) -> QuarantineError:
 
 
 class Privates:
-    """Finds private directories that were renamed; lists each directory above them a few times.
+    """Finds renamed private directories; lists each directory above them a few times at most.
 
     Only the agent can make a private directory or move it to another directory, because a move
     needs the right to write in the private directory. So a private directory that a listing of
@@ -202,16 +204,16 @@ class Privates:
     """
 
     def __init__(self) -> None:
-        """Begin without any listing."""
+        """Begin with no directory listed."""
         self._listed: dict[Identity, dict[int, bytes]] = {}
         self._turns: dict[Identity, int] = {}
 
     def find(self, top: int, inode: int, use: bytes) -> tuple[int, bytes] | None:
-        """Open the private directory with this inode number, even if it was renamed in ``top``.
+        """Open the private directory with an inode number, even if it was renamed in ``top``.
 
         Returns:
-            A descriptor, which the caller closes, and the name; ``None``: ``top`` does not contain
-            the private directory.
+            A descriptor of the private directory, which the caller closes, and its name; ``None``:
+            ``top`` does not contain the private directory.
 
         Raises:
             OSError: ``top`` cannot be listed, or changes during every listing (EBUSY).
@@ -231,8 +233,8 @@ class Privates:
                 return fd, found
             status = _status(top, found)
             if status is not None and status.st_ino == inode:
-                return None  # the entry has this inode number, but does not belong to the agent
-            del self._listed[identity]  # the directory was renamed after the listing
+                return None  # the directory with this inode number does not belong to the agent
+            del self._listed[identity]  # the private directory was renamed after ``top`` was listed
 
     def _list(self, top: int, identity: Identity) -> dict[int, bytes]:
         """Names of the directories in ``top`` by inode number, from a listing without a change."""
@@ -253,7 +255,7 @@ class Privates:
 
 
 def _ctime_of(top: int) -> int:
-    return os.fstat(top).st_ctime_ns  # not the mtime, because the directory's owner can set it
+    return os.fstat(top).st_ctime_ns  # compare the ctime: the directory's owner can set the mtime
 
 
 def _open_if(top: int, name: bytes, inode: int) -> int | None:
@@ -272,8 +274,8 @@ def _open_if(top: int, name: bytes, inode: int) -> int | None:
 def remove_if_empty(top: int, private: int, name: bytes) -> None:
     """Remove the private directory if it is empty; do nothing if another file has its name.
 
-    If the owner of ``top`` has renamed the private directory, it remains: that owner can remove
-    it. Empty directories in it that a killed ``folders.make_below`` left are removed too.
+    If the owner of ``top`` has renamed the private directory, the directory remains: the owner can
+    remove it. Empty directories in it that a killed ``folders.make_below`` left are removed too.
 
     Args:
         top: descriptor of the directory that contains the private directory.
@@ -285,19 +287,19 @@ def remove_if_empty(top: int, private: int, name: bytes) -> None:
         if there is None or (there.st_dev, there.st_ino) != (status.st_dev, status.st_ino):
             return
         try:
-            os.rmdir(name, dir_fd=top)  # fails if another store has a file in it
+            os.rmdir(name, dir_fd=top)  # raises if another store has a file in ``name``
         except OSError as error:
             if error.errno != errno.ENOTEMPTY:
                 raise
             for left in map(os.fsencode, os.listdir(private)):
-                if left.endswith(FOLDER_ENDING):  # left by a killed process; removed if empty
+                if left.endswith(FOLDER_ENDING):  # a killed process left this directory
                     with contextlib.suppress(OSError):
                         os.rmdir(left, dir_fd=private)
             os.rmdir(name, dir_fd=top)
 
 
 def remove_empty(top: int, use: bytes) -> None:
-    """Remove the empty private directory that a killed process left in ``top``."""
+    """Remove the empty private directory that a killed process left in the directory ``top``."""
     for name in _names(use):
         status = _status(top, name)
         if status is not None and (fd := _open_if(top, name, status.st_ino)) is not None:
@@ -306,7 +308,7 @@ def remove_empty(top: int, use: bytes) -> None:
 
 
 def open_existing(top: int) -> int | None:
-    """Open the private directory by its usual name; ``None``: ``top`` has no private directory.
+    """Open the private directory in ``top`` by its usual name; ``None``: ``top`` lacks it.
 
     Raises:
         OSError: the private directory cannot be opened.

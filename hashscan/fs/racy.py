@@ -1,7 +1,7 @@
-"""Racy stamps: whether a file's content can still change without a change of its stamp.
+"""Finds racy stamps: the file's content can still change without a change of its stamp.
 
-git and borg have the same rule (racy timestamps); hashscan applies the rule to the ctime, which an
-owner cannot set. In addition, a file that a process has open or mapped for writing is racy.
+git and borg have the same rule (racy timestamps); hashscan applies the rule to the ctime, which a
+file's owner cannot set. In addition, a file that a process has open or mapped for writing is racy.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from hashscan.fs.reading import CacheNeutralReader
 
-#: Nanoseconds: if a file changed less than this before it was read, its stamp may stay the same
-#: after another change. ``_COARSE`` is for file systems with stamps of one or two whole seconds.
+#: If a file changed less than this number of nanoseconds before it was read, its stamp may stay the
+#: same after another change. ``_COARSE`` is the number for file systems with stamps of one or two
+#: whole seconds.
 _FINE = 100_000_000
 _COARSE = 2_000_000_000
 #: Nanoseconds after the last change from which on writers do not matter. The kernel writes changed
@@ -27,7 +28,7 @@ def is_racy(fd: int, changed: int, device: int, started: int, reader: CacheNeutr
     """Whether the content of an open file can still change without a change of its stamp.
 
     Args:
-        fd: descriptor of the file.
+        fd: descriptor of the file to check.
         changed: ctime of the file, in nanoseconds.
         device: device number of the file.
         started: time at which reading the file began, in nanoseconds since the epoch.
@@ -42,7 +43,7 @@ def is_racy(fd: int, changed: int, device: int, started: int, reader: CacheNeutr
 
 
 class _Process:
-    """A setting of this process."""
+    """The setting of this process that ``ignore_lease_breaks`` changes."""
 
     ignores_lease_breaks = False
 
@@ -50,23 +51,24 @@ class _Process:
 def ignore_lease_breaks() -> None:
     """Let this process ignore SIGIO, which would kill the process when a lease is broken.
 
-    This saves a system call in each ``has_writer``. Call this only from the main thread, in a
-    process that does not use SIGIO. Forked processes inherit the setting.
+    Ignoring SIGIO saves a system call in each ``has_writer``. Call ``ignore_lease_breaks`` only
+    from the main thread, in a process that does not use SIGIO. Forked processes inherit the
+    setting.
     """
     signal.signal(signal.SIGIO, signal.SIG_IGN)
     _Process.ignores_lease_breaks = True
 
 
 def has_writer(fd: int) -> bool | None:
-    """Whether a process has the file open or mapped for writing at this moment.
+    """Whether a process has a file open or mapped for writing now.
 
     After a process has changed a mapped page, it can change the page again without a new stamp.
     This function takes a read lease (fcntl(2), F_SETLEASE) and gives the lease back immediately:
     the kernel grants a read lease only if no process has the file open for writing.
 
     Returns:
-        ``None`` if the kernel grants no lease for this file (another owner's file, some network
-        file systems): then it is unknown.
+        ``None``: unknown, because the kernel grants no lease for this file (another owner's file,
+        or some network file systems).
     """
     try:
         # If a process opens the file while the lease is held, the kernel sends this process a

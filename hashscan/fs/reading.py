@@ -22,9 +22,9 @@ from enum import Enum
 
 from hashscan.model import Identity, Stamp
 
-#: Latest time that fits into a signed 64-bit integer, in nanoseconds since the epoch.
+#: Latest time of a stamp that fits into a signed 64-bit integer, in nanoseconds since the epoch.
 LATEST = (1 << 63) - 1
-BUFFER_SIZE = 1 << 20  # bytes; larger gains nothing, smaller costs calls
+BUFFER_SIZE = 1 << 20  # bytes; a larger buffer gains nothing, a smaller buffer costs system calls
 
 _RWF_DONTCACHE = 0x80
 _UNSUPPORTED = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ENODEV, errno.EACCES}
@@ -47,7 +47,7 @@ _MAP_FAILED = ctypes.c_void_p(-1).value
 
 
 class Way(Enum):
-    """A way to read a device's files; see the module's docstring."""
+    """A way to read the files of a device; see the docstring of ``hashscan.fs.reading``."""
 
     DONTCACHE = 1
     MINCORE = 2
@@ -58,27 +58,28 @@ class CacheNeutralReader:
     """Reads files into one buffer, in the best way for each device. Not thread-safe.
 
     Attributes:
-        view: the buffer; ``read`` fills it from its start.
+        view: the buffer, which ``read`` fills from the start.
     """
 
     def __init__(self, first: Way = Way.DONTCACHE) -> None:
-        """Try the way ``first`` first on every device; tests choose a later way."""
+        """Try the ``Way`` ``first`` before all others on every device; tests choose a later way."""
         self._buffer = bytearray(BUFFER_SIZE)
         self.view = memoryview(self._buffer)
         self._first = first
         self._ways: dict[int, Way] = {}
 
     def read_head(self, fd: int, device: int, length: int) -> int:
-        """Read the first ``length`` bytes of ``fd``, or all; return the number of bytes read.
+        """Read up to ``length`` first bytes of the file ``fd``; return the number of bytes read.
 
-        The kernel reads nothing ahead.
+        The kernel reads no further bytes ahead.
 
         Raises:
             OSError: the file cannot be read, see ``read``.
         """
         if self._ways.get(device, self._first) is not Way.DONTCACHE:
             return self.read(fd, 0, device, length)
-        # The kernel would not drop pages that it read ahead: it drops only the pages of the read.
+        # The kernel would not drop pages that it read ahead: it drops only the pages that were
+        # asked for.
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
         try:
             return self.read(fd, 0, device, length)
@@ -86,9 +87,9 @@ class CacheNeutralReader:
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_NORMAL)
 
     def read(self, fd: int, offset: int, device: int, most: int = BUFFER_SIZE) -> int:
-        """Read from ``offset`` of ``fd`` into the buffer; return the number of bytes, 0 at the end.
+        """Read the file ``fd`` from ``offset`` into the buffer; return the number of bytes read.
 
-        ``most`` is the largest number of bytes to read.
+        ``most`` is the maximum number of bytes to read. At the end of the file, the result is 0.
 
         Raises:
             OSError: the file system's error: EIO, ESTALE...
@@ -121,13 +122,13 @@ class CacheNeutralReader:
         length = min(most, size - offset)
         if length <= 0:
             return os.preadv(fd, [self._buffer], offset)
-        # Read-ahead would load pages behind this range, which the next read would take for pages
-        # that customers had cached.
+        # Read-ahead would load pages behind this range, and the next read would treat these pages
+        # as pages that customers had cached.
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
         start = offset - offset % mmap.PAGESIZE
         was_cached = _cached_pages(fd, start, offset + length - start)
         count = os.preadv(fd, [self.view[:length]], offset)
-        cold = 0  # number of pages in a row that this read loaded
+        cold = 0  # number of consecutive pages that this read loaded
         for page, cached in enumerate([*was_cached, 1]):
             if cached & 1:
                 if cold:
@@ -140,7 +141,7 @@ class CacheNeutralReader:
 
 
 def _is_in_memory(fd: int) -> bool:
-    """Whether the file's only storage is the page cache, as on tmpfs."""
+    """Whether a file's only storage is the page cache, as on tmpfs."""
     status = ctypes.create_string_buffer(256)
     if _libc.fstatfs(fd, status):
         return False
@@ -148,7 +149,7 @@ def _is_in_memory(fd: int) -> bool:
 
 
 def _cached_pages(fd: int, start: int, length: int) -> bytes:
-    """A byte for each page; its lowest bit is set if the page is in the page cache: mincore(2)."""
+    """A byte for each page, whose lowest bit says whether the page is cached: see mincore(2)."""
     address = _libc.mmap(None, length, mmap.PROT_READ, mmap.MAP_SHARED, fd, start)
     if address == _MAP_FAILED:
         number = ctypes.get_errno()
@@ -173,19 +174,19 @@ def is_same_stamp(one: os.stat_result, other: os.stat_result) -> bool:
 
 
 def cut(nanoseconds: int) -> int:
-    """A time limited to 64 bits: an owner can set an mtime that is larger on some file systems."""
+    """A time limited to 64 bits: on some file systems, owners can set a larger mtime."""
     if -LATEST <= nanoseconds <= LATEST:
         return nanoseconds
     return LATEST if nanoseconds > 0 else -LATEST
 
 
 def stamp_of(status: os.stat_result) -> Stamp:
-    """The stamp in a ``stat`` result, with times limited to 64 bits."""
+    """The stamp of a file from its ``stat`` result, with times limited to 64 bits."""
     return Stamp(status.st_size, cut(status.st_mtime_ns), cut(status.st_ctime_ns))
 
 
 def identity_in(status: os.stat_result) -> Identity:
-    """The identity in a ``stat`` result."""
+    """The identity of a file (device and inode number) from its ``stat`` result."""
     return Identity(status.st_dev, status.st_ino)
 
 
@@ -216,7 +217,7 @@ def is_sparse_giant(fd: int, status: os.stat_result) -> bool:
                 return False
             position = end
     except OSError as error:
-        # ENXIO: the file has no data after this position.
+        # ENXIO: the file has no data after the offset of the search.
         if error.errno != errno.ENXIO:
             return False
     return status.st_size - data > SPARSE_HOLES

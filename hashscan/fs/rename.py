@@ -15,13 +15,13 @@ import os
 import stat
 
 _RENAME_NOREPLACE = 1
-# An older glibc than 2.28 lacks this function; then the fallbacks are used.
+# A glibc before 2.28 lacks renameat2; then ``take`` and ``put`` use their fallbacks.
 _renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
 _UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS})
 
 
 def _no_replace(old_directory: int, old: bytes, new_directory: int, new: bytes) -> bool:
-    """Rename without replacing; false if the kernel or the file system does not support that."""
+    """Rename an entry, but replace none; false: the kernel or file system cannot do that."""
     if _renameat2 is None:
         return False
     result = _renameat2(
@@ -43,7 +43,8 @@ def take(directory: int, name: bytes, private: int, unique: bytes) -> None:
     """Move the entry ``name`` (of any kind) to the name ``unique`` in a private directory.
 
     Raises:
-        OSError: the kernel's error; EXDEV if the directories are on different mounts.
+        OSError: the entry cannot be moved (the kernel's error); EXDEV: the directories are on
+            different mounts.
     """
     if not _no_replace(directory, name, private, unique):
         # Only the agent can make a name in `private`, so rename(2) replaces nothing. link(2) and
@@ -54,13 +55,13 @@ def take(directory: int, name: bytes, private: int, unique: bytes) -> None:
 
 
 def put(private: int, unique: bytes, directory: int, name: bytes) -> None:
-    """Move the entry ``unique`` of a private directory to ``name``, which must not exist.
+    """Move the entry ``unique`` of a private directory to a new name ``name``.
 
     If ``name`` is already a hard link to the same inode, only ``unique`` is removed: an earlier
     ``put`` was killed between link and unlink, or another process made that link.
 
     Raises:
-        FileExistsError: another file has the name; the entry is not moved.
+        FileExistsError: another file has the name ``name``; the entry is not moved.
         OSError: the kernel's error; the entry is not moved.
     """
     try:
@@ -75,8 +76,8 @@ def put(private: int, unique: bytes, directory: int, name: bytes) -> None:
 def _put_by_link(private: int, unique: bytes, directory: int, name: bytes) -> None:
     status = os.stat(unique, dir_fd=private, follow_symlinks=False)
     if stat.S_ISDIR(status.st_mode):
-        # A directory cannot be hard-linked. So make an empty directory of this name and rename
-        # over it: rename(2) replaces only an empty directory.
+        # A directory cannot be hard-linked. So make an empty directory with the name ``name`` and
+        # rename the entry over it: rename(2) replaces only an empty directory.
         os.mkdir(name, 0o700, dir_fd=directory)
         try:
             os.rename(  # noqa: TID251

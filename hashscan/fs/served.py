@@ -15,7 +15,7 @@ from enum import StrEnum
 
 _ENTRY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST_LINKS = 40  # as the kernel, path_resolution(7)
-_MOST_NAMES = 2048  # each directory of the path has an open descriptor
+_MOST_NAMES = 2048  # maximum depth: each directory of the path has an open descriptor
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR})
 
 
@@ -26,7 +26,7 @@ class ServedKind(StrEnum):
     DIRECTORY = "directory"
     OTHER = "other"  #: a FIFO, a socket, a device
     ABSENT = "absent"
-    BARRED = "barred"  #: a link to nothing, more than 40 links, or a name that is too long
+    BARRED = "barred"  #: a link to a missing file, more than 40 links, or a name that is too long
     OUTSIDE = "outside"  #: a link, or ``..``, leads out of the root
 
 
@@ -35,11 +35,14 @@ class Served:
     """The result of ``look_up``.
 
     Attributes:
-        entry: kind of the entry.
-        path: path below the root, without links; for an absent entry, the part that exists.
-        rest: names after a file, e.g. ``a/b`` of ``index.php/a/b``, or after the existing part.
+        entry: kind of the entry at the path.
+        path: path of the entry below the root, without links; for an absent entry, the part of the
+            path that exists.
+        rest: the names of the path after a file, e.g. ``a/b`` of ``index.php/a/b``, or after the
+            part of the path that exists.
         links: paths below the root of the links that were followed.
-        target: target of the last link that was followed, or that leads out of the root.
+        target: target of the last link of the path that was followed, or that leads out of the
+            root.
     """
 
     entry: ServedKind
@@ -57,8 +60,8 @@ class _Walk:
         self._root_path = root_path.rstrip(b"/")
         self._rest = _reversed_names(path)
         self._links: list[bytes] = []
-        self._target = b""  # of the last link
-        self._after_link = 1 << 62  # number of names that follow the last link
+        self._target = b""  # target of the last link
+        self._after_link = 1 << 62  # number of names of the path after the last link
 
     def close(self) -> None:
         for fd in self._fds:
@@ -102,7 +105,7 @@ class _Walk:
         return self._found(ServedKind.DIRECTORY)
 
     def _follow(self, target: bytes) -> bool:
-        """Go on with the target of a link; return False if the target is outside of the root."""
+        """Continue the path at the target of a link; return False if the target leaves the root."""
         self._links.append(b"/".join(self._names))
         self._after_link = len(self._rest)
         os.close(self._fds.pop())
@@ -131,7 +134,7 @@ def look_up(root: int, path: bytes, root_path: bytes) -> Served:
         root_path: path of the root, without links; absolute links to places below it are followed.
 
     Raises:
-        OSError: an error of the kernel: EACCES, EIO...
+        OSError: a component of the path cannot be opened: EACCES, EIO...
         ValueError: ``path`` contains a NUL.
     """
     walk = _Walk(root, path, root_path)

@@ -18,9 +18,9 @@ class Volume:
     """A directory tree to scan.
 
     Attributes:
-        root: absolute path without symbolic links.
-        exclude: globs of paths below the root that are not scanned.
-        one_file_system: do not enter other file systems.
+        root: absolute path of the volume, without symbolic links.
+        exclude: globs of the paths below the root that scans skip.
+        one_file_system: whether scans do not enter other file systems below the root.
     """
 
     root: bytes
@@ -32,19 +32,19 @@ class Roots:
     """An index of the roots of many volumes, for fast look-ups by path."""
 
     def __init__(self, roots: Iterable[bytes]) -> None:
-        """Index the roots, which are absolute paths without symbolic links."""
+        """Index the volumes' roots, which are absolute paths without symbolic links."""
         self._roots = frozenset(roots)
         self._places = sorted(root.rstrip(b"/") + b"/" for root in self._roots)
 
     def inside(self, root: bytes) -> list[bytes]:
-        """Paths, relative to ``root``, of the other roots that are below ``root``."""
+        """Paths, relative to ``root``, of the other volumes' roots below ``root``."""
         prefix = root.rstrip(b"/") + b"/"
         start = bisect_right(self._places, prefix)
         end = bisect_left(self._places, prefix[:-1] + b"0", start)  # "0" is the byte after "/"
         return [place[len(prefix) : -1] for place in self._places[start:end]]
 
     def holding(self, path: bytes) -> bytes | None:
-        """The innermost root that contains ``path`` or is ``path``; ``None``: no root does."""
+        """The innermost root that contains or equals ``path``; ``None``: no volume contains it."""
         while path not in self._roots:
             if path in {b"/", b""}:
                 return None
