@@ -1,4 +1,4 @@
-"""The bounds for the work on one archive: members, produced bytes, seconds."""
+"""The limits for the work on one archive: members, unpacked bytes, seconds."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 class ArchiveError(UsageError):
-    """The archive cannot be read to its end."""
+    """An archive cannot be read to its end."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveLimits:
-    """The bounds for the work on one archive.
+    """The limits for the work on one archive.
 
     Attributes:
-        members: largest number of members, including members that are left out.
-        produced: largest number of bytes that the archive unpacks to. Bytes are counted when they
-            are produced, whatever the archive's headers say.
-        seconds: longest duration of the work in seconds.
+        members: maximum number of members of the archive, including members that are left out.
+        produced: maximum number of bytes that the archive unpacks to. Bytes are counted when they
+            are unpacked, whatever the archive's headers say.
+        seconds: maximum duration of the work on the archive, in seconds.
     """
 
     members: int = 1_000_000
@@ -37,11 +37,11 @@ class Budget:
     """The members, bytes and seconds that the work on one archive used so far.
 
     Attributes:
-        produced: number of bytes that the archive produced so far.
+        produced: number of bytes that were unpacked from the archive so far.
     """
 
     def __init__(self, limits: ArchiveLimits, clock: Callable[[], float] = time.monotonic) -> None:
-        """Start the clock; no members and bytes are counted yet."""
+        """Start the clock of the work on an archive; no members and bytes are counted yet."""
         self._limits = limits
         self._clock = clock
         self._until = clock() + limits.seconds
@@ -60,10 +60,10 @@ class Budget:
         self._check_time()
 
     def produce(self, count: int) -> None:
-        """Count bytes that the archive produced.
+        """Count bytes that were unpacked from the archive.
 
         Raises:
-            ArchiveError: the archive produced too many bytes, or took too long.
+            ArchiveError: the archive unpacks to too many bytes, or the work took too long.
         """
         self.produced += count
         if self.produced > self._limits.produced:

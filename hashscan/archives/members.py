@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hashscan.archives.tar import TarMember
     from hashscan.archives.zipped import ZipMember
 
-#: Largest memory for unpacking xz and zstd, in bytes.
+#: Maximum memory for unpacking xz and zstd, in bytes.
 _MEMORY = 256 << 20
 _LONGEST_NAME = 4096
 _CHUNK = 1 << 16
@@ -45,7 +45,7 @@ _DAMAGED = (
 
 
 class Member(NamedTuple):
-    """A member of an archive that was hashed; ``size`` in bytes."""
+    """A member of an archive with its digests; ``size`` in bytes."""
 
     name: bytes
     size: int
@@ -53,7 +53,7 @@ class Member(NamedTuple):
 
 
 class LeftOutMember(NamedTuple):
-    """A member that is no ordinary file or cannot be read, with the reason in one word."""
+    """A member of an archive that is no ordinary file or cannot be read; reason in one word."""
 
     name: bytes
     why: str
@@ -106,11 +106,11 @@ class _Stream(Protocol):
     """The unpacked content of a compressed archive, as a stream."""
 
     def read(self, size: int, /) -> bytes:
-        """Read up to ``size`` bytes; empty at the end of the content."""
+        """Read up to ``size`` unpacked bytes; empty at the end of the content."""
         ...
 
     def close(self) -> None:
-        """Release the memory of the unpacking."""
+        """Release the memory that the unpacking uses."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Reads tar files from a stream; headers of a file cannot enlarge the memory that is used.
+"""Reads tar files from a stream; the headers of a tar file cannot enlarge the used memory.
 
 Python's ``tarfile`` is not used: it reads extended headers and the maps of sparse members of any
 size into memory, keeps all members, and takes a damaged header in the middle for the file's end.
@@ -32,7 +32,7 @@ _LEFT_OUT = {
     b"6": "fifo",
     b"S": "sparse",
 }
-#: Types of members whose header may have a size, but which have no content.
+#: Types of tar members whose header may have a size, but which have no content.
 _WITHOUT_CONTENT = frozenset({b"1", b"2", b"3", b"4", b"5", b"6"})
 
 
@@ -40,7 +40,7 @@ class Readable(Protocol):
     """A stream of bytes."""
 
     def read(self, size: int, /) -> bytes:
-        """Read up to ``size`` bytes; empty at the end of the stream."""
+        """Read up to ``size`` bytes of the stream; empty at the end of the stream."""
         ...
 
 
@@ -57,14 +57,14 @@ class TarMember(NamedTuple):
 
 
 class _Counted:
-    """A stream that counts the bytes that it produces."""
+    """A stream that counts the bytes that were read from it."""
 
     def __init__(self, stream: Readable, budget: Budget) -> None:
         self._stream = stream
         self._budget = budget
 
     def read(self, size: int) -> bytes:
-        """Read ``size`` bytes; fewer bytes only at the end of the stream."""
+        """Read ``size`` bytes of the stream; fewer bytes only at the end of the stream."""
         found = b""
         while len(found) < size:
             more = self._stream.read(size - len(found))
@@ -75,7 +75,7 @@ class _Counted:
         return found
 
     def exactly(self, size: int) -> bytes:
-        """Read exactly ``size`` bytes, at most ``_LONGEST_HEADER`` of them.
+        """Read exactly ``size`` bytes of the stream; ``size`` is at most ``_LONGEST_HEADER``.
 
         Raises:
             ArchiveError: the stream has fewer bytes.
@@ -87,10 +87,11 @@ class _Counted:
 
 
 def members(stream: Readable, budget: Budget) -> Iterator[TarMember]:
-    """Yield the members of a tar file, in the file's order.
+    """Yield the members of a tar file, in the order of the file.
 
     Raises:
-        ArchiveError: the file is damaged, cut off or no tar file, or beyond its budget.
+        ArchiveError: the file is damaged, cut off or no tar file, or exceeds the limits of its
+            budget.
     """
     source = _Counted(stream, budget)
     extended: dict[bytes, bytes] = {}
@@ -143,7 +144,7 @@ def _check(header: bytes, *, is_first: bool) -> None:
 
 
 def _number(field: bytes) -> int:
-    """Read a number of a header, in octal or in GNU's base 256.
+    """The number in a field of a tar header, in octal or in GNU's base 256.
 
     Raises:
         ArchiveError: the field is no number, or a negative or too large number.

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from hashscan.archives.budget import Budget
 
-#: Largest central directory, in bytes, and in members: all of it is read into memory.
+#: Maximum size of a zip file's central directory, in bytes and in members: the directory is read
+#: into memory as a whole.
 _LARGEST_DIRECTORY = 64 << 20
 _MOST_MEMBERS = 200_000
 _ENTRY = b"PK\1\2"
@@ -46,10 +47,10 @@ class ZipMember(NamedTuple):
 
 
 def members(file: BinaryIO, budget: Budget) -> Iterator[ZipMember]:
-    """Yield the members of a zip file, in the order of its directory.
+    """Yield the members of a zip file, in the order of its central directory.
 
     Raises:
-        ArchiveError: the file is damaged, or beyond its budget.
+        ArchiveError: the zip file is damaged, or exceeds the limits of its budget.
     """
     _check_directory(file)
     with zipfile.ZipFile(file) as archive:
@@ -66,7 +67,7 @@ def members(file: BinaryIO, budget: Budget) -> Iterator[ZipMember]:
 
 
 def _check_directory(file: BinaryIO) -> None:
-    """Refuse a central directory that is too large, before it is read."""
+    """Raise if the central directory of a zip file is too large, before it is read."""
     size = file.seek(0, os.SEEK_END)
     start = max(0, size - _END_LENGTH - _LONGEST_COMMENT)
     file.seek(start)
@@ -76,7 +77,7 @@ def _check_directory(file: BinaryIO) -> None:
         raise ArchiveError("is damaged or cut off: it has no directory")
     (directory,) = struct.unpack_from("<L", tail, place + 12)
     end = start + place
-    # If this record is there, zipfile reads the central directory's size from it.
+    # If a zip file has this record, zipfile reads the central directory's size from the record.
     file.seek(max(0, end - _LOCATOR64_LENGTH - _END64_LENGTH))
     zip64 = file.read(_LOCATOR64_LENGTH + _END64_LENGTH)
     if zip64[_END64_LENGTH:].startswith(_LOCATOR64) and zip64.startswith(_END64):
@@ -92,7 +93,7 @@ def _check_directory(file: BinaryIO) -> None:
 
 
 def _count(directory: bytes) -> None:
-    """Refuse a directory with too many members: each member costs half a kilobyte of memory."""
+    """Raise if a zip file has too many members: each member costs half a kilobyte of memory."""
     place = members = 0
     while directory.startswith(_ENTRY, place) and len(directory) - place >= _ENTRY_LENGTH:
         lengths = struct.unpack_from("<HHH", directory, place + 28)

@@ -30,7 +30,7 @@ def newest(state_directory: str) -> int:
     """The number of the log's newest line, by one small read; 0: the log has no line.
 
     Raises:
-        StateError: the log cannot be read.
+        StateError: the audit log cannot be read.
     """
     with explained(state_directory, "read"):
         try:
@@ -58,12 +58,12 @@ def read(
     Args:
         state_directory: path of the state directory; if it has no audit log, the result is empty.
         after_seq: number of the last event that the caller has read.
-        since: seconds since the epoch; older events are skipped.
+        since: time in seconds since the epoch; earlier events are skipped.
         on_damaged: called with the name of the file and the number of a damaged line in the file;
             0: the number is unknown, because earlier lines were not read.
 
     Raises:
-        StateError: the log cannot be read.
+        StateError: the audit log cannot be read.
     """
     with explained(state_directory, "read"):
         try:
@@ -90,11 +90,12 @@ def read_last(
         state_directory: the state directory.
         count: maximum number of events to return, at least 1.
         wanted: returns whether to return an event.
-        since: seconds since the epoch; files of the log without a later event need not be read.
+        since: time in seconds since the epoch; files of the log without a later event need not be
+            read.
         on_damaged: called for each damaged line, see ``read``.
 
     Raises:
-        StateError: the log cannot be read.
+        StateError: the audit log cannot be read.
     """
     kept: list[AuditEvent] = []
     with explained(state_directory, "read"):

@@ -13,25 +13,26 @@ class CandidateState(StrEnum):
     id of the hold (``HELD``).
     """
 
-    #: The candidate has no verdict.
+    #: The candidate has no verdict of the service yet.
     WAITING = "waiting"
     #: The verdict is ``known``, and the match must be acted on.
     MATCH = "match"
-    #: The match is being acted on. After a kill, its file may be in quarantine already.
+    #: An action on the match is running. After a kill, the match's file may be in quarantine
+    #: already.
     ACTING = "acting"
-    #: The match could not be moved; the move is tried again.
+    #: The match could not be moved; hashscan tries the move again.
     UNMOVED = "unmoved"
-    #: The candidate left the queue; the row is kept until the end of the scan.
+    #: The candidate left the queue; its row is kept until the end of the scan.
     DONE = "done"
     #: The match was only reported. ``status`` counts the match until a scan does not find its file.
     REPORTED = "reported"
-    #: A brake holds the match. A scan that finds its file acts on the match again; a scan that
-    #: does not find the file removes the row.
+    #: A brake holds the match. A scan that finds the match's file acts on the match again; a scan
+    #: that does not find the file removes the match's row.
     HELD = "held"
 
 
 def is_in(*states: CandidateState) -> str:
-    """The SQL condition that a candidate is in one of these states."""
+    """The SQL condition that a candidate is in one of the given states."""
     return f"state IN ({', '.join(repr(state.value) for state in states)})"
 
 
@@ -43,8 +44,8 @@ REPORTED = is_in(_STATE.REPORTED)
 NOT_MOVED = f"{REPORTED} AND error IS NOT NULL"
 #: Candidates that leave the queue if no scan finds them again.
 UNTIL_MISSED = is_in(_STATE.REPORTED, _STATE.HELD)
-#: Matches that could not be moved, also while their move is tried again: the reason of the last
-#: failure is kept until the move succeeds.
+#: Matches that could not be moved, also while hashscan tries their move again: the reason of the
+#: last failure is kept until the move succeeds.
 COULD_NOT_MOVE = f"({UNMOVED} OR ({is_in(_STATE.ACTING)} AND error IS NOT NULL))"
 #: Candidates that wait for a verdict, and matches that wait for their first action.
 PENDING = f"({is_in(_STATE.WAITING, _STATE.MATCH, _STATE.ACTING)} AND NOT {COULD_NOT_MOVE})"
@@ -54,5 +55,5 @@ QUEUED = is_in(_STATE.WAITING, _STATE.MATCH, _STATE.ACTING, _STATE.UNMOVED)
 NOT_BEGUN = is_in(_STATE.MATCH, _STATE.UNMOVED)
 #: Candidates in the queue with the verdict ``known``.
 KNOWN = is_in(_STATE.MATCH, _STATE.ACTING, _STATE.UNMOVED)
-#: Matches that are still in their place.
+#: Matches whose file is still in its place on the volume.
 IN_PLACE = is_in(_STATE.MATCH, _STATE.ACTING, _STATE.UNMOVED, _STATE.REPORTED)

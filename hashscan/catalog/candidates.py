@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
     from hashscan.catalog.rows import FoundCandidate, QueuedDirectory
 
-#: Maximum age of a saved verdict in seconds. If a verdict is older, the service is asked again.
+#: Maximum age of a saved verdict in seconds. hashscan asks the service again about an older
+#: verdict.
 VERDICT_AGE = 86400.0
 
 #: SQL condition: matches of a service that must be acted on.
@@ -66,10 +67,11 @@ class QueuedCandidate(NamedTuple):
     """A candidate in the queue.
 
     Attributes:
-        number: id of the candidate in the catalog.
-        candidate: the file.
+        number: id of the queued candidate in the catalog.
+        candidate: the candidate's file and digests.
         found: time at which the candidate was queued, in seconds since the epoch.
-        known: category and hit number of a verdict ``known``; ``None``: no verdict yet.
+        known: category and hit number of a verdict ``known``; ``None``: the candidate has no
+            verdict yet.
         service: name of the service whose verdict the candidate waits for.
         seen: number of the last scan that found the file.
     """
@@ -88,7 +90,7 @@ class CandidateQueue(CatalogWriter):
     def put_candidate(
         self, scan: int, volume: bytes, directory: QueuedDirectory, found: FoundCandidate
     ) -> bool:
-        """Queue a candidate for ``self.service``; false if this scan has queued it unchanged.
+        """Queue a candidate for ``self.service``; false: this scan queued the same file before.
 
         A candidate that waits for another service's verdict is replaced. A later scan with that
         service's filters finds the candidate again by its saved digests.
@@ -178,10 +180,10 @@ class CandidateQueue(CatalogWriter):
     def candidates_to_ask(
         self, scan: int, service: str, limit: int, *, met: bool
     ) -> list[QueuedCandidate]:
-        """Candidates for ``service`` that were not asked in this scan yet, oldest first.
+        """Candidates about which this scan has not asked ``service`` yet; the oldest comes first.
 
-        With ``met``, only candidates that this scan has found: the scan may still find the others,
-        with a changed content.
+        With ``met``, only candidates that this scan has found: the scan may still find the other
+        candidates, with a changed content.
         """
         condition = f"{IS_WAITING} AND asked <> ?1 AND (seen = ?1 OR NOT ?2)"
         condition += " AND service = ?4 ORDER BY id LIMIT ?3"
@@ -190,10 +192,10 @@ class CandidateQueue(CatalogWriter):
     def reconsider(self, scan: int, service: str) -> None:
         """Remove the verdicts of matches of earlier scans, because the known set may have changed.
 
-        A match that was being acted on when the agent was killed keeps its verdict: its file may be
-        in quarantine already. Candidates that wait for other local lists are removed; a scan with
-        these lists finds them again by their saved digests. Candidates that wait for another remote
-        service are kept.
+        If the agent was killed during the action on a match, the match keeps its verdict: its file
+        may be in quarantine already. Candidates that wait for other local lists are removed; a scan
+        with these lists finds them again by their saved digests. Candidates that wait for another
+        remote service are kept.
         """
         self._write()
         with translated(self.path):
@@ -210,7 +212,7 @@ class CandidateQueue(CatalogWriter):
             )
 
     def take_for_met(self, scan: int, numbers: Iterable[int]) -> None:
-        """Mark candidates as found by this scan, which cannot find them: they may be asked now."""
+        """Mark candidates as found by this scan, so that it may ask the service about them."""
         self._write()
         with translated(self.path):
             self._connection.executemany(
@@ -225,7 +227,7 @@ class CandidateQueue(CatalogWriter):
         return self._candidates(f"{_TO_ACT} ORDER BY device, inode, id LIMIT ?", (service, limit))
 
     def linked_to_act(self, service: str) -> list[QueuedCandidate]:
-        """A match that must be acted on for each inode with several hard links."""
+        """For each inode with several hard links, one match that must be acted on."""
         each = f"SELECT min(id) FROM candidate WHERE {_TO_ACT} GROUP BY device, inode"  # noqa: S608
         condition = f"links > 1 AND id IN ({each})"
         return self._candidates(condition, (service,))
@@ -257,7 +259,7 @@ class CandidateQueue(CatalogWriter):
             )
 
     def unmoved(self, after: int, limit: int) -> list[QueuedCandidate]:
-        """The next matches that could not be moved: at most ``limit``, with ids above ``after``."""
+        """Up to ``limit`` matches that could not be moved, with ids above ``after``, by id."""
         condition = f"{UNMOVED} AND id > ? ORDER BY id LIMIT ?"
         return self._candidates(condition, (after, limit))
 
@@ -271,7 +273,7 @@ class CandidateQueue(CatalogWriter):
         return bool(kept)
 
     def mark_acting(self, number: int) -> None:
-        """Save that a match is being acted on; after a kill, the next scan acts on it again."""
+        """Save that an action on a match begins; after a kill, the next scan repeats the action."""
         self._write()
         with translated(self.path):
             self._connection.execute(
@@ -280,7 +282,7 @@ class CandidateQueue(CatalogWriter):
             )
 
     def candidate(self, number: int) -> QueuedCandidate | None:
-        """The candidate with this id; ``None``: the queue has no such candidate."""
+        """The candidate with the id ``number``; ``None``: the queue has no candidate of this id."""
         found = self._candidates("id = ?", (number,))
         return found[0] if found else None
 
@@ -315,7 +317,7 @@ class CandidateQueue(CatalogWriter):
         ]
 
     def mark_asked(self, scan: int, numbers: Iterable[int]) -> None:
-        """Save that the service is asked about these candidates in this scan."""
+        """Save that this scan asks the service about the given candidates."""
         self._write()
         with translated(self.path):
             self._connection.executemany(
@@ -323,13 +325,13 @@ class CandidateQueue(CatalogWriter):
             )
 
     def mark_pending(self, number: int, error: str) -> None:
-        """Save why a candidate has no verdict."""
+        """Save the reason why a candidate has no verdict."""
         self._write()
         with translated(self.path):
             self._connection.execute("UPDATE candidate SET error = ? WHERE id = ?", (error, number))
 
     def mark_known(self, number: int, category: str, hit: int) -> None:
-        """Save that a candidate is a match (by its hit number ``hit``) and must be acted on."""
+        """Save that a candidate is a match (its hit number is ``hit``) that must be acted on."""
         self._write()
         with translated(self.path):
             self._connection.execute(
@@ -352,12 +354,13 @@ class CandidateQueue(CatalogWriter):
 
         Args:
             number: id of the candidate.
-            file_too: also remove the file's row, because the file left the volume.
-            until_met: queue the unchanged file again if this scan finds it again. A directory that
-                was renamed twice has its files back, with their stamps.
+            file_too: also remove the row of the candidate's file, because the file left the volume.
+            until_met: queue the unchanged file again if this scan finds the file again. A directory
+                that was renamed twice has its files back, with their stamps.
             reported: keep the row of a match that was only reported, for ``status``.
-            not_moved: keep the row of a match that could not be moved, with this reason.
-            hold: keep the row of a held match, with the id of its hold.
+            not_moved: reason why a match could not be moved; the row of the match is kept with this
+                reason.
+            hold: id of the hold of a held match; the row of the match is kept with this id.
         """
         self._write()
         state = CandidateState.DONE
@@ -378,7 +381,7 @@ class CandidateQueue(CatalogWriter):
             )
 
     def forget_reported(self, scan: int, volumes: Iterable[bytes]) -> None:
-        """Remove reported and held matches in ``volumes`` that the ended ``scan`` did not find."""
+        """Remove reported and held matches in ``volumes`` that the scan ``scan`` did not find."""
         self._write()
         with translated(self.path):
             before = self._connection.execute(
@@ -398,7 +401,7 @@ class CandidateQueue(CatalogWriter):
             )
 
     def pending(self) -> Iterator[tuple[QueuedCandidate, str]]:
-        """Candidates that wait for a verdict, and the reason why they have none."""
+        """Candidates that wait for a verdict, and the reason why they have no verdict."""
         last = 0
         while queued := self._candidates(f"{IS_WAITING} AND id > ? ORDER BY id LIMIT 256", (last,)):
             for candidate in queued:
@@ -412,7 +415,7 @@ class CandidateQueue(CatalogWriter):
                 yield candidate, error
 
     def pending_of(self, scan: int) -> int:
-        """Number of candidates found by ``scan`` that wait for a verdict or for an action."""
+        """Number of candidates that ``scan`` found and that wait for a verdict or an action."""
         with translated(self.path):
             (count,) = self._connection.execute(
                 f"SELECT count(*) FROM candidate WHERE {QUEUED} AND seen = ?",  # noqa: S608
@@ -421,7 +424,7 @@ class CandidateQueue(CatalogWriter):
         return int(count)
 
     def waiting(self) -> tuple[int, float | None, str | None]:
-        """Number of waiting candidates, time of the oldest, and a reason if it is known.
+        """Number of waiting candidates, time of the oldest candidate, and a reason if known.
 
         Matches that could not be moved are not counted, see ``unmoved``.
         """
@@ -436,7 +439,7 @@ class CandidateQueue(CatalogWriter):
         return int(count), oldest, None if why is None else why[0]
 
     def ask_again(self, scan: int) -> int:
-        """Let this scan ask again about candidates without an answer; return their number."""
+        """Let this scan ask again about candidates without an answer; return how many there are."""
         self._write()
         with translated(self.path):
             return self._connection.execute(
@@ -467,7 +470,7 @@ class CandidateQueue(CatalogWriter):
             )
 
     def verdict(self, service: str, digest: Digest, filterset: int) -> Answer | None:
-        """A saved verdict of the same filter set that is not too old; ``None``: ask the service."""
+        """The service's saved verdict about a digest; ``None``: no current verdict is saved."""
         with translated(self.path):
             row = self._connection.execute(
                 "SELECT known, category FROM verdict WHERE service = ? AND algorithm = ?"  # noqa: S608

@@ -41,18 +41,18 @@ CANDIDATE = (
 
 
 def checksum(*values: float | bytes | None) -> int:
-    """The checksum of a row with these values; it is saved as the row's last value."""
+    """The checksum of a row with the given values, which is saved as the row's last value."""
     found = crc32(dumps((*values, 0), _FORMAT)[:-4])
     return found - (1 << 32) if found >= 1 << 31 else found
 
 
 def are_whole(rows: Iterable[tuple[Any, ...]]) -> bool:
-    """Whether the last value of every row is its ``checksum``."""
+    """Whether the last value of every row is the ``checksum`` of the row's other values."""
     return {_RESIDUE}.issuperset(map(crc32, map(dumps, rows, repeat(_FORMAT))))
 
 
 def add_function(connection: sqlite3.Connection) -> None:
-    """Add the function ``checksum`` to SQL, and allow to read texts that are not UTF-8."""
+    """Add the SQL function ``checksum`` to a connection, and allow texts that are not UTF-8."""
     connection.create_function("checksum", -1, checksum, deterministic=True)
     connection.text_factory = _text
 

@@ -10,17 +10,17 @@ from hashscan.catalog.schema import damaged, translated
 if TYPE_CHECKING:
     import sqlite3
 
-#: Maximum number of parents of a directory that are followed; a volume has at most 4096 levels.
+#: Maximum number of parents of a directory that are followed; a path has at most 4096 levels.
 _LEVELS = 5000
 
 
 def directory_path(connection: sqlite3.Connection, where: str, number: int) -> bytes:
-    """The path, below its volume, of the directory with this id.
+    """The path, below its volume, of the directory with the id ``number``.
 
     ``where`` is the path of the catalog, for messages.
 
     Raises:
-        StateError: the row of a parent is damaged, or the catalog cannot be read.
+        StateError: the row of a parent directory is damaged, or the catalog cannot be read.
     """
     with translated(where):
         names = connection.execute(
@@ -40,7 +40,7 @@ def directory_path(connection: sqlite3.Connection, where: str, number: int) -> b
 
 
 def volume_of(connection: sqlite3.Connection, where: str, number: int) -> bytes | None:
-    """The root of the volume of the directory with this id.
+    """The root of the volume that contains the directory with the id ``number``.
 
     Raises:
         StateError: the catalog cannot be read.

@@ -1,4 +1,4 @@
-"""The expected amount of work of a scan, from the scans before it, for its progress bar."""
+"""The expected work of a scan, estimated from earlier scans, for the scan's progress bar."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 _WHOLE_SCANS = (
     "SELECT files, summary FROM scan WHERE volumes = ? AND interrupted = -1 ORDER BY id DESC"
 )
-#: A file without ``head`` was hashed. A full scan hashes it again, unless it resumes a full scan
-#: that has hashed the file.
+#: A file whose row has no ``head`` was hashed. A full scan hashes the file again, unless it resumes
+#: a full scan that has hashed the file.
 _TO_HASH = (
     "WITH RECURSIVE below (id) AS ("
     "SELECT id FROM dir WHERE parent = 0 AND name IN (SELECT value FROM temp.root)"
@@ -32,12 +32,12 @@ class ExpectedWork(CatalogWriter):
     def expected(
         self, volumes: Sequence[bytes], *, hash_before: int | None = None
     ) -> Expected | None:
-        """Return the work of a scan of these volumes; ``None`` before the first whole scan.
+        """The expected work of a scan of ``volumes``; ``None``: no whole scan has ended yet.
 
         Args:
-            volumes: roots of the volumes.
-            hash_before: for a full scan, which hashes again the files that scans before this
-                number hashed. These files are counted by reading the table of files once.
+            volumes: roots of the volumes to scan.
+            hash_before: a scan number, for a full scan: it hashes again the files that scans with
+                lower numbers hashed. These files are counted by reading the table of files once.
         """
         with translated(self.path):
             scans = self._connection.execute(

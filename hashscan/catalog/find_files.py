@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class FoundFile(NamedTuple):
-    """A file in the catalog; the file may have changed or been removed since."""
+    """A file that the catalog has; the file on the volume may have changed or been removed."""
 
     volume: bytes
     path: bytes
@@ -28,14 +28,14 @@ class FoundFile(NamedTuple):
 
 
 class Finder(Closable):
-    """Searches the catalog. Close a finder soon: SQLite keeps old pages while it is open.
+    """Searches the catalog for files. Close a finder soon: until then, SQLite keeps old pages.
 
     Attributes:
-        damaged: number of damaged rows that were skipped; the next scan repairs them.
+        damaged: number of damaged rows that the searches skipped; the next scan repairs these rows.
     """
 
     def __init__(self, path: str, connection: sqlite3.Connection) -> None:
-        """Use an open connection; callers use ``open_finder`` instead."""
+        """Use an open connection to the catalog; callers use ``open_finder`` instead."""
         self._path = path
         self._connection = connection
         self.damaged = 0
@@ -43,11 +43,11 @@ class Finder(Closable):
         connection.execute("PRAGMA temp_store = MEMORY")
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the finder's connection to the catalog."""
         self._connection.close()
 
     def with_digests(self, digests: Iterable[Digest], most: int) -> list[FoundFile]:
-        """Up to ``most`` files with one of ``digests``; this reads the whole catalog once.
+        """Up to ``most`` files with one of ``digests``; the search reads the whole catalog once.
 
         Raises:
             StateError: the catalog cannot be read.
@@ -95,7 +95,7 @@ class Finder(Closable):
         return FoundFile(volume, path, file.digests)
 
     def at(self, volume: bytes, path: bytes) -> FoundFile | None:
-        """The file with this path below a volume's root; ``None``: it is not in the catalog.
+        """The file at a path below a volume's root; ``None``: the catalog lacks the file.
 
         Raises:
             StateError: the catalog cannot be read.
@@ -118,7 +118,7 @@ class Finder(Closable):
         return None if found is None else FoundFile(volume, path, found.digests)
 
     def algorithms(self) -> frozenset[Algorithm]:
-        """The algorithms of the digests in the catalog; this may read the whole catalog.
+        """The algorithms of the digests in the catalog; the search may read the whole catalog.
 
         Raises:
             StateError: the catalog cannot be read.
@@ -133,7 +133,7 @@ class Finder(Closable):
             )
 
     def was_mounted(self, volume: bytes) -> bool:
-        """Whether the root of this volume was a mount point when it was scanned last.
+        """Whether a volume's root was a mount point when the volume was scanned last.
 
         Raises:
             StateError: the catalog cannot be read.
@@ -146,7 +146,7 @@ class Finder(Closable):
 
 
 def open_finder(path: str) -> Finder | None:
-    """Open the catalog for reading only; ``None``: there is no catalog, as nothing was scanned.
+    """Open the catalog for searches; ``None``: no catalog exists, because nothing was scanned.
 
     Raises:
         StateError: the catalog cannot be read, or has another version.

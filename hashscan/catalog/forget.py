@@ -1,4 +1,4 @@
-"""Removes the verdicts about digests, so that the service is asked again."""
+"""Removes saved verdicts about digests, so that hashscan asks the service again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def forget(connection: sqlite3.Connection, digests: Iterable[Digest]) -> None:
     """Remove saved verdicts about digests, and the verdicts of matches that wait in the queue.
 
-    A match that is being acted on keeps its verdict: its file may be in quarantine already.
+    A match keeps its verdict while an action on it runs: its file may be in quarantine already.
     """
     for algorithm, text in digests:
         raw = bytes.fromhex(text)
@@ -34,7 +34,7 @@ def forget(connection: sqlite3.Connection, digests: Iterable[Digest]) -> None:
 
 
 def forget_verdicts(path: str, digests: Iterable[Digest]) -> None:
-    """Remove verdicts in the catalog ``path``, if the file exists; other processes may use it.
+    """Remove verdicts from the catalog ``path``, if it exists; other processes may use it, too.
 
     Raises:
         StateError: the catalog cannot be changed.

@@ -19,12 +19,12 @@ from hashscan.model import FileDigests
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-#: Counts of which the sum over all scans is reported.
+#: Counts of a scan that a report sums over all scans of its period.
 ADDED = ("hashed", "bytes_hashed", "candidates", "false_positives", "problems")
 
 
 class InPlace(NamedTuple):
-    """A group of matches that are still in their place, and the facts that they share."""
+    """A group of matches whose files are still in their place, and the facts that they share."""
 
     volume: bytes
     category: str
@@ -35,15 +35,16 @@ class InPlace(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """The scans that ended in a period.
+    """The results of the scans that ended in a period of time.
 
     Attributes:
-        scans: number of scans.
+        scans: number of scans that ended in the period.
         whole: number of scans that saw every file of their volumes.
-        files: sum of the scans' numbers of files.
+        files: sum of the numbers of files that the scans saw.
         added: sums of ``hashed``, ``bytes_hashed``, ``candidates``, ``false_positives`` and
             ``problems`` over all scans.
-        last: counts of the last scan, by the names of ``Summary``; empty: no scan has counts.
+        last: counts of the period's last scan, by the names of ``Summary``; empty: no scan has
+            counts.
         problems: number of files and directories that cannot be read now, by reason.
     """
 
@@ -56,7 +57,7 @@ class Period:
 
 
 class MatchInPlace(NamedTuple):
-    """A match that is still in its place; ``found`` is in seconds since the epoch."""
+    """A match whose file is still in its place; ``found`` is in seconds since the epoch."""
 
     path: bytes
     category: str
@@ -127,13 +128,13 @@ def period_of(path: str, since: float, until: float) -> Period:
 def in_place_of(
     path: str, since: float, until: float, moved: Mapping[bytes, float]
 ) -> Iterator[InPlace]:
-    """Groups of matches in the catalog ``path`` that are in their place.
+    """Groups of matches in the catalog ``path`` whose files are still in their place.
 
     Args:
         path: path of the catalog.
-        since: each group says whether its matches were detected before this time.
-        until: only matches that were detected before this time are counted.
-        moved: time at which a file was last moved to quarantine, by its path. A match in the
+        since: seconds since the epoch; each group says whether its matches were detected earlier.
+        until: seconds since the epoch; only matches that were detected earlier are counted.
+        moved: time at which a file was last moved to quarantine, by the file's path. A match in the
             catalog that was found before that time is not counted.
 
     Raises:

@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from hashscan.model import Algorithm, Stamp
 
 _last_seen = values_of("device", "inode", "size", "mtime_ns", "ctime_ns", "added")
-#: Maximum number of files of a directory that are read at once; larger directories are read in
-#: parts, to save memory.
+#: Maximum number of files of a directory whose rows are read in one query; larger directories are
+#: read in parts, to save memory.
 WHOLE_DIRECTORY = 8192
 
 
 class CatalogReader:
-    """Reads rows of files by directory and by inode."""
+    """Reads the catalog's rows of files by directory and by inode."""
 
     def __init__(self, path: str) -> None:
-        """Open the catalog at ``path``, which the writer has made.
+        """Open the catalog at ``path``, which the catalog's writer has made.
 
         Raises:
             StateError: the catalog cannot be opened.
@@ -45,15 +45,15 @@ class CatalogReader:
             self._connection = connect_read_only(path, timeout=30)
             self._connection.execute("PRAGMA cache_size = -1024")
         add_function(self._connection)
-        #: Number of damaged rows that were read since the caller set this to 0.
+        #: Number of damaged rows that were read since the caller set this number to 0.
         self.damaged = 0
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the reader's connection to the catalog."""
         self._connection.close()
 
     def directory(self, directory: int) -> dict[bytes, FileRow | None] | None:
-        """All files of a directory by name; ``None``: the directory has too many files.
+        """The rows of all files of a directory by name; ``None``: the directory has too many files.
 
         A file whose row is damaged has the value ``None``.
         """
@@ -76,7 +76,7 @@ class CatalogReader:
     def settled(
         self, directory: int, *, judged: int, until: int, algorithms: Iterable[str]
     ) -> dict[bytes, LastSeen] | None:
-        """The states of all files of a directory, by name; ``None``: a file must be checked.
+        """The states of all files of a directory by name; ``None``: a scan must check a file.
 
         The kind in each state is 1 for a hashed file, 2 for a file that its size ruled out, and 3
         for a file that its first block ruled out.
@@ -102,7 +102,7 @@ class CatalogReader:
         return dict(zip(map(name_of, rows), map(_last_seen, rows), strict=True))
 
     def named(self, directory: int, name: bytes) -> FileRow | None:
-        """The row of a file of a directory; ``None``: no row, or the row is damaged."""
+        """The row of a file of a directory; ``None``: the file has no row, or a damaged row."""
         with translated(self.path):
             row = self._connection.execute(
                 f"{SELECT} WHERE dir = ? AND name = ?",
@@ -111,7 +111,7 @@ class CatalogReader:
         return None if row is None else self._checked(row)
 
     def has(self, directory: int, name: bytes) -> bool:
-        """Whether a file of a directory has a row, even a damaged row."""
+        """Whether a file of a directory has a row in the catalog, even a damaged row."""
         with translated(self.path):
             row = self._connection.execute(
                 "SELECT 1 FROM file WHERE dir = ? AND name = ?", (directory, name)
@@ -119,7 +119,7 @@ class CatalogReader:
         return row is not None
 
     def names(self, directory: int) -> Iterator[bytes]:
-        """The names of a directory's files; a thousand names are read at a time."""
+        """Yield the names of a directory's files; one query reads a thousand names."""
         last = b""
         while True:
             with translated(self.path):
@@ -133,7 +133,7 @@ class CatalogReader:
                 yield last
 
     def last_directory(self) -> int:
-        """The highest id of a directory; 0: the catalog has no directory."""
+        """The highest id of all directories in the catalog; 0: the catalog has no directory."""
         with translated(self.path):
             (number,) = self._connection.execute("SELECT max(id) FROM dir").fetchone()
         return number or 0
@@ -151,12 +151,13 @@ class CatalogReader:
         """The digests of files, in lists; ``None`` replaces a list that has a damaged row.
 
         Args:
-            after: only files of directories with higher ids than this.
-            last: only files of directories with ids up to this.
-            algorithms: algorithms of the digests. The first digest is ``None`` for a candidate.
-            judged: filter set whose judged files are skipped.
-            until: last scan whose files are returned.
-            step: number of files in a list.
+            after: a directory's id; only files of directories with higher ids are returned.
+            last: the last directory's id; files of directories with higher ids are not returned.
+            algorithms: algorithms of the digests to return. The first digest of a candidate is
+                ``None``.
+            judged: number of a filter set; files that this filter set has judged are skipped.
+            until: number of the last scan whose files are returned.
+            step: maximum number of files in a list.
         """
         pick = values_of("judged", "scan", "hit", *algorithms)
         with translated(self.path):
@@ -177,10 +178,10 @@ class CatalogReader:
         """The next files after the file ``name`` of ``directory``, by directory id and name.
 
         Args:
-            directory: directory id of the file.
+            directory: id of the file's directory.
             name: name of the file.
-            last: the last directory id.
-            limit: most files.
+            last: id of the last directory whose files are returned.
+            limit: maximum number of files to return.
 
         Returns:
             Directory id and row of each file; directory id and name of each file with a damaged
@@ -202,7 +203,7 @@ class CatalogReader:
         return whole, damaged
 
     def linked(self, device: int, inode: int, stamp: Stamp) -> FileRow | None:
-        """The row of another hard link of this inode with this stamp; ``None``: no such row."""
+        """The row of another hard link of a file, with the same stamp; ``None``: no row exists."""
         with translated(self.path):
             row = self._connection.execute(
                 f"{SELECT} WHERE linked = 1 AND inode = ? AND device = ?"

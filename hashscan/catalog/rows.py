@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
 
-#: The fields of a ``FileRow`` as a plain tuple.
+#: A plain tuple with the fields of a ``FileRow``.
 RawRow = tuple[Any, ...]
-#: The values of the columns ``STORED``.
+#: A plain tuple with the values of the columns ``STORED``.
 StoredRow = tuple[Any, ...]
 
 
 def signed(inode: int) -> int:
-    """An inode number as a signed number for SQLite: some file systems use all 64 bits."""
+    """An inode number as a signed number for SQLite: some file systems use all 64 bits of it."""
     return inode - (1 << 64) if inode >= 1 << 63 else inode
 
 
@@ -36,16 +36,17 @@ def unsigned(inode: int) -> int:
 
 
 class FileRow(NamedTuple):
-    """The state of a file when it was hashed or ruled out.
+    """The catalog's row of a file: the file's state when it was hashed or ruled out.
 
-    This is a named tuple, because a frozen dataclass takes many times as long to make.
+    ``FileRow`` is a named tuple, because a frozen dataclass takes many times as long to make.
 
     Attributes:
         name: name of the file in its directory.
-        device: device number of the file. If the file is on the device of the volume's root, this
-            is minus the id of the root's directory, because device numbers change at a reboot.
+        device: device number of the file. If the file is on the device of the volume's root,
+            ``device`` is minus the id of the root's directory, because device numbers change at a
+            reboot.
         inode: inode number as a signed number, see ``signed``.
-        linked: whether the inode has more than one hard link.
+        linked: whether the file's inode has more than one hard link.
         hit: whether a filter of the set ``judged`` has a digest of the file.
         racy: whether the file may have changed without a new stamp, so the stamp proves nothing.
         judged: the filter set (``Catalog.filterset``) that found ``hit``.
@@ -99,7 +100,7 @@ def found_row(
     return (
         name,
         device,
-        inode - (1 << 64) if inode >= 1 << 63 else inode,  # faster than ``signed``
+        inode - (1 << 64) if inode >= 1 << 63 else inode,  # faster than a call of ``signed``
         status.st_size,
         cut(status.st_mtime_ns),
         cut(status.st_ctime_ns),
@@ -119,11 +120,11 @@ _INDICES = {name: number for number, name in enumerate((*_SEALED, "checksum", "a
 
 
 def values_of(*names: str) -> Callable[[tuple[Any, ...]], Any]:
-    """A function that returns the values with these names from a plain or stored row.
+    """A function that returns the values of the columns ``names`` of a plain or stored row.
 
-    For several names, the function returns a tuple; for one name, it returns the value. It is as
-    fast as an access by index. The name ``added`` means the value that a query adds after the
-    columns ``STORED``.
+    For several names, the function returns a tuple; for one name, the function returns the value.
+    The function is as fast as an access by index. The name ``added`` means the value that a query
+    adds after the columns ``STORED``.
     """
     return itemgetter(*(_INDICES[name] for name in names))
 
@@ -136,7 +137,7 @@ _SQL_TYPES = {
 }
 _TYPES = get_type_hints(FileRow)
 _FLAGS = tuple(number for number, kind in enumerate(_TYPES.values()) if kind is bool)
-#: SQL that makes the table.
+#: SQL that makes the table ``file``.
 TABLE = (
     "CREATE TABLE file (dir INTEGER NOT NULL, "
     + ", ".join(f"{name} {_SQL_TYPES[kind]}" for name, kind in _TYPES.items())
@@ -150,7 +151,7 @@ _ASSIGNED = ", ".join(
     f"{column} = excluded.{column}" for column in (*FileRow._fields[1:], "checksum")
 )
 _KEPT = ", ".join(f"kept.{column}" for column in _SEALED)
-#: SQL that stores a row: a ``StoredRow``, and the time in nanoseconds since the epoch.
+#: SQL that stores a file's row: a ``StoredRow``, and the time in nanoseconds since the epoch.
 #:
 #: A row may come late, from a process that read the file before its last write. The late row must
 #: not replace a newer row, whose ctime is after the start of the late row's scan. If the clock was
@@ -161,7 +162,7 @@ UPSERT = (
     f" ON CONFLICT (dir, name) DO UPDATE SET {_ASSIGNED} WHERE excluded.ctime_ns >= kept.ctime_ns"
     " OR excluded.inode <> kept.inode OR excluded.device <> kept.device OR kept.ctime_ns > ?"
     " OR kept.ctime_ns < (SELECT started FROM scan WHERE id = excluded.scan) * 1e9"
-    # A damaged row is always replaced.
+    # A new row always replaces a damaged row.
     f" OR kept.checksum <> checksum({_KEPT})"
 )
 #: SQL that saves the result of a filter set for a file: number of the set, hit, directory, name.
@@ -181,7 +182,7 @@ def stored_row(row: RawRow, directory: int) -> StoredRow:
     """The ``StoredRow`` of a plain row: with the directory id and the checksum."""
     plain = [*row, directory]
     for flag in _FLAGS:
-        plain[flag] = +plain[flag]  # SQLite returns truth values as numbers
+        plain[flag] = +plain[flag]  # SQLite returns the truth values of a row as numbers
     return (*plain, checksum(*plain))
 
 
@@ -198,7 +199,7 @@ def checked_by_name(stored: Sequence[StoredRow]) -> dict[bytes, FileRow | None]:
 
 
 class FoundCandidate(NamedTuple):
-    """A candidate in a directory, before the writer adds the directory's path."""
+    """A candidate that a worker found, before the writer adds the path of its directory."""
 
     name: bytes
     identity: Identity
@@ -210,7 +211,7 @@ class FoundCandidate(NamedTuple):
 
 
 class FoundProblem(NamedTuple):
-    """A problem with an entry; an empty name means the directory itself."""
+    """A problem with an entry of a directory; an empty name means the directory itself."""
 
     name: bytes
     reason: str
@@ -218,11 +219,11 @@ class FoundProblem(NamedTuple):
 
 
 class DirectoryPlace(NamedTuple):
-    """The place of a directory when its parent was listed last.
+    """The place of a directory at the time when its parent directory was listed last.
 
     Attributes:
         parent: id of the parent directory; 0: the directory is a volume's root or unknown.
-        name: name in the parent directory.
+        name: name of the directory in its parent directory.
         inode: inode number in the listing of the parent directory; 0: unknown.
     """
 
@@ -232,11 +233,11 @@ class DirectoryPlace(NamedTuple):
 
 
 class QueuedDirectory(NamedTuple):
-    """A directory to be listed.
+    """A directory that a scan must list.
 
     Attributes:
         number: id of the directory in the catalog.
-        path: path below the volume's root.
+        path: path of the directory below the volume's root.
         fresh: whether the catalog has no files of the directory yet.
         inode: inode number in the listing of the parent directory.
     """

@@ -1,4 +1,4 @@
-"""Saves the begin and end of scans; a scan's end removes the rows of files that are gone."""
+"""Saves the begin and end of scans; at a scan's end, removes the rows of files now gone."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from hashscan.model import Summary
 
-#: ``owner`` of directories that are spilled only during the end of a scan; other owners are 0 or
-#: more.
+#: Value of ``owner`` for directories that are spilled (saved on the disk) only during the end of a
+#: scan; all other owners are 0 or more.
 _HELD = -1
 #: Values of ``interrupted``: ``WHOLE`` for a scan that saw every file of its volumes, ``NOT_WHOLE``
 #: for a scan that ended without a signal but did not see every file.
@@ -26,12 +26,12 @@ NOT_WHOLE = -2
 
 
 class Scans(CandidateQueue):
-    """Saves scans, and the directories that scans spill to the disk."""
+    """Saves scans, and the queued directories that scans spill from memory to the disk."""
 
     def begin_scan(
         self, volumes: Iterable[bytes], *, complete: bool, kind: str = "scan"
     ) -> tuple[int, int | None]:
-        """Save that a scan starts; ``kind`` is the reason that ``status`` shows.
+        """Save that a scan begins; ``kind`` is the reason of the scan that ``status`` shows.
 
         Returns:
             The scan's number. The second value is the number of the interrupted full scan that
@@ -77,9 +77,9 @@ class Scans(CandidateQueue):
         return int(first)
 
     def begin_watch(self) -> int:
-        """A new scan number for files that the watch reports; it is above all earlier numbers."""
+        """A new scan number for files that the watch reports, above all earlier scan numbers."""
         number, _ = self.begin_scan((), complete=False, kind="watch")
-        # Delete the earlier rows last: otherwise SQLite could use the highest number again.
+        # Delete the watch's earlier rows last: otherwise SQLite could use the highest number again.
         with translated(self.path):
             self._connection.execute("DELETE FROM scan WHERE kind = 'watch' AND id < ?", (number,))
         return number
@@ -95,7 +95,7 @@ class Scans(CandidateQueue):
         costs: Sequence[float] | None = None,
         held: Iterable[int] = (),
     ) -> None:
-        """Save that a scan ended. If it was not interrupted, remove the rows of files now gone.
+        """Save that a scan ended. After a whole scan, remove the rows of files that are gone.
 
         ``unseen`` has the roots of volumes of which the scan did not see every file. The rows of
         these volumes are kept, and the scan is whole only for its other volumes.
@@ -135,7 +135,7 @@ class Scans(CandidateQueue):
         self.commit()
 
     def _part_whole(self, scan: int, volumes: list[bytes], unseen: Collection[bytes]) -> None:
-        """Split a scan into a row of a whole scan without ``unseen`` and a row of all volumes."""
+        """Split a scan's row: a whole scan of the volumes not in ``unseen``, and a scan of all."""
         whole = [volume for volume in volumes if volume not in unseen]
         if not whole:
             return
@@ -187,7 +187,7 @@ class Scans(CandidateQueue):
         execute("DELETE FROM dir WHERE id IN (SELECT id FROM gone)")
 
     def spill(self, owner: int, directories: Iterable[tuple[int, int, bool, float]]) -> None:
-        """Save queued directories of ``owner`` on the disk: volume, id, fresh, weight."""
+        """Save queued directories of ``owner`` on the disk: volume, id, ``fresh`` and weight."""
         with translated(self.path):
             self._connection.execute(
                 "CREATE TEMP TABLE IF NOT EXISTS frontier"
@@ -199,7 +199,7 @@ class Scans(CandidateQueue):
             )
 
     def unspill(self, owner: int, limit: int) -> list[tuple[int, int, bool, float]]:
-        """Remove up to ``limit`` spilled directories of ``owner`` and return them, latest first."""
+        """Remove and return up to ``limit`` spilled directories of ``owner``, the latest first."""
         with translated(self.path):
             return self._connection.execute(
                 "DELETE FROM frontier WHERE number IN"
@@ -209,7 +209,7 @@ class Scans(CandidateQueue):
             ).fetchall()
 
     def forget_spilled(self, owner: int, volume: int) -> int:
-        """Remove the spilled directories of a volume; return their number."""
+        """Remove the spilled directories of a volume; return the number of removed directories."""
         with translated(self.path):
             return self._connection.execute(
                 "DELETE FROM frontier WHERE owner = ? AND volume = ?", (owner, volume)

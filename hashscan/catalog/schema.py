@@ -1,14 +1,15 @@
 """The tables of the catalog; opens the catalog for its writer.
 
-``dir`` is the tree of directories. A row has only one name, so that very deep directories do not
-fill the catalog. ``file`` has the digests of each hashed file, or why the file was ruled out. Its
-key is the directory and the name, so that one query reads the files of a directory. ``candidate``
-is the queue of candidates without a verdict, and of matches that were not acted on. Finished
-candidates are kept until the end of the scan, so that a directory that is listed twice queues no
-file twice. Reported matches are kept for as long as scans find them (``candidate_state``). In
-``candidate``, ``found`` is the time at which a file was queued, and ``detected`` is the time at
-which it was first found with its current stamp. ``verdict`` has the answers of a remote service.
-``mounted`` has the volumes that were mount points. Rows have checksums, see ``checksums``.
+``dir`` is the tree of directories. A row of ``dir`` has only one name, so that very deep
+directories do not fill the catalog. ``file`` has the digests of each hashed file, or why the file
+was ruled out. Its key is the directory and the name, so that one query reads the files of a
+directory. ``candidate`` is the queue of candidates without a verdict, and of matches that were not
+acted on. Finished candidates are kept until the end of the scan, so that a directory that is listed
+twice queues no file twice. Reported matches are kept for as long as scans find them
+(``candidate_state``). In ``candidate``, ``found`` is the time at which a file was queued, and
+``detected`` is the time at which it was first found with its current stamp. ``verdict`` has the
+answers of a remote service. ``mounted`` has the volumes that were mount points. Rows have
+checksums, see ``checksums``.
 """
 
 from __future__ import annotations
@@ -119,10 +120,10 @@ translated = FORMAT.translated
 
 
 def connect(path: str) -> sqlite3.Connection:
-    """Open the catalog for writing; make it if necessary.
+    """Open the catalog for writing; make the catalog if it does not exist.
 
     Raises:
-        StateError: the file is damaged, is not a catalog, has another version, or cannot be
-            written.
+        StateError: the catalog's file is damaged, is not a catalog, has another version, or cannot
+            be written.
     """
     return FORMAT.connect(path, checksums.add_function)

@@ -35,14 +35,16 @@ class LastScan:
     """A scan in the catalog. Times are in seconds since the epoch.
 
     Attributes:
-        started: time of the scan's start.
-        ended: time of the scan's end; ``None`` while the scan runs, or if it was killed.
-        files: number of files; ``None`` until the scan ended.
+        started: time at which the scan began.
+        ended: time at which the scan ended; ``None`` while the scan runs, or if the scan was
+            killed.
+        files: number of files that the scan saw; ``None`` until the scan ended.
         interrupted: whether a signal ended the scan.
         volumes: roots of the scanned volumes.
-        kind: ``scan`` for a command; ``start``, ``schedule``, ``unwatched``... for the daemon.
-        summary: counts of the scan, by the names of ``Summary``, and ``costs``; empty until the
-            scan ended.
+        kind: reason of the scan: ``scan`` for a command; ``start``, ``schedule``, ``unwatched``...
+            for the daemon.
+        summary: the scan's counts, by the names of ``Summary``, and ``costs``; empty until the scan
+            ended.
         is_whole: whether the scan saw every file of its volumes.
     """
 
@@ -61,7 +63,7 @@ class Overview:
     """The facts of the catalog that ``status`` shows.
 
     Attributes:
-        scan: the last scan; ``None``: nothing was scanned yet.
+        scan: the last scan in the catalog; ``None``: nothing was scanned yet.
         pending: number of candidates without a verdict, and of matches that were not acted on yet.
         oldest: time at which the oldest pending candidate was found, in seconds since the epoch.
         problems: number of files and directories that could not be read.
@@ -69,7 +71,7 @@ class Overview:
         unmoved: number of matches that could not be moved, and the path and reason of one of these
             matches; ``None``: no match.
         by_volume: the last whole scan of each volume.
-        reported: number of matches that were only reported and not moved, by scanned volume.
+        reported: number of matches that were only reported and not moved, by volume.
         refused: the service's answer for a pending candidate, if the service refused the password.
         mounted: volumes that were mount points when they were scanned last.
     """
@@ -95,7 +97,7 @@ def overview(path: str) -> Overview | None:
     if not os.path.lexists(path):
         return None
     with opened(path) as connection:
-        # Skip a damaged row: it may say that a scan was whole.
+        # Skip the damaged row of a scan: the row may say that the scan was whole.
         row = connection.execute(
             f"SELECT {_SCAN} FROM scan WHERE kind <> 'watch' AND {_WHOLE}"  # noqa: S608
             " ORDER BY id DESC LIMIT 1"
@@ -145,7 +147,7 @@ def overview(path: str) -> Overview | None:
 
 @contextlib.contextmanager
 def opened(path: str) -> Iterator[sqlite3.Connection]:
-    """Open the catalog for reading only; the connection is closed when the block ends.
+    """Open the catalog for reading only; close its connection when the ``with`` block ends.
 
     Raises:
         StateError: the catalog cannot be read, or has another version.

@@ -42,9 +42,9 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
     """Writes to the catalog, and reads the rows that its writer needs."""
 
     def filterset(self, name: str) -> int:
-        """Begin to use the filter set ``name`` (the filters' versions, joined); return its number.
+        """Begin to use the filter set ``name`` (versions of the filters); return the set's number.
 
-        Rows that only other filter sets have judged count as not judged from now on.
+        From now on, rows of files count as not judged if only other filter sets have judged them.
         """
         self._write()
         with translated(self.path):
@@ -71,7 +71,7 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
             )
 
     def judged_until(self, filterset: int) -> int:
-        """Rows of scans up to this number were already judged by a filter set; 0: no such rows."""
+        """The number of the last scan whose rows a filter set has all judged; 0: no scan."""
         with translated(self.path):
             (number,) = self._connection.execute(
                 "SELECT judged_until FROM filterset WHERE id = ?", (filterset,)
@@ -113,13 +113,13 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
         """Save subdirectories, and return the subdirectories that this scan must list.
 
         Args:
-            scan: number of the scan.
+            scan: number of the scan that found the subdirectories.
             parent: id of the parent directory; 0: the subdirectory is a volume's root.
-            parent_path: path of the parent below its volume.
+            parent_path: path of the parent directory below its volume.
             names: name and inode number of each subdirectory; a root's name is its absolute path.
-            again: return all subdirectories, even if this scan has saved them before. The scan of a
-                known row is not changed then: another running scan must still list the directory
-                once.
+            again: return all subdirectories, even if this scan has saved them before. Then the scan
+                number in a known row is not changed: another running scan must still list the
+                directory once.
         """
         self._write()
         prefix = parent_path + b"/" if parent_path else b""
@@ -158,7 +158,7 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
     def _damaged_directory(
         self, scan: int, parent: int, name: bytes, inode: int
     ) -> tuple[int, bool, bool] | None:
-        """Repair a directory's row if damage made it say that this scan has listed the directory.
+        """Repair a damaged row that says that this scan has listed the row's directory.
 
         Returns:
             The directory's id, whether it is new, and whether the row has its parent and name;
@@ -205,11 +205,11 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
         return QueuedDirectory(number, path, False)
 
     def directory_path(self, number: int) -> bytes:
-        """The path below its volume of the directory with this id."""
+        """The path, below its volume, of the directory with the id ``number``."""
         return directory_paths.directory_path(self._connection, self.path, number)
 
     def place_of(self, number: int) -> DirectoryPlace:
-        """The parent, name and inode of the directory with this id; zeros if it is unknown."""
+        """Parent, name and inode of the directory with the id ``number``; zeros: it is unknown."""
         with translated(self.path):
             row = self._connection.execute(
                 "SELECT parent, name, inode FROM dir WHERE id = ?", (number,)
@@ -219,7 +219,7 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
         return DirectoryPlace(row[0], row[1], unsigned(row[2]))
 
     def volume_of(self, number: int) -> bytes | None:
-        """The root of the volume of the directory with this id."""
+        """The root of the volume that contains the directory with the id ``number``."""
         return directory_paths.volume_of(self._connection, self.path, number)
 
     # Files
@@ -253,7 +253,7 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
                 )
 
     def rejudge(self, directory: int, judged: int, names: list[tuple[bytes, bool]]) -> None:
-        """Save the result of another filter set for files, whose saved digests it has judged."""
+        """Save the result of another filter set, which has judged the saved digests of files."""
         self._write()
         with translated(self.path):
             self._connection.executemany(
@@ -282,7 +282,7 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
     def put_problems(
         self, scan: int, directory: int, problems: Iterable[FoundProblem]
     ) -> list[FoundProblem]:
-        """Save problems; return the problems that this scan had not saved yet."""
+        """Save problems with entries; return the problems that this scan had not saved yet."""
         self._write()
         self._has_problems = True
         with translated(self.path):

@@ -1,7 +1,8 @@
 """The only connection that writes to the catalog, and its transactions.
 
 A transaction has the changes of about a second. A candidate and the row of its hashed file are
-always in the same transaction, so that a kill keeps both or neither (promise 2).
+always in the same transaction, so that after a kill the catalog has both rows or neither row
+(promise 2).
 """
 
 from __future__ import annotations
@@ -42,23 +43,24 @@ class CatalogWriter:
         self.path = path
         self._connection = connect(path)
         self._changed = False
-        #: Number of damaged rows that were found; the next scan replaces their content.
+        #: Number of damaged rows that were found; the next scan replaces the content of these rows.
         self.damaged = 0
-        #: Name of the confirmer whose verdicts candidates wait for, and whether it is remote.
+        #: Name of the service whose verdicts candidates wait for, and whether the service is
+        #: remote.
         self.service: tuple[str, bool] = ("", False)
         self._check()
         with translated(path):
             candidates, problems = self._connection.execute(
                 "SELECT EXISTS (SELECT 1 FROM candidate), EXISTS (SELECT 1 FROM problem)"
             ).fetchone()
-        #: Whether these tables have rows, which must be checked when the rows of files are saved.
+        #: Whether the tables have rows that must be checked when the rows of files are saved.
         self._has_candidates, self._has_problems = bool(candidates), bool(problems)
 
     def _check(self) -> None:
-        """Neutralise damaged rows of the small tables; a file's row is checked when it is read.
+        """Make damaged rows of the small tables harmless; a file's row is checked when it is read.
 
-        A damaged scan counts as interrupted. A damaged filter set has judged nothing, and its
-        number is not used again.
+        The scan of a damaged row counts as interrupted. The filter set of a damaged row counts as a
+        set that has judged no file, and its number is not used again.
         """
         with translated(self.path):
             execute = self._connection.execute
@@ -77,14 +79,14 @@ class CatalogWriter:
             )
 
     def close(self) -> None:
-        """Commit the open transaction, and close the connection."""
+        """Commit the open transaction, and close the connection to the catalog."""
         try:
             self.commit()
         finally:
             self._connection.close()
 
     def abandon(self) -> None:
-        """Close the connection without a commit, after an error of the catalog."""
+        """Close the connection to the catalog without a commit, after an error of the catalog."""
         self._connection.close()
 
     def _write(self) -> None:
@@ -94,9 +96,9 @@ class CatalogWriter:
             self._changed = True
 
     def commit(self) -> None:
-        """End the open transaction; a kill of this process does not undo its changes any more."""
+        """Commit the open transaction; a kill of this process cannot undo its changes any more."""
         if self._changed:
-            # If the commit fails, its changes are lost, and the next scan finds the files again.
+            # If the commit raises, its changes are lost, and the next scan finds the files again.
             self._changed = False
             with translated(self.path):
                 try:

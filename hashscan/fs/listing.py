@@ -46,7 +46,7 @@ class Unchanged:
     Attributes:
         files: states of files in the catalog, by name; ``listing`` removes each file that it finds.
         device: device number of the volume's root.
-        number: number that stands in ``files`` for the device of the volume's root.
+        number: device number that ``files`` have in place of ``device``, see ``FileRow.device``.
         met: number of unchanged files that the listing found, by kind.
     """
 

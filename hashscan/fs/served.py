@@ -130,7 +130,8 @@ def look_up(root: int, path: bytes, root_path: bytes) -> Served:
 
     Args:
         root: descriptor of the document root; may be ``O_PATH``.
-        path: path below the root; ``.``, ``..`` and empty names mean what they mean to the kernel.
+        path: path to look up below the root; ``.``, ``..`` and empty names have the kernel's
+            meaning.
         root_path: path of the root, without links; absolute links to places below it are followed.
 
     Raises:

@@ -65,7 +65,7 @@ class Quarantine:
                 are ended before the first match on that volume is moved.
 
         Raises:
-            LockedError: another hashscan held the store's lock for ``patience`` seconds.
+            LockedError: another hashscan process held the store's lock for ``patience`` seconds.
             QuarantineError: the store cannot be read or written.
         """
         self._store = store
@@ -339,7 +339,7 @@ class Quarantine:
     def _move(self, record: Record, origin: Opened, moved: list[bool]) -> Record:
         """Rename a match's file into the store or a private directory, then check and keep it.
 
-        ``moved[0]`` is set when the file was renamed.
+        The list item ``moved[0]`` is true after the rename of the file.
         """
         if os.fstat(origin.parent).st_dev == self._store.device:
             with self._store.entry(record.id) as entry:

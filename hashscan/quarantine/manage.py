@@ -111,7 +111,7 @@ def _is_linked(record: Record) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class StoreFinding:
-    """A fault of one entry of the store.
+    """A fault of one record, or of one other directory entry in the store.
 
     Attributes:
         record_id: id of the faulty record; or the name of a directory entry that is no record.

@@ -64,8 +64,8 @@ class _Fields(NamedTuple):
     """Fields of a record that a line of the summary has, see ``Record``.
 
     Attributes:
-        path: full path of the file.
-        size: size of the file in bytes.
+        path: full path of the record's file.
+        size: size of the record's file in bytes.
         others: digests that the scan found and the moved file does not have, in hex.
         uid: user id of the file's owner; ``None``: unknown.
         owner: user name of the file's owner; ``None``: unknown.
