@@ -31,9 +31,11 @@ if TYPE_CHECKING:
     from hashscan.known.lists.staging import BuildProgress
     from hashscan.model import Algorithm
 
-#: Error rate above which the user is warned about a filter. Filters that hashscan builds have 1e-6.
+#: Error rate above which the user is warned about a filter of the allow-list. Filters that hashscan
+#: builds have 1e-6.
 _ERRS_RARELY = 1e-6
-#: Number of cached origins: the same stock image may be in thousands of customers' sites.
+#: Number of answers of ``origin`` that are cached: the same stock image may be in thousands of
+#: customers' sites.
 _MOST_ORIGINS = 4096
 
 
@@ -79,7 +81,7 @@ class AllowList:
 
     def __init__(self, parts: Sequence[_Exact | _Filter]) -> None:
         """Keep the opened lists and filters; only ``open_allow_list`` calls this."""
-        # Lists come before filters: a list never errs, so ``find`` names the list.
+        # Digest lists come before filters: a list never errs, so ``find`` names the list.
         self._parts = sorted(parts, key=lambda part: isinstance(part, _Filter))
         self.paths = tuple(part.path for part in parts)
         self._origins: dict[Digest, str] = {}
@@ -91,8 +93,8 @@ class AllowList:
         """The path of the allow-list's file that holds one of a file's digests, or ``None``.
 
         Raises:
-            ServiceError: a list's index cannot be read, so it is unknown whether the file is
-                allowed.
+            ServiceError: the index of a digest list cannot be read, so it is unknown whether the
+                file is allowed.
         """
         found = self._find(digests)
         return None if found is None else found[0].path
@@ -101,7 +103,7 @@ class AllowList:
         """The origin of an allowed file's content; empty if the allow-list does not name it.
 
         Raises:
-            ServiceError: a list's index cannot be read.
+            ServiceError: the index of a digest list cannot be read.
         """
         found = self._find(digests)
         if found is None:
@@ -122,7 +124,7 @@ class AllowList:
         return None
 
     def missing(self, digests: FileDigests) -> list[Algorithm]:
-        """Algorithms that ``digests`` lack, so that nobody can say "not on the allow-list"."""
+        """The allow-list's algorithms for which ``digests`` has no digest of the file."""
         return sorted(name for name in self.algorithms if digests.hex(name) is None)
 
     def close(self) -> None:
@@ -143,10 +145,10 @@ def open_allow_list(
     """Open the files of an allow-list.
 
     Args:
-        paths: digest lists of any kind, filters of hashscan, DCSO filters.
+        paths: paths of the allow-list's files: digest lists, filters of hashscan, DCSO filters.
         cache_directory: directory in which the indexes of lists are kept (``STATE/filters``).
-        algorithms: the algorithms to assume for filters that do not name their own.
-        on_notice: called with sentences for the reader.
+        algorithms: the algorithms to assume for filters that do not name their algorithms.
+        on_notice: called with sentences for the user, e.g. about a filter with a high error rate.
         on_progress: called repeatedly while the index of a list is made.
 
     Raises:
@@ -183,7 +185,7 @@ def check_allow_list(
     Raises:
         ConfigError: a digest list cannot be used.
         FilterError: a filter cannot be used.
-        StateError: the disk has no room for the digests.
+        StateError: the disk has no room for sorting the digests of the lists.
     """
     for path in paths:
         if kind_of_filter(os.path.realpath(path)) == "other":

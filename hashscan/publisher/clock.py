@@ -1,8 +1,8 @@
 """The publisher's clock: refuses to sign or remove files if the wall clock is far ahead.
 
 If the wall clock is ahead, a signature is valid for too long, and cannot be revoked: an attacker
-who controls a mirror can serve the signed files until the signature expires. So the publisher
-counts time by itself; the count is kept beside the keys (see ``timeline``).
+who controls a mirror can serve the signed files until the signature expires. So the publisher keeps
+its own count of elapsed time, in a file beside the keys (see ``timeline``).
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from hashscan.publisher.repository import Repository
 
 _LONGEST = 1 << 20
-#: Seconds by which the wall clock may be ahead of the count: the machine may have been off.
+#: Seconds by which the wall clock may be ahead of the publisher's count of time: the machine may
+#: have been off.
 _AHEAD = 7 * 86400.0
-#: Seconds by which the wall clock may be ahead of the count while the snapshot is valid.
+#: Seconds by which the wall clock may be ahead of the publisher's count while the snapshot is
+#: valid.
 _FAR_AHEAD = 366 * 86400.0
 
 
@@ -36,7 +38,7 @@ def _places(keys: Sequence[str]) -> Iterator[str]:
 
 
 def _kept(keys: Sequence[str]) -> Timeline | None:
-    """The newest timeline kept beside the keys, or ``None`` if none exists, or all are damaged."""
+    """The newest record of the clock beside the keys; ``None`` if each is missing or damaged."""
     found = []
     for path in _places(keys):
         try:
@@ -48,20 +50,20 @@ def _kept(keys: Sequence[str]) -> Timeline | None:
 
 
 def check_clock(repository: Repository, keys: Sequence[str], *, is_right: bool) -> None:
-    """Refuse to sign if the wall clock is too far ahead of the count of time.
+    """Raise if the wall clock is too far ahead of the publisher's count of time.
 
-    If the snapshot has expired, the clock may be a week ahead, so a signature is valid for two
-    weeks too long at most. If the snapshot is still valid, it may have been signed for a longer
-    term, or with a clock that was ahead: then the clock may be a year ahead. A publisher who signed
-    nothing for a longer time is not refused if the machine was on.
+    If the snapshot has expired, the clock may be a week ahead, so a new signature is valid for two
+    weeks too long at most. If the snapshot is still valid, the snapshot may have been signed for a
+    longer term, or with a clock that was ahead: then the wall clock may be a year ahead. A
+    publisher who signed nothing for more than a year may still sign if the machine was on.
 
     Args:
         repository: the repository, in the state that was signed last.
-        keys: directories of the keys.
-        is_right: true if a person has checked the clock; then signing is never refused.
+        keys: directories that hold the publisher's keys.
+        is_right: true if a person has checked the clock; then the function never raises.
 
     Raises:
-        UsageError: signing is refused; the message says how to sign nevertheless.
+        UsageError: the wall clock is too far ahead; the message says how to sign nevertheless.
     """
     expires = repository.snapshot.signed.expires.timestamp()
     before, now = _kept(keys), instant()
@@ -86,10 +88,10 @@ def check_clock(repository: Repository, keys: Sequence[str], *, is_right: bool) 
 
 
 def keep_clock(keys: Sequence[str]) -> Timeline:
-    """Store the count of time beside the keys, and return the count.
+    """Store the publisher's count of time beside the keys, and return the count.
 
     Raises:
-        UsageError: the count cannot be stored.
+        UsageError: the file with the count of time cannot be written.
     """
     before, now = _kept(keys), instant()
     timeline = Timeline.begin(now) if before is None else before.at(now)

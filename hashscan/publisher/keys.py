@@ -1,6 +1,6 @@
 """Makes, reads and keeps the publisher's keys.
 
-The keys are Ed25519, one PEM file (PKCS #8) each, ``ROLE-NUMBER.pem``.
+Each key is an Ed25519 key in a PEM file (PKCS #8) of its own, ``ROLE-NUMBER.pem``.
 
 Root and targets keys should be kept off line; snapshot and timestamp keys are kept on the machine
 that refreshes the repository. A key's file may be encrypted (``openssl pkcs8 -topk8``); then the
@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 
 ROLES = ("root", "targets", "snapshot", "timestamp")
 _LONGEST = 64 * 1024
-#: Copy of the first root, beside the keys: the root in the repository could be an attacker's.
+#: File beside the keys with a copy of the first root: an attacker could forge the repository's.
 PIN = "root.json"
-#: The last published versions, beside the keys: an older state must not be signed as a new state.
+#: File beside the keys with the last published versions of the metadata: an older state of the
+#: repository must not be signed as a new state.
 PUBLISHED = "published.json"
 _NAME = re.compile(rf"({'|'.join(ROLES)})-([0-9]{{1,6}})\.pem")
 
@@ -43,7 +44,7 @@ def make_key(directory: str, role: str) -> CryptoSigner:
     """Make a key for ``role`` in ``directory``, which is made with mode 0700 if it is missing.
 
     Raises:
-        UsageError: the directory cannot be used, or is open to others.
+        UsageError: the directory cannot be used, or other users may read or write in it.
     """
     try:
         with opened_named(os.fsencode(directory), make=0o700) as named:
@@ -103,7 +104,7 @@ def keep_pin(directory: str, content: bytes) -> None:
     """Store a copy of the first root beside the keys.
 
     Raises:
-        UsageError: the copy cannot be stored.
+        UsageError: the copy of the first root cannot be written.
     """
     try:
         replace_file(os.path.join(directory, PIN), content)
@@ -140,10 +141,10 @@ def read_pin(directories: Sequence[str]) -> bytes:
 
 
 def keep_published(directories: Sequence[str], versions: dict[str, int]) -> None:
-    """Store, beside the keys, the versions that were published.
+    """Store, beside the keys, the published versions of the metadata.
 
     Raises:
-        UsageError: the versions cannot be stored.
+        UsageError: the file with the published versions cannot be written.
     """
     for directory in directories:
         if os.path.lexists(os.path.join(directory, PIN)):
@@ -158,7 +159,7 @@ def keep_published(directories: Sequence[str], versions: dict[str, int]) -> None
 
 
 def read_published(directories: Sequence[str]) -> dict[str, int]:
-    """The highest versions that were published with these keys, by role.
+    """The highest versions of the metadata that were published with these keys, by role.
 
     Raises:
         UsageError: a file with published versions is damaged.

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from hashscan.timeline import Timeline
 
 _T = TypeVar("_T", Root, Targets, Snapshot, Timestamp)
-#: The term for which each role's metadata is valid, by role.
+#: The duration for which each role's metadata is valid, by role.
 TERMS = {
     "root": timedelta(days=365),
     "targets": timedelta(days=90),
@@ -53,7 +53,7 @@ OFFLINE = ("root", "targets")
 
 @dataclass(frozen=True, slots=True)
 class RoleState:
-    """Version and expiry of one role's metadata, and whether this command renewed them."""
+    """Version and expiry of one role's metadata, and whether this command renewed the metadata."""
 
     role: str
     version: int
@@ -63,11 +63,11 @@ class RoleState:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """The result of a command on a repository.
+    """The result of a command that signed a repository.
 
     Attributes:
         directory: path of the repository.
-        roles: the state of each role.
+        roles: version and expiry of each role's metadata.
         keys: ids of new keys by role, after ``init`` and ``rotate``.
         removed_keys: ids of keys that agents do not trust any more.
         warnings: sentences about metadata that expires soon.
@@ -99,7 +99,7 @@ class Signing:
         now: datetime,
         terms: Mapping[str, timedelta] | None = None,
     ) -> None:
-        """Keep the keys ``signers`` (by key id), and ``now``, the time when terms begin."""
+        """Keep the keys ``signers`` (by key id), and ``now``, the time of the signatures."""
         self._signers = signers
         self._terms = {**TERMS, **(terms or {})}
         self.now = now.astimezone(UTC).replace(microsecond=0)
@@ -110,10 +110,10 @@ class Signing:
         return len(set(wanted.keyids) & set(self._signers)) >= wanted.threshold
 
     def require(self, root: Metadata[Root], *roles: str) -> None:
-        """Refuse to begin if the available keys could not sign the result.
+        """Raise, before any change, if the available keys could not sign for all named roles.
 
         Raises:
-            UsageError: keys are missing; the message names their roles.
+            UsageError: keys are missing; the message names the roles of the missing keys.
         """
         for role in roles:
             if not self.can(root, role):
@@ -160,7 +160,7 @@ class Signing:
         repository.root = new
 
     def sign(self, metadata: Metadata[_T], keyids: Sequence[str]) -> None:
-        """Sign with those keys of ``keyids`` that are available."""
+        """Sign metadata with all keys of ``keyids`` that are available."""
         metadata.signatures.clear()
         for keyid in dict.fromkeys(keyids):
             if keyid in self._signers:
@@ -172,7 +172,7 @@ class Signing:
 
 
 def open_newest(directory: str, keys: Sequence[str], *, continue_older: bool = False) -> Repository:
-    """Open the repository of these keys, in the newest state that was published with them.
+    """Open the repository, in the newest state that was published with the keys.
 
     ``continue_older``: accept an older state, e.g. from a backup, and continue with version numbers
     higher than those that agents have seen.
@@ -223,10 +223,10 @@ def init(
     Args:
         directory: path of the repository, which is made if it is missing, and must be empty.
         keys: directory of the keys; must be outside ``directory`` and have no keys yet.
-        counts: number of keys by role, default 1.
-        thresholds: number of keys that must sign, by role, default 1.
-        terms: term for which the metadata is valid, by role, default ``TERMS``.
-        now: time when the terms begin; default: the present time.
+        counts: number of keys to make, by role, default 1.
+        thresholds: number of keys that must sign the metadata, by role, default 1.
+        terms: duration for which the metadata is valid, by role, default ``TERMS``.
+        now: time from which on the metadata is valid; default: the present time.
 
     Raises:
         UsageError: a directory cannot be used, or a threshold cannot be reached.
@@ -303,10 +303,11 @@ def refresh(
     clock_is_right: bool = False,
     now: datetime | None = None,
 ) -> Published:
-    """Renew snapshot and timestamp, and other metadata in the last third of their term.
+    """Renew snapshot and timestamp, and other metadata in the last third of its validity.
 
     Targets and root are renewed only if their keys are available. ``continue_older``: see
-    ``open_newest``; true demands the targets keys. ``clock_is_right``: see ``check_clock``.
+    ``open_newest``; if it is true, the targets keys are needed. ``clock_is_right``: see
+    ``check_clock``.
 
     Raises:
         UsageError: keys are missing, or there is no repository.
@@ -338,8 +339,8 @@ class RoleKeys:
     """The keys of one role.
 
     Attributes:
-        threshold: number of keys that must sign.
-        expires: time when the metadata expires that these keys signed last.
+        threshold: number of keys that must sign the role's metadata.
+        expires: time when the role's newest metadata expires.
         files: path of each key, by key id; ``None`` if the key is not in the named directories.
     """
 
@@ -383,17 +384,17 @@ def rotate(
 ) -> Published:
     """Replace an old key of ``role`` by a new key, which is stored in the first of ``keys``.
 
-    In between, the old key and the new key are both valid, so that agents find valid metadata at
-    every moment, and after a kill.
+    Between the first and the last write, the old key and the new key are both valid, so that agents
+    find valid metadata at every moment, even if the publisher is killed.
 
     Args:
         directory: path of the repository.
-        keys: directories of keys; the keys of root and of the role are needed.
-        role: root, targets, snapshot or timestamp.
+        keys: directories of keys; the keys of root and of ``role`` are needed.
+        role: the key's role: root, targets, snapshot or timestamp.
         remove: ids of the keys that agents must not trust any more; default: the role's only key.
         ask: called to ask for a passphrase.
         clock_is_right: true if a person has checked the clock, see ``check_clock``.
-        now: time when the new terms begin; default: the present time.
+        now: time from which on the new metadata is valid; default: the present time.
 
     Raises:
         UsageError: keys are missing, or the caller does not name the key to remove.
@@ -459,7 +460,7 @@ def published(
     keys: dict[str, list[str]] | None = None,
     removed: tuple[str, ...] = (),
 ) -> Published:
-    """The result of a command, with a warning for each role that expires soon."""
+    """The result of a command, with a warning for each role whose metadata expires soon."""
     roles = tuple(
         RoleState(
             role,

@@ -1,7 +1,8 @@
 """A repository's directory on the publisher's side: reads, verifies, writes and tidies it.
 
-Agents see the old state or the new state whole, because of the order of writing: targets first,
-then the metadata under their new numbers, and ``timestamp.json`` last.
+Agents see the repository's old state or its new state, never a mixture, because of the order of
+writing: the files of targets first, then the metadata under new version numbers, and
+``timestamp.json`` last.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T", Root, Targets, Snapshot, Timestamp)
 #: Size in bytes of the largest metadata file that is read.
 _LONGEST = 64 << 20
-#: Seconds for which a file is kept after the metadata drops it: a running sync may need the file.
+#: Seconds for which a file is kept after the metadata drops the file: a running sync may need it.
 KEEP = 86400.0
 
 
@@ -58,10 +59,10 @@ class Repository:
     timestamp: Metadata[Timestamp]
 
     def write(self) -> None:
-        """Publish all new files and metadata, the timestamp last.
+        """Write all new files and metadata into the repository, the timestamp last.
 
         Raises:
-            StateError: a file cannot be written; agents still see the state before.
+            StateError: a file cannot be written; agents still see the repository's previous state.
         """
         root, targets, snapshot = self.root.signed, self.targets.signed, self.snapshot.signed
         with explained(self.directory):
@@ -77,7 +78,7 @@ class Repository:
                     replace_file(path, content, 0o644)
 
     def write_root(self) -> None:
-        """Publish a new root alone; the other metadata must be valid under it.
+        """Write a new root alone; the other metadata must be valid under the new root.
 
         Raises:
             StateError: the root cannot be written.
@@ -94,7 +95,7 @@ class Repository:
         )
 
     def tidy(self, before: float) -> None:
-        """Remove old metadata, and files of targets that the last two versions do not name.
+        """Remove old metadata, and files of targets that the last two snapshots do not need.
 
         Args:
             before: files that were published or replaced after this time are kept; seconds since
@@ -252,7 +253,7 @@ def locked(directory: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def explained(directory: str) -> Iterator[None]:
-    """Turn an error of the disk into ``StateError``."""
+    """Turn an ``OSError`` of the disk into ``StateError``."""
     try:
         yield
     except OSError as error:

@@ -1,7 +1,8 @@
-"""Puts the parts of a category into the repository: its filter and tiers, whole and as patches.
+"""Puts a category's filter and its tiers into the repository, as whole files and as patches.
 
-The base of every patch is known by its SHA-256 alone. The patch from an older version is made of
-the patch to the version before, and of the step from there. So old filters need not be kept.
+The base of a patch (the file that the patch changes) is known by its SHA-256 alone. The patch from
+an older version is composed of two patches: its published patch to the previous version, and the
+patch from the previous version to the new version. So old filters need not be kept.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def unpacked(repository: Repository, category: str, part: PartName, path: str) -
 
 
 def damaged(path: str, error: Exception) -> FilterError:
-    """The error for a published file whose content has changed."""
+    """The error for a published file whose content has changed since its publication."""
     return FilterError(
         f"{shown(path)}: is not the file that was published ({error}); nothing was published now. "
         "Copy the repository's directory from where it is whole, and run the command again"
@@ -82,7 +83,7 @@ def damaged(path: str, error: Exception) -> FilterError:
 
 
 def patches_of(repository: Repository, category: str, part: PartName) -> list[AnyPatch]:
-    """The published patches of a part, newest base first."""
+    """The published patches of a filter or tier; the patch with the newest base comes first."""
     prefix = patch_prefix(category, part)
     found = [
         read
@@ -105,10 +106,10 @@ def replace(
 
     Args:
         repository: the repository to change.
-        category: category of the part.
-        part: name of the part: the filter or a tier.
-        before: the published version.
-        now: the new version; ``None``: the part is removed.
+        category: name of the category.
+        part: name of the part of the category: the filter or a tier.
+        before: the published version of the part.
+        now: the new version of the part; ``None``: the part is removed.
         patches: number of earlier versions from which a patch is published.
 
     Raises:
@@ -128,7 +129,7 @@ def replace(
     for name in [name for name in targets if name.startswith(of_part)]:
         gone = targets.pop(name)
         with explained(repository.directory), contextlib.suppress(FileNotFoundError):
-            # A running sync of an agent may still need the file: it is kept for another
+            # A running sync of an agent may still need the file: the file is kept for another
             # ``repository.KEEP`` seconds.
             touch(repository.target_path(name, gone.hashes["sha256"]))
     if now is None:

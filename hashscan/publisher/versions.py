@@ -1,4 +1,4 @@
-"""Adds the next version of a category's filter and its tiers, from the digest lists of its set."""
+"""Adds the next version of a category's filter and tiers, from the lists of its known set."""
 
 from __future__ import annotations
 
@@ -45,15 +45,16 @@ if TYPE_CHECKING:
     from hashscan.model import Algorithm
     from hashscan.publisher.repository import Repository
 
-#: Room in a filter for future digests, as a share of the present digests.
+#: Default room in a filter for future digests, as a share of the present digests.
 HEAD_ROOM = 0.25
-#: Number of earlier versions from which an agent can fetch a patch.
+#: Default number of earlier versions from which an agent can fetch a patch.
 PATCHES = 14
 #: Share of its digests that a list may lose or gain; a larger change must be allowed by a person.
 SHRINK, GROW = 0.1, 1.0
 #: Number of digests looked up in the previous filter, to estimate the share of kept digests.
 SAMPLE = 200_000
-#: Smallest set whose changes are checked: in a smaller set, every change is a large share.
+#: Digests in the smallest known set whose changes are checked: in a smaller known set, every change
+#: is a large share.
 SMALL = 1000
 
 
@@ -95,14 +96,15 @@ class AddedVersion:
         before: number of digests of the version before; ``None`` for the first version.
         changed: false if the lists are the same as for the version before.
         anew: true if the filter got a new capacity, so that every agent fetches the whole filter.
-        digests: number of distinct digests by algorithm.
-        length: bytes of the packed whole filter.
-        patches: patches that agents may fetch instead, from the newest base on.
-        lists: the counts of used and left-out entries of each list.
+        digests: number of the new filter's distinct digests, by algorithm.
+        length: length in bytes of the packed whole filter.
+        patches: patches that agents may fetch instead of the whole filter; the patch with the
+            newest base comes first.
+        lists: for each digest list, the counts of used and left-out entries.
         tiers: the tiers published beside the filter, and the reasons why others were not published.
         tiers_changed: tiers with a newly published version.
-        tiers_gone: tiers that only the version before has.
-        tiers_length: bytes of each tier's packed whole file.
+        tiers_gone: tiers that the previous version has and the new version lacks.
+        tiers_length: length in bytes of each tier's packed whole file.
     """
 
     published: Published
@@ -148,26 +150,28 @@ def add(
         category: name of the category.
         inputs: paths of digest lists with the whole present known set. Digests that they lack are
             withdrawn.
-        error_rate: error rate as in ``build``; a changed rate makes a filter with a new geometry.
+        error_rate: error rate of the filter, see ``build``; a changed rate results in a new
+            geometry.
         head_room: room for further digests in a filter with a new geometry, as a share of the
             digests.
         patches: number of earlier versions from which a patch is published.
-        allow_large_change: publish even if many digests are added or withdrawn.
+        allow_large_change: publish the version even if many digests are added or withdrawn.
         skip_invalid: count invalid lines instead of raising an error for them.
         only_categories: leave out entries of other categories, see ``build``.
         tiers: publish each tier for which the lists name a key for every digest.
         jobs: number of processes that fill the filter, see ``build``.
-        terms: term for which the metadata is valid, by role, see ``publish.init``.
+        terms: duration for which the metadata is valid, by role, see ``publish.init``.
         ask: called to ask for a passphrase, see ``keys.load_keys``.
         on_progress: called with the stage of the build, see ``build``.
         clock_is_right: true if a person has checked the clock, see ``check_clock``.
-        now: time when the new terms begin; default: the present time.
+        now: time from which on the new metadata is valid; default: the present time.
 
     Raises:
-        UsageError: keys are missing, an option cannot be used, or the change is large.
-        DigestListError: a list cannot be used.
+        UsageError: keys are missing, an option cannot be used, or too many digests are added or
+            withdrawn.
+        DigestListError: a digest list cannot be used.
         RepositoryRefusedError: the repository differs from the state that its keys signed.
-        StateError: a file cannot be written; agents still see the state before.
+        StateError: a file cannot be written; agents still see the repository's previous state.
     """
     if not is_category(category):
         raise UsageError(
@@ -280,7 +284,7 @@ class _Current:
 
 
 def _current_tiers(repository: Repository, category: str, work: str) -> dict[TierName, Version]:
-    """Unpack the published tiers."""
+    """Unpack the published tiers of a category's filter."""
     found = {
         name: unpacked(repository, category, name, os.path.join(work, f"current.{name}"))
         for name in TIER_NAMES
@@ -291,7 +295,7 @@ def _current_tiers(repository: Repository, category: str, work: str) -> dict[Tie
 def _tier_capacities(
     area: ListStaging, old: Mapping[TierName, Version], head_room: float
 ) -> dict[TierName, int]:
-    """The capacity of each tier: the previous capacity if the keys fit, so that patches work."""
+    """The number of keys that each tier can hold: the previous number if all keys fit."""
     found = {}
     for name in TIER_NAMES:
         count = area.tier_count(name) or 0
@@ -309,7 +313,7 @@ def _replace_tier(
     made: Version | None,
     patches: int,
 ) -> bool:
-    """Publish a tier, or its removal; return whether anything changed."""
+    """Publish a tier's new version, or remove the tier; return whether the repository changed."""
     if old is None and made is None:
         return False
     if old is not None and made is not None and _is_same(old.metadata, made.metadata):
@@ -326,7 +330,7 @@ def _is_same(one: FilterMetadata | TierMetadata, other: FilterMetadata | TierMet
 
 
 def _check_change(current: _Current | None, area: ListStaging, digests: int, allowed: bool) -> None:
-    """Refuse a large change: a list of another category, or half a list, must not be published."""
+    """Raise if many digests change: the lists may be of another category, or cut off."""
     if current is None or allowed or max(digests, current.metadata.digests) < SMALL:
         return
     before = current.metadata.digests

@@ -1,8 +1,9 @@
 """Decides when the central service may be asked: a circuit breaker, plus the service's own pauses.
 
 The breaker follows M. Nygard, "Release It!". At first, the breaker is closed. After several
-failures in a row, the breaker is open for a growing time. Then the breaker is half-open: one caller
-tries the service while the other callers still wait.
+failures in a row, the breaker is open, so that nobody asks the service; each time it is open for
+longer. Then the breaker is half-open: one caller tries the service while the other callers still
+wait.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ LONGEST_PAUSE = 3600.0
 
 
 class Turn(NamedTuple):
-    """Whether a caller may ask the service now.
+    """The breaker's answer to a caller: ask the service now, or wait.
 
     Attributes:
         wait: seconds to wait before asking; 0: ask now.
-        open: true if the breaker is open, or another caller is trying the service: waiting is of no
-            use.
+        open: true if the breaker is open, or another caller is trying the service: then a caller
+            should give up rather than wait.
     """
 
     wait: float
@@ -35,8 +36,9 @@ class Turn(NamedTuple):
 class CircuitBreaker:
     """Counts failures in a row, and keeps callers away while more failures are likely.
 
-    Thread-safe. Each admitted caller must report exactly one of ``succeeded``, ``failed`` and
-    ``abandoned``; otherwise a half-open breaker waits for its trial forever.
+    Thread-safe. Each caller that ``admit`` lets through must call exactly one of ``succeeded``,
+    ``failed`` and ``abandoned``; otherwise a half-open breaker waits forever for the caller's
+    result.
     """
 
     def __init__(
@@ -48,7 +50,7 @@ class CircuitBreaker:
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[float, float], float] = random.uniform,
     ) -> None:
-        """Start closed.
+        """Make a closed breaker, so that the first caller may ask the service.
 
         Args:
             threshold: number of failures in a row that opens the breaker.
@@ -93,7 +95,7 @@ class CircuitBreaker:
             self._trying = False
 
     def failed(self) -> None:
-        """Report that the service was asked, and gave no usable answer."""
+        """Report that the service gave no usable answer: open the breaker after enough failures."""
         with self._lock:
             self._failures += 1
             # Answers to questions sent before the breaker opened must not keep the breaker open
@@ -102,7 +104,7 @@ class CircuitBreaker:
             late = self._open_until is not None and not self._trying
             if self._failures >= self._threshold and not late:
                 self._trying = False
-                # 2**30 exceeds any bound, and 2**5000 does not fit into a float
+                # 2**30 exceeds any pause, and 2**5000 does not fit into a float
                 seconds = min(self._longest, self._first * 2.0 ** min(self._openings, 30))
                 self._openings += 1
                 self._open_until = self._clock() + self._jitter(seconds / 2, seconds)
@@ -113,13 +115,13 @@ class CircuitBreaker:
             self._trying = False
 
     def pause(self, seconds: float) -> None:
-        """Let nobody ask for ``seconds`` (at most an hour), because the service said so."""
+        """Let no caller ask the service for ``seconds`` (an hour at most), as it demands."""
         with self._lock:
             until = self._clock() + min(seconds, LONGEST_PAUSE)
             self._paused_until = max(self._paused_until, until)
 
     def look(self) -> Turn:
-        """The answer that ``admit`` would give to a caller after a failure; admits no caller."""
+        """The pause that a caller must keep after a failure; lets no caller ask the service."""
         with self._lock:
             is_open = self._open_until is not None
             until = max(self._paused_until, self._open_until or self._paused_until)

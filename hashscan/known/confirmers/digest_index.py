@@ -2,8 +2,8 @@
 
 ``index.sqlite3`` has the tables ``known`` (raw digest, number of its category or NULL),
 ``category`` (number, name) and ``meta`` (key of the known set, number of digests, remarks on the
-lists). ``index.json`` beside it is the index's seal: its length and SHA-256, which are compared
-with the index before each use.
+lists). The file ``index.json`` beside ``index.sqlite3`` is the index's seal: the length and the
+SHA-256 of ``index.sqlite3``. hashscan compares the seal with the index before each use.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _SEAL_LIMIT = 4096
 
 
 class LocalConfirmer:
-    """Answers from the index of local lists; implements ``model.Confirmer``.
+    """Gives verdicts from the index of local lists; implements ``model.Confirmer``.
 
     Attributes:
         name: ``local:`` and the paths of the lists.
@@ -56,8 +56,8 @@ class LocalConfirmer:
         self._where = shown(index)
         _check_seal(directory, index)
         try:
-            # immutable: no process changes a finished index, so neither locks nor a journal are
-            # needed.
+            # The index is opened as immutable: no process changes a finished index, so neither
+            # locks nor a journal are needed.
             self._connection = sqlite3.connect(
                 f"file:{quote(os.fsencode(index))}?mode=ro&immutable=1",
                 uri=True,
@@ -84,7 +84,7 @@ class LocalConfirmer:
 
         Raises:
             ServiceUnavailableError: the index cannot be read; this never means "unknown".
-            ServiceRefusedError: the text is not a digest.
+            ServiceRefusedError: the text of ``digest`` is not a digest in hexadecimal.
         """
         try:
             raw = bytes.fromhex(digest.hex)
@@ -104,7 +104,7 @@ class LocalConfirmer:
         return Answer(known=True, category=self._categories.get(row[0]))
 
     def meta(self) -> tuple[int, list[str]]:
-        """The number of distinct digests, and sentences on the entries that were left out.
+        """The index's number of distinct digests, and sentences on the lists' left-out entries.
 
         Raises:
             StateError: the index cannot be read.
@@ -130,7 +130,7 @@ class LocalConfirmer:
             raise StateError(f"{self._where}: cannot be read: {error}") from error
 
     def close(self) -> None:
-        """Close the index, so that ``confirm`` gives no further answers."""
+        """Close the index; afterwards, ``confirm`` can give no verdict."""
         self._connection.close()
 
 
@@ -139,7 +139,7 @@ def write_index(
 ) -> None:
     """Write the index of a filled staging area into ``directory``, without its seal.
 
-    ``more``: further remarks, which are kept beside the remarks on the lists.
+    ``more``: further sentences for the user, which the index keeps beside the remarks on the lists.
 
     Raises:
         StateError: the disk is full or not writable.

@@ -1,8 +1,9 @@
 """The HashCheckService client (docs/service.md, "What it answers").
 
 ``POST {url}/v1/check/{algorithm}`` with one hex digest as the body; the answer is ``true`` or
-``false``. A verdict is status 200 with exactly ``true`` or ``false``. Every other answer is an
-error, and the candidate is kept: no failure of any kind means "unknown".
+``false``. An answer is a verdict only if it has status 200 and exactly the body ``true`` or
+``false``. Every other answer is an error, and hashscan keeps the candidate: no failure of any kind
+means "unknown".
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ if TYPE_CHECKING:
 
 _VERDICTS = {b"true": True, b"false": False}
 _LONGEST_BODY = 64
-#: Seconds for which a question waits for its turn; the caller decides how to handle a longer pause.
+#: Most seconds for which a question waits because of the breaker; for a longer pause, ``confirm``
+#: raises.
 _PATIENCE = 5.0
 _LONGEST_BACKOFF = 5.0
 # Basic authentication (RFC 7617) allows no colon in the user's name, and no control characters in
@@ -58,7 +60,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f]")
 
 
 class _Trouble(NamedTuple):
-    """The reason why an attempt gave no verdict.
+    """The reason why an attempt to ask the service gave no verdict.
 
     Holds the error to raise, and whether the same question may succeed in a moment.
     """
@@ -77,7 +79,7 @@ class HashCheckService:
 
     Attributes:
         name: the service's URL, followed by `` (test)`` if the test service is asked.
-        remote: always true.
+        remote: always true, because digests are sent to another machine or process.
     """
 
     remote = True
@@ -97,7 +99,7 @@ class HashCheckService:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] | None = None,
     ) -> None:
-        """Check the settings; nothing is sent.
+        """Check the settings of the service; send nothing.
 
         Args:
             url: ``https://host[:port][/path]``; ``http`` for loopback only.
@@ -111,7 +113,7 @@ class HashCheckService:
             backoff: longest wait in seconds before the second attempt; doubles with each further
                 attempt.
             breaker: the circuit breaker, if it is shared with other clients of the same service.
-            clock: returns monotonic seconds.
+            clock: function that returns monotonic seconds.
             sleep: waits for a number of seconds; the default ends its wait early on ``close``.
 
         Raises:
@@ -124,8 +126,8 @@ class HashCheckService:
         _check_ca_bundle(ca_bundle)
         if not timeout > 0:
             raise UsageError("service.timeout: must be more than 0 seconds; 10s is usual")
-        # As bytes: requests encodes str as Latin-1, and shows the password in its error if it
-        # fails.
+        # The credentials are given as bytes: requests encodes str as Latin-1, and shows the
+        # password in the error if a character is not in Latin-1.
         self._auth = HTTPBasicAuth(username.encode(), password.encode())
         self._verify: bool | str = True if ca_bundle is None else ca_bundle
         self._timeout = timeout
@@ -148,11 +150,13 @@ class HashCheckService:
         """Ask whether the service knows ``digest``.
 
         Raises:
-            CredentialsError: status 401 or 403, now or earlier; no further question is sent.
-            ServiceRefusedError: another status 4xx, or ``digest`` is invalid; other questions may
-                succeed.
-            ServiceUnavailableError: no answer, a late answer, or an answer that is not a verdict;
-                ``retry_after``: seconds after which asking again makes sense, if known.
+            CredentialsError: the service answered with status 401 or 403, now or earlier; no
+                further question is sent.
+            ServiceRefusedError: the service answered with another status 4xx, or ``digest`` is
+                invalid; other questions may succeed.
+            ServiceUnavailableError: the service gave no answer, a late answer, or an answer that is
+                not a verdict; the error's ``retry_after``: seconds after which asking again makes
+                sense, if known.
         """
         where = f"{self._prefix}/{digest.algorithm}"
         if not _is_digest(digest):
@@ -168,8 +172,8 @@ class HashCheckService:
             trouble = self._attempt(where, digest, min(self._timeout, deadline - self._clock()))
             if isinstance(trouble, Answer):
                 return trouble
-            # Raised outside of any `except`: otherwise the error's context would be an exception of
-            # requests, and its request holds the credentials.
+            # The error is raised outside of any `except`: otherwise its context would be an
+            # exception of requests, which holds the request with the credentials.
             error = trouble.error
             if not isinstance(error, ServiceUnavailableError):
                 raise error
@@ -279,7 +283,7 @@ class HashCheckService:
         with response:
             if response.status_code != requests.codes.ok:
                 trouble = self._status_trouble(where, response)
-                response.raw.close()  # it has unread bytes: close the connection
+                response.raw.close()  # the answer has unread bytes: close the connection
                 return trouble
             coding = coding_of(response)
             if coding:
@@ -306,7 +310,7 @@ class HashCheckService:
             return Answer(known=known)
 
     def _status_trouble(self, where: str, response: requests.Response) -> _Trouble:
-        """The error for a status other than 200. Its text quotes nothing that the server chose."""
+        """The error for an HTTP status other than 200; it quotes nothing that the server chose."""
         status = response.status_code
         told = f"{where}: answered {status}"
         if status in {401, 403}:

@@ -1,9 +1,10 @@
 """A known set from local digest lists: a filter and an index on disk, built once and kept.
 
 Below the cache directory (``STATE/filters``) each state of the lists has a directory
-``local-LISTS-KEY``: LISTS is a digest of the lists' paths, KEY a digest of their content and of the
-options for reading them. The directory is made under another name, synced, and renamed when it is
-complete. So the directory is complete or absent, even if the build is killed. The directory holds:
+``local-LISTS-KEY``: LISTS is a digest of the lists' paths, KEY a digest of the lists' content and
+of the options for reading the lists. The directory is made under another name, synced, and renamed
+when it is complete. So the directory is complete or absent, even if the build is killed. The
+directory holds:
 
 - ``filter.bloom``, its metadata (``filter_file``) and its tiers (``tiers``),
 - the index and its seal (``digest_index``).
@@ -42,11 +43,13 @@ from hashscan.text import shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-#: Version of a kept set's format; raised whenever sets of an older hashscan must not be used.
+#: Version of the format of a known set's directory; raise the number whenever hashscan must not use
+#: the directories of an older hashscan.
 BUILDER_VERSION = 5
-#: Number of kept sets of the same lists: the set in use, and the set that was used before it.
+#: Number of known sets that are kept for the same lists: the known set in use, and the known set
+#: that was used before it.
 KEPT = 2
-#: Seconds after which an unused set, of any lists, is removed when another set is made.
+#: Seconds after which an unused known set, of any lists, is removed when another known set is made.
 UNUSED = 90 * 86400
 _FILTER = "filter.bloom"
 _UNFINISHED = ".unfinished-"
@@ -54,14 +57,15 @@ _UNFINISHED = ".unfinished-"
 
 @dataclass(frozen=True, slots=True)
 class LocalKnownSet:
-    """An open known set.
+    """A known set from local lists, opened by ``open_local``.
 
     Attributes:
         filters: paths of the filter files, which other processes open with ``load``.
         loaded: the filters of these files, already loaded.
-        confirmer: gives the verdicts; the caller closes it at the end.
-        digests: number of distinct digests.
-        remarks: sentences for a reader on entries that were left out, or that may be wrong.
+        confirmer: gives the verdicts; the caller must close the confirmer at the end.
+        digests: number of distinct digests in the known set.
+        remarks: sentences for the user on entries of the lists that were left out, or that may be
+            wrong.
         built: whether the set was built by this call; false: a kept set was used.
         key: a digest of the lists' content and of the options for reading them.
     """
@@ -84,7 +88,7 @@ def open_local(
     on_progress: Callable[[BuildProgress], None] | None = None,
     on_notice: Callable[[str], None] | None = None,
 ) -> LocalKnownSet:
-    """Open the known set of ``lists``; make it first if no kept set exists or it is damaged.
+    """Open the known set of ``lists``; make the set first if it is missing or damaged on disk.
 
     Args:
         lists: paths of digest lists.
@@ -96,10 +100,11 @@ def open_local(
         on_notice: called with a sentence for the reader, e.g. that a damaged set is made again.
 
     Raises:
-        UsageError: there is no list, a list is standard input, or a category's name is impossible.
-        DigestListError: a list cannot be used; nothing was made.
-        StateError: the disk has no room for the set, or the directory cannot be used. No half-made
-            set remains.
+        UsageError: ``lists`` is empty, a list is standard input, or a category's name is
+            impossible.
+        DigestListError: a list cannot be used; no known set was made.
+        StateError: the disk has no room for the known set, or the cache directory cannot be used.
+            No half-made set remains.
     """
     notice = on_notice or (lambda _message: None)
     paths, only, key, group = _wanted(lists, skip_invalid, only_categories)
@@ -150,7 +155,7 @@ def check_local(
     Raises:
         UsageError: there is no list, a list is standard input, or a category's name is impossible.
         DigestListError: a list cannot be used.
-        StateError: the disk has no room for the digests.
+        StateError: the disk has no room for sorting the digests of the lists.
     """
     paths, only, key, group = _wanted(lists, False, only_categories)
     directory = os.path.join(cache_directory, f"{group}-{key[:20]}")
@@ -183,7 +188,7 @@ def _wanted(
 
 
 def _key(paths: list[str], *, skip_invalid: bool, only: frozenset[str] | None) -> str:
-    """The key of the set: a SHA-256 of the lists' content and of the options for reading them.
+    """The key of a known set: a SHA-256 of the lists' content and of the options for reading.
 
     Raises:
         DigestListError: names all lists that cannot be read.
@@ -228,7 +233,7 @@ def _make(
     only: frozenset[str] | None,
     on_progress: Callable[[BuildProgress], None] | None,
 ) -> str:
-    """Make the set under a temporary name; return the path of its directory."""
+    """Make the known set under a temporary name; return the path of its directory."""
     made = os.path.join(cache_directory, _UNFINISHED + secrets.token_hex(8))
     os.mkdir(made, 0o700)
     try:
@@ -259,9 +264,9 @@ def _make(
 def _open_kept(
     directory: str, key: str, name: str, notice: Callable[[str], None], *, strict: bool = True
 ) -> LocalKnownSet | None:
-    """Open the kept set, or ``None`` if the set does not exist, or is damaged.
+    """Open the known set on disk; ``None`` if the set does not exist, or is damaged.
 
-    If ``strict`` is false, a set with a damaged tier is still used.
+    If ``strict`` is false, a known set with a damaged tier is still used.
     """
     if not os.path.lexists(directory):
         return None
@@ -291,7 +296,7 @@ def _open(
 
 
 def _prune(cache_directory: str, group: str, current: str) -> None:
-    """Remove old sets: those long unused, and all of the same lists except the last used."""
+    """Remove known sets: sets long unused, and all sets of the same lists except the last used."""
     others = sorted(
         (
             (entry.stat(follow_symlinks=False).st_mtime, entry.name)
@@ -307,14 +312,14 @@ def _prune(cache_directory: str, group: str, current: str) -> None:
 
 
 def _clean(cache_directory: str) -> None:
-    """Remove leftovers of killed builds; the caller holds the lock, so no other build runs."""
+    """Remove directories that killed builds left; the caller's lock ensures that no build runs."""
     for name in os.listdir(cache_directory):
         if name.startswith(_UNFINISHED):
             _remove(os.path.join(cache_directory, name))
 
 
 def _remove(directory: str) -> None:
-    """Remove a set's directory; if a kill interrupts this, a later call removes the rest."""
+    """Remove a known set's directory; after a kill, a later ``_clean`` removes the rest."""
     parent, name = os.path.split(directory)
     if not name.startswith(_UNFINISHED):
         away = os.path.join(parent, _UNFINISHED + secrets.token_hex(8))

@@ -19,11 +19,11 @@ _URL = re.compile(
 
 
 def check_url(url: str) -> str:
-    """The service's URL without a slash at its end.
+    """Check a service's URL; return the URL without a slash at its end.
 
     Raises:
-        UsageError: the URL is not plain, or credentials would be sent unencrypted. The message does
-            not quote a URL that may hold a password.
+        UsageError: the URL does not match the pattern, or credentials would be sent unencrypted.
+            The message does not quote a URL that may hold a password.
     """
     found = _URL.fullmatch(url)
     if found is None or int(found["port"] or 443) > 65535 or found["port"] == "0":

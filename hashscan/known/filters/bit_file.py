@@ -2,11 +2,12 @@
 
 Format of the file (pybloom-live 4.0, ``BloomFilter.tofile``): a header of 40 bytes, little-endian
 ``<dQQQQ`` = error rate, slices, bits a slice, capacity, count; then the bits of all slices, lowest
-bit first, padded to a whole byte. The keys of a file are lower-case hexadecimal ``str``. The module
-``metadata`` describes ``FILE.json`` beside the file.
+bit first, padded to a whole byte. The keys that are added to a file of bits are lower-case
+hexadecimal ``str``. The module ``metadata`` describes ``FILE.json`` beside the file.
 
-pybloom-live accepts any header, so it never parses a file here. Length, SHA-256, header and bounds
-are checked first, then the bits are given to pybloom-live, then the canaries are looked up.
+pybloom-live accepts any header, so hashscan never lets it parse a file. hashscan first checks the
+file's length, SHA-256, header and bounds, then hands the bits to pybloom-live, then looks the
+canaries up.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ MEND = (
 
 
 class Bits:
-    """The bits of a file after all its checks.
+    """The bits of a file of bits that passed all its checks.
 
     Attributes:
         path: the file's path.
@@ -59,7 +60,7 @@ class Bits:
         self.fill = bits.count() / (slices * self._bits_per_slice)
 
     def holds(self, hex_key: str) -> bool:
-        """Whether the file holds ``hex_key`` (lower case); the answer may wrongly be yes."""
+        """Whether ``hex_key`` (lower case) was added to the file; the answer may wrongly be yes."""
         # The hot path of a scan calls this often, so the code calls no further function.
         bits = self._bits
         step = self._bits_per_slice
@@ -73,10 +74,10 @@ class Bits:
         return True
 
     def among(self, keys: Sequence[bytes]) -> list[int]:
-        """Indices of the raw ``keys`` that the file holds.
+        """Indices of the raw ``keys`` that were added to the file; may wrongly name further keys.
 
-        For nearly all keys, one of the first four bits is not set, so these four are checked before
-        the rest of the places is computed.
+        For nearly all keys, one of the first four bits is not set, so these four bits are checked
+        before the positions of the other bits are computed.
         """
         bits, step = self._bits, self._bits_per_slice
         first = self._rounds[0]
@@ -97,7 +98,7 @@ class Bits:
 
 
 def geometry(capacity: int, error_rate: float) -> tuple[int, int]:
-    """Number of slices, and of bits in a slice, as pybloom-live computes them.
+    """Number of slices, and of bits in a slice, as pybloom-live computes both numbers.
 
     Source: ``BloomFilter.__init__``.
     """
@@ -108,7 +109,7 @@ def geometry(capacity: int, error_rate: float) -> tuple[int, int]:
 
 
 def header_of(metadata: FileMetadata) -> bytes:
-    """The header of the file that ``metadata`` describes."""
+    """The 40 bytes of the header of the file of bits that ``metadata`` describes."""
     slices, bits_per_slice = geometry(metadata.capacity, metadata.error_rate)
     count = metadata.digests + len(metadata.canaries_present)
     return _HEADER.pack(metadata.error_rate, slices, bits_per_slice, metadata.capacity, count)
@@ -129,7 +130,7 @@ def read_metadata(path: str, kind: type[M]) -> M:
     """Read the metadata that describes the file ``path``.
 
     Raises:
-        FilterError: the metadata are missing, or were changed after they were written.
+        FilterError: the file with the metadata is missing, or was changed after it was written.
     """
     where = shown(metadata_path(path))
     content = _read_metadata(metadata_path(path), where)
@@ -146,7 +147,7 @@ def read_bits(path: str, metadata: FileMetadata) -> bitarray:
     of the file has no effect, because the checked copy is used.
 
     Raises:
-        FilterError: the file is missing, damaged or foreign.
+        FilterError: the file is missing, damaged, or not a file of bits that hashscan wrote.
     """
     with open_regular(path, MEND) as descriptor:
         found = os.fstat(descriptor)
@@ -163,7 +164,7 @@ def read_bits(path: str, metadata: FileMetadata) -> bitarray:
 
 
 def refused(path: str, what: str) -> FilterError:
-    """The error for a refused file of bits."""
+    """The ``FilterError`` for a file of bits that cannot be used."""
     return FilterError(f"{shown(path)}: {what}; {MEND}")
 
 
@@ -193,15 +194,16 @@ def _checked(path: str, metadata: FileMetadata, content: memoryview) -> bitarray
 
 
 def check_bits(one: Bits, metadata: FileMetadata) -> None:
-    """Make the last checks: the number of set bits, and the canaries.
+    """Make the last checks of a file of bits: the number of set bits, and the canaries.
 
     Raises:
-        FilterError: the bits do not fit the number of keys, or belong to another file.
+        FilterError: the number of set bits does not fit the number of keys, or the canaries do not
+            hit as they should.
     """
     path = one.path
     slices, bits_per_slice = geometry(metadata.capacity, metadata.error_rate)
     count = metadata.digests + len(metadata.canaries_present)
-    # Each digest sets one bit of each slice, unless that bit is set already. The number of set bits
+    # Each key sets one bit of each slice, unless that bit is set already. The number of set bits
     # varies more in small filters: six standard deviations are allowed, so that no sound file is
     # refused.
     usual = 1 - math.exp(-count / bits_per_slice)

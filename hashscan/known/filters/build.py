@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class ToldTier(NamedTuple):
-    """A tier, plus the remarks on that tier for a reader."""
+    """A tier that was made, plus the remarks on that tier for the user."""
 
     name: TierName
     text: str
@@ -46,7 +46,8 @@ class TiersMade:
         lacking: for each tier that was not made: the number of digests that have no key for it.
         size_range: the smallest and the largest size in bytes, if the lists name sizes.
         digests: number of digests in the known set.
-        contradicted: number of digests with several sizes; the tier holds each of these sizes.
+        contradicted: number of digests for which the lists name several sizes; the tier of sizes
+            has each of these sizes.
     """
 
     made: dict[TierName, TierMetadata]
@@ -56,7 +57,7 @@ class TiersMade:
     contradicted: int = 0
 
     def told(self) -> list[ToldTier]:
-        """Remarks for a reader on each tier, and on tiers for which some digests lack keys."""
+        """Remarks for the user on each tier, and on tiers for which some digests lack keys."""
         found = []
         for name, lacking in self.lacking.items():
             if lacking < self.digests:
@@ -94,10 +95,10 @@ class BuildReport:
     Attributes:
         path: path of the filter file.
         metadata: metadata of the filter.
-        digests: number of distinct digests, by algorithm.
+        digests: number of the filter's distinct digests, by algorithm.
         duplicates: number of repeated digests in the lists.
         categories: number of the filter's distinct digests, by the category that the lists name.
-        lists: for each list, the counts of used and of left-out entries.
+        lists: for each digest list, the counts of used and of left-out entries.
         tiers: the tiers that were made beside the filter.
         seconds: duration of the build in seconds.
     """
@@ -136,20 +137,21 @@ def build(
         output: path of the filter file.
         category: category of the filter.
         error_rate: probability that a digest outside the filter hits, 1e-12 to 0.1.
-        capacity: number of digests for which the filter has room; default: the number in the lists.
+        capacity: number of digests for which the filter has room; default: the number of distinct
+            digests in the lists.
         skip_invalid: count invalid lines instead of raising an error for them.
         only_categories: leave out entries of other categories; the module ``categories`` has the
             default.
-        force: replace an existing filter.
+        force: replace an existing filter at ``output``.
         tiers: make each tier for which the lists give every digest a key.
         jobs: number of processes that fill the filter; default: the cores that this process may
             use.
-        on_progress: called with the stage of the build, a few times a second at most.
+        on_progress: called with the progress of the build, a few times a second at most.
 
     Raises:
         UsageError: an option cannot be used, or ``output`` exists already.
-        DigestListError: a list cannot be used.
-        StateError: the disk has no room, or is not writable.
+        DigestListError: a digest list cannot be used.
+        StateError: the disk has no room for the filter, or is not writable.
     """
     started = time.monotonic()
     _check_options(category, error_rate)
@@ -193,8 +195,8 @@ def write_filter(
     see ``FilterWriter.write``. ``jobs``: number of processes, see ``build``.
 
     Raises:
-        UsageError: the capacity is too small.
-        StateError: the filter cannot be written.
+        UsageError: the requested capacity is smaller than the number of digests.
+        StateError: the filter's file or metadata cannot be written.
     """
     counts = area.counts()
     digests = sum(counts.values())
@@ -223,7 +225,7 @@ def write_tiers(
     """Write the tiers of a filter that was just made from a staging area.
 
     Args:
-        area: the staging area from which the filter was made.
+        area: the database of sorted digests from which the filter was made.
         output: path of the filter file.
         metadata: metadata of the filter.
         wanted: whether tiers are made at all.
@@ -233,7 +235,7 @@ def write_tiers(
         jobs: number of processes, see ``build``.
 
     Raises:
-        StateError: a tier cannot be written.
+        StateError: the file or the metadata of a tier cannot be written.
     """
     made: dict[TierName, TierMetadata] = {}
     lacking: dict[TierName, int] = {}
@@ -256,12 +258,12 @@ def write_tiers(
 
 @contextlib.contextmanager
 def _beside(output: str) -> Iterator[str]:
-    """A path for a new filter file, in a new directory on the file system of ``output``.
+    """Yield a path for a new filter file, in a new directory on the file system of ``output``.
 
-    Directories that were left by killed builds of ``output`` are removed.
+    The function removes directories that killed builds of ``output`` left.
 
     Raises:
-        StateError: the directory cannot be made.
+        StateError: the new directory cannot be made.
     """
     directory = temporary_name(output)
     path = os.path.join(directory, os.path.basename(output))
@@ -290,7 +292,7 @@ def _opened_empty(name: str, above: int) -> Iterator[int]:
     """A descriptor of the new directory ``name``, through which only this process writes.
 
     Raises:
-        OSError: ``name`` now names another directory, or a link.
+        OSError: another process put another directory, or a link, under ``name``.
     """
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(name, flags, dir_fd=above)
@@ -322,8 +324,8 @@ def _take_place(path: str, output: str, *, force: bool) -> None:
     made = {place: os.lstat(one) for one, place in pairs if os.path.lexists(one)}
     if force:
         # Tiers are renamed first: a tier of another filter is never used. So a process that reads
-        # in between, or after a kill, misses nothing, and a process that waits for a new filter
-        # finds all.
+        # the files between the renames, or after a kill, misses no known file, and a process that
+        # waits for a new filter finds all files.
         for one, place in pairs:
             if place in made:
                 rename(one, place)
@@ -336,8 +338,8 @@ def _take_place(path: str, output: str, *, force: bool) -> None:
                 "may not fit each other; run the command again when the other one has ended"
             )
     else:
-        # The filter is renamed first, because it decides which of two builds goes on. Its metadata
-        # come last, because no process uses a filter without its metadata.
+        # The filter is renamed first, because it decides which of two builds goes on. The filter's
+        # metadata are renamed last, because no process uses a filter without its metadata.
         pairs.insert(0, pairs.pop(-2))
         _take_new_place([pair for pair in pairs if pair[1] in made], made)
     sync_directory(os.path.dirname(output) or ".")
@@ -383,11 +385,11 @@ def _check_options(category: str, error_rate: float) -> None:
 
 
 def check_output(output: str, *, force: bool) -> None:
-    """Refuse an output path that exists or cannot be written.
+    """Raise for an output path of a filter that exists already or cannot be written.
 
     Raises:
-        UsageError: the message says why the path is refused, e.g. because of a customer's link, and
-            the fix.
+        UsageError: the output path cannot be used, e.g. because of a customer's link; the message
+            says why, and the fix.
     """
     resolve(os.path.dirname(output) or ".")
     files = (output, *(tier_path(output, name) for name in TIER_NAMES))

@@ -5,10 +5,10 @@ Format (github.com/DCSO/bloom, ``bloom.go`` and ``io.go``), little-endian: a hea
 (inserted); then the bits in words of 64, lowest first; then free data to the end. The whole file
 may be gzipped. Its keys are digests as hexadecimal text, in upper case (hashlookup) or lower case.
 
-The format has no checksum and its readers believe any header. So every value that follows from
-other values is computed and compared before use: sizes, k and m, the number of set bits, and their
-places. A file in this format names neither the algorithms of its digests nor the time when it was
-made.
+The format has no checksum and its readers believe any header. So hashscan computes every value of
+the file that follows from other values, and compares it before use: sizes, k and m, the number of
+set bits, and the positions of these bits. A file in this format names neither the algorithms of its
+digests nor the time when it was made.
 """
 
 from __future__ import annotations
@@ -38,17 +38,18 @@ if TYPE_CHECKING:
 
 HEADER_LENGTH = 48
 GZIP_MAGIC = b"\x1f\x8b"
-#: The most bytes of free data behind the bits.
+#: The most bytes of free data that a file may have after the filter's bits.
 DATA_LIMIT = 16 * 1024 * 1024
-#: A gzipped filter may be unpacked to this many bytes, or to so many times its length: the bits of
-#: a filter in use are as good as random and hardly shrink.
+#: The most bytes to which a gzipped filter is unpacked, and the most times its length: the bits of
+#: a full filter are nearly random, and gzip hardly shrinks them.
 _EXPANDED = 16 * 1024 * 1024
 _EXPANSION = 256
 _HEADER = struct.Struct("<QQdQQQ")
 _CHUNK = 1024 * 1024
 _DAY = 86400.0
 
-# The hash: FNV-1 of 64 bits (draft-eastlake-fnv), then a chain of products; see ``__contains__``.
+# A key's hash is FNV-1 of 64 bits (draft-eastlake-fnv); a chain of products of the hash gives the
+# positions of the key's bits, see ``__contains__``.
 _FNV_OFFSET = 14695981039346656037
 _FNV_PRIME = 1099511628211
 _WORD = (1 << 64) - 1
@@ -56,7 +57,7 @@ _MODULUS = 18446744073709551557
 _FACTOR = 18446744073709550147
 
 _EMPTY = frozenset(digest.hex for digest in EMPTY_DIGESTS)
-#: Bits of a region whose share of set bits is checked: a page of memory.
+#: Number of bits of each region whose share of set bits is checked: a page of memory.
 _REGION = 4096 * 8
 #: Number of random digests that are looked up as a test: they must not hit too often.
 _PROBES = 1000
@@ -64,7 +65,7 @@ _MEND = "the filter is not used; get it again from where it came"
 
 
 class Header(NamedTuple):
-    """The words of the file's header, in their order."""
+    """The six words of a DCSO filter's header, in the file's order."""
 
     flags: int
     capacity: int
@@ -75,7 +76,7 @@ class Header(NamedTuple):
 
     @property
     def body_length(self) -> int:
-        """Length in bytes of the header and the bits."""
+        """Length in bytes of a file's header and bits together."""
         return HEADER_LENGTH + 8 * -(-self.bits // 64)
 
 
@@ -85,8 +86,9 @@ class DcsoMetadata:
 
     Attributes:
         digests: number of added digests, according to the program that wrote the filter.
-        capacity: number of digests that it can hold at its error rate.
-        error_rate: probability that a digest outside the full filter hits.
+        capacity: number of digests that the filter can hold at its error rate.
+        error_rate: probability that a digest hits although it was never added, if the filter is
+            full.
         created_seconds: the file's modification time, in seconds since the epoch.
         length, sha256: length in bytes, and SHA-256, of the file on disk.
         gzipped: whether the file on disk is gzipped.
@@ -147,7 +149,7 @@ class DcsoFile:
         self.path = path
         self.category = category
         self.algorithms: frozenset[Algorithm] = frozenset(names)
-        # After a change of the algorithms, all files must be judged again.
+        # The version names the algorithms: if they change, scans must check all files again.
         self.version = "+".join([metadata.sha256[:16], *names])
         self.metadata = metadata
         self.tiers = Tiers()  # a DCSO filter has no tiers
@@ -158,7 +160,7 @@ class DcsoFile:
         self.fill = bits.count(1, 0, header.bits) / header.bits
 
     def __contains__(self, hex_digest: str) -> bool:
-        """Whether the filter holds ``hex_digest``, in either letter case; may wrongly answer yes.
+        """Whether the filter holds ``hex_digest`` in lower or upper case; may wrongly answer yes.
 
         The digest of empty content is never in the filter. Some published filters hold it, and
         hashscan would then move all empty files.
@@ -180,7 +182,7 @@ class DcsoFile:
         return False
 
     def among(self, digests: Sequence[bytes]) -> list[int]:
-        """Indices of the ``digests`` that the filter holds."""
+        """Indices of the ``digests`` that the filter holds; may wrongly name further digests."""
         return [number for number, digest in enumerate(digests) if digest.hex() in self]
 
 
@@ -271,7 +273,7 @@ def _check_age(path: str, found: os.stat_result, max_age: float | None) -> None:
 
 
 def _header(path: str, head: bytes) -> Header:
-    """The header, after every check that uses nothing but the header."""
+    """Return the file's header, after every check that uses nothing but the header."""
     if len(head) < HEADER_LENGTH:
         raise _refused(path, "is no DCSO filter: it is too short")
     header = Header(*_HEADER.unpack(head))
@@ -311,12 +313,12 @@ def _header(path: str, head: bytes) -> Header:
 
 
 def _is_near_power_of_two(bits: int) -> bool:
-    """Whether the chain of products repeats itself in the low bits of the places.
+    """Whether a filter with so many bits has many more false hits than its error rate says.
 
-    A power of two may divide ``bits``. Then the first place alone decides the remainders, by that
-    power, of all places. With p = 0.0001, 2000 times as many false hits as expected were measured
-    at 2^18, 97 times at 3 * 2^17, 3 times at 33 * 2^13, and about the expected number from
-    129 * 2^11 on.
+    A key's bits are at positions that a chain of products gives. A power of two may divide
+    ``bits``. Then the first position alone decides the remainders, by that power, of all positions.
+    With p = 0.0001, 2000 times as many false hits as expected were measured at 2^18, 97 times at 3
+    * 2^17, 3 times at 33 * 2^13, and about the expected number from 129 * 2^11 on.
     """
     power = bits & -bits
     odd = bits // power
@@ -342,7 +344,7 @@ class _Tee:
 
 
 def _unpacked(path: str, descriptor: int, found: os.stat_result) -> tuple[Header, memoryview, str]:
-    """The header, the unpacked content, and the SHA-256 of the gzipped file."""
+    """Unpack a gzipped filter; return header, content, and the SHA-256 of the gzipped file."""
     source = _Tee(descriptor)
     content = bytearray()
     with gzip.GzipFile(fileobj=cast("IO[bytes]", source), mode="rb") as packed:
@@ -366,7 +368,7 @@ def _unpacked(path: str, descriptor: int, found: os.stat_result) -> tuple[Header
 
 
 def _check_bits(one: DcsoFile, header: Header, bits: bitarray) -> None:
-    """Find damage without a checksum: by the set bits, their places, and the error rate."""
+    """Raise for a damaged filter, by the set bits, their positions, and the rate of false hits."""
     path = one.path
     if bits.find(1, header.bits) >= 0:
         raise _refused(path, "has bits set behind its last one")
@@ -396,7 +398,7 @@ def _check_bits(one: DcsoFile, header: Header, bits: bitarray) -> None:
             "elsewhere",
         )
     if header.bits < _REGION:
-        return  # the places of so few bits are not independent of each other
+        return  # the positions of so few bits are not independent of each other
     # Each digest is looked up in two spellings.
     errs = 2 * _PROBES * one.fill**header.hashes
     hits = sum(hashlib.sha1(b"hashscan %d" % n).hexdigest() in one for n in range(_PROBES))

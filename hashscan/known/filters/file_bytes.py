@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_regular(path: str, mend: str) -> Iterator[int]:
-    """A descriptor of ``path``; never waits, and refuses a link at the end of the path.
+    """Open ``path`` without waiting for a writer; return the descriptor, or raise for a link.
 
     ``mend`` is the last sentence of an error's message: it says how to fix the error.
 
@@ -39,14 +39,14 @@ def open_regular(path: str, mend: str) -> Iterator[int]:
 
 
 def content_of(descriptor: int, found: os.stat_result) -> memoryview:
-    """The bytes after ``descriptor``'s offset, in a copy that forked processes share.
+    """The file's bytes from ``descriptor``'s offset on, in a copy that forked processes share.
 
     The file is not mapped: an administrator who copies a newer filter over a file that a daemon
     uses would change the daemon's filter, or kill the daemon (SIGBUS).
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: the file is empty, or became shorter during the reading.
+        ValueError: the file is empty, or became shorter while it was read.
         MemoryError: the file does not fit into memory.
     """
     if not found.st_size:

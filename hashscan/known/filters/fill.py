@@ -1,4 +1,4 @@
-"""Sets the bits of digests in a filter, in this process or in several processes.
+"""Sets the bits of digests in a filter, in this process or in several worker processes.
 
 Each worker process sets the bits of its share of the digests in an array of its own, in memory that
 the worker shares with the parent process. At the end, the arrays are joined by OR. The result does
@@ -25,13 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from multiprocessing.connection import Connection
 
-#: Number of digests handed to a worker at a time. A second process does not pay for fewer digests.
+#: Number of digests handed to a worker at a time. For fewer digests, a second process costs more
+#: time than it saves.
 _BATCH = 4096
 _WORTH_IT = 8 * _BATCH
 
 
 def set_bits(bits: bitarray, capacity: int, error_rate: float, hex_digests: Iterable[str]) -> int:
-    """Set the bits of lower-case ``hex_digests``; return the number of digests.
+    """Set the filter's bits of lower-case ``hex_digests``; return the number of digests.
 
     The bits are the same as those set by pybloom-live's ``BloomFilter.add``.
     """
@@ -50,7 +51,7 @@ def set_bits(bits: bitarray, capacity: int, error_rate: float, hex_digests: Iter
 def fill(
     bits: bitarray, capacity: int, error_rate: float, digests: Iterable[bytes], *, jobs: int
 ) -> int:
-    """Set the bits of raw ``digests`` with ``jobs`` processes; return the number of digests.
+    """Set the filter's bits of raw ``digests`` with ``jobs`` processes; return their number.
 
     Raises:
         StateError: a worker process died, e.g. because memory was short; ``bits`` must not be used.
@@ -76,7 +77,7 @@ def fill(
 
 
 class _Crew:
-    """The worker processes. The pipes to them are bounded, so that digests never pile up."""
+    """The worker processes. The pipes to the workers are bounded, so that digests never pile up."""
 
     def __init__(self, jobs: int, length: int, capacity: int, error_rate: float) -> None:
         self._length = length
@@ -91,7 +92,7 @@ class _Crew:
             raise
 
     def give(self, batch: list[bytes]) -> None:
-        """Hand a batch to the next worker; wait until the worker has taken its previous batch."""
+        """Hand a batch of digests to the next worker, after this worker took its last batch."""
         try:
             self._workers[self._next].connection.send(batch)
         except OSError as error:
@@ -119,7 +120,7 @@ class _Crew:
         )
 
     def close(self) -> None:
-        """Kill the workers, and release the pipes to them and the shared memory."""
+        """Kill the workers, and release their pipes and the shared memory."""
         for worker in self._workers:
             worker.end()
         for shared in self._shared:

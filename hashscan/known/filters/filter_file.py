@@ -30,13 +30,13 @@ _DAY = 86400.0
 
 
 class BloomFile(Bits):
-    """A filter after all its checks; implements ``model.Filter``.
+    """A filter of hashscan that passed all its checks; implements ``model.Filter``.
 
     Attributes:
         category: the category of the known set.
         algorithms: the algorithms of the filter's digests.
         metadata: the filter's metadata.
-        tiers: the tiers beside the filter that scans use.
+        tiers: the tiers beside the filter; scans use these tiers.
         tiers_unused: for each unused tier, a sentence that says why.
     """
 
@@ -59,7 +59,7 @@ class BloomFile(Bits):
 def load(path: str, *, max_age: float | None = None) -> BloomFile:
     """Check and open a filter file, and the tiers beside it.
 
-    A tier that cannot be used is left out: then a scan reads more files, and misses no known file.
+    A damaged tier is left out: then a scan reads more files, and misses no known file.
 
     Args:
         path: path of the filter file; the filter's metadata is beside it.

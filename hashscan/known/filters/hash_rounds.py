@@ -1,9 +1,10 @@
 """Computes the bits that a digest sets: pybloom-live's scheme, in the order of a look-up.
 
 pybloom-live (4.0, ``pybloom.make_hashfuncs``) hashes the key several times, each time after another
-salt. Each result is split into numbers, one for each slice, and each number is taken modulo the
-bits of a slice. pybloom-live's generator costs more than the hashing. The code here hashes once
-and checks two bits on average in a look-up without a hit, as nearly all look-ups are.
+salt. pybloom-live splits each hash into numbers, one number for each slice of the filter; the
+number modulo the bits of a slice is the position of the key's bit in the slice. pybloom-live's
+generator costs more than the hashing. The code here hashes the key once and checks two bits on
+average in a look-up without a hit; nearly all look-ups are without a hit.
 """
 
 from __future__ import annotations
@@ -53,11 +54,11 @@ class HashRound(NamedTuple):
     Attributes:
         salt, make: the salt, and the function that hashes the salt and a key: the quickest way for
             a single key.
-        few: takes only the first four numbers from a digest, because every filter has four slices
-            or more.
-        start: a hash that has already hashed the salt; copy it and add the key.
-        numbers: takes all numbers from a digest.
-        offsets: for each number, the first bit of its slice.
+        few: function that takes only the first four numbers from a digest, because every filter has
+            four slices or more.
+        start: a hash object that has already hashed the salt; copy this object and add the key.
+        numbers: function that splits a digest into all its numbers, one for each slice.
+        offsets: for each number, the position of the first bit of the number's slice.
     """
 
     salt: bytes
@@ -69,7 +70,7 @@ class HashRound(NamedTuple):
 
 
 def _hash_for(bits: int) -> Callable[..., Hash]:
-    """The hash function whose digest has so many bits; for few bits, it is not a secure hash."""
+    """The hash function whose digest has ``bits`` bits; for few bits, the hash is not secure."""
     for more_than, name in ((384, "sha512"), (256, "sha384"), (160, "sha256"), (128, "sha1")):
         if bits > more_than:
             return partial(hashlib.new, name, usedforsecurity=False)
@@ -77,7 +78,7 @@ def _hash_for(bits: int) -> Callable[..., Hash]:
 
 
 def _quickest(name: str) -> Callable[[bytes], Hash]:
-    """The quickest hash function of this name, for keys of a hundred bytes.
+    """The implementation of the hash ``name`` that is quickest for keys of a hundred bytes.
 
     Python's own modules are used if they exist: OpenSSL's setup takes longer than the hashing of so
     few bytes.

@@ -2,10 +2,9 @@
 
 The metadata is one JSON object, which ``dump`` writes in exactly one way: names in the order of
 ``ORDER``, an indent of two blanks, a newline at the end. The last name, ``checksum``, is the
-SHA-256 of the same text without the checksum. A reader demands the very bytes that ``dump``
-returns, so that a change of any byte is found.
-The checksum is a guard against damage, not against forgers. The signed repository proves who
-published a filter.
+SHA-256 of the same text without the checksum. ``parse`` accepts only exactly the bytes that
+``dump`` returns, so that a change of any byte is found. The checksum is a guard against damage, not
+against forgers. The signed repository proves who published a filter.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from hashscan.model import ALGORITHMS, CATEGORY_LENGTH, Algorithm, TierName
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: The version of the format that is written and read. A file in another version is refused.
+#: The version of the metadata's format. ``parse`` raises for a file in another version.
 FORMAT = 1
 #: Length in bytes of the longest metadata file.
 METADATA_LIMIT = 64 * 1024
@@ -50,9 +49,10 @@ class FileMetadata(BaseModel):
     Attributes:
         format: version of the format, ``FORMAT``.
         version: version of the file: the time when it was made, and the start of its SHA-256.
-        digests: number of distinct added keys; in a filter: the digests of the known set.
+        digests: number of distinct keys that were added to the file; in a filter: the digests of
+            the known set.
         capacity: number of keys, canaries included, that the file can hold at its error rate.
-        error_rate: probability that a key outside the full file hits.
+        error_rate: probability that a key hits although it was never added, if the file is full.
         created: time when the file was made, RFC 3339 in UTC.
         length: the file's length in bytes.
         sha256: the file's SHA-256.
@@ -88,7 +88,7 @@ class FileMetadata(BaseModel):
 
     @property
     def created_seconds(self) -> float:
-        """The time when the filter was made, in seconds since the epoch."""
+        """The time when the file of bits was made, in seconds since the epoch."""
         return datetime.fromisoformat(self.created).timestamp()
 
 
@@ -141,7 +141,7 @@ def is_category(name: str) -> bool:
 
 
 def in_order(algorithms: Iterable[Algorithm]) -> list[Algorithm]:
-    """The distinct algorithms, in the order of ``model.ALGORITHMS``."""
+    """Return the distinct algorithms among ``names``, in the order of ``model.ALGORITHMS``."""
     present = set(algorithms)
     return [name for name in ALGORITHMS if name in present]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from hashscan.model import Algorithm
 
-#: A filter that passed all its checks.
+#: A filter of hashscan or of DCSO that passed all its checks.
 FilterFile: TypeAlias = BloomFile | DcsoFile
 #: The algorithms that are assumed for a filter file that does not name its algorithms.
 DEFAULT_ALGORITHMS: tuple[Algorithm, ...] = ("md5", "sha1")
@@ -32,8 +32,8 @@ def open_filter(
 ) -> FilterFile:
     """Recognise the kind of a filter file, check the file and open it.
 
-    ``category`` and ``algorithms`` are used for a file that does not name them. ``max_age``: number
-    of seconds for which a filter may be used, as for ``load``.
+    ``category`` and ``algorithms`` are used for a filter file that does not name its category or
+    its algorithms. ``max_age``: number of seconds for which a filter may be used, as for ``load``.
 
     Raises:
         FilterError: the file is not a filter, or cannot be used.
@@ -44,7 +44,7 @@ def open_filter(
 
 
 def kind_of_filter(path: str) -> Literal["hashscan", "dcso", "other"]:
-    """The kind of a file, from its first bytes; a file of kind ``other`` may be a digest list.
+    """The kind of a filter file, from its first bytes; kind ``other`` may be a digest list.
 
     Raises:
         FilterError: the file is missing, is not a regular file, or cannot be read.

@@ -1,8 +1,9 @@
 """Packs files and patches as one zstd frame each (RFC 8878), and unpacks them within bounds.
 
-The caller of ``unpack`` has the length of the content from signed metadata. A frame is refused if
-its content has another length, if it needs a larger window, if it is cut off or damaged, or if
-bytes follow it. So a few bytes never unpack to more than the announced length.
+The caller of ``unpack`` has the length of the content from signed metadata. ``unpack`` raises
+``FilterError`` if the frame's content has another length, if the frame needs a larger window, is
+cut off or damaged, or if bytes follow the frame. So a few bytes never unpack to more than the
+announced length.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def unpack(source: str, target: str, length: int) -> None:
     Args:
         source: path of a file that has one frame.
         target: path of the new file; must not exist.
-        length: length that the content must have, in bytes.
+        length: length in bytes that the unpacked content must have.
 
     Raises:
         FilterError: the frame is invalid; no ``target`` remains.

@@ -1,14 +1,15 @@
-"""Patches, which turn a version of a filter file into another with the same geometry.
+"""Patches, which turn a version of a filter file into another version with the same geometry.
 
 Format of a patch, before it is packed (``packing``): ``HSPATCH1``; two unsigned 64-bit integers,
 little-endian: the number of bits of the filter (those after the header, padding included) and the
 number of positions; then the ascending positions of the bits that differ. A position is written as
-the number of bits between it and the position before (from -1 on), in LEB128 (7 bits a byte, lowest
-first, the top bit set in all but the last byte). A patch does not hold the header of the result,
-because that header follows from the metadata.
+the number of bits between this position and the position before (-1 before the first position), in
+LEB128 (7 bits a byte, the lowest bits first, the top bit set in all bytes but the last). A patch
+does not hold the header of the result, because that header follows from the metadata.
 
-Applying a patch inverts each bit that differs, so a patch works in both directions. Two patches in
-a row are the same as their symmetric difference (``compose``).
+Applying a patch inverts each bit that differs, so a patch works in both directions. Applying two
+patches in a row has the same effect as applying the symmetric difference of their positions
+(``compose``).
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _START = len(MAGIC) + _COUNTS.size
 _CHUNK = 1 << 20
 _SMALL = 100_000
 _ONE = bitarray("1", endian="little")
-#: Number of bytes, of 7 bits each, for a number larger than any position (metadata.FILTER_LIMIT).
+#: Most bytes in which LEB128 writes a position: 7 bits a byte, see ``metadata.FILTER_LIMIT``.
 _LONGEST_GAP = 6
 
 
@@ -48,7 +49,7 @@ def diff(base: str, result: str) -> bytes | None:
         The unpacked patch; ``None`` if the files differ so much that a patch would save little.
 
     Raises:
-        FilterError: the files differ in length, so there is no patch.
+        FilterError: the two filter files differ in length, so no patch can be made.
         OSError: a file cannot be read.
     """
     length = os.stat(result).st_size
@@ -114,7 +115,7 @@ def bits_of(patch: bytes) -> int:
     """The number of bits of the filters for which the patch was made.
 
     Raises:
-        FilterError: the bytes are not a patch.
+        FilterError: the bytes of ``patch`` are not a patch.
     """
     return _head(patch)[0]
 
@@ -129,8 +130,8 @@ def apply(base: str, patch: bytes, metadata: FileMetadata, output: str) -> None:
         output: path of a new file, which is synced and has mode 0600.
 
     Raises:
-        FilterError: ``base`` or ``patch`` do not fit, or the result is not the file that
-            ``metadata`` describes; no ``output`` remains.
+        FilterError: ``base`` or ``patch`` does not fit ``metadata``, or the result is not the file
+            that ``metadata`` describes; no ``output`` remains.
         OSError: a file cannot be read or written; no ``output`` remains.
     """
     with open(base, "rb") as file:
@@ -175,8 +176,8 @@ def _positions(patch: bytes) -> Iterator[int]:
     """The positions in a patch, checked to be ascending and within the filter.
 
     Raises:
-        FilterError: the positions are not ascending or not within the filter, or their number is
-            wrong.
+        FilterError: the patch's positions are not ascending or not within the filter, or their
+            number is not the number that the patch names.
     """
     bits, expected = _head(patch)
     position, gap, shift, number = -1, 0, 0, 0

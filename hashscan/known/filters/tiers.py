@@ -15,12 +15,14 @@ and its digest is not in the known set either. A Bloom filter errs only towards 
 contents with the same XXH3 only cause more hashing; no file is skipped because of them. So a wrong
 answer of a tier costs work, and no known file is missed.
 
-The exception is a list that names a wrong size, or key, for a digest. So sizes are used only from
-fields that are defined as a size in bytes. A tier is made only if **every** digest of the set has a
-key for it. The publisher who builds a filter sees the range of the sizes, and may leave tiers out.
-An administrator who scans may leave tiers out, too.
+A known file is missed only if a digest list names a wrong size, or key, for its digest. So hashscan
+reads sizes only from fields of lists that are defined as a size in bytes. A tier is made only if
+**every** digest of the known set has a key for this tier. The publisher who builds a filter sees
+the range of the sizes, and may leave tiers out. An administrator who scans may leave tiers out,
+too.
 
-A tier names, by its SHA-256, the filter file to which it belongs; it is not used with another file.
+A tier's metadata has the SHA-256 of the filter file to which the tier belongs; hashscan does not
+use the tier with another filter file.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
 
     from hashscan.known.filters.metadata import FilterMetadata
 
-#: Probability of a wrong hit, which costs opening or reading a file: 11.5 bits a key.
+#: A tier's probability of a wrong hit, which costs opening or reading a file: 11.5 bits a key.
 TIER_ERROR_RATE = 1 / 256
 
 
@@ -92,7 +94,7 @@ def tier_path(path: str, name: TierName) -> str:
 
 def load_tiers(path: str, metadata: FilterMetadata) -> FoundTiers:
     """Load the tiers beside the filter file ``path``, which ``metadata`` describes."""
-    found: dict[TierName, TierFile | None] = {}  # a tier that is left out is ``None``
+    found: dict[TierName, TierFile | None] = {}  # ``None`` for a tier that is missing or unusable
     unused = []
     for name in TIER_NAMES:
         try:

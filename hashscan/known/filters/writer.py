@@ -45,7 +45,7 @@ _TIER_KEY = 16
 
 
 class FilterWriter:
-    """Fills a new filter and writes it with its metadata."""
+    """Fills a new filter or tier in memory, and writes its file and its metadata."""
 
     def __init__(self, *, capacity: int, error_rate: float = DEFAULT_ERROR_RATE) -> None:
         """Make an empty filter in memory, with room for ``capacity`` keys, canaries included.
@@ -112,12 +112,12 @@ class FilterWriter:
         sha256: str,
         previous: TierMetadata | None = None,
     ) -> TierMetadata:
-        """Write the tier ``tier`` of the filter file ``path``, whose SHA-256 is ``sha256``.
+        """Write the tier named ``tier`` of the filter file ``path``, whose SHA-256 is ``sha256``.
 
         ``previous`` is the metadata of the previous version of this tier.
 
         Raises:
-            StateError: the tier cannot be written.
+            StateError: the tier's file or metadata cannot be written.
         """
 
         def described(fields: dict[str, Any]) -> TierMetadata:
@@ -132,14 +132,15 @@ class FilterWriter:
         previous: FileMetadata | None,
         described: Callable[[dict[str, Any]], F],
     ) -> F:
-        """Add the canaries and write the pair of files, each whole or not at all (mode 0600).
+        """Add the canaries; write filter and metadata (mode 0600), each whole or not at all.
 
         The filter is renamed to its final name first, then the metadata. A kill between the two
-        renames leaves files that do not fit each other. ``load`` refuses that pair until the filter
-        is built again; processes that loaded the old filter keep it.
+        renames leaves files that do not fit each other. ``load`` raises for that pair until the
+        filter is built again; processes that loaded the old filter keep using the old filter.
 
-        ``previous`` is the metadata of the previous version. If the geometry is the same, its
-        canaries are used again, so that the two files differ by little more than their digests.
+        ``previous`` is the metadata of the file's previous version. If the geometry is the same,
+        the canaries of the previous version are used again, so that the two versions differ by
+        little more than their digests.
 
         Raises:
             StateError: a file cannot be written; no file was changed unless the message says so.
@@ -195,7 +196,7 @@ class FilterWriter:
     def _canaries(
         self, lengths: list[int], previous: FileMetadata | None
     ) -> tuple[list[str], list[str]]:
-        """Add the canaries that must hit, and find random keys that do not hit; return both."""
+        """Add canaries that must hit, and find canaries that must not hit; return both lists."""
         old_present: list[str] = []
         old_absent: list[str] = []
         if previous is not None and (previous.capacity, previous.error_rate) == (
@@ -207,14 +208,14 @@ class FilterWriter:
         set_bits(self._bits, self._capacity, self._error_rate, present)
         hits = self._asker()
         absent = [digest for digest in old_absent if not hits(digest)]
-        while len(absent) < CANARIES:  # with a high error rate some random keys hit
+        while len(absent) < CANARIES:  # in a filter with a high error rate, some random keys hit
             digest = _random_key(lengths, len(absent))
             if not hits(digest):
                 absent.append(digest)
         return list(present), absent
 
     def _asker(self) -> Callable[[str], bool]:
-        """A function that says whether a digest hits in the filter's current state."""
+        """Return a function that says whether a digest hits in the filter's current state."""
         slices, bits_per_slice = geometry(self._capacity, self._error_rate)
         hashes, _ = make_hashfuncs(slices, bits_per_slice)
         bits = self._bits

@@ -5,15 +5,16 @@ a category counts as known only if hashscan recognises it as child abuse materia
 other categories are left out and counted, unless the administrator names the category: other
 classes, other spellings, other languages, no category.
 
-A VICS list has numbers as categories, and each country sets their meaning. In the set of the United
-States, as Autopsy has it (its class ``ImageGalleryService``): 0 non-pertinent, 1 child abuse
-material, 2 child exploitive but no abuse material, or of difficult age, 3 computer-generated or
-animated, 4 images for comparison; other tools have 5 for uncategorised. Innocent files are in 0, 4
-and 5, and files of 2 and 3 are lawful in some countries. So only ``vics-1`` counts unless
-categories are named. If the numbers of a country's set have other meanings, the administrator must
-name the numbers that count. Exporters also write the number as a text: ``01``, ``cat 1``,
-``1 - Child Abuse Material``. A sign that may negate a text (``!csam``, ``csam?``, ``-1``) makes
-another category of it.
+A VICS list has numbers as categories, and each country sets the meaning of the numbers. In the
+numbers of the United States, as the class ``ImageGalleryService`` of Autopsy has them: 0
+non-pertinent, 1 child abuse material, 2 child exploitive but no abuse material, or of difficult
+age, 3 computer-generated or animated, 4 images for comparison; other tools have 5 for
+uncategorised. Innocent files are in the categories 0, 4 and 5, and files of the categories 2 and 3
+are lawful in some countries. So only ``vics-1`` counts as known unless the administrator names
+categories. If the numbers of a country's set have other meanings, the administrator must name the
+numbers that count. Exporters also write a category's number as a text: ``01``, ``cat 1``, ``1 -
+Child Abuse Material``. A text with a sign that may negate its meaning (``!csam``, ``csam?``,
+``-1``) becomes another category.
 
 In other lists, a category is free text: the names in ``COUNTED`` count as known. If a list has
 numbers and does not say that they are VICS numbers, their meaning is unknown: the administrator
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 VICS = "vics-"
-#: The category of a medium in a VICS list if its own category is missing or not understood.
+#: The category of a medium in a VICS list whose own category is missing or invalid.
 VICS_NONE = f"{VICS}none"
 #: The names of VICS category 1, spelled as ``category_name`` returns them.
 _MATERIAL = frozenset(
@@ -57,10 +58,10 @@ _MATERIAL = frozenset(
         "kinderpornografie",
     }
 )
-#: The categories that count as known unless others are named.
+#: The categories that count as known unless the administrator names other categories.
 COUNTED = frozenset({f"{VICS}1", "baseline"}) | _MATERIAL
 
-#: A number, perhaps after "VICS" or "category", perhaps with its meaning behind it.
+#: A category's number in a text, perhaps after "VICS" or "category", perhaps before its meaning.
 _NUMBERED = re.compile(
     r"(?:(?:project ?vic|vics?|media|cat|kat|categor(?:y|ie|ia)|kategorie)"
     r"(?:[\s_]*|\s*[:#.=]\s*|-|\s-\s)){0,2}"
@@ -76,26 +77,27 @@ _MARK = re.compile(
 )
 #: Prefix of a category's name if a sign in the list's text may change its meaning.
 _DOUBTFUL = "doubtful"
-#: A category's name that is a number, or a number after "category".
+#: Pattern of a category's name that is a number, or a number after "category".
 _NUMBER_NAME = re.compile(
     rf"(?:{_DOUBTFUL}-)?(?:(?:cat|kat|categor(?:y|ie|ia)|kategorie)[-_.]?)?[0-9][0-9._-]*"
 )
 #: Length, in characters, of the longest text in which a category's number is searched.
 _LONGEST = 200
 
-#: Used in place of names: entries of any category count. Never for a list of files to move.
+#: Value of ``only_categories`` for which entries of any category count; never used for a list of
+#: files to move.
 EVERY = frozenset({"*"})
 
 
 def chosen(names: Collection[str] | None) -> frozenset[str] | None:
-    """The named categories, spelled as in the entries of lists, or ``None`` if none is named.
+    """The categories that the caller names, spelled as in entries; ``None`` if there is no name.
 
     Raises:
         UsageError: a name is not a possible name of a category.
     """
     if not names:
         return None
-    if names is EVERY:  # nothing that a reader writes is this very object
+    if names is EVERY:  # the test is for this object: an administrator may write an equal text
         return EVERY
     found = {name: listed_name(name) for name in names}
     for name, normal in found.items():
@@ -108,12 +110,12 @@ def chosen(names: Collection[str] | None) -> frozenset[str] | None:
 
 
 def vics_category(value: object) -> str:
-    """The category of a VICS medium as a text, or ``vics-none`` if it cannot be understood.
+    """The category of a VICS medium as a text, or ``vics-none`` if its category is invalid.
 
     A whole number is a VICS number; the number may be a text, alone or after "category". A longer
-    text is category 1 only if it means child abuse material. Otherwise the text is returned
+    text is category 1 only if its words mean child abuse material. Otherwise the text is returned
     unchanged, so that an administrator can name it. Fractions, truth values, lists and objects are
-    not understood.
+    invalid.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
@@ -159,7 +161,7 @@ def is_number(category: str) -> bool:
 
 
 def counted(counts: dict[str, int], most: int = 8) -> str:
-    """The categories and their counts for a reader, the largest first: ``5 vics-0, 2 vics-3``."""
+    """Write the categories and their counts, the largest count first: ``5 vics-0, 2 vics-3``."""
     largest = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
     said = [f"{count} {name}" for name, count in largest[:most]]
     if len(largest) > most:

@@ -1,8 +1,8 @@
 """Finds the columns that a header names: digests, size, category, key of the first block.
 
-A column that may be a digest or a category, but is not recognised, is an error: the content of this
-column decides which files are moved, so it must not be ignored silently. A category is recognised
-by the name of its column, or by its cells.
+If hashscan does not recognise a column that may be a digest or a category, reading the list ends
+with an error: the content of this column decides which files are moved, so hashscan must not ignore
+the column silently. A category is recognised by the name of its column, or by its cells.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _MAYBE_CATEGORY = re.compile(
     r"|severity|risk|legal|lawful|known|pertinent|vic|iwf|sap|tanner)s?"
     r"(?:id|nr|no|num|number|code|name|level|scale|status|good|bad)?"
 )
-#: Name that a list's owner gives a column to say that it is not the category.
+#: Name that a list's owner gives a column to say that the column is not the category.
 _OTHER = re.compile(r"other[0-9]*")
 _CLASS = re.compile(
     r".*(?:pertinen|csam|csem|childabuse|childsexual|childexploit|childporn|kinderporn|pedoporn"
@@ -56,7 +56,7 @@ _CLASS = re.compile(
 )
 #: Length in characters of the longest class of files; a longer text is a description.
 _LONGEST_CLASS = 60
-#: A column with more distinct texts is not the category.
+#: The most distinct texts of a column that may be the category.
 _MOST_CLASSES = 256
 _RENAME = (
     "call it category (or vics category, if it has the numbers of VICS) if it is, and otherwise, "
@@ -70,10 +70,10 @@ def is_class(text: str) -> bool:
 
 
 class Unclassed:
-    """The columns that are not read; the cells of one of these columns may be categories."""
+    """The columns of a list that hashscan does not read; a column's cells may be categories."""
 
     def __init__(self, unread: Iterable[tuple[int, str]]) -> None:
-        """Keep index and name of each column that is not read."""
+        """Keep index and name of each column that hashscan does not read."""
         self._names = {
             index: name
             for index, name in unread
@@ -82,10 +82,10 @@ class Unclassed:
         self._seen: dict[int, set[str]] = {index: set() for index in self._names}
 
     def check(self, cells: Sequence[str], report: ListReport, line: int) -> None:
-        """Check a row.
+        """Check the cells of one row in these columns.
 
         Raises:
-            FatalListError: a column has the class of a file, and is not read.
+            FatalListError: a column that hashscan does not read has classes of files.
         """
         for index, seen in tuple(self._seen.items()):
             cell = cells[index] if index < len(cells) else ""
@@ -105,14 +105,15 @@ class Unclassed:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Indices of the used columns in a row of ``count`` cells.
+    """Indices of the columns that hashscan reads, in each row of ``count`` cells.
 
     Attributes:
-        digests: algorithm (``None``: known by the length) and index of each digest.
+        digests: algorithm (``None``: found by the digest's length) and index of each column of
+            digests.
         vics: the column ``category`` has the numbers of VICS.
-        unread: index and name of each column that is not read.
-        unclassed: unread columns that are checked for classes of files; ``None`` if there is a
-            category.
+        unread: index and name of each column that hashscan does not read.
+        unclassed: unread columns that are checked for classes of files; ``None`` if the list has a
+            column of the category.
     """
 
     count: int
@@ -148,7 +149,7 @@ def may_be_digest(plain: str) -> bool:
 
 
 def is_of_a_file(plain: str) -> bool:
-    """Whether a column called ``plain`` has names of files, which may be digests themselves."""
+    """Whether a column called ``plain`` has names of files; a file's name may be a digest."""
     return _OF_A_FILE.fullmatch(plain) is not None
 
 
@@ -223,7 +224,7 @@ def _quoted(name: str) -> str:
 def _category(
     names: Sequence[str], plain: list[str], found: list[int], report: ListReport, number: int
 ) -> tuple[int | None, bool]:
-    """Index of the column of the category, and whether the column has VICS numbers."""
+    """Index of the column with the category, and whether the column has VICS numbers."""
     if not found or report.every_category:
         return None, False
     called = ", ".join(_quoted(names[index]) for index in found)

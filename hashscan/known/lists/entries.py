@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     import io
     from collections.abc import Iterable
 
-#: Number of findings that are kept for each list; further findings are only counted.
+#: Number of invalid lines that are described for each list; further invalid lines are only counted.
 FINDINGS_KEPT = 20
 #: Length, in characters, of the longest line. PATH_MAX is 4096 bytes, so valid lines are far
 #: shorter.
 LINE_LIMIT = 64 * 1024
 
-#: The name of the column, or of the hash, that has the key of a content's first block.
+#: The name of a list's column, or of a hash in VICS JSON, that has the key of a first block.
 HEAD_NAME = "xxh3-4096"
 HEX = re.compile(r"[0-9A-Fa-f]+")
 
@@ -39,9 +39,10 @@ class ListEntry(NamedTuple):
         hex: the digest in lower-case hexadecimal.
         category: the entry's category in lower case, without blanks; ``None`` if the list names
             none.
-        size: the content's size in bytes, if the list names it.
-        head: the key of the content's first block (``model.head_key``), if the list names it.
-        line: the line (from 1) on which the row begins.
+        size: size in bytes of the file with this digest; ``None`` if the list names no size.
+        head: key of the first block of the file with this digest (``model.head_key``); ``None`` if
+            the list names no key.
+        line: the line of the list, from 1, on which the row with the digest begins.
     """
 
     algorithm: Algorithm
@@ -52,44 +53,47 @@ class ListEntry(NamedTuple):
     head: bytes | None = None
 
 
-#: How an administrator names the categories that count.
+#: The option and the setting with which an administrator names the categories that count.
 NAME_THEM = (
     "name each category that counts as known with --only-category, or in service.only_categories"
 )
 
 
 class FatalListError(Exception):
-    """A list cannot be read on; ``Lists`` makes a ``DigestListError`` of this error."""
+    """The rest of a list cannot be read; ``Lists`` turns this error into ``DigestListError``."""
 
     def __init__(self, where: str, what: str, fix: str = "") -> None:
-        """Keep the finding, which describes the fault and its line."""
+        """Keep ``finding``, the text that describes the list's fault and its line."""
         self.finding = Finding(where, what, fix)
         super().__init__(str(self.finding))
 
 
 @dataclass(slots=True)
 class ListReport:
-    """The counts of one list.
+    """The counts of used and left-out entries of one digest list.
 
     Attributes:
         name: the list's path, as shown in a message.
         kind: ``lines``, ``hashdeep``, ``csv`` or ``json``.
-        digests: number of used digests, duplicates included.
+        digests: number of the list's used digests, duplicates included.
         empty: number of digests that were left out because they are digests of empty content.
-        keep_digests: true if an invalid size, or key of a first block, does not refuse its row.
+        keep_digests: true if a row with an invalid size, or key of a first block, is still used,
+            without the size or key.
         bad_keys: number of sizes and keys that were left out because they are invalid.
         zero_size: number of used digests for which the list names the size 0, which some tools
             write for "unknown".
-        size_columns: columns that may be the size; if there are several, no size is read.
+        size_columns: names of the columns that may be the size; if there are several, hashscan
+            reads no size.
         categories: number of used digests by category, duplicates included.
         uncategorised: number of used digests that have no category.
-        unwanted: number of digests left out by category, because it does not count as known.
+        unwanted: number of digests left out because their category does not count as known, by
+            category.
         all_categories: true if the administrator named no categories.
         every_category: true if entries of any category are used, so that a list needs no category.
         without_digest: number of rows that name no digest of a used algorithm.
-        unread: number of rows with a possible digest under a name that is not read.
+        unread: number of rows with a possible digest under a name that hashscan does not read.
         unread_name: the first of the names in ``unread``.
-        invalid: number of invalid lines.
+        invalid: number of the list's invalid lines.
         findings: descriptions of the first invalid lines.
     """
 
@@ -113,7 +117,7 @@ class ListReport:
     findings: list[Finding] = field(default_factory=list)
 
     def refuse_key(self, line: int, what: str) -> bool:
-        """Count an invalid size, or key of a first block; return whether the row is refused."""
+        """Count an invalid size, or key of a first block; return whether its row is left out."""
         if self.keep_digests:
             self.bad_keys += 1
             return False
@@ -121,7 +125,7 @@ class ListReport:
         return True
 
     def note_unread(self, name: str) -> None:
-        """Count a row with a possible digest under ``name``, which is not read."""
+        """Count a row with a possible digest under ``name``, which hashscan does not read."""
         self.unread += 1
         self.unread_name = self.unread_name or shown(name.strip()[:60])
 
@@ -137,7 +141,7 @@ class ListReport:
         return self.invalid + self.empty + self.without_digest + sum(self.unwanted.values())
 
     def told(self) -> str:
-        """The counts of left-out entries for a reader, or ``nothing was left out``."""
+        """The counts of a list's left-out entries as a text, or ``nothing was left out``."""
         parts = [
             (self.invalid, "invalid lines"),
             (self.empty, "digests of empty content"),
@@ -149,14 +153,14 @@ class ListReport:
         return ", ".join(said) or "nothing was left out"
 
     def remarks(self) -> list[str]:
-        """Sentences for the reader on entries that were left out, or may be wrong."""
+        """Sentences for the user on a list's entries that were left out, or may be wrong."""
         if not self.left_out:
             return self.advice()
         advice = f" ({NAME_THEM})" if self.unwanted else ""
         return [f"{self.name}: left out: {self.told()}{advice}", *self.advice()]
 
     def advice(self) -> list[str]:
-        """Sentences for a reader on entries that were used, but may be wrong."""
+        """Sentences for the user on a list's entries that were used, but may be wrong."""
         found = []
         if self.zero_size:
             found.append(f"{self.zero_size} digests are taken although their size is given as 0")
@@ -189,7 +193,7 @@ class ListReport:
 
 
 class TextSource(NamedTuple):
-    """The text of a list, and the report to fill."""
+    """The text of a digest list, and the report that counts its entries."""
 
     text: io.TextIOWrapper
     report: ListReport
@@ -210,16 +214,17 @@ def row(
     head: str = "",
     label: str = "",
 ) -> list[ListEntry]:
-    """The entries of a row; empty if the row is refused or left out.
+    """The entries of a list's row; empty if the row is invalid or left out.
 
     Args:
-        report: counts the refused and the left-out rows.
-        line: the line on which the row begins.
-        cells: algorithm (``None``: known by the length) and text of each cell.
+        report: the list's report, which counts the invalid and the left-out rows.
+        line: the line of the list on which the row begins.
+        cells: algorithm (``None``: found by the digest's length) and text of each cell that may
+            have a digest.
         size: size of the file's content, or an empty text.
         category: category of the file's content, or an empty text.
         head: key of the content's first block in hexadecimal, or an empty text.
-        label: text before the message of a refused row, e.g. ``record 7: ``.
+        label: text before the message about an invalid row, e.g. ``record 7: ``.
     """
     found: list[tuple[Algorithm, str]] = []
     for algorithm, text in cells:

@@ -8,8 +8,8 @@ r"""The line-based kinds of digest lists.
   that names the columns, comments that begin with ``##``, then rows whose last column may hold
   commas.
 - CSV with a header (RFC 4180; also ``;`` and tabs), e.g. NSRL's or ICSE's exports. A column
-  ``size`` (also ``filesize``, ``size_in_bytes`` ...) has the content's size in bytes, a column
-  ``xxh3-4096`` the key of its first block (``model.head_key``).
+  ``size`` (also ``filesize``, ``size_in_bytes`` ...) has the size in bytes of the file with the
+  digest, a column ``xxh3-4096`` the key of the file's first block (``model.head_key``).
 
 Blank lines and those that begin with ``#`` are comments. The first three may be mixed line by line.
 A line ends with LF, CR LF or CR.
@@ -49,13 +49,15 @@ _DIGEST = re.compile(rf"\s*\\?({_HEXES})(?:\s*\Z|[ \t]+[^\s])")
 _TAGGED = re.compile(
     r"\s*\\?(md5|sha-?1|sha(?:2-)?-?256) ?\((.*)\) ?= ?([0-9A-Fa-f]+)\s*", re.IGNORECASE | re.DOTALL
 )
-#: A digest in a name; hexadecimal digits next to other letters or digits are not a digest.
+#: Pattern of a digest in a file's name; hexadecimal digits next to other letters or digits are not
+#: a digest.
 _IN_NAME = re.compile(rf"(?<!\w)(?:0[xX])?({_HEXES})(?!\w)")
-#: Text in the rest of a line that may be a digest, or a line end in another encoding.
+#: Pattern of a text in the rest of a line that may be a digest, or a line end in another encoding.
 _DOUBTFUL = re.compile(rf"[0-9A-Fa-f]{{{_SHORTEST}}}|\0").search
-#: A digest in UTF-8 that was read as UTF-16.
+#: Pattern of a digest that is written in UTF-8, but was read as UTF-16.
 _BYTES = re.compile(rb"[0-9A-Fa-f]{%d}" % _SHORTEST)
-#: The text before and after a digest that is a part of a path: ``ab/D.jpg``, ``D-1.jpg``.
+#: Patterns of the text before and after a digest ``D`` that is a part of a path: ``ab/D.jpg``,
+#: ``D-1.jpg``.
 _PART = frozenset("./\\@~+-")
 #: The signs that end a line, for all programs or for some programs.
 _LINE_END = re.compile("[\n\r\0\v\f\x1c-\x1e\x85\u2028\u2029\udc85]")
@@ -80,8 +82,8 @@ def entries(source: TextSource) -> Iterator[ListEntry]:
             _passed_over(number, line, report)
             continue
         if not line.startswith("%%%%") and not _plain(line):
-            # The separator that results in the most columns comes first: without a split,
-            # "md5;file" would also be recognised as the name of a digest's column.
+            # The separator that splits the header into the most columns is tried first: without a
+            # split, the whole "md5;file" would be recognised as the name of a digest's column.
             for delimiter in sorted((",", ";", "\t"), key=line.count, reverse=True):
                 named = columns(_cells(line, delimiter), report, number)
                 if named:
@@ -121,7 +123,7 @@ def _is_comment(line: str) -> bool:
 
 
 def _passed_over(number: int, line: str, report: ListReport) -> None:
-    """Refuse a comment or header if some programs see a line end in it, with a digest after."""
+    """Count a comment or header as invalid if some programs see a line end and a digest in it."""
     if _has_row_behind(line):
         report.refuse(
             number,
@@ -137,7 +139,7 @@ def _has_row_behind(text: str) -> bool:
 
 
 def _plain(line: str) -> ListEntry | None:
-    """The digest of a line that is a digest alone, or a line of a sum file."""
+    """The digest of a list's line that is a digest alone, or is a line of a sum file."""
     found = _DIGEST.match(line)
     if found:
         digest, name, marked = found[1], line[found.end(1) :], None
@@ -173,7 +175,7 @@ def _hides_digests(name: str, digest: str, marked: str | None) -> bool:
             continue
         before, after = name[: found.start()][-1:], name[found.end() :]
         if before == "\\" and not name[: found.start() - 1][-1:].strip():
-            return True  # the mark of another line whose name has escapes
+            return True  # the ``\`` that begins another line, whose name has escapes
         if marked:
             part = before in _PART or after[:1] in _PART
         else:
@@ -226,7 +228,7 @@ def _hashdeep_header(
 
 
 def _other(line: str, deep: Columns | None, report: ListReport, number: int) -> list[ListEntry]:
-    """The entries of a line of hashdeep or of a sum file; any other line is refused."""
+    """The entries of a line of hashdeep or of a sum file; any other line counts as invalid."""
     text = line.strip().lstrip("\ufeff")
     hidden = False
     if deep:
@@ -314,7 +316,7 @@ def _csv(
                 "double the quotes inside a quoted column",
                 lines=max(1, last - first + 1),
             )
-            if last < first:  # the list's end was reached
+            if last < first:  # the end of the list was reached within a quoted cell
                 return
             continue
         if not cells or (len(cells) == 1 and _is_comment(cells[0])):
@@ -333,10 +335,10 @@ def _csv(
 
 
 def _holds_a_row(cells: list[str], named: Columns, report: ListReport, number: int) -> bool:
-    """Whether a cell that is not read holds another row; then the row is refused.
+    """Whether a cell that hashscan does not read holds another row; then the row is invalid.
 
-    A row with a possible digest in a cell that is not read is only counted: the digest may also be
-    an id, or a checksum of another kind.
+    A row with a possible digest in a cell that hashscan does not read is only counted: the digest
+    may also be an id, or a checksum of another kind.
     """
     noted = ""
     for index, name in named.unread:

@@ -38,7 +38,7 @@ __all__ = ["STDIN", "ListEntry", "ListReport", "Lists", "open_list"]
 #: The path that means standard input.
 STDIN = "-"
 
-#: The most distinct categories of a list: a column with more texts is not the category.
+#: The most distinct categories of a list: a column with more distinct texts is not the category.
 CATEGORIES_LIMIT = 1000
 _HEAD = 64 * 1024
 _BUFFER = 1024 * 1024
@@ -65,14 +65,14 @@ class Lists:
         only_categories: Collection[str] | None = None,
         on_bytes: Callable[[int], None] | None = None,
     ) -> None:
-        """Read ``paths`` (``-`` is standard input) in order.
+        """Keep ``paths`` (``-`` is standard input); the lists are read when the entries are.
 
         Args:
             paths: paths of the lists, at least one.
             skip_invalid: count invalid lines instead of raising an error for them.
             only_categories: leave out entries of other categories; the module ``categories`` has
                 the default. Entries without a category are never left out.
-            on_bytes: called after each read, with the number of bytes.
+            on_bytes: called after each read, with the number of bytes that were read.
 
         Raises:
             UsageError: a name in ``only_categories`` is not a possible name of a category.
@@ -86,7 +86,7 @@ class Lists:
     def __iter__(self) -> Iterator[ListEntry]:
         """Yield every digest of every list, duplicates included.
 
-        The digests of empty content are left out, and categories that do not count as known.
+        Digests of empty content are left out, and entries in categories that do not count as known.
 
         Entries are yielded while the lists are read. If the iteration ends with an error, the
         caller must throw away everything that was made from them.
@@ -169,7 +169,7 @@ class Lists:
             _check_numbers(report)
 
     def _takes(self, entry: ListEntry, report: ListReport) -> bool:
-        """Whether an entry's category counts as known; adds the entry to the report's counts."""
+        """Whether an entry's category counts as known; adds the entry to the counts of its list."""
         category = entry.category or ""
         taken = is_taken(category, self._only)
         counts = report.categories if taken else report.unwanted
@@ -184,7 +184,7 @@ class Lists:
 
 
 def _check_numbers(report: ListReport) -> None:
-    """Refuse a list whose categories are numbers of unknown meaning, unless they are named."""
+    """Raise for a list whose categories are numbers of unknown meaning that nobody named."""
     numbers = {name: count for name, count in report.unwanted.items() if is_number(name)}
     if numbers and report.all_categories:
         raise FatalListError(
@@ -210,7 +210,7 @@ def open_list(path: str) -> Iterator[int]:
     """Open a digest list, without waiting for a writer; return the descriptor.
 
     Raises:
-        FatalListError: the list is missing, unreadable or not a regular file.
+        FatalListError: the file of the list is missing, unreadable or not a regular file.
     """
     if path == STDIN:
         yield sys.stdin.fileno()
@@ -291,7 +291,7 @@ def _source(
         )
     first = start.decode(encoding, "replace").lstrip("\ufeff \t\r\n")
     report.kind = "json" if first[:1] in ("{", "[") else "lines"
-    # A file's name in a sum file may be any bytes; they must not make the digest unreadable.
+    # A file's name in a sum file may be any bytes; the bytes must not make the digest unreadable.
     errors = "surrogateescape" if encoding == "utf-8" else "replace"
     # Another process may append to the list; the reading must end nevertheless.
     limit = max(0, found.st_size - len(head)) if stat.S_ISREG(found.st_mode) else sys.maxsize

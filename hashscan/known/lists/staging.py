@@ -1,8 +1,8 @@
 """Sorts the digests of lists and drops duplicates on disk, so that memory use does not grow.
 
-A temporary SQLite database takes the entries unsorted; its sorter, which spills to disk, returns
-them in order. A digest in several categories keeps the category whose name appears first in the
-lists. If lists name different sizes for a digest, each of these sizes is kept.
+A temporary SQLite database takes the lists' entries unsorted; SQLite's sorter, which uses files on
+disk, returns the entries in order. A digest in several categories keeps the category whose name
+appears first in the lists. If lists name different sizes for a digest, each of these sizes is kept.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from hashscan.known.lists.reader import ListEntry, ListReport
 
-# Number of digests, and of bytes, between two reports of the progress.
+# Number of digests, and number of bytes, between two reports of the progress.
 _BATCH = 50_000
 _STEP = 1024 * 1024
-#: Memory for sorting, in KiB.
+#: Memory in KiB that SQLite may use for sorting.
 CACHE_KIB = 64 * 1024
 
 
@@ -44,11 +44,11 @@ class BuildProgress(NamedTuple):
 
 
 class Staged(NamedTuple):
-    """The content of the lists.
+    """The content of the digest lists, as ``fill`` read it.
 
     Attributes:
-        reports: one report for each list.
-        taken: number of used entries, duplicates included.
+        reports: one report for each digest list.
+        taken: number of the lists' used entries, duplicates included.
         categories: the names of categories in the lists, in order of appearance; the number of a
             category is its index here.
     """
@@ -58,7 +58,7 @@ class Staged(NamedTuple):
     categories: list[str]
 
 
-#: The source of a tier: a table of distinct keys, and a mark on each digest that has a key.
+#: The source of a tier: a table of distinct keys, and a column that says which digests have a key.
 _TIER_TABLES: dict[TierName, tuple[str, str]] = {
     "sizes": ("size", "sized"),
     "heads": ("head", "headed"),
@@ -66,10 +66,10 @@ _TIER_TABLES: dict[TierName, tuple[str, str]] = {
 
 
 class ListStaging:
-    """The sorted, distinct digests of some lists, in a temporary database."""
+    """The sorted, distinct digests of digest lists, in a temporary database."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        """Keep the database; only ``staging`` calls this."""
+        """Keep the temporary database; only the function ``staging`` makes an instance."""
         self.connection = connection
 
     def fill(
@@ -188,13 +188,13 @@ class ListStaging:
 
 @contextmanager
 def staging(purpose: str) -> Iterator[ListStaging]:
-    """Open a staging area that leaves nothing on disk, not even after a kill.
+    """Open a temporary database for digests that leaves nothing on disk, even after a kill.
 
-    The area is in SQLite's directory for temporary files (``SQLITE_TMPDIR``, ``TMPDIR`` or
+    The database is in SQLite's directory for temporary files (``SQLITE_TMPDIR``, ``TMPDIR`` or
     ``/var/tmp``), in files of mode 0600 that have no name.
 
     Args:
-        purpose: names, in an error's message, the file that cannot be made.
+        purpose: names, in an error's message, the file that cannot be made from the digests.
 
     Raises:
         StateError: the disk is full or not writable.

@@ -1,8 +1,8 @@
-"""Makes the new file of a filter or tier: by patch, or from the repository's whole file.
+"""Makes the new file of a filter or tier: from a patch, or from the repository's whole file.
 
-A patch is applied to the file in use.
+A patch is applied to a copy of the file that scans use now.
 
-Each patch or file is fetched and unpacked within its signed length and compared with its signed
+Each fetched patch or file may not be longer than its signed length, and must have its signed
 digest.
 """
 
@@ -42,14 +42,14 @@ if TYPE_CHECKING:
 
 
 class WantedPart(NamedTuple):
-    """A part (filter or tier) as the repository has it."""
+    """The repository's newest version of a part (filter or tier)."""
 
     target: TargetFile
     custom: Whole
 
 
 class Kept(NamedTuple):
-    """A part (filter or tier) that is in use: path and metadata of its file."""
+    """A part (filter or tier) that scans use now: path and metadata of its file."""
 
     path: str
     metadata: FilterMetadata | TierMetadata
@@ -61,7 +61,7 @@ class Maker:
     def __init__(
         self, updater: Updater, fetcher: Fetcher, url: str, notice: Callable[[str], None]
     ) -> None:
-        """Keep the source; each fault of a part is reported by a call of ``notice``."""
+        """Keep the repository ``source``; ``notice`` is called with each fault of a part."""
         self._updater = updater
         self._fetcher = fetcher
         self._url = url
@@ -78,7 +78,8 @@ class Maker:
         """Make a part's file and metadata, by patch or from the repository's whole file.
 
         Returns:
-            ``patch`` or ``whole``; ``None``: the file in use is already the wanted file.
+            ``patch`` or ``whole``: the way in which the file was made; ``None``: the file in use is
+            already the wanted file.
 
         Raises:
             FilterError, RepositoryUnreachableError: the part cannot be fetched, or the fetched file

@@ -1,9 +1,10 @@
 """Sync: fetch and verify the newest filters of a repository, and switch to them.
 
-python-tuf's client decides whether files are authentic and recent. A filter then comes as a patch
-if there is a patch for the version in use and it is smaller; otherwise it comes whole. The filter
-is unpacked within the signed length, compared with the signed digest and loaded with all checks,
-beside the filter in use. Only after that does the pointer (``synced_filters``) change.
+python-tuf's client decides whether files are authentic and recent. Sync then fetches a patch if the
+repository has a patch for the version in use and the patch is smaller than the filter; otherwise
+sync fetches the whole filter. The new filter is made beside the filter in use: it may not be longer
+than its signed length, must have its signed digest, and is loaded with all checks. Only after that
+does the pointer (``synced_filters``) change.
 """
 
 from __future__ import annotations
@@ -68,25 +69,27 @@ if TYPE_CHECKING:
     from hashscan.model import Tier
 
 _UNFINISHED = ".unfinished-"
-#: Sync waits for a missing tier only so many seconds after the version in use was the newest.
+#: Seconds for which a sync keeps the version in use because a tier of the newer version cannot be
+#: fetched, counted from the time when the version in use was last the newest.
 _PATIENCE = 6 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class CategoryReport:
-    """The result for one category.
+    """The result of a sync for one category.
 
     Attributes:
-        state: ``updated``: a newer filter is in use now; ``current``: the filter was the newest
-            already; ``refused``: the served files are not authentic, whole and recent;
+        state: ``updated``: a newer filter is in use now; ``current``: the filter in use was the
+            newest already; ``refused``: the served files are not authentic, whole and recent;
             ``unreachable``: the files cannot be fetched now.
         version, digests: version and number of digests of the filter in use; ``None``: there is
             none.
         verified: time when the repository last named the filter in use as the newest, in seconds
             since the epoch.
         way: ``patch`` or ``whole``, if the filter was updated.
-        message: the fault and its fix; also set if nothing but a tier could not be fetched.
-        fault: the kind of fault, if the files cannot be fetched now.
+        message: the fault and its fix, for a sysadmin; also set if only a tier could not be
+            fetched.
+        fault: the kind of network fault, if the category's files cannot be fetched now.
     """
 
     category: str
@@ -101,7 +104,7 @@ class CategoryReport:
     @property
     def trouble(self) -> str:
         """The reason, in a few words, why the category is neither updated nor current."""
-        if self.fault == Fault.CREDENTIALS:  # waiting does not help here
+        if self.fault == Fault.CREDENTIALS:  # a later sync would fail for the same reason
             return f"the repository {self.fault.words}"
         return self.state
 
@@ -112,9 +115,9 @@ class SyncReport:
 
     Attributes:
         source: URL of the repository.
-        categories: the results for each category, in the order of the configuration.
-        fetched: number of fetched bytes.
-        retry_after: seconds that the server asked to wait.
+        categories: the result for each category, in the order of the configuration.
+        fetched: number of bytes fetched from the repository.
+        retry_after: seconds that the server asked to wait before the next request.
     """
 
     source: str
@@ -140,13 +143,13 @@ def sync(
     """Update the filters of ``source``; keep a filter that cannot be updated, and report it.
 
     Args:
-        source: the repository.
+        source: the repository, and the settings for reaching it.
         cache_directory: ``STATE/filters``.
-        on_notice: called with sentences for a reader, e.g. that a patch did not fit.
+        on_notice: called with sentences for the user, e.g. that a patch did not fit its base.
 
     Raises:
         FilterError: the pinned root cannot be read.
-        LockedError: another process syncs from the same repository into the same state directory.
+        LockedError: another process syncs the same repository into the same state directory.
         StateError: the disk is full or not writable; the filters in use are kept.
     """
     place = KeptPlace(source, cache_directory)
@@ -218,7 +221,7 @@ class _Sync:
         )
 
     def _clean(self) -> None:
-        """Remove leftovers of killed syncs; the caller holds the lock."""
+        """Remove files left by killed syncs; the caller holds the repository's lock."""
         for name in names_in(self._place.directory):
             path = os.path.join(self._place.directory, name)
             if name.startswith(_UNFINISHED):
@@ -262,7 +265,7 @@ class _Sync:
             for why in one.tiers_unused:
                 self._notice(why)
             if kept is not None and _description(kept) == _description(one):
-                return self._still(category, kept)  # a new tier cannot be fetched
+                return self._still(category, kept)  # a tier of the new version cannot be fetched
             one = self._take_over(category, made, one)
         finally:
             self._remove(made)
@@ -275,11 +278,11 @@ class _Sync:
         return self._report(category, "current", kept)
 
     def _wanted(self, updater: Updater, category: str) -> WantedPart:
-        """A category's filter as the repository has it.
+        """The repository's newest version of a category's filter.
 
         Raises:
-            FilterError: the category has no filter, or an invalid filter.
-            RepositoryUnreachableError: the category's metadata cannot be fetched.
+            FilterError: the repository has no filter of the category, or an invalid filter.
+            RepositoryUnreachableError: the metadata of the category's targets cannot be fetched.
         """
         with translated(self._source.url, f"category {category}"):
             target = updater.get_targetinfo(whole_target(category, "filter"))
@@ -324,7 +327,7 @@ class _Sync:
         kept: BloomFile | None,
         path: str,
     ) -> None:
-        """Make a tier's file; if this fails, the filter is used without the tier.
+        """Make a tier's file; if this fails, report it: scans use the filter without the tier.
 
         Raises:
             RepositoryUnreachableError: the tier cannot be fetched, and the sync waits for it.
@@ -349,7 +352,7 @@ class _Sync:
             self._leave_out(category, error)
 
     def _leave_out(self, category: str, error: Exception) -> None:
-        """Report that a tier is not used, as a notice and in the category's report."""
+        """Report that scans do not use a tier, as a notice and in the category's report."""
         message = (
             f"a tier of category {shown(category)} is not used, so more files are read than need "
             f"be: {error}"
@@ -358,10 +361,10 @@ class _Sync:
         self._left_out.setdefault(category, []).append(message)
 
     def _waits(self, category: str, old: Tier | None) -> bool:
-        """Whether to keep the version in use, because one of its tiers cannot be fetched now.
+        """Whether to keep the version in use, because the newer version lacks a tier for now.
 
-        If the tier were dropped, a short fault of a server would make every agent read many more
-        files.
+        If agents switched to the new filter without the tier, a short fault of a server would make
+        every agent read many more files.
         """
         entry = self._pointer.categories.get(category)
         return old is not None and entry is not None and time.time() - entry.verified < _PATIENCE
@@ -386,7 +389,8 @@ class _Sync:
         directory = _directory_of(one)
         before = self._pointer.categories.get(category)
         if before is not None and before.directory == directory:
-            # A part of this version was damaged. Its directory remains until the pointer changes.
+            # The filter or a tier of this version was damaged. The damaged version's directory
+            # remains until the pointer changes.
             directory = secrets.token_hex(10)
         make_directories(parent)
         final = os.path.join(parent, directory)
@@ -407,7 +411,7 @@ class _Sync:
         return load_entry(self._place, category, entry)
 
     def _prune(self, category: str, entry: KeptVersion) -> None:
-        """Remove all versions except the version in use and the version before it."""
+        """Remove all versions of a category except the version in use and the version before it."""
         parent = self._place.category(category)
         for name in names_in(parent):
             if name not in {entry.directory, entry.previous}:
@@ -426,7 +430,7 @@ class _Sync:
         return made
 
     def _remove(self, directory: str) -> None:
-        """Remove a version's directory; a later sync removes remains of a kill."""
+        """Remove a version's directory; after a kill, a later sync removes the rest."""
         if not os.path.lexists(directory):
             return
         away = os.path.join(self._place.directory, _UNFINISHED + _token())

@@ -1,9 +1,9 @@
 """Fetches files of a repository: python-tuf's fetcher over requests, with bounds.
 
-An answer has at most the bytes that TUF allows for it, arrives at ``SLOWEST`` bytes a second or
-more, and comes from the configured host only. Redirects are not followed, so credentials are never
-sent to another host. An interrupted download of a target continues where it ended. python-tuf
-checks the whole target.
+A server's answer has at most the bytes that TUF allows for the requested file, arrives at
+``SLOWEST`` bytes a second or more, and comes from the configured host only. Redirects are not
+followed, so credentials are never sent to another host. An interrupted download of a target
+continues where it ended. python-tuf checks the whole target.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 #: The slowest average speed, in bytes a second: a slower download is ended.
 SLOWEST = 1024.0
 _CHUNK = 1 << 16
-#: Number of bytes allowed besides the body: status line, headers, sizes of chunks.
+#: Number of bytes of an answer allowed besides its body: status line, headers, sizes of chunks.
 _HEADERS = 64 * 1024
 _PARTIAL = re.compile(r"[0-9a-f]{64}\.")
 _RANGE = re.compile(r"bytes ([0-9]{1,15})-[0-9]{1,15}/(?:[0-9]{1,15}|\*)")
@@ -57,11 +57,11 @@ class Fetcher(FetcherInterface):
 
     Attributes:
         fetched: number of bytes of the bodies fetched so far.
-        resumed: whether the last file was continued from an earlier run.
+        resumed: whether the last download continued a download of an earlier run.
     """
 
     def __init__(self, source: RepositorySource, partial: str) -> None:
-        """``partial``: a directory for interrupted downloads."""
+        """Keep ``partial``, the path of the directory for interrupted downloads."""
         self.fetched = 0
         self.resumed = False
         self._source = source
@@ -100,7 +100,7 @@ class Fetcher(FetcherInterface):
 
     @contextmanager
     def _open(self, name: str) -> Iterator[IO[bytes]]:
-        """Yield a temporary file. A target's file is kept, so that its download can continue."""
+        """Yield the open file for a download; keep a target's file, so that it can continue."""
         if not _PARTIAL.match(name):
             with tempfile.TemporaryFile(dir=self._partial) as file:
                 yield file
@@ -122,7 +122,7 @@ class Fetcher(FetcherInterface):
 
     def _download(self, url: str, file: IO[bytes], max_length: int) -> None:
         start = file.seek(0, os.SEEK_END)
-        if start >= max_length:  # it was complete, or is not this target
+        if start >= max_length:  # the file was complete, or is not this target
             start = 0
         bounds = Bounds(answer=max_length + _HEADERS + max_length // 64, slowest=SLOWEST)
         with contextlib.closing(BoundedSession(bounds=bounds)) as session:
@@ -152,7 +152,8 @@ class Fetcher(FetcherInterface):
         source = self._source
         session.auth = _no_auth
         if source.username:
-            # As bytes, because requests encodes text as Latin-1 (RFC 7617 has UTF-8).
+            # The credentials are given as bytes, because requests encodes text as Latin-1 (RFC 7617
+            # has UTF-8).
             session.auth = HTTPBasicAuth(
                 source.username.encode(),
                 (source.password or "").encode(),
@@ -215,7 +216,7 @@ class Fetcher(FetcherInterface):
 
 
 class DiskError(Exception):
-    """Wraps ``error``, a fault of the disk and not of the network."""
+    """A download failed because of ``error``, a fault of the disk and not of the network."""
 
     def __init__(self, error: OSError) -> None:
         """Keep ``error``, the fault of the disk."""

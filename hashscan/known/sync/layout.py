@@ -8,9 +8,9 @@ with consistent snapshots. The directory ``metadata/`` holds ``N.root.json``, ``
 - ``CATEGORY/filter.zst``: the current filter file, as one zstd frame;
 - ``CATEGORY/patch-from-SHA256.zst``: the patch that turns the earlier filter file with that SHA-256
 into the current file (see ``filters.patch``), as one zstd frame;
-- ``CATEGORY/TIER.zst`` and ``CATEGORY/TIER-patch-from-SHA256.zst``: the same for a tier of the
-  filter (``sizes``, ``heads``; see ``filters.tiers``), if every digest of the set has a key for the
-  tier. An agent without support for tiers does not request these targets.
+- ``CATEGORY/TIER.zst`` and ``CATEGORY/TIER-patch-from-SHA256.zst``: the current file and a patch of
+  a tier of the filter (``sizes``, ``heads``; see ``filters.tiers``), if every digest of the known
+  set has a key for the tier. An agent without support for tiers does not request these targets.
 
 The ``custom`` field of each target has one object under ``hashscan``: ``FilterTarget``,
 ``PatchTarget``, ``TierTarget`` or ``TierPatchTarget``. The object has the whole metadata of the
@@ -46,18 +46,18 @@ class _Target(BaseModel):
 
 
 class FilterTarget(_Target):
-    """A whole filter; ``metadata`` has the length and the SHA-256 of the unpacked filter."""
+    """The signed object of a whole filter; ``metadata`` describes the unpacked filter."""
 
     kind: Literal["filter"] = "filter"
     metadata: FilterMetadata
 
 
 class PatchTarget(_Target):
-    """A patch of a filter.
+    """The signed object of a patch that turns a filter file into a newer filter file.
 
     Attributes:
         base: SHA-256 of the filter file that the patch changes.
-        base_created: time when the file ``base`` was made, as in its metadata.
+        base_created: time when the changed filter file was made, as in that file's metadata.
         length: length in bytes of the unpacked patch.
         metadata: metadata of the resulting filter.
     """
@@ -70,14 +70,14 @@ class PatchTarget(_Target):
 
 
 class TierTarget(_Target):
-    """A whole tier, with the same fields as ``FilterTarget``."""
+    """The signed object of a whole tier, with the same fields as ``FilterTarget``."""
 
     kind: Literal["tier"] = "tier"
     metadata: TierMetadata
 
 
 class TierPatchTarget(_Target):
-    """A patch of a tier, with the same fields as ``PatchTarget``."""
+    """The signed object of a patch of a tier, with the same fields as ``PatchTarget``."""
 
     kind: Literal["tier-patch"] = "tier-patch"
     base: _Sha256
@@ -113,7 +113,7 @@ def whole_target(category: str, part: PartName) -> str:
 
 
 def patch_prefix(category: str, part: PartName) -> str:
-    """The prefix of the target paths of a part's patches; the base's SHA-256 follows it."""
+    """The start of the target path of a filter's or tier's patch, before the base's SHA-256."""
     return f"{category}/{'' if part == 'filter' else f'{part}-'}patch-from-"
 
 
@@ -128,7 +128,7 @@ def metadata_file(role: str, version: int) -> str:
 
 
 def version_of(name: str) -> tuple[str, int] | None:
-    """The role and version in a metadata file's ``name``, or ``None`` for another file."""
+    """The role and version in a metadata file's ``name``; ``None`` if it is no metadata file."""
     found = _NUMBERED.fullmatch(name)
     return (found[2], int(found[1])) if found else None
 
@@ -149,7 +149,7 @@ def read_custom(found: "TargetFile") -> Whole | AnyPatch:
     """The ``custom`` object of a TUF target, after a check that it fits the target's path.
 
     Raises:
-        FilterError: the object is missing or invalid; no part of it is used.
+        FilterError: the target's object is missing or invalid; no field of the object is used.
     """
     custom = found.custom
     content: Any = custom.get(CUSTOM) if isinstance(custom, dict) else None

@@ -13,12 +13,12 @@ class RepositorySource:
     Attributes:
         url: URL of the directory that holds ``metadata`` and ``targets``.
         root: path of the pinned first root (``1.root.json``, or a later root).
-        categories: the categories to fetch, at least one.
+        categories: names of the categories whose filters are fetched, at least one.
         username, password: credentials for Basic authentication; empty if the repository needs
             none.
         ca_bundle: PEM file of the trusted authorities; ``None``: the usual authorities.
         proxy: URL of a proxy; ``None``: the environment's proxy, if any.
-        timeout: seconds that the server may be silent.
+        timeout: seconds for which the server may send nothing before the request fails.
     """
 
     url: str
@@ -32,7 +32,7 @@ class RepositorySource:
 
 
 def sync_offset(host: str, interval: float) -> float:
-    """The moment in each ``interval`` at which this host syncs, in seconds from its beginning.
+    """Seconds from the beginning of each ``interval`` to the moment when this host syncs.
 
     The moments of many hosts are spread evenly over the interval, even if all hosts start at the
     same minute. Each host syncs at the same moment of every interval.

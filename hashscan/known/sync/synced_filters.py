@@ -1,7 +1,8 @@
-"""The synced filters on disk: complete versions; one version of each category is in use.
+"""The synced filters on disk: complete versions of filters; scans use one for each category.
 
-Below ``STATE/filters`` each repository has ``repository-KEY``; KEY is a digest of its URL and its
-pinned root, so a filter that was verified with another pinned root is never used. It holds:
+Below ``STATE/filters`` each repository has a directory ``repository-KEY``; KEY is a digest of its
+URL and its pinned root, so a filter that was verified with another pinned root is never used. The
+directory holds:
 
 - ``CATEGORY/VERSION/filter.bloom`` and ``filter.bloom.json``, VERSION from the filter's SHA-256;
 - ``current.json``: the version in use of each category, the version before it, and the time when
@@ -43,7 +44,8 @@ class KeptVersion(BaseModel):
     Attributes:
         sha256, version: SHA-256 and version of the filter.
         directory: name of the version's directory.
-        previous: name of the directory of the version before; empty if there is none.
+        previous: name of the directory of the version used before; empty if there is no such
+            version.
         verified: time when the repository last named this version as the newest, in seconds since
             the epoch.
     """
@@ -77,7 +79,7 @@ class Pointer(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class KeptFilter:
-    """A filter that is in use.
+    """A synced filter that scans use now, already loaded.
 
     Attributes:
         category: the category's name in the configuration.
@@ -94,7 +96,7 @@ class KeptPlace:
     """One repository's directory below ``STATE/filters``.
 
     Attributes:
-        directory: path of the directory; the directory may be missing.
+        directory: path of the repository's directory, which may be missing.
     """
 
     def __init__(self, source: RepositorySource, cache_directory: str) -> None:
@@ -108,7 +110,7 @@ class KeptPlace:
         self.directory = os.path.join(cache_directory, f"repository-{key}")
 
     def read(self) -> Pointer:
-        """Read the versions in use; empty if the pointer is missing or damaged.
+        """Read ``current.json``; the pointer has no categories if the file is missing or damaged.
 
         A damaged pointer is treated as missing: the next sync fetches everything again.
         """
@@ -119,7 +121,7 @@ class KeptPlace:
             return Pointer()
 
     def write(self, pointer: Pointer) -> None:
-        """Switch to ``pointer``, atomically and durably.
+        """Replace ``current.json`` by ``pointer``, atomically and durably.
 
         Raises:
             OSError: the pointer cannot be written; the previous pointer remains valid.
@@ -158,12 +160,14 @@ def open_kept(
     """Open the filters in use of all categories of ``source``.
 
     Args:
-        source: the repository.
+        source: the repository from which the filters were fetched.
         cache_directory: ``STATE/filters``.
-        max_age: the most seconds since the repository last named a filter as the newest.
+        max_age: seconds for which a filter may be used after the repository last named it as the
+            newest.
 
     Raises:
-        FilterError: a filter is missing, damaged, or was not verified for longer than ``max_age``.
+        FilterError: a category's filter is missing, damaged, or was not verified for longer than
+            ``max_age``.
     """
     place = KeptPlace(source, cache_directory)
     pointer = place.read()
@@ -181,10 +185,10 @@ def open_kept(
 
 
 def load_entry(place: KeptPlace, category: str, entry: KeptVersion) -> BloomFile:
-    """Load the version that ``entry`` names.
+    """Load the version of a filter that ``entry`` of the pointer names.
 
     Raises:
-        FilterError: the version is damaged, or is another version.
+        FilterError: the version's files are damaged, or belong to another version.
     """
     path = place.filter(category, entry.directory)
     try:

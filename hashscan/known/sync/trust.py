@@ -43,10 +43,10 @@ def trust_of(place: KeptPlace) -> str:
 
 
 def check_root(source: RepositorySource) -> None:
-    """Check that the pinned root is a root with which ``refresh`` can begin.
+    """Check that the file of the pinned root holds TUF's root metadata, which ``refresh`` needs.
 
     Raises:
-        FilterError: the file cannot be read, or is not a root.
+        FilterError: the file of the pinned root cannot be read, or holds no root metadata.
     """
     content = read_root(source.root)
     with translated(source.url, "its metadata"):
@@ -89,7 +89,8 @@ def _check_seen(source: RepositorySource, place: KeptPlace, pointer: Pointer) ->
     for role in _ROLES:
         found[role] = Metadata.from_file(os.path.join(trust, f"{role}.json")).signed.version
     seen = pointer.seen
-    # A newer root may end a fast-forward attack: after it, versions begin again.
+    # A newer root may end a fast-forward attack: after a newer root, version numbers may begin
+    # again.
     if found["root"] <= seen.get("root", 0):
         for role in ("root", *_ROLES):
             if found[role] < seen.get(role, 0):
@@ -140,7 +141,7 @@ def refused(url: str, what: str) -> RepositoryRefusedError:
 def translated(url: str, subject: str) -> Iterator[None]:
     """Turn TUF's errors into errors of hashscan with words for a sysadmin.
 
-    ``subject`` names the fetched file.
+    ``subject`` names the fetched file in the message.
     """
     where = shown(url)
     subject = shown(subject)

@@ -1,8 +1,8 @@
 """Explains a web server's answers that are not the requested file.
 
-A fault of the server is not an attack.
+hashscan reports such an answer as a fault of the server, not as an attack.
 
-No content of these answers is used, so an attacker on the network gains nothing by them.
+hashscan uses no content of these answers, so an attacker on the network gains nothing by an answer.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _MISSING = (requests.codes.not_found, requests.codes.gone)
 _LATER = (requests.codes.too_many_requests, requests.codes.service_unavailable)
-#: Seconds from which on a message shows a duration in larger units.
+#: Smallest number of seconds that a message shows in larger units.
 _LONG = 7200.0
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 
@@ -35,7 +35,7 @@ class FetchError(OtherMachineError, DownloadError):
 
 
 def status_error(response: requests.Response, url: str, *, is_root: bool) -> DownloadError:
-    """The error for a status other than 200.
+    """The error for an HTTP status other than 200.
 
     Args:
         response: the answer with the status.
