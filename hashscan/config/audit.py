@@ -33,7 +33,7 @@ def _files(value: Any) -> int:
 
 
 class AuditSettings(Section):
-    """The settings of the audit log."""
+    """The settings of the audit log: the size and the number of its files."""
 
     file_size: Annotated[int, PlainValidator(_file_size), values.shower(values.shown_size)] = Field(
         default=16 << 20,

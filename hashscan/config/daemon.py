@@ -1,4 +1,4 @@
-"""Values that only the daemon uses: scan times, ways of watching, files a second."""
+"""Checks values that only the daemon uses: scan times, ways of watching, files a second."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _cron_part(part: str, index: int, lowest: int, highest: int) -> bool:
 
 
 def cron(value: object) -> str:
-    """Check a cron expression with five fields."""
+    """Check the times of scans: a cron expression with five fields."""
     example = 'write e.g. "30 2 * * *" for every night at 2:30'
     if not isinstance(value, str) or len(value) > 200:
         raise bad("must be a cron expression", example)
@@ -74,7 +74,7 @@ def _ever_comes(expression: str) -> bool:
 
 
 def watch(value: object) -> str:
-    """Check the way of watching for changes (``true`` means ``auto``, ``false`` means ``off``)."""
+    """Check the way of watching volumes for changes (``true``: ``auto``, ``false``: ``off``)."""
     if isinstance(value, bool):
         return "auto" if value else "off"
     if isinstance(value, str) and value.lower() in {"auto", "inotify", "fanotify", "off"}:
@@ -83,7 +83,7 @@ def watch(value: object) -> str:
 
 
 def rate(value: object) -> float:
-    """Check a positive number of files a second."""
+    """Check a limit on scans: a positive number of files a second."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1e9:
         raise bad("must be a number of files a second", "write e.g. 500, or none")
     return float(value)

@@ -7,7 +7,7 @@ import pwd
 
 
 def home() -> str | None:
-    """This user's home directory, from $HOME or passwd(5), or ``None`` if the user has none."""
+    """This user's home directory, from ``$HOME`` or passwd(5); ``None`` if the user has none."""
     named = os.environ.get("HOME", "")
     if named.startswith("/"):
         return named
@@ -19,7 +19,7 @@ def home() -> str | None:
 
 
 def below_home(variable: str, *usual: str) -> str | None:
-    """The directory that an XDG variable names, or its default below the home directory."""
+    """The directory that an XDG variable names, or the default directory below the user's home."""
     base = os.environ.get(variable, "")
     if base.startswith("/"):  # the XDG specification ignores relative paths
         return base

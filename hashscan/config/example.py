@@ -29,7 +29,7 @@ _NOT_TEXT = frozenset({"yes", "no", "true", "false", "on", "off", "null", "y", "
 
 
 def inline(value: Any) -> str:
-    """Write a value in one line of YAML."""
+    """Write a setting's value in one line of YAML."""
     if isinstance(value, str):
         plain = _PLAIN.fullmatch(value) and value.lower() not in _NOT_TEXT and value[-1] != ":"
         # JSON's strings are YAML's double-quoted ones
@@ -52,7 +52,7 @@ def render() -> str:
         if not inner:
             lines.append(_setting(Settings, name, field, ""))
             continue
-        if field.examples:  # the section's keys exclude each other: do not write all
+        if field.examples:  # the section's keys exclude each other: write only the example
             for key, part in inner[0].model_fields.items():
                 lines += _wrapped(f"{key}: {part.description}", "#   ", "#     ")
             lines.append(_setting(Settings, name, field, ""))
@@ -63,7 +63,7 @@ def render() -> str:
         body = []
         for key, part in inner[0].model_fields.items():
             body += [*_comment(part, indent), _setting(inner[0], key, part, indent)]
-        if is_list:  # the dash is before the first written setting
+        if is_list:  # YAML's dash is before the first setting that is not commented out
             first = next(i for i, line in enumerate(body) if not line.lstrip().startswith("#"))
             body[first] = "  - " + body[first].lstrip()
         lines += body
@@ -90,7 +90,7 @@ def _setting(model: type[BaseModel], name: str, field: FieldInfo, indent: str) -
     if field.examples:
         value = field.examples[0]
     else:
-        # defaults in the form that people write; what is required has an example
+        # the default in the form that people write; a required setting has an example
         value = model.model_construct().model_dump(mode="json")[name]
     mark = "" if any(isinstance(one, Starter) for one in field.metadata) else "#"
     return f"{indent}{mark}{name}: {inline(value)}"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def notes(settings: Settings) -> list[str]:
-    """The settings without an effect, or with an unexpected effect, each with the reason."""
+    """Sentences on settings without an effect, or with an unexpected effect, with the reasons."""
     found: list[str] = []
     service, filters = settings.service, settings.filter
     if filters is not None and values.is_url(filters.source):
@@ -70,7 +70,7 @@ def _passwords(settings: Settings) -> list[str]:
 
 
 def summary(settings: Settings) -> list[tuple[str, str]]:
-    """The configuration summed up in a few lines, each with a name and a text."""
+    """The configuration summed up in a few lines, each line with a name and a text."""
     service, filters = settings.service, settings.filter
     volumes = ", ".join(shown(volume.path) for volume in settings.volumes)
     if service is None:

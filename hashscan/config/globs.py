@@ -13,10 +13,11 @@ from hashscan.config.values import bad, kind_of_value, short_path
 
 #: Length in bytes of the longest name in a directory.
 _LONGEST_NAME = 255
-#: Brackets as ``fnmatch`` reads them: a ``]`` that comes first does not close them.
+#: Pattern of brackets as ``fnmatch`` reads brackets: a ``]`` that comes first does not close them.
 _BRACKETS = re.compile(r"\[!?+\]?+[^]]*\]")
 _NO_NAMES = {"", ".", ".."}
-#: Signs that have a meaning in other programs, but not here: regular expression, fault, fix.
+#: Signs that have a meaning in other programs' patterns, but not in ``exclude``: regular
+#: expression, fault, fix.
 _NOT_HERE = (
     (
         r"\{[^{}]*(,|\.\.)[^{}]*\}",
@@ -57,7 +58,7 @@ _NOT_HERE = (
 
 
 def glob(value: object) -> str:
-    """Check a pattern for the path below a volume; a pattern without any match is an error."""
+    """Check a pattern of ``exclude``; raise for a pattern that matches no path below a volume."""
     if not isinstance(value, str):
         comment = ": # begins a comment" if value is None else ""
         raise bad(
@@ -67,7 +68,7 @@ def glob(value: object) -> str:
     if not value or "\0" in value or len(value) > 4095:
         raise bad("must be a pattern", 'write e.g. "*/cache/*"')
     name = short_path(value)
-    plain = _BRACKETS.sub("?", value)  # a slash in brackets does not separate names
+    plain = _BRACKETS.sub("?", value)  # a slash in brackets ends no name
     for words, what, fix in _NOT_HERE:
         if re.search(words, plain):
             raise bad(f"{name} {what}", fix)
@@ -101,7 +102,7 @@ def _can_match(pattern: str) -> bool:
         following = reached if piece == "*" else set()
         for name in reached:
             following = following | _after(name, signs)
-        if piece == "*":  # ``*``: two more signs lead to every possible name
+        if piece == "*":  # two more signs for ``*`` lead to every name
             for _ in range(2):
                 following = following.union(*(_after(name, signs) for name in following))
         reached = following
@@ -109,7 +110,7 @@ def _can_match(pattern: str) -> bool:
 
 
 def _signs(piece: str) -> set[str]:
-    """The kinds of signs that match: slash, dot, or letter (means any other sign)."""
+    """The kinds of signs that ``piece`` matches: slash, dot, or ``a`` (means any other sign)."""
     if piece in {"*", "?"}:
         return {"/", ".", "a"}
     matches = re.compile(fnmatch.translate(piece)).match
@@ -121,7 +122,7 @@ def _signs(piece: str) -> set[str]:
 
 
 def _after(name: str, signs: set[str]) -> set[str]:
-    """The possible last names of a path after one more sign, with ``a`` for any valid name."""
+    """The possible last names of a path after one more sign; ``a`` means any valid name."""
     found = set()
     for sign in signs:
         if sign == "/":

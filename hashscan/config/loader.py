@@ -23,10 +23,11 @@ _INIT = "run `hashscan config init` to write an example"
 
 
 def default_path() -> str:
-    """The path of the configuration that is read if none is named.
+    """The path of the configuration file that is read if the caller names no file.
 
-    For root: ``/etc/hashscan/config.yaml``. For other users: their own configuration in
-    ``$XDG_CONFIG_HOME/hashscan/`` (``~/.config/hashscan/``) if it exists, else root's.
+    For root: ``/etc/hashscan/config.yaml``. For other users: the user's own configuration in
+    ``$XDG_CONFIG_HOME/hashscan/`` (``~/.config/hashscan/``) if it exists, else root's
+    configuration.
     """
     own = None if os.geteuid() == 0 else user_path()
     return own if own is not None and os.path.lexists(own) else SYSTEM_PATH
@@ -52,7 +53,7 @@ def _content(path: str) -> bytes:
         told = explain(error) or (error.strerror or str(error)).lower()
         fix = "run as root, or let this user read it" if isinstance(error, PermissionError) else ""
         raise _refused(shown(path), told, fix) from None
-    except ValueError:  # a NUL byte, or a surrogate without a byte
+    except ValueError:  # the path has a NUL byte, or a surrogate without a byte
         raise _refused(repr(path)[:200], "this cannot be a path", "correct --config") from None
     try:
         status = os.fstat(descriptor)
@@ -83,10 +84,10 @@ def validate(
     path: str = "configuration",
     check_files: bool = True,
 ) -> Settings:
-    """Check a parsed configuration file, whose ``path`` is for messages.
+    """Check a parsed configuration file; ``path`` is the file's path, for messages.
 
     Raises:
-        ConfigError: the file has errors; the message lists all of them in the order of the lines.
+        ConfigError: the file has errors; the message lists all errors in the order of lines.
     """
     settings, problem = None, None
     try:
@@ -106,18 +107,18 @@ def load(path: str, *, check_files: bool = True) -> Settings:
     """Read and check a configuration file.
 
     Args:
-        path: a regular file of at most 1 MiB.
+        path: path of the configuration file: a regular file of at most 1 MiB.
         check_files: check that the named files and directories exist. Volumes are not checked: a
             volume on a dead file server never answers.
 
     Raises:
-        ConfigError: the file has errors; the message lists all of them in the order of the lines.
+        ConfigError: the file has errors; the message lists all errors in the order of lines.
     """
     return _checked(_document(path), path, check_files=check_files)
 
 
 def _checked(document: Document, path: str, *, check_files: bool) -> Settings:
-    """The settings of a file. If they allow moving files, no other user may change the file."""
+    """The settings in ``document``; raise if they allow moves and others can change ``path``."""
     from hashscan.config.trust import faults, moves  # noqa: PLC0415 - not for the defaults
 
     settings = validate(document, path=path, check_files=check_files).read_from(path)
@@ -152,13 +153,13 @@ def load_or_default(
     state: str | None = None,
     check_files: bool = True,
 ) -> Settings:
-    """Load ``path``, or without a path the default file, or without that file the defaults.
+    """Load the configuration ``path``; without a path: the default file, if any, or the defaults.
 
     ``state`` replaces the configured state directory, as ``--state DIR`` does.
 
     Raises:
-        ConfigError: the named file is missing, a file has errors, or ``state`` cannot be used,
-            alone or together with the other settings.
+        ConfigError: the file ``path`` is missing, a file has errors, or the directory ``state``
+            cannot be used, alone or together with the other settings.
     """
     named = path is not None or os.path.lexists(default_path())
     used = default_path() if path is None else path
@@ -177,16 +178,18 @@ def load_or_default(
 def load_for_lists(
     path: str | None, *, state: str | None = None, check_files: bool = True
 ) -> tuple[Settings, str]:
-    """Settings, and a remark, for a command that uses the user's own lists or state.
+    """Load the settings for a command with the user's own lists or state; return them and a remark.
 
     The machine's configuration is for the user who owns the configured state directory and
-    quarantine. For other users, only three of its settings are used: the volumes, the limits of
-    scans and the readable allow-lists. If the user may not read the configuration, none of it is
-    used. An error in the configuration does not end the command. The remark says which settings are
-    used; it is "" if all are used.
+    quarantine. For other users, only three settings of the machine's configuration are used: the
+    volumes, the limits of scans and the readable allow-lists. If the user may not read the
+    machine's configuration, no setting of it is used. An error in the machine's configuration does
+    not end the command. The remark says which settings are used; the remark is empty if all
+    settings are used.
 
     Raises:
-        ConfigError: this user's own configuration has errors, or a named file is missing.
+        ConfigError: this user's own configuration has errors, or the file that the caller names is
+            missing.
     """
     machine = os.geteuid() != 0 and path is None and default_path() == SYSTEM_PATH
     if not machine or not os.path.lexists(SYSTEM_PATH):
@@ -218,7 +221,7 @@ def load_for_lists(
 
 
 def _may_use(directory: str) -> bool:
-    """Whether this user owns the directory, or could make the directory."""
+    """Whether this user owns the directory ``path``, or could make it."""
     try:
         return os.stat(directory).st_uid == os.geteuid()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Turns pydantic's errors into words for a sysadmin: file, line, place, fault and fix."""
+"""Turns pydantic's errors into messages for a sysadmin: file, line, setting, fault and fix."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 
     from hashscan.config.yaml_lines import Document, Loc
 
-#: Number of reported faults; a file with more faults is not a configuration.
+#: Most faults of a configuration file that are reported; a file with more faults is not a
+#: configuration.
 MOST = 100
 _SECRETS = frozenset({"password", "passwd", "pass", "secret", "token", "credentials"})
 
 
 def place(loc: Loc) -> str:
-    """Write the place ``("volumes", 0, "path")`` as ``volumes[0].path``."""
+    """Write the position of a setting, e.g. ``("volumes", 0, "path")`` as ``volumes[0].path``."""
     text = ""
     for part in loc:
         text += f"[{part}]" if isinstance(part, int) else ("." if text else "") + short(part)
@@ -35,14 +36,14 @@ def place(loc: Loc) -> str:
 
 
 def models_of(annotation: Any) -> list[type[BaseModel]]:
-    """The types of sections that a field's type contains."""
+    """The classes of sections of the configuration that a field's type contains."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for part in typing.get_args(annotation) for model in models_of(part)]
 
 
 def section_at(loc: Loc) -> type[BaseModel] | None:
-    """The type of the section at ``loc``, or ``None`` if no section is there."""
+    """The class of the section at the position ``loc``, or ``None`` if no section is there."""
     model: type[BaseModel] = Settings
     for part in loc:
         if isinstance(part, int):
@@ -56,7 +57,7 @@ def section_at(loc: Loc) -> type[BaseModel] | None:
 
 
 def field_at(loc: Loc) -> FieldInfo | None:
-    """The field at ``loc``, or ``None`` if ``loc`` is not a section's field."""
+    """The field at the position ``loc``, or ``None`` if ``loc`` is not a section's field."""
     section = section_at(loc[:-1]) if loc else None
     return section.model_fields.get(str(loc[-1])) if section else None
 
@@ -75,7 +76,7 @@ def _unknown(loc: Loc) -> tuple[str, str]:
 
 
 def _file_for(loc: Loc) -> str:
-    """The setting that should name a secret's file, for a secret written in the configuration."""
+    """The setting that should name a secret's file, if the configuration has the secret itself."""
     section = section_at(loc[:-1])
     named = [one for one in (section.model_fields if section else []) if is_secret(one)]
     like = f"{str(loc[-1]).lower()}_file"
@@ -105,7 +106,8 @@ def _words(error: Any, loc: Loc) -> tuple[str, str]:
     kind, context, value = error["type"], error.get("ctx", {}), error["input"]
     if kind == "hashscan":
         if loc and is_secret(str(loc[-1])) and isinstance(value, str) and not value.startswith("/"):
-            # The secret may be written here by mistake, so the message does not quote it.
+            # The value may be a secret that was written here by mistake, so the message does not
+            # quote it.
             return "is not a full path", "write the path of the file that holds it, from / on"
         return context["what"], context["fix"]
     if kind == "extra_forbidden":
@@ -125,7 +127,7 @@ def _words(error: Any, loc: Loc) -> tuple[str, str]:
 
 
 def findings(path: str, document: Document, error: ValidationError | None) -> list[Finding]:
-    """All faults of a file, in the order of its lines; at most 100 faults."""
+    """All faults of a configuration file, in the order of its lines; at most 100 faults."""
     found: list[tuple[int, Loc, Any]] = [
         (line, loc, words) for loc, line, *words in document.faults
     ]

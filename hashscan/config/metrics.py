@@ -1,4 +1,4 @@
-"""The settings for metrics: numbers for Prometheus."""
+"""The settings for metrics: numbers about hashscan that Prometheus collects."""
 # No "from __future__ import annotations": pydantic needs the types at run time.
 
 from typing import Annotated
@@ -27,7 +27,7 @@ def _listen(value: object) -> str:
 
 
 def prom_file(value: object) -> str:
-    """Check the path of a file for node_exporter's textfile collector."""
+    """Check the path of the file that node_exporter's textfile collector reads."""
     found = values.absolute_path(value)
     if not found.endswith(_SUFFIX):
         raise values.bad(

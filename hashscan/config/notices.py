@@ -10,13 +10,14 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Val
 from hashscan.config import values
 from hashscan.config.section import Section, Starter
 
-#: The command that sends a mail: it reads the mail, and the recipients in its headers, from stdin.
+#: The default command that sends an answer; the command reads the mail, and the recipients in the
+#: mail's headers, from standard input.
 SENDMAIL = ("/usr/sbin/sendmail", "-t", "-i")
-#: Kinds of answers, and their languages; together they are the names of templates.
+#: Kinds of answers to notices, and the languages of answers: a template is ``LANGUAGE/KIND.txt``.
 ANSWERS = ("receipt", "decision", "statement")
 LANGUAGES = ("en", "nl")
 Classification = Literal["baseline", "A1", "A2", "B1", "B2"]
-#: Length of the longest name of a contact (XARF v4, contact_info.org).
+#: Length in characters of the longest name of the organisation (XARF v4, contact_info.org).
 _LONGEST_NAME = 200
 
 
@@ -28,7 +29,7 @@ def _name(value: Any) -> str:
 
 
 def _program(given: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...] | None:
-    # The default program need not exist on a machine that sends no answers.
+    # The default program is not checked: it need not exist on a machine that sends no answers.
     return given if given == SENDMAIL else values.program(given, info)
 
 
@@ -76,7 +77,7 @@ def _by_category(value: Any) -> Any:
 
 
 class OrganisationSettings(Section):
-    """The provider's name and address in answers and reports."""
+    """The provider's name and address, for answers to notices and for reports."""
 
     name: Annotated[str, PlainValidator(_name)] = Field(
         description="The name of the organisation.", examples=["Host BV"]

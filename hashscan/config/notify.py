@@ -33,7 +33,8 @@ EventKind = Literal[
     "daily",
 ]
 Include = Literal["paths", "digests", "owners"]
-#: All events, the most urgent events first; a message lists them in this order.
+#: All events of notifications, the most urgent events first; a message lists its events in this
+#: order.
 EVENTS: tuple[EventKind, ...] = (
     "notice-overdue",
     "match",
@@ -46,9 +47,9 @@ EVENTS: tuple[EventKind, ...] = (
     "notice",
     "daily",
 )
-#: The events that a receiver gets if its entry has no ``events``.
+#: The events that a receiver of notifications gets if its entry has no ``events``.
 _USUAL: tuple[EventKind, ...] = tuple(one for one in EVENTS if one not in {"notice", "daily"})
-#: The settings that only one kind of receiver has, by kind.
+#: For each kind of receiver of notifications: the settings that only this kind has.
 _OF_KIND = {
     "mail": {"to", "sender", "server", "port", "encryption", "username", "password_file"}
     | {"ca_bundle", "sendmail", "contacts", "contacts_command", "template", "most_an_hour"},
@@ -110,7 +111,8 @@ def _server(value: object) -> str:
 
 
 def _program(given: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...] | None:
-    # The default program need not exist on a machine that mails through a server.
+    # The default program is not checked: it need not exist on a machine that mails through a
+    # server.
     return given if given == SENDMAIL else values.program(given, info)
 
 
@@ -348,22 +350,22 @@ class ReceiverSettings(Section):
 
     @property
     def interval(self) -> float:
-        """Seconds between two messages to one recipient; for owners of files, by default a day."""
+        """Least seconds between two messages to one recipient; by default a day for owners."""
         return _DAY if self.for_owners and "at_most" not in self.model_fields_set else self.at_most
 
     @property
     def for_owners(self) -> bool:
-        """Whether the receiver's messages go to the owners of files, not to the provider."""
+        """Whether the receiver's messages go to the owners of moved files, not to the provider."""
         return self.contacts is not None or self.contacts_command is not None
 
 
 def credential_of(receiver: str, setting: str) -> str:
-    """The name of the systemd credential of a receiver's secret."""
+    """The name of the systemd credential that holds a receiver's secret."""
     return f"notify-{receiver}-{SECRETS[setting]}"
 
 
 def receivers(given: tuple[ReceiverSettings, ...]) -> tuple[ReceiverSettings, ...]:
-    """Check the list of receivers: each name is used once."""
+    """Check the list of receivers of notifications: no two receivers have the same name."""
     if len(given) > _MOST:
         raise values.bad(f"has more than {_MOST} receivers", "combine some of them")
     names = [one.name for one in given]

@@ -1,8 +1,9 @@
 """Turns YAML text into plain data, with the line of every key.
 
-The data are plain trees. Aliases (a few lines of them expand to gigabytes), tags and duplicate keys
-are errors. Only ``null``, booleans, decimal integers and decimal fractions are typed; all other
-values are text, because YAML 1.1 would read ``1:30`` as 90 and ``010`` as 8.
+The data are plain trees of dicts, lists and single values. Aliases (a few lines of them expand to
+gigabytes), tags and duplicate keys are errors. Only ``null``, booleans, decimal integers and
+decimal fractions are typed; all other values are text, because YAML 1.1 would read ``1:30`` as 90
+and ``010`` as 8.
 """
 
 from __future__ import annotations
@@ -16,18 +17,19 @@ import yaml
 from hashscan.config.yaml_lines import Document, Loc, TextError
 from hashscan.text import one_line
 
-#: Number of levels of nesting that are allowed; the settings have four levels.
+#: Most levels of nesting in a configuration file; the settings have four levels.
 _DEEPEST = 20
-#: Number of values (YAML nodes) that a file may have.
+#: Most values (YAML nodes) in a configuration file.
 _MOST = 100_000
 _TRUE = frozenset({"yes", "true", "on"})
 
 
-#: Length in characters of the longest message; a message quotes only a character or a name.
+#: Length in characters of the longest message of PyYAML that is shown; a shown message quotes only
+#: a character or a name.
 _LONGEST = 500
 _QUOTE = 'put the value in quotes, as in "*.bak": YAML takes signs such as * & ! % @ at its start'
-#: Regular expression for a message of PyYAML, and the fix; the first expression that matches
-#: counts.
+#: Pairs of a regular expression for a message of PyYAML and the fix; the first expression that
+#: matches gives the fix.
 _FIXES = (
     (r"scanning an? (alias|anchor|tag)|undefined alias|directive", _QUOTE),
     (r"'\\t'", "indent with spaces, not with tabs"),
@@ -57,7 +59,7 @@ def _fix(told: str, *, tabs: bool) -> str:
 
 
 def _where(error: yaml.MarkedYAMLError) -> tuple[int, str]:
-    """The line of a fault, from 0, and the line in which the faulty list or text began."""
+    """The line of a YAML fault, from 0, and words for the line where the faulty text begins."""
     mark, begin = error.problem_mark or error.context_mark, error.context_mark
     line = mark.line if mark else 0
     if begin is None or begin.line == line or not re.search("flow|quoted", error.context or ""):
@@ -68,14 +70,14 @@ def _where(error: yaml.MarkedYAMLError) -> tuple[int, str]:
 
 
 def _false_blank(key: str) -> str | None:
-    """The character of a key that is invisible or like a blank, but is no blank for YAML."""
+    """The first character of a key that is invisible or like a blank, but no blank for YAML."""
     return next(
         (sign for sign in key if sign != " " and unicodedata.category(sign) in {"Zs", "Cf"}), None
     )
 
 
 def _has_tab(lines: list[str], number: int) -> bool:
-    """Whether the line, or the line before it, is indented with a tab."""
+    """Whether the line ``number``, or the line before it, is indented with a tab."""
     return any(re.match(r"[ -]*\t", line) for line in lines[max(0, number - 1) : number + 1])
 
 

@@ -1,4 +1,4 @@
-"""Reads passwords and other secrets from systemd's credential store or a file; shows none."""
+"""Reads passwords and other secrets from systemd's credential store or a file; shows no secret."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hashscan.text import shown
 
 #: Size in bytes of the largest secret file.
 _LONGEST = 4096
-#: The names of the systemd credentials that hold passwords.
+#: The names of the systemd credentials that hold the passwords of the service and the repository.
 SERVICE_CREDENTIAL = "password"
 FILTER_CREDENTIAL = "filter-password"
 #: The noun for the content of a secret file, by the setting that names the file.
@@ -29,24 +29,24 @@ class HasPassword(Protocol):
 
     @property
     def password_file(self) -> str | None:
-        """The path of the password file."""
+        """The path of the section's password file; ``None`` if the section names none."""
         ...
 
 
 class HasUser(HasPassword, Protocol):
-    """A section that may also name a user; without a user, no password is needed."""
+    """A section of the settings that may name a user; without one, no password is needed."""
 
     @property
     def username(self) -> str:
-        """The user's name; empty if the section names none."""
+        """The name of the section's user; empty if the section names none."""
         ...
 
 
 def credential(name: str = SERVICE_CREDENTIAL) -> str | None:
     """The path of the systemd credential ``name``, or ``None`` if this process does not have it.
 
-    A credential whose content is a bare line end counts as missing: the unit sets such a default
-    for an optional file.
+    A credential whose content is a bare line end counts as missing: the systemd unit sets such a
+    default for an optional file.
 
     Source: systemd.exec(5), ``LoadCredential=`` and ``$CREDENTIALS_DIRECTORY``.
     """
@@ -59,7 +59,7 @@ def credential(name: str = SERVICE_CREDENTIAL) -> str | None:
     except FileNotFoundError:
         return None
     except OSError:
-        return path  # opening the file reports the fault
+        return path  # a later function opens the file and reports the fault
 
 
 def noun_of(setting: str) -> str:
@@ -105,7 +105,7 @@ def _refusal(path: str, error: OSError, noun: str) -> tuple[str, str]:
 
 
 def fault_of(path: str, noun: str = "password") -> tuple[str, str] | None:
-    """The fault of a secret file, and the fix, or ``None`` if its ``noun`` can be used."""
+    """The fault of a secret file, and the fix; ``None`` if the file's secret can be used."""
     try:
         _secret_of(path, noun, private=True)
     except _UnusableError as error:
@@ -114,9 +114,9 @@ def fault_of(path: str, noun: str = "password") -> tuple[str, str] | None:
 
 
 def has_blanks_around(path: str) -> bool:
-    """Whether the password in a usable file begins or ends with a blank.
+    """Whether the password in the file ``path`` begins or ends with a blank.
 
-    The blank is part of the password.
+    Such a blank is part of the password.
     """
     try:
         found = _secret_of(path, "password", private=True)
@@ -126,13 +126,14 @@ def has_blanks_around(path: str) -> bool:
 
 
 def read_password(service: HasPassword) -> str:
-    """Read the password of ``service``, from the systemd credential or else the password file.
+    """Read the password for the service, from the systemd credential or else the password file.
 
     The password is one line of UTF-8, without the newline at its end. Keep the password out of
     logs.
 
     Raises:
-        ConfigError: there is no password, other users may read it, or it is no line of text.
+        ConfigError: there is no password, other users may read the password's file, or the file's
+            content is not one line of text.
     """
     return read_secret(service.password_file, SERVICE_CREDENTIAL, "service.password_file")
 
@@ -141,7 +142,7 @@ def read_token(path: str) -> str:
     """Read the token in the file ``path``, which only the file's owner may read.
 
     Raises:
-        ConfigError: there is no usable token.
+        ConfigError: the file with the token cannot be used.
     """
     try:
         return _secret_of(path, "token", private=True)
@@ -150,10 +151,10 @@ def read_token(path: str) -> str:
 
 
 def read_filter_password(settings: HasUser) -> str | None:
-    """Read the password for the repository of filters, or ``None`` if none is needed.
+    """Read the password for the repository of filters; ``None`` if the repository needs none.
 
     Raises:
-        ConfigError: the settings name a user, and there is no usable password.
+        ConfigError: the settings name a user of the repository, and there is no usable password.
     """
     if not settings.username:
         return None
@@ -166,7 +167,8 @@ def read_secret(file: str | None, name: str, setting: str) -> str:
     ``setting`` is the setting that names ``file``.
 
     Raises:
-        ConfigError: there is no secret, other users may read it, or it is no line of text.
+        ConfigError: there is no secret, other users may read the secret's file, or the file's
+            content is not one line of text.
     """
     path = credential(name)
     private = path is None
@@ -184,7 +186,7 @@ def read_secret(file: str | None, name: str, setting: str) -> str:
 
 
 class _UnusableError(Exception):
-    """The file has no usable secret, because of the fault ``what`` with the fix ``fix``."""
+    """A secret file has no usable secret, because of the fault ``what`` with the fix ``fix``."""
 
     def __init__(self, what: str, fix: str) -> None:
         self.what = what
@@ -193,12 +195,12 @@ class _UnusableError(Exception):
 
 
 def _secret_of(path: str, noun: str, *, private: bool) -> str:
-    """Read the secret in a file.
+    """Read the secret in the file ``path``.
 
-    ``noun`` names the secret in errors. ``private``: no other user may read the file.
+    ``noun`` names the secret in errors. ``private``: raise if other users may read the file.
 
     Raises:
-        _UnusableError: there is no usable secret.
+        _UnusableError: the file ``path`` has no usable secret.
     """
     try:
         # O_NONBLOCK: opening a FIFO of this name must not wait for a writer.
@@ -219,12 +221,13 @@ def _secret_of(path: str, noun: str, *, private: bool) -> str:
 
 
 def password_in(content: bytes, path: str, noun: str = "password") -> str:
-    """The password, or other ``noun``, in a file's content: one line of UTF-8 without its end.
+    """The password, or other ``noun``, in a secret file's content: the line without its end.
 
     A byte order mark at the beginning, which some editors write, is not part of the password.
 
     Raises:
-        ValueError: the content is invalid; the message names ``path`` and quotes no content.
+        ValueError: the content is not one line of UTF-8; the message names ``path`` and quotes no
+            content.
     """
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise ValueError(f"{shown(path)} is UTF-16; save it as UTF-8")

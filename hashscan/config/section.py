@@ -1,4 +1,4 @@
-"""The base class of all sections of the configuration, and the marks of a setting."""
+"""The base class of all sections of the configuration, and a marker for settings."""
 # No "from __future__ import annotations": pydantic needs the types at run time.
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ class Starter:
 
 
 class Section(BaseModel):
-    """A section: frozen and strict. Unknown keys are errors, and errors show no value."""
+    """A frozen, strict section of the settings: unknown keys are errors; errors show no value."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, hide_input_in_errors=True, defer_build=True

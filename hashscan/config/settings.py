@@ -1,7 +1,8 @@
 """Every setting: its type, its check, its default, and the words that explain it.
 
-``config.example.yaml``, ``config show`` and the texts of errors are made from this module. The file
-system is checked only if the validation context demands it (``loader.load`` does).
+``config.example.yaml``, ``config show`` and the texts of errors are made from this module. The
+checks use the file system only if pydantic's validation context demands this use (``loader.load``
+demands it).
 """
 # No "from __future__ import annotations": pydantic needs the types at run time.
 
@@ -111,7 +112,7 @@ class ScanSettings(Section):
 
 
 class QuarantineSettings(Section):
-    """The action on a file whose digest the service confirms."""
+    """The settings of the action on a file whose digest the service confirms."""
 
     action: Annotated[Literal["report", "quarantine"], Starter()] = Field(
         default="report",
@@ -144,7 +145,7 @@ class QuarantineSettings(Section):
 
 
 class Settings(Section):
-    """All settings. Every section is optional; a command requires the settings that it uses.
+    """All settings of hashscan. Every section is optional; each command requires some of them.
 
     Durations are in seconds, sizes in bytes, shares from 0 to 1; ``None`` is ``none``.
     """
@@ -246,7 +247,7 @@ class Settings(Section):
 
     @property
     def is_test(self) -> bool:
-        """Whether the service's test twin is asked; then no file is moved."""
+        """Whether hashscan asks the service's test address; then hashscan moves no file."""
         return self.service is not None and self.service.kind != "local" and self.service.test
 
     @property
@@ -259,11 +260,11 @@ class Settings(Section):
     def _complete(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        # "volumes:" with everything below it commented out
+        # a section has no value if every line below its key is commented out
         data = {key: value for key, value in data.items() if value is not None}
         service = data.get("service")
         if isinstance(service, dict) and service.get("kind") != "local" and "filter" not in data:
-            data["filter"] = {}  # so that its missing settings are reported too
+            data["filter"] = {}  # so that the filter's missing settings are reported too
         return data
 
     @field_validator("volumes")
@@ -369,7 +370,7 @@ def require_service(settings: Settings, where: str = _NOWHERE) -> ServiceSetting
     """The configured source of verdicts.
 
     Raises:
-        ConfigError: no source of verdicts is configured.
+        ConfigError: neither the service nor a local list is configured.
     """
     if settings.service is None:
         raise _require(
@@ -400,7 +401,7 @@ def require_organisation(settings: Settings, where: str = _NOWHERE) -> Organisat
     """The organisation that answers notices and sends XARF reports.
 
     Raises:
-        ConfigError: the configuration names none.
+        ConfigError: the configuration names no organisation.
     """
     if settings.notices.organisation is None:
         raise _require(

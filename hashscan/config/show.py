@@ -1,4 +1,4 @@
-"""Shows settings in the form for people and in the form for programs, without secrets."""
+"""Writes the settings in a form for people and in a form for programs, without secrets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def to_yaml(settings: Settings) -> str:
-    """All settings with their defaults as YAML, which ``loader.load`` reads back."""
+    """Write all settings, defaults included, as YAML that ``loader.load`` can read."""
     data: dict[str, Any] = settings.model_dump(mode="json")
     data["quarantine"]["directory"] = settings.quarantine_directory
     return yaml.safe_dump(
@@ -23,7 +23,7 @@ def to_yaml(settings: Settings) -> str:
 
 
 def to_plain(settings: Settings) -> dict[str, Any]:
-    """All settings for a program: seconds, bytes, shares from 0 to 1, ``None``."""
+    """All settings as plain data for a program: seconds, bytes, shares from 0 to 1, ``None``."""
     data: dict[str, Any] = settings.model_dump(mode="python")
     data["quarantine"]["directory"] = settings.quarantine_directory
     return data

@@ -22,7 +22,7 @@ _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
 def host_glob(value: object) -> str | None:
-    """Check a host name, an address or a glob; return it in lower case."""
+    """Check a host name, an address or a glob for hosts; return the text in lower case."""
     if value is None:
         return None
     given = values.text(value)
@@ -36,7 +36,7 @@ def host_glob(value: object) -> str | None:
 
 
 def url_path(value: object) -> str:
-    """Check the beginning of a URL's path: from / on, without a slash at the end."""
+    """Check the beginning of a URL's path; return the path without a slash at its end."""
     given = values.text(value)
     if not given.startswith("/") or "%" in given or {".", ".."} & set(given.split("/")):
         raise values.bad(
@@ -47,7 +47,7 @@ def url_path(value: object) -> str:
 
 
 def root_pattern(value: object) -> str | None:
-    """Check a directory (with ``{host}`` in its path in place of the host of the URL)."""
+    """Check the path of a site's document root; ``{host}`` in it is replaced by the URL's host."""
     if value is None:
         return None
     path = values.absolute_path(value)
@@ -61,7 +61,7 @@ def root_pattern(value: object) -> str | None:
 
 
 def index_names(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Check the names of index files."""
+    """Check the names of the index files of a site's directories."""
     if any(not one or "/" in one or one in {".", ".."} for one in names):
         raise values.bad("must be names of files", "write e.g. [index.html, index.php]")
     return names
@@ -148,5 +148,5 @@ class SiteSettings(Section):
 
     @property
     def source(self) -> str:
-        """The setting of ``SOURCES`` that this entry has."""
+        """The name of the setting in ``SOURCES`` that this entry of ``sites`` has."""
         return next(name for name in SOURCES if getattr(self, name) is not None)

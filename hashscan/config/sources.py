@@ -1,4 +1,4 @@
-"""The settings of the known set's sources: the service, and the filter checked before it."""
+"""The settings of the known set's sources: the filter, and the service that confirms hits."""
 # No "from __future__ import annotations": pydantic needs the types at run time.
 
 from typing import Annotated, Literal
@@ -11,7 +11,7 @@ from hashscan.config.section import Section, Starter
 
 
 class ServiceSettings(Section):
-    """The service, or local lists, that decide whether a digest is known."""
+    """The settings of the service, or of local lists, that decide whether a digest is known."""
 
     kind: Annotated[Literal["hashcheckservice", "local"], Starter()] = Field(
         default="hashcheckservice",
@@ -121,7 +121,7 @@ def _needed(value: str, info: ValidationInfo, fix: str) -> str:
 
 
 class FilterSettings(Section):
-    """The Bloom filter that is checked first, so that hashscan sends almost no digest away."""
+    """The settings of the Bloom filter, which hashscan checks before it asks the service."""
 
     source: Annotated[values.Source, Starter()] = Field(
         description="The URL of a signed repository, from which `hashscan sync` fetches filters;"

@@ -2,11 +2,11 @@
 
 hashscan trusts the content of the configuration and of the files that it names: digest lists,
 filters, allow-lists, the pinned root.json, certificate authorities, password files, templates of
-answers and the program that sends them, the files and programs of receivers of notifications. All
-of them are checked in the same way, as sshd(8) checks its own files
+answers and the program that sends them, the files and programs of receivers of notifications.
+hashscan checks all these files in the same way, as sshd(8) checks its own files
 (``fs.named.why_replaceable``). If hashscan may move files, it refuses a file that others can
 change; else it only reports the file. ``config check``, ``doctor``, scans and the daemon use the
-same words.
+same words for a fault.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ def moves(settings: Settings) -> bool:
 
 
 def fault_of(path: str, *, optional: bool = False) -> tuple[str, str] | None:
-    """The reason why others can change a file, and the fix, or ``None`` if nobody can.
+    """The reason why other users can change a file, and the fix; ``None`` if no other user can.
 
-    ``optional``: the file may be missing; then no other user may be able to make it.
+    ``optional``: the file may be missing; then it is a fault if another user can make the file.
     """
     try:
         found = why_replaceable(path, optional=optional)
     except (OSError, ValueError):
-        return None  # opening the file reports this error
+        return None  # the function that opens the file reports this error
     if found is None:
         return None
     return (
@@ -56,13 +56,13 @@ def fault_of(path: str, *, optional: bool = False) -> tuple[str, str] | None:
 
 
 def files_of_filter(path: str) -> list[str]:
-    """The paths of a filter file, of its tiers, and of the metadata of each."""
+    """The paths of a filter file and its tiers, and of the metadata beside each of these files."""
     every = [path, *(f"{path}.{name}" for name in TIER_NAMES)]
     return [one + end for one in every for end in ("", _META)]
 
 
 def templates_in(directory: str) -> list[str]:
-    """The paths of all templates of answers that may be in a directory."""
+    """The paths of all templates of answers to notices that ``directory`` may hold."""
     return [
         os.path.join(directory, language, f"{kind}.txt")
         for language in LANGUAGES
@@ -71,9 +71,9 @@ def templates_in(directory: str) -> list[str]:
 
 
 def _believed(settings: Settings) -> Iterator[tuple[Loc, str]]:
-    """Each file that hashscan trusts, with the place of the setting that names the file.
+    """Yield each file that hashscan trusts, with the position of the setting that names the file.
 
-    The place of the configuration itself is ``()``.
+    The position for the configuration file itself is ``()``.
     """
     if settings.file is not None:
         yield (), settings.file
@@ -116,13 +116,13 @@ def _believed(settings: Settings) -> Iterator[tuple[Loc, str]]:
 
 
 def believed_files(settings: Settings) -> Iterator[str]:
-    """The configuration file, and each file that it names and hashscan trusts."""
+    """Yield the configuration file, and each file that it names and that hashscan trusts."""
     for _, path in _believed(settings):
         yield path
 
 
 def faults(settings: Settings) -> list[tuple[Loc, str, str]]:
-    """Each setting whose file others can change: the setting's place, the fault and the fix."""
+    """Each setting whose file other users can change: position of the setting, fault and fix."""
     found: dict[Loc, tuple[Loc, str, str]] = {}
     for loc, path in _believed(settings):
         if (fault := fault_of(path, optional=True)) is not None:
@@ -133,13 +133,13 @@ def faults(settings: Settings) -> list[tuple[Loc, str, str]]:
 def require_trusted(
     settings: Settings, lists: Iterable[str], notice: Callable[[str], None], *, moving: bool
 ) -> None:
-    """Check the files of a known set: ``lists`` of the command line, or else of the settings.
+    """Check the files of a known set: the command line's ``lists``, or else the settings' files.
 
     Allow-lists are always checked. If no file is moved (``moving`` is false), faults go to
     ``notice`` instead.
 
     Raises:
-        ConfigError: others can change a file, and ``moving`` is true.
+        ConfigError: other users can change a file, and ``moving`` is true.
     """
     from hashscan.config.messages import place  # noqa: PLC0415 - heavy
 
@@ -169,7 +169,7 @@ def require_trusted_file(
     goes to ``notice``.
 
     Raises:
-        ConfigError: others can change the file.
+        ConfigError: other users can change the file, and hashscan may not use such a file.
     """
     fault = fault_of(path)
     if fault is None:

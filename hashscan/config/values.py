@@ -1,7 +1,7 @@
 """Reads, checks and shows single values of the configuration.
 
-Each check takes a value from YAML and returns the typed value, or raises ``bad(what, fix)``.
-Messages repeat only harmless values, because a password may be written at any place.
+Each check takes a value from YAML and returns the typed value, or raises the error that ``bad``
+makes. Messages repeat only harmless values, because a password may be written at any place.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 #: Seconds of the longest duration: ten years; a longer duration is a mistake in typing.
 LONGEST = 3660 * 86400.0
 SHORTEST = 0.001
-#: Bytes of the largest size: 8 PiB; parse_size uses floats, and is not exact beyond this size.
+#: Bytes of the largest size: 8 PiB; ``parse_size`` uses floats, and is not exact for larger sizes.
 LARGEST = 1 << 53
 _NONE = "none"
 #: Largest number of words of a command (a program and its arguments).
 _MOST_WORDS = 20
-#: Length in characters of the longest number with its unit.
+#: Length in characters of the longest text that gives a number with its unit.
 _LONGEST_TEXT = 40
 
-# Keys of the validation context: check the file system; check the volumes too.
+# Key of pydantic's validation context; its value is true if checks use the file system.
 CHECK_FILES = "check_files"
 
 
 def bad(what: str, fix: str = "", *, at: tuple[str | int, ...] = ()) -> PydanticCustomError:
-    """An error with its fix, at the place ``at`` below the checked value."""
+    """Make the error for an invalid value: fault, fix, and its position ``at`` below the value."""
     return PydanticCustomError("hashscan", "{what}", {"what": what, "fix": fix, "at": at})
 
 
@@ -51,7 +51,7 @@ def checks_files(info: ValidationInfo) -> bool:
 
 
 def kind_of_value(value: object) -> str:
-    """The kind of a value, in words for a reader of YAML."""
+    """The kind of a value in words for a user who writes YAML, e.g. ``a number``."""
     if value is None:
         return "empty"
     if isinstance(value, bool):
@@ -72,12 +72,12 @@ def _is_none(value: object) -> bool:
 
 
 def or_none(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Like ``check``, but ``none`` (or an empty value) is allowed too, and becomes ``None``."""
+    """Return a check like ``check`` that also allows ``none`` (or no value), as ``None``."""
     return lambda value: None if _is_none(value) else check(value)
 
 
 def none_shown(shower: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Like ``shower``, but ``None`` is shown as ``none``."""
+    """Return a function like ``shower`` that also writes ``None`` as ``none``."""
     return lambda value: _NONE if value is None else shower(value)
 
 
@@ -173,7 +173,7 @@ _PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,2})?)\s*%", re.ASCII)
 
 
 def percent(value: object) -> float:
-    """Convert ``20%`` to 0.2. A number without the percent sign is ambiguous, and refused."""
+    """Convert ``20%`` to 0.2. A number without the percent sign is ambiguous: raise."""
     found = _PERCENT.fullmatch(value.strip()) if isinstance(value, str) else None
     if not found or not 0 < float(found.group(1)) <= 100:
         raise bad("must be a share above 0% and up to 100%", "write e.g. 20%, or none")
@@ -248,17 +248,17 @@ def _resolved(path: str) -> str:
 
 
 def place(path: str, info: ValidationInfo) -> str:
-    """Check the path of hashscan's own directory; if files are checked, resolve its links."""
+    """Check the path of a directory of hashscan; if checks use the file system, resolve links."""
     return _resolved(path) if checks_files(info) else os.path.normpath(path)
 
 
 def same_file(path: str, info: ValidationInfo) -> str:
-    """A text that is equal for two paths to the same file; other users' links are allowed."""
+    """Return a text that is equal for two paths to the same file, through any links."""
     return os.path.realpath(path) if checks_files(info) else os.path.normpath(path)
 
 
 def existing_file(path: str, info: ValidationInfo) -> str:
-    """Return ``path`` if it is a readable regular file."""
+    """Check that the file ``path`` is a readable regular file; return ``path``."""
     if checks_files(info):
         status = _stat(path, "create the file, or correct the path")
         if not stat.S_ISREG(status.st_mode):
@@ -271,14 +271,14 @@ def existing_file(path: str, info: ValidationInfo) -> str:
 
 
 def words(value: object) -> object:
-    """The words of a program and its arguments, not yet checked; a single text is refused."""
+    """Return a list of a program and its arguments, not yet checked; raise for a single text."""
     if isinstance(value, str):
         raise bad("must be a list, because no shell splits it", "write [/full/path, word]")
     return value
 
 
 def program(given: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
-    """Check a program, named by its full path, and its arguments."""
+    """Check a program with its full path, and its arguments; return the words of the command."""
     if given is None:
         return None
     if not 1 <= len(given) <= _MOST_WORDS:
@@ -290,7 +290,7 @@ def program(given: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, .
 
 
 def own_directory(path: str | None, info: ValidationInfo) -> str | None:
-    """Return ``path`` if it is a directory, or if a directory can be made there."""
+    """Check that ``path`` is a directory, or that hashscan can make one; return ``path``."""
     if path is not None and checks_files(info):
         _resolved(path)
         try:
@@ -311,7 +311,7 @@ _CATEGORY = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
 def category(value: object) -> str:
-    """Check the name of a category."""
+    """Check the name of a category of hashscan: lower-case letters, digits, ``_`` and ``-``."""
     if not isinstance(value, str) or not _CATEGORY.fullmatch(value):
         raise bad(
             "must be the name of a category: lower-case letters, digits, _ and -",
@@ -321,7 +321,7 @@ def category(value: object) -> str:
 
 
 def list_category(value: object) -> str:
-    """Check the name of a category in digest lists: free text."""
+    """Check the name of a category as digest lists spell the name: free text."""
     found = text(value)
     if category_name(found) is None:
         raise bad("must be the name of a category, at most 64 letters", "write e.g. vics-1")
@@ -350,14 +350,14 @@ def is_mail_address(found: str) -> bool:
 
 
 def mail_address(value: object) -> str:
-    """Check one plain mail address."""
+    """Check the text of one plain mail address; return the address."""
     if not isinstance(value, str) or not is_mail_address(value):
         raise bad("must be one mail address in ASCII", "write e.g. abuse@host.example")
     return value
 
 
 def host_name(value: object) -> str:
-    """Check the name of a host."""
+    """Check a text that names a host; return the host's name."""
     if not isinstance(value, str) or not is_host_name(value):
         raise bad(
             "must be a host name in ASCII, without a dot at its end", "write e.g. host.example"
@@ -376,7 +376,8 @@ _PLAIN_URL = re.compile(
 def url(value: object, *, in_the_clear: bool = False) -> str:
     """Check an ``https`` URL, or ``http`` to this machine; no credentials, no query.
 
-    ``in_the_clear``: allow ``http`` to any machine, because the fetched files are signed.
+    ``in_the_clear``: allow ``http`` to any machine too, because the files fetched from the URL are
+        signed.
     """
     if not isinstance(value, str) or not re.fullmatch(r"[!-~]{1,2000}", value):
         raise bad("must be a URL in ASCII without spaces", "write e.g. https://hcs.example")
@@ -454,7 +455,8 @@ def listen(value: object) -> str:
     raise bad("must be an address and a port", "write e.g. 127.0.0.1:9464 or [::1]:9464, or none")
 
 
-# The types of fields follow. ``model_dump(mode="json")`` returns the form that people write.
+# The types of the settings' fields follow. ``model_dump(mode="json")`` returns each value in the
+# form that people write.
 
 
 def shower(function: Callable[[Any], Any]) -> PlainSerializer:
@@ -478,7 +480,7 @@ Text = Annotated[str, PlainValidator(text)]
 Category = Annotated[str, PlainValidator(category)]
 ListCategory = Annotated[str, PlainValidator(list_category)]
 Source = Annotated[str, PlainValidator(source)]
-#: The path is not checked: a dead file server never answers.
+#: The path of a volume is not checked on disk: a dead file server never answers.
 Volume = Annotated[str, PlainValidator(absolute_path)]
 File = Annotated[str, PlainValidator(absolute_path), AfterValidator(existing_file)]
 PathOrNone = Annotated[str | None, PlainValidator(or_none(absolute_path)), shower(none_shown(str))]

@@ -27,11 +27,13 @@ class Document:
     """The content of a configuration file.
 
     Attributes:
-        data: plain data: dicts with ``str`` keys, lists, ``str``, ``int``, ``float``, ``bool``,
-            ``None``.
-        lines: the line of each key and of each item of a list, from 1.
-        faults: place, fault and fix of everything that is YAML, but not allowed here.
-        spoiled: places whose data mean nothing, because a fault of them is already reported.
+        data: the file's content as plain data: dicts with ``str`` keys, lists, ``str``, ``int``,
+            ``float``, ``bool``, ``None``.
+        lines: the number of the file's line, from 1, of each key and of each item of a list.
+        faults: position, line, fault and fix of each construct that is YAML, but not allowed in a
+            configuration.
+        spoiled: positions whose data must not be checked, because ``faults`` already has a fault
+            there.
     """
 
     data: Any = None
@@ -40,16 +42,16 @@ class Document:
     spoiled: set[Loc] = field(default_factory=set)
 
     def line(self, loc: Loc) -> int:
-        """The line of ``loc``, or of the nearest written section around ``loc``."""
+        """The line of the position ``loc``, or of the nearest section in the file around it."""
         while loc and loc not in self.lines:
             loc = loc[:-1]
         return self.lines.get(loc, 1)
 
     def is_spoiled(self, loc: Loc) -> bool:
-        """Whether ``loc`` is in a place with a fault that is already reported."""
+        """Whether ``faults`` already has a fault at the position ``loc`` or around it."""
         return any(loc[:length] in self.spoiled for length in range(len(loc) + 1))
 
 
 def short(key: str) -> str:
-    """A key for a message: printable, and no longer than a line."""
+    """Write a key for a message: printable, and shortened if the key is long."""
     return shown(key if len(key) <= _LONGEST_KEY else key[: _LONGEST_KEY - 1] + "…")

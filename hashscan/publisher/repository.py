@@ -95,7 +95,7 @@ class Repository:
         )
 
     def tidy(self, before: float) -> None:
-        """Remove old metadata, and files of targets that the last two snapshots do not need.
+        """Remove old metadata, and files that the last two targets metadata do not name.
 
         Args:
             before: files that were published or replaced after this time are kept; seconds since

@@ -100,7 +100,6 @@ class CircuitBreaker:
             self._failures += 1
             # Answers to questions sent before the breaker opened must not keep the breaker open
             # longer.
-            # longer.
             late = self._open_until is not None and not self._trying
             if self._failures >= self._threshold and not late:
                 self._trying = False

@@ -66,8 +66,7 @@ def diff(base: str, result: str) -> bytes | None:
                 changed = _bits(left) ^ _bits(right)
                 positions.extend(at + found for found in changed.search(_ONE))
                 # At most one bit in 32 may differ: that patch packs to a fifth of the filter; a
-                # larger patch
-                # saves little.
+                # larger patch saves little.
                 if len(positions) > max(length // 4, _SMALL):
                     return None
             at += 8 * len(left)

@@ -135,7 +135,7 @@ def plain_name(name: str) -> str:
 
 @lru_cache(maxsize=1024)
 def digest_name(plain: str) -> Algorithm | Literal[""] | None:
-    """The algorithm of a column called ``plain`` (``""``: any), or ``None`` if it is no digest."""
+    """The algorithm of a column called ``plain`` (``""``: any); ``None``: no column of digests."""
     rest = _BESIDE.sub("", plain).replace("sha2256", "sha256")
     for algorithm in ALGORITHMS:
         if rest == algorithm:

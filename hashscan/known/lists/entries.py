@@ -130,7 +130,7 @@ class ListReport:
         self.unread_name = self.unread_name or shown(name.strip()[:60])
 
     def refuse(self, line: int, what: str, fix: str = "", *, lines: int = 1) -> None:
-        """Count ``lines`` invalid lines from line ``line`` on; ``what`` must quote no content."""
+        """Count ``lines`` invalid lines from ``line`` on; the reason ``what`` quotes no content."""
         self.invalid += lines
         if len(self.findings) < FINDINGS_KEPT:
             self.findings.append(Finding(f"{self.name}:{line}", what, fix))

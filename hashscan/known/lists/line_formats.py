@@ -11,8 +11,8 @@ r"""The line-based kinds of digest lists.
   ``size`` (also ``filesize``, ``size_in_bytes`` ...) has the size in bytes of the file with the
   digest, a column ``xxh3-4096`` the key of the file's first block (``model.head_key``).
 
-Blank lines and those that begin with ``#`` are comments. The first three may be mixed line by line.
-A line ends with LF, CR LF or CR.
+Blank lines and lines that begin with ``#`` are comments. Lines of the first three kinds may be
+mixed in one list. A line ends with LF, CR LF or CR.
 
 A line with a second digest is invalid, unless that digest is certainly part of a file's name: a
 part of a path (``ab/D.jpg``), or the whole name after `` *`` or in ``SHA1 (D) =``. Two digests with
@@ -96,7 +96,7 @@ def entries(source: TextSource) -> Iterator[ListEntry]:
 
 
 def _lines(text: io.TextIOWrapper, report: ListReport) -> Iterator[tuple[int, str]]:
-    """Yield each line with its number; a line that is too long is refused, and yielded empty."""
+    """Yield each line of a list with its number; yield an invalid line as an empty text."""
     readline = text.readline
     wide = text.encoding.startswith("utf-16")
     number = 0
@@ -188,7 +188,7 @@ def _hides_digests(name: str, digest: str, marked: str | None) -> bool:
 def _mixed(
     number: int, line: str, lines: Iterator[tuple[int, str]], report: ListReport
 ) -> Iterator[ListEntry]:
-    """The entries of plain digests, sum files and hashdeep, in any order."""
+    """Yield the entries of a list that mixes plain digests, and lines of sum files and hashdeep."""
     deep: Columns | None = None
     match = _DIGEST.match
     by_length = ALGORITHM_BY_LENGTH

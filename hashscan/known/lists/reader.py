@@ -235,7 +235,7 @@ def open_list(path: str) -> Iterator[int]:
 
 
 class _Raw(io.RawIOBase):
-    """A raw stream: the bytes that were read to recognise the list's kind, then its rest."""
+    """A raw stream of a list: the bytes read to recognise the list's kind, then the rest."""
 
     def __init__(
         self, head: bytes, descriptor: int, limit: int, on_bytes: Callable[[int], None] | None
