@@ -69,7 +69,7 @@ def _ever_comes(expression: str) -> bool:
 
     try:
         return next(CronSim(expression, datetime(2000, 1, 1)), None) is not None  # noqa: DTZ001
-    except CronSimError:  # croniter refuses some impossible dates itself
+    except CronSimError:  # croniter itself raises for some impossible dates
         return False
 
 

@@ -67,7 +67,7 @@ def _verified(given: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
 
 def _by_category(value: Any) -> Any:
     if not isinstance(value, dict):
-        return value  # pydantic reports that this value must be a section
+        return value  # pydantic reports that ``classifications`` must be a section
     found: dict[str, Any] = {}
     for key, one in value.items():
         if not isinstance(key, str) or not key.strip():

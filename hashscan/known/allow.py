@@ -152,8 +152,8 @@ def open_allow_list(
         on_progress: called repeatedly while the index of a list is made.
 
     Raises:
-        ConfigError: a digest list cannot be used.
-        FilterError: a filter cannot be used.
+        ConfigError: a digest list of the allow-list cannot be used.
+        FilterError: a filter of the allow-list cannot be used.
         StateError: the disk has no room for an index, or the cache directory cannot be used.
     """
     algorithms = tuple(algorithms)
@@ -183,8 +183,8 @@ def check_allow_list(
     """Check the files of an allow-list as ``open_allow_list`` does, but write no index.
 
     Raises:
-        ConfigError: a digest list cannot be used.
-        FilterError: a filter cannot be used.
+        ConfigError: a digest list of the allow-list cannot be used.
+        FilterError: a filter of the allow-list cannot be used.
         StateError: the disk has no room for sorting the digests of the lists.
     """
     for path in paths:

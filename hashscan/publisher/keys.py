@@ -68,7 +68,7 @@ def load_keys(
     """Read all keys in ``directories``; return them by key id.
 
     Raises:
-        UsageError: a directory or a file cannot be used, or others may read a key.
+        UsageError: a directory or a key's file cannot be used, or others may read a key.
     """
     return {signer.public_key.keyid: signer for _, signer in _loaded(directories, ask)}
 
@@ -79,7 +79,7 @@ def key_files(
     """The paths of all key files in ``directories``, by key id.
 
     Raises:
-        UsageError: a directory or a file cannot be used, or others may read a key.
+        UsageError: a directory or a key's file cannot be used, or others may read a key.
     """
     return {signer.public_key.keyid: path for path, signer in _loaded(directories, ask)}
 
@@ -162,7 +162,7 @@ def read_published(directories: Sequence[str]) -> dict[str, int]:
     """The highest versions of the metadata that were published with these keys, by role.
 
     Raises:
-        UsageError: a file with published versions is damaged.
+        UsageError: a file with the published versions is damaged.
     """
     highest: dict[str, int] = {}
     for directory in directories:

@@ -68,9 +68,9 @@ class Published:
     Attributes:
         directory: path of the repository.
         roles: version and expiry of each role's metadata.
-        keys: ids of new keys by role, after ``init`` and ``rotate``.
+        keys: ids of the new keys by role, after ``init`` and ``rotate``.
         removed_keys: ids of keys that agents do not trust any more.
-        warnings: sentences about metadata that expires soon.
+        warnings: sentences for the publisher about metadata that expires soon.
     """
 
     directory: str
@@ -81,7 +81,7 @@ class Published:
 
     @property
     def expired(self) -> bool:
-        """Whether metadata has expired, so that agents refuse the repository."""
+        """Whether any metadata has expired, so that agents do not use the repository."""
         return any("HAS EXPIRED" in warning for warning in self.warnings)
 
     @property
@@ -105,7 +105,7 @@ class Signing:
         self.now = now.astimezone(UTC).replace(microsecond=0)
 
     def can(self, root: Metadata[Root], role: str) -> bool:
-        """Whether enough keys of ``role`` are available."""
+        """Whether enough keys are available to sign metadata as ``role``."""
         wanted = root.signed.roles[role]
         return len(set(wanted.keyids) & set(self._signers)) >= wanted.threshold
 
@@ -144,10 +144,10 @@ class Signing:
         self.sign(metadata, repository.root.signed.roles[role].keyids)
 
     def next_root(self, repository: Repository, change: Callable[[Root], None]) -> None:
-        """Make the next root, changed by ``change``; sign it as the old and the new root demand.
+        """Make the next root, changed by ``change``; sign with keys of the old and the new root.
 
         Raises:
-            UsageError: keys are missing.
+            UsageError: keys that must sign are missing.
         """
         old = repository.root
         new = deepcopy(old)
@@ -178,8 +178,10 @@ def open_newest(directory: str, keys: Sequence[str], *, continue_older: bool = F
     higher than those that agents have seen.
 
     Raises:
-        UsageError: there is no repository, or no copy of the first root beside the keys.
-        RepositoryRefusedError: the keys did not sign the repository, or its state is older.
+        UsageError: the directory has no repository, or no copy of the first root is beside the
+            keys.
+        RepositoryRefusedError: the keys did not sign the repository, or the repository is in an
+            older state than the published state.
     """
     repository = open_repository(directory, read_pin(keys))
     for role, version in read_published(keys).items():
@@ -229,8 +231,8 @@ def init(
         now: time from which on the metadata is valid; default: the present time.
 
     Raises:
-        UsageError: a directory cannot be used, or a threshold cannot be reached.
-        StateError: a file cannot be written.
+        UsageError: a directory cannot be used, or a role has fewer keys than must sign.
+        StateError: a file of the repository cannot be written.
     """
     counts, thresholds = counts or {}, thresholds or {}
     for role in ROLES:
@@ -305,14 +307,14 @@ def refresh(
 ) -> Published:
     """Renew snapshot and timestamp, and other metadata in the last third of its validity.
 
-    Targets and root are renewed only if their keys are available. ``continue_older``: see
-    ``open_newest``; if it is true, the targets keys are needed. ``clock_is_right``: see
-    ``check_clock``.
+    The metadata of targets and root are renewed only if their keys are available.
+    ``continue_older``: see ``open_newest``; if it is true, the targets keys are needed.
+    ``clock_is_right``: see ``check_clock``.
 
     Raises:
-        UsageError: keys are missing, or there is no repository.
+        UsageError: keys that must sign are missing, or the directory has no repository.
         RepositoryRefusedError: the repository differs from the state that its keys signed.
-        StateError: a file cannot be written.
+        StateError: a file of the repository cannot be written.
     """
     signing = Signing(load_keys(keys, ask), now or datetime.now(UTC), terms)
     with locked(directory):
@@ -356,7 +358,7 @@ def role_keys(
     """The keys that agents trust for each role, and the files that hold them.
 
     Raises:
-        UsageError: there is no repository, or a key cannot be read.
+        UsageError: the directory has no repository, or a key cannot be read.
         RepositoryRefusedError: the repository differs from the state that its keys signed.
     """
     paths = key_files(keys, ask)
@@ -392,14 +394,14 @@ def rotate(
         keys: directories of keys; the keys of root and of ``role`` are needed.
         role: the key's role: root, targets, snapshot or timestamp.
         remove: ids of the keys that agents must not trust any more; default: the role's only key.
-        ask: called to ask for a passphrase.
+        ask: called to ask a person for a key's passphrase.
         clock_is_right: true if a person has checked the clock, see ``check_clock``.
         now: time from which on the new metadata is valid; default: the present time.
 
     Raises:
-        UsageError: keys are missing, or the caller does not name the key to remove.
+        UsageError: keys that must sign are missing, or the caller does not name the key to remove.
         RepositoryRefusedError: the repository differs from the state that its keys signed.
-        StateError: a file cannot be written.
+        StateError: a file of the repository cannot be written.
     """
     signers = load_keys(keys, ask)
     now = now or datetime.now(UTC)

@@ -49,7 +49,7 @@ class Repository:
 
     Attributes:
         directory: path of the repository.
-        root, targets, snapshot, timestamp: the newest metadata of each role.
+        root, targets, snapshot, timestamp: the newest metadata of each of these roles.
     """
 
     directory: str
@@ -81,7 +81,7 @@ class Repository:
         """Write a new root alone; the other metadata must be valid under the new root.
 
         Raises:
-            StateError: the root cannot be written.
+            StateError: the file of the new root cannot be written.
         """
         name = metadata_file("root", self.root.signed.version)
         with explained(self.directory):
@@ -102,7 +102,7 @@ class Repository:
                 the epoch.
 
         Raises:
-            StateError: a file cannot be removed.
+            StateError: an old file of the repository cannot be removed.
         """
         versions = [self.targets]
         with contextlib.suppress(FileNotFoundError, RepositoryRefusedError):
@@ -149,8 +149,8 @@ def open_repository(directory: str, pin: bytes) -> Repository:
     the publisher would sign forged metadata.
 
     Raises:
-        UsageError: there is no repository.
-        RepositoryRefusedError: a file of the repository was not signed by its keys.
+        UsageError: the directory has no repository.
+        RepositoryRefusedError: the keys of the repository did not sign one of its files.
     """
     try:
         path = os.path.join(directory, METADATA_DIRECTORY, FIRST_ROOT)
@@ -230,7 +230,7 @@ def locked(directory: str) -> Iterator[None]:
 
     Raises:
         UsageError: the directory does not exist, or a customer's link leads to it.
-        LockedError: another publisher has the lock.
+        LockedError: another publisher has the lock of the repository.
     """
     try:
         with opened_named(os.fsencode(directory)) as named:

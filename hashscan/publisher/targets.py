@@ -52,7 +52,7 @@ def unpacked(repository: Repository, category: str, part: PartName, path: str) -
     """Unpack the published version to ``path``, or ``None`` if no version is published.
 
     Raises:
-        FilterError: the unpacked file is not the file that was published.
+        FilterError: the unpacked file differs from the file that the repository published.
     """
     target = repository.targets.signed.targets.get(whole_target(category, part))
     if target is None:
@@ -113,8 +113,8 @@ def replace(
         patches: number of earlier versions from which a patch is published.
 
     Raises:
-        FilterError: a published patch was changed.
-        StateError: a file cannot be written.
+        FilterError: a patch was changed after its publication.
+        StateError: a file of the repository cannot be written.
     """
     targets = repository.targets.signed.targets
     made = [] if now is None else _make_patches(repository, category, part, before, now, patches)

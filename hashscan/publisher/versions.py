@@ -51,7 +51,7 @@ HEAD_ROOM = 0.25
 PATCHES = 14
 #: Share of its digests that a list may lose or gain; a larger change must be allowed by a person.
 SHRINK, GROW = 0.1, 1.0
-#: Number of digests looked up in the previous filter, to estimate the share of kept digests.
+#: Number of new digests looked up in the previous filter, to estimate the share of kept digests.
 SAMPLE = 200_000
 #: Digests in the smallest known set whose changes are checked: in a smaller known set, every change
 #: is a large share.
@@ -91,10 +91,10 @@ class AddedVersion:
     """The result of ``add``.
 
     Attributes:
-        published: the state of the repository's roles.
+        published: version and expiry of the metadata of the repository's roles.
         metadata: metadata of the category's new filter.
-        before: number of digests of the version before; ``None`` for the first version.
-        changed: false if the lists are the same as for the version before.
+        before: number of digests in the filter's previous version; ``None`` for the first version.
+        changed: false if the new filter's file is the same as the file of the version before.
         anew: true if the filter got a new capacity, so that every agent fetches the whole filter.
         digests: number of the new filter's distinct digests, by algorithm.
         length: length in bytes of the packed whole filter.
@@ -161,7 +161,7 @@ def add(
         tiers: publish each tier for which the lists name a key for every digest.
         jobs: number of processes that fill the filter, see ``build``.
         terms: duration for which the metadata is valid, by role, see ``publish.init``.
-        ask: called to ask for a passphrase, see ``keys.load_keys``.
+        ask: called to ask a person for a key's passphrase, see ``keys.load_keys``.
         on_progress: called with the stage of the build, see ``build``.
         clock_is_right: true if a person has checked the clock, see ``check_clock``.
         now: time from which on the new metadata is valid; default: the present time.
@@ -264,7 +264,7 @@ def add(
 
 @dataclass(frozen=True, slots=True)
 class _Current:
-    """The published version of the filter, unpacked and checked."""
+    """The published version of a category's filter, unpacked and checked."""
 
     metadata: FilterMetadata
     path: str
@@ -324,7 +324,7 @@ def _replace_tier(
 
 def _is_same(one: FilterMetadata | TierMetadata, other: FilterMetadata | TierMetadata) -> bool:
     """Whether two tiers have the same bits and belong to the same filter."""
-    assert isinstance(one, TierMetadata)  # the target's path says so
+    assert isinstance(one, TierMetadata)  # the path of the target ensures the type
     assert isinstance(other, TierMetadata)
     return (one.sha256, one.filter) == (other.sha256, other.filter)
 

@@ -56,9 +56,9 @@ class CircuitBreaker:
             threshold: number of failures in a row that opens the breaker.
             first: seconds for which the breaker is first open; each later time is twice as long.
             longest: the most seconds for which the breaker is open.
-            clock: returns monotonic seconds.
-            jitter: returns a random number between its two arguments, so that the agents of one
-                data centre do not all ask at the same moment.
+            clock: function that returns monotonic seconds.
+            jitter: function that returns a random number between its two arguments, so that the
+                agents of one data centre do not all ask at the same moment.
         """
         self._threshold = threshold
         self._first = first

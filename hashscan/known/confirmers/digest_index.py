@@ -107,7 +107,7 @@ class LocalConfirmer:
         """The index's number of distinct digests, and sentences on the lists' left-out entries.
 
         Raises:
-            StateError: the index cannot be read.
+            StateError: the index file of the lists cannot be read.
         """
         try:
             digests, remarks = self._connection.execute(
@@ -121,7 +121,7 @@ class LocalConfirmer:
         """Number of the lists' digests that no filter holds: no scan ever finds them.
 
         Raises:
-            StateError: the index cannot be read.
+            StateError: the index file of the lists cannot be read.
         """
         try:
             rows = self._connection.execute("SELECT digest FROM known")

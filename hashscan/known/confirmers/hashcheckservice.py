@@ -114,10 +114,12 @@ class HashCheckService:
                 attempt.
             breaker: the circuit breaker, if it is shared with other clients of the same service.
             clock: function that returns monotonic seconds.
-            sleep: waits for a number of seconds; the default ends its wait early on ``close``.
+            sleep: function that waits for a number of seconds; the default function ends its wait
+                early on ``close``.
 
         Raises:
-            UsageError: a setting cannot work, or would send the credentials in the clear.
+            UsageError: a setting of the service is invalid, or would send the credentials
+                unencrypted.
         """
         self._url = check_url(url)
         self.name = f"{self._url} (test)" if test else self._url

@@ -61,7 +61,7 @@ class LocalKnownSet:
 
     Attributes:
         filters: paths of the filter files, which other processes open with ``load``.
-        loaded: the filters of these files, already loaded.
+        loaded: the loaded filters of the files ``filters``.
         confirmer: gives the verdicts; the caller must close the confirmer at the end.
         digests: number of distinct digests in the known set.
         remarks: sentences for the user on entries of the lists that were left out, or that may be
@@ -117,7 +117,7 @@ def open_local(
         make_directories(cache_directory)
         with _locked(cache_directory, notice):
             _clean(cache_directory)
-            # Another process may have made the set; the set's damage was already reported.
+            # Another process may have made the known set; a damage of the set was already reported.
             found = _open_kept(directory, key, name, lambda _message: None)
             if found:
                 return found
@@ -153,7 +153,8 @@ def check_local(
     """Check lists as ``open_local`` does, but write nothing. Lists of a kept set are not read.
 
     Raises:
-        UsageError: there is no list, a list is standard input, or a category's name is impossible.
+        UsageError: ``lists`` is empty, a list is standard input, or a category's name is
+            impossible.
         DigestListError: a list cannot be used.
         StateError: the disk has no room for sorting the digests of the lists.
     """
@@ -167,7 +168,7 @@ def check_local(
 
 
 class _Wanted(NamedTuple):
-    """The requested set: its lists, categories and key, and a digest of the lists' paths."""
+    """The requested known set: its lists, categories and key, and a digest of the lists' paths."""
 
     paths: list[str]
     only: frozenset[str] | None
@@ -211,7 +212,7 @@ def _key(paths: list[str], *, skip_invalid: bool, only: frozenset[str] | None) -
 
 @contextlib.contextmanager
 def _locked(cache_directory: str, notice: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lock for making sets; the kernel releases it when this process dies."""
+    """Hold the lock for making known sets; the kernel releases the lock of a dead process."""
     path = os.path.join(cache_directory, ".lock")
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:

@@ -312,8 +312,8 @@ def _take_place(path: str, output: str, *, force: bool) -> None:
     Raises:
         UsageError: without ``force``: another build finished earlier; the files of that build are
             kept.
-        StateError: with ``force``: another build wrote its files simultaneously.
-        OSError: a file cannot be renamed.
+        StateError: with ``force``: another build of the same output wrote its files simultaneously.
+        OSError: the filter, a tier or metadata cannot be renamed.
     """
     tiers = [(tier_path(path, name), tier_path(output, name)) for name in TIER_NAMES]
     pairs = [

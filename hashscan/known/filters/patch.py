@@ -50,7 +50,7 @@ def diff(base: str, result: str) -> bytes | None:
 
     Raises:
         FilterError: the two filter files differ in length, so no patch can be made.
-        OSError: a file cannot be read.
+        OSError: a filter file cannot be read.
     """
     length = os.stat(result).st_size
     if os.stat(base).st_size != length:

@@ -1,9 +1,9 @@
 """Decides which categories of a digest list count as known.
 
 Lists hold more than child abuse material, and hashscan must not move files of the other classes. So
-a category counts as known only if hashscan recognises it as child abuse material. Entries of all
-other categories are left out and counted, unless the administrator names the category: other
-classes, other spellings, other languages, no category.
+a category counts as known only if hashscan recognises it as child abuse material. hashscan leaves
+out and counts entries of all other categories (other classes, other spellings, other languages, no
+category), unless the administrator names the category.
 
 A VICS list has numbers as categories, and each country sets the meaning of the numbers. In the
 numbers of the United States, as the class ``ImageGalleryService`` of Autopsy has them: 0
@@ -93,7 +93,7 @@ def chosen(names: Collection[str] | None) -> frozenset[str] | None:
     """The categories that the caller names, spelled as in entries; ``None`` if there is no name.
 
     Raises:
-        UsageError: a name is not a possible name of a category.
+        UsageError: one of ``names`` cannot be the name of a category.
     """
     if not names:
         return None

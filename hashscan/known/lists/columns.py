@@ -162,8 +162,8 @@ def columns(names: Sequence[str], report: ListReport, number: int) -> Columns | 
     """The columns that a header on line ``number`` names, or ``None`` if it names no digest.
 
     Raises:
-        FatalListError: two columns have the same meaning, or a column may be a digest or a category
-            and is not recognised.
+        FatalListError: two columns have the same meaning, or hashscan does not recognise a column
+            that may have digests or categories.
     """
     plain = [plain_name(name[:1000]) for name in names]
     digests: dict[Algorithm | Literal[""], int] = {}

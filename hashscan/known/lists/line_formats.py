@@ -70,7 +70,7 @@ _SEVERAL_FIX = (
 
 
 def entries(source: TextSource) -> Iterator[ListEntry]:
-    """Yield a list's entries; faults are counted in the source's report.
+    """Yield the entries of a digest list; count faults in the list's report.
 
     Raises:
         FatalListError: the rest of the list cannot be read.

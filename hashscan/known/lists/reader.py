@@ -65,7 +65,7 @@ class Lists:
         only_categories: Collection[str] | None = None,
         on_bytes: Callable[[int], None] | None = None,
     ) -> None:
-        """Keep ``paths`` (``-`` is standard input); the lists are read when the entries are.
+        """Keep ``paths`` (``-`` is standard input); the iteration over the entries reads the lists.
 
         Args:
             paths: paths of the lists, at least one.
@@ -75,7 +75,7 @@ class Lists:
             on_bytes: called after each read, with the number of bytes that were read.
 
         Raises:
-            UsageError: a name in ``only_categories`` is not a possible name of a category.
+            UsageError: a text in ``only_categories`` cannot be the name of a category.
         """
         self._paths = list(paths)
         self._skip_invalid = skip_invalid
@@ -272,7 +272,7 @@ def _source(
     report: ListReport,
     on_bytes: Callable[[int], None] | None,
 ) -> TextSource | None:
-    """The text of a list, with its kind noted in ``report``, or ``None`` for an empty file."""
+    """The text of a list, or ``None`` for an empty file; ``report`` gets the list's kind."""
     head = b""
     try:
         while len(head) < _HEAD and (chunk := os.read(descriptor, _HEAD - len(head))):

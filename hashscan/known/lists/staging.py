@@ -32,10 +32,10 @@ class BuildProgress(NamedTuple):
     """The progress of a build.
 
     Attributes:
-        stage: ``reading`` (counts bytes), ``sorting`` (has no numbers), ``adding`` (counts
-            digests).
-        done: number of finished bytes or digests.
-        total: number of all bytes or digests; ``None`` if it is not known.
+        stage: the build's present stage: ``reading`` (counts bytes), ``sorting`` (has no numbers),
+            ``adding`` (counts digests).
+        done: number of bytes or digests that the stage has finished.
+        total: number of all bytes or digests of the stage; ``None`` if the number is not known.
     """
 
     stage: Literal["reading", "sorting", "adding"]
@@ -84,7 +84,7 @@ class ListStaging:
 
         Raises:
             DigestListError: a list cannot be used.
-            UsageError: a name in ``only_categories`` is not a possible name of a category.
+            UsageError: a text in ``only_categories`` cannot be the name of a category.
         """
         total = _total(lists)
         done = told = 0
@@ -110,7 +110,8 @@ class ListStaging:
             "CREATE TABLE known (digest BLOB PRIMARY KEY, category INTEGER,"
             " sized INTEGER, headed INTEGER) WITHOUT ROWID"
         )
-        # The rows are inserted in sorted order, so that even a large index is built quickly.
+        # The digests are inserted in sorted order, so that SQLite builds even a large index
+        # quickly.
         self.connection.execute(
             "INSERT INTO known SELECT digest, min(category), CASE WHEN max(size) ISNULL THEN 0"
             " WHEN min(size) = max(size) THEN 1 ELSE 2 END, max(head) NOTNULL"
@@ -164,7 +165,7 @@ class ListStaging:
         return int(count)
 
     def size_range(self) -> tuple[int, int]:
-        """The smallest and the largest size in bytes; only if every digest has a size."""
+        """The smallest and the largest file size in the lists; ``None`` if a digest has no size."""
         low, high = self.connection.execute("SELECT min(key), max(key) FROM sizes").fetchone()
         return int(low), int(high)
 
@@ -203,7 +204,7 @@ def staging(purpose: str) -> Iterator[ListStaging]:
     try:
         for pragma in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{CACHE_KIB}"):
             connection.execute(f"PRAGMA {pragma}")
-        connection.execute("BEGIN")  # a single transaction, which is never committed
+        connection.execute("BEGIN")  # all of it is a single transaction, which is never committed
         yield ListStaging(connection)
     except sqlite3.DatabaseError as error:
         raise StateError(

@@ -4,17 +4,17 @@ Source: the OData documents of the VICS data model, as exporters write them: ``o
 ``…/ProjectVic/DataModels/1.x.xml#Media`` or ``#Cases``, in 2.0 ``@odata.context``
 ``…/ProjectVic/DataModels/2.0.xml/…/$metadata#Media``. Beside it is ``value``: an array of
 media, or (``#Cases``) an array of cases, each with an array ``Media``. A medium has ``MediaID``,
-``MD5`` and ``SHA1`` (usually upper-case hexadecimal, either may be empty or null), ``MediaSize``
-(a number, from some tools a text), ``Category`` (a number whose meaning each country sets) and,
-since 1.2, ``AlternativeHashes``: an array of ``{HashName, HashValue}``, of which ``SHA256`` is
-taken, and ``XXH3-4096``, the key of the first block (``model.head_key``); PhotoDNA is passed over.
-``MediaFiles`` repeats the medium's MD5 for each name of the file.
+``MD5`` and ``SHA1`` (usually upper-case hexadecimal; one of the two may be empty or null),
+``MediaSize`` (a number, from some tools a text), ``Category`` (a number whose meaning each country
+sets) and, since 1.2, ``AlternativeHashes``: an array of ``{HashName, HashValue}``. hashscan reads
+the hashes ``SHA256`` and ``XXH3-4096``, the key of the first block (``model.head_key``), and
+ignores PhotoDNA. ``MediaFiles`` repeats the medium's MD5 for each name of the file.
 
-Category 2 becomes the category ``vics-2``. A category that cannot be understood (see
-``categories``), or is missing in a medium of this model, becomes ``vics-none`` and does not count.
-Names are compared without regard to case. Two other forms are read: an array of media or of digests
-without the envelope, and several documents in a row (JSON lines). Digests in an object or array
-inside a medium (``"hashes": {"md5": …}``) are not read, and such a medium is refused.
+The category 2 becomes ``vics-2``. If a medium of this model has an invalid category (see
+``categories``) or no category, its category is ``vics-none``, which does not count as known. Names
+are compared without regard to case. hashscan reads two other forms, too: an array of media or of
+digests without the envelope, and several documents in a row (JSON lines). A medium with digests in
+an object or array inside the medium (``"hashes": {"md5": …}``) counts as invalid.
 
 Arrays called ``value`` or ``Media`` are read element by element. Every other value is decoded as a
 whole, up to 4 Mi characters. So a document of any size is read in bounded memory.
@@ -54,27 +54,28 @@ if TYPE_CHECKING:
     from hashscan.model import Algorithm
 
 _CHUNK = 256 * 1024
-#: Length, in characters, of the longest value that is decoded as a whole.
+#: Length, in characters, of the longest JSON value that is decoded as a whole.
 VALUE_LIMIT = 4 * 1024 * 1024
-#: Depth to which arrays ``value`` and ``Media`` may be nested.
+#: Most levels to which arrays ``value`` and ``Media`` may be nested in a document.
 _DEPTH = 16
 _HEAD = HEAD_NAME.replace("-", "")
 _HASHES = re.compile(r"(?:file|media|content)?(?:hash|digest|checksum)(?:e?s|values?|list)?")
 _LONGEST_NAME = 100
 _SHORTEST = min(HEX_LENGTH.values())
 _DIGEST_LIKE = re.compile(rf"[0-9A-Fa-f]{{{_SHORTEST}}}").search
-#: The most values with digests that are kept of an object that is not decoded as a whole.
+#: The most values that are kept of an object that is too long to decode as a whole.
 _MOST_FIELDS = 100
 _CONTAINERS = ("value", "media")
 _BLANK = re.compile(r"[ \t\r\n\ufeff]*")
 
 
-#: The reason why an object is refused. The same text, as a name in the object, marks the object.
+#: The reason why an object with two values for a name is invalid. The same text, as a name in the
+#: decoded object, marks such an object.
 _TWICE = "a name is here twice"
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object, with the mark ``_TWICE`` if a name has two values in it."""
+    """Make a decoded JSON object, with the mark ``_TWICE`` if the object has a name twice."""
     found = dict(pairs)
     if len(found) < len(pairs):
         found[_TWICE] = True
@@ -82,11 +83,11 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def entries(source: TextSource) -> Iterator[ListEntry]:
-    """Yield a document's entries; faults are counted in the source's report.
+    """Yield the entries of a VICS document; count faults in the list's report.
 
     Raises:
-        FatalListError: the text is not JSON from some place on, so the rest cannot be read. This
-            fault is never skipped: all later entries would be missed silently.
+        FatalListError: the document is not JSON from some character on, so the rest cannot be read.
+            This fault is never skipped: hashscan would miss all later entries silently.
     """
     reader = _Reader(source)
     try:
@@ -99,7 +100,7 @@ def entries(source: TextSource) -> Iterator[ListEntry]:
 
 
 class _Reader:
-    """A window that moves forward on the document, with the reader's index ``_at`` in it."""
+    """Reads a document through a window of text that moves forward; ``_at`` is an index in it."""
 
     def __init__(self, source: TextSource) -> None:
         self._text, self._report = source
@@ -107,7 +108,7 @@ class _Reader:
         self._at = 0
         self._end = False
         self._line = 1
-        self._counted = 0  # _line counts the window's lines up to this index
+        self._counted = 0  # ``_line`` is the document's line at this index of the window
         self._record = 0
         self._decode = json.JSONDecoder(object_pairs_hook=_object).raw_decode
 
@@ -119,7 +120,7 @@ class _Reader:
         )
 
     def _more(self) -> bool:
-        """Drop the text before the current place, and read more of the document."""
+        """Drop the window's text before the index ``_at``, and read more of the document."""
         if self._end:
             return False
         chunk = self._text.read(_CHUNK)
@@ -130,7 +131,7 @@ class _Reader:
         return bool(chunk)
 
     def peek(self) -> str:
-        """The next character that is not blank; empty at the document's end."""
+        """Return the document's next character that is not blank; empty at the document's end."""
         while True:
             blank = _BLANK.match(self._window, self._at)
             assert blank
@@ -149,11 +150,11 @@ class _Reader:
         return character
 
     def _value(self) -> tuple[bool, Any]:
-        """Decode the next value as a whole.
+        """Decode the document's next JSON value as a whole.
 
         Returns:
-            Whether the value was decoded, and the value. An object or array beyond the limit is not
-                decoded, and the reader stays before it.
+            Whether the value was decoded, and the value. If an object or array is longer than the
+            limit, it is not decoded, and ``_at`` stays before it.
         """
         if not self.peek():
             raise self.error("ends in the middle")
@@ -168,14 +169,14 @@ class _Reader:
                 if self._window[self._at] in "{[":
                     return False, None
                 raise self.error("a value is too long") from error
-            # A number at the window's end may continue in the next window.
+            # A number at the end of the window may continue in the next text of the document.
             if end == len(self._window) and self._window[end - 1] not in '"}]' and self._more():
                 continue
             self._at = end
             return True, value
 
     def walk(self, depth: int) -> Iterator[ListEntry]:
-        """The entries of the object or array that begins at the current place."""
+        """Yield the entries of the object or array that begins at the index ``_at``."""
         if depth > _DEPTH:
             raise self.error("is nested too deeply")
         if self.peek() == "{":
@@ -198,7 +199,7 @@ class _Reader:
                 return
 
     def _object(self, depth: int) -> Iterator[ListEntry]:
-        """Read an object key by key: an envelope, or an object too long to decode as a whole."""
+        """Yield the entries of an object, read key by key: an envelope, or a very long object."""
         fields: dict[str, Any] = {}
         contained = twice = False
         self._take("{")
@@ -218,7 +219,7 @@ class _Reader:
                 decoded, value = self._value()
                 if not decoded:
                     raise self.error("a value is too long")
-                # An object may have millions of names that are not read.
+                # An object may have millions of names that hashscan does not read.
                 if (
                     key in _READ
                     or _role_of(key[:1000])
@@ -237,7 +238,7 @@ class _Reader:
             yield from self._medium(fields)
 
     def _check_envelope(self, fields: dict[str, Any]) -> None:
-        """Refuse a document that has a category or a digest beside its media."""
+        """Raise for a document that has a category or a digest beside its media."""
         beside = {
             name: one
             for name, one in fields.items()
@@ -257,7 +258,7 @@ class _Reader:
         self._note_unread(beside)
 
     def _decoded(self, value: Any, depth: int) -> Iterator[ListEntry]:
-        """The entries of a decoded element of an array."""
+        """Yield the entries of a decoded element of an array of media or digests."""
         if depth > _DEPTH:
             raise self.error("is nested too deeply")
         if isinstance(value, str):
@@ -338,7 +339,7 @@ class _Reader:
         role: _Role,
         value: object,
     ) -> bool:
-        """Add a digest if it is not null; false if the digest is invalid and its record refused."""
+        """Add a medium's digest if it is not null; return false if it makes the medium invalid."""
         if role.algorithm is None:
             if not role.digest or not _has_digest(value):
                 return True
@@ -355,9 +356,9 @@ class _Reader:
         return False
 
     def _unread_category(self, fields: dict[str, Any]) -> bool:
-        """Refuse a medium without ``Category`` that has a category under another name."""
+        """Count a medium as invalid if it has its category under another name than ``Category``."""
         if self._report.every_category or "category" in fields or "mediaid" in fields:
-            return False  # a VICS medium without a category does not count
+            return False  # a VICS medium without a category does not count as known
         for name, value in fields.items():
             role = _role_of(name[:1000])
             if (value is not None and role and role.category) or _is_class(value):
@@ -368,7 +369,7 @@ class _Reader:
     def _unread_digests(
         self, fields: dict[str, Any], cells: list[tuple[Algorithm | None, str]]
     ) -> bool:
-        """Refuse a medium with digests inside a value; count a medium with a digest elsewhere."""
+        """Count a medium as invalid if digests are inside a value; count other unread digests."""
         read = {text.strip().lower() for _, text in cells}
         doubtful = {}
         for name, value in fields.items():
@@ -387,7 +388,7 @@ class _Reader:
         return False
 
     def _note_unread(self, fields: dict[str, Any], read: Collection[str] = ()) -> None:
-        """Count an object with a possible digest under a name that is not read."""
+        """Count an object with a possible digest under a name that hashscan does not read."""
         for name, value in fields.items():
             short = name[:1000]
             if short == "mediaid" or _role_of(short) or is_of_a_file(plain_name(short)):
@@ -409,27 +410,27 @@ class _Reader:
 
 
 def _category(fields: dict[str, Any]) -> str:
-    """The category as a text; empty if an object has none and is not a VICS medium."""
+    """An object's category as a text; empty if the object has none and is not a VICS medium."""
     if "category" in fields or "mediaid" in fields:
         return vics_category(fields.get("category"))
     return ""
 
 
-#: The lower-case names in a medium that are read, besides the names of digests.
+#: The lower-case names that hashscan reads in a medium, besides the names of digests.
 _READ = frozenset({"alternativehashes", "mediasize", "size", "category", "mediaid"})
-#: The names whose values need no search for digests that are not read.
+#: The names in a medium whose values need no search for unread digests.
 _READ_AS_TEXT = _READ - {"category", "mediaid"} | set(ALGORITHMS)
 
 
 @dataclass(frozen=True, slots=True)
 class _Role:
-    """The meaning of a value, by its name.
+    """The meaning of a JSON value in a medium, as the value's name says.
 
     Attributes:
-        algorithm: the algorithm of the digest that the value is (``""``: any); ``None``: the value
-            is not read as a digest.
-        digest: true if the value may be a digest, but is not read as a digest.
-        category: true if the value may be the category.
+        algorithm: the algorithm of the digest that the value is (``""``: any algorithm); ``None``:
+            hashscan does not read the value as a digest.
+        digest: true if the value may be a digest, but hashscan does not read the value as a digest.
+        category: true if the value may be the medium's category.
     """
 
     algorithm: Algorithm | Literal[""] | None
@@ -448,7 +449,7 @@ def _role_of(name: str) -> _Role | None:
 
 
 def _is_class(value: object) -> bool:
-    """Whether a value, under any name, is a class of files."""
+    """Whether a JSON value is a class of files, whatever the value's name is."""
     values = value if isinstance(value, list) else [value]
     return any(isinstance(one, str) and is_class(one) for one in values)
 

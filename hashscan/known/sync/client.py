@@ -200,7 +200,7 @@ class _Sync:
                 try:
                     reports.append(self._category(updater, category))
                 except (FilterError, RepositoryUnreachableError) as error:
-                    # Another category may still be updated.
+                    # The sync may still update another category.
                     retry_after = getattr(error, "retry_after", None) or retry_after
                     reports.append(self._failed(category, error))
             if all(one.state in {"updated", "current"} and not one.message for one in reports):
@@ -272,7 +272,7 @@ class _Sync:
         return self._report(category, "updated", one, way)
 
     def _still(self, category: str, kept: BloomFile) -> CategoryReport:
-        """Record that the version in use is still the newest."""
+        """Record that the version in use of ``category`` is still the newest."""
         entry = self._pointer.categories[category]
         self._point(category, entry.model_copy(update={"verified": time.time()}))
         return self._report(category, "current", kept)

@@ -146,7 +146,7 @@ def custom_of(target: Whole | AnyPatch) -> dict[str, Any]:
 
 
 def read_custom(found: "TargetFile") -> Whole | AnyPatch:
-    """The ``custom`` object of a TUF target, after a check that it fits the target's path.
+    """Return the ``custom`` object of a TUF target, after a check that it fits the target's path.
 
     Raises:
         FilterError: the target's object is missing or invalid; no field of the object is used.

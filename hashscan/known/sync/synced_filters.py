@@ -4,7 +4,8 @@ Below ``STATE/filters`` each repository has a directory ``repository-KEY``; KEY 
 URL and its pinned root, so a filter that was verified with another pinned root is never used. The
 directory holds:
 
-- ``CATEGORY/VERSION/filter.bloom`` and ``filter.bloom.json``, VERSION from the filter's SHA-256;
+- ``CATEGORY/VERSION/filter.bloom`` and ``filter.bloom.json``; VERSION is the start of the filter's
+  SHA-256;
 - ``current.json``: the version in use of each category, the version before it, and the time when
   the repository last named the version as the newest. The file is replaced atomically, so a kill
   never damages it.

@@ -101,7 +101,7 @@ def check_beginning(beginning: bytes, url: str) -> None:
         url: the URL as shown in a message.
 
     Raises:
-        FetchError: the answer is a page or a text.
+        FetchError: the server's answer is a page or a text.
     """
     head = beginning[:1024]
     start = head.lstrip(_BLANK)
@@ -126,7 +126,7 @@ def check_metadata(file: IO[bytes], url: str) -> None:
     """Refuse a file that is not metadata of a repository at all, signed or not.
 
     Raises:
-        FetchError: the file is not metadata.
+        FetchError: the fetched file is not metadata of a repository.
     """
     content = file.read()
     file.seek(0)
