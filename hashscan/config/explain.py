@@ -124,7 +124,7 @@ def _site(site: SiteSettings) -> str:
 
 
 def retention(seconds: float | None) -> str:
-    """The present effect of ``quarantine.retention``, in words."""
+    """The effect of the setting ``quarantine.retention`` as it is configured, in words."""
     if seconds is None:
         return "none: contents are kept until 'hashscan quarantine purge' removes them"
     before = local_time(time.time() - seconds)

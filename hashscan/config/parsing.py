@@ -82,7 +82,7 @@ def _has_tab(lines: list[str], number: int) -> bool:
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes YAML nodes; does not construct Python objects from them."""
+    """Composes the YAML nodes of a text; constructs no Python objects from the nodes."""
 
     yaml_implicit_resolvers = {}  # noqa: RUF012 - the base class's own attribute
 

@@ -128,8 +128,8 @@ def has_blanks_around(path: str) -> bool:
 def read_password(service: HasPassword) -> str:
     """Read the password for the service, from the systemd credential or else the password file.
 
-    The password is one line of UTF-8, without the newline at its end. Keep the password out of
-    logs.
+    The password is one line of UTF-8, without the newline at its end. The caller must keep the
+    password out of logs.
 
     Raises:
         ConfigError: there is no password, other users may read the password's file, or the file's

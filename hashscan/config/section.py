@@ -12,7 +12,7 @@ class Starter:
 
 
 class Section(BaseModel):
-    """A frozen, strict section of the settings: unknown keys are errors; errors show no value."""
+    """A frozen section of the settings: unknown keys are errors, and errors quote no value."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, hide_input_in_errors=True, defer_build=True

@@ -4,9 +4,9 @@ hashscan trusts the content of the configuration and of the files that it names:
 filters, allow-lists, the pinned root.json, certificate authorities, password files, templates of
 answers and the program that sends them, the files and programs of receivers of notifications.
 hashscan checks all these files in the same way, as sshd(8) checks its own files
-(``fs.named.why_replaceable``). If hashscan may move files, it refuses a file that others can
-change; else it only reports the file. ``config check``, ``doctor``, scans and the daemon use the
-same words for a fault.
+(``fs.named.why_replaceable``). If the settings let hashscan move files, hashscan raises for a
+trusted file that other users can change; else hashscan only reports the file. ``config check``,
+``doctor``, scans and the daemon use the same words for a fault.
 """
 
 from __future__ import annotations
@@ -165,7 +165,8 @@ def require_trusted_file(
 ) -> None:
     """Check a file that a command uses, and that the setting ``where`` names.
 
-    ``always``: refuse the file even if the configuration allows no move. If false, a fault then
+    ``always``: raise for an unsafe file even if the configuration allows no move. If false, a fault
+        then
     goes to ``notice``.
 
     Raises:

@@ -1,7 +1,8 @@
 """Reads, checks and shows single values of the configuration.
 
 Each check takes a value from YAML and returns the typed value, or raises the error that ``bad``
-makes. Messages repeat only harmless values, because a password may be written at any place.
+makes. Error messages repeat only harmless values, because a user may have written a password in any
+setting.
 """
 
 from __future__ import annotations
@@ -100,10 +101,10 @@ def duration(value: object) -> float:
 
 
 def exact_duration(value: object, *, at_least: float = SHORTEST) -> float:
-    """The seconds of a duration on which an irreversible action depends.
+    """Convert a duration on which an irreversible action depends to seconds.
 
-    The duration must have a unit. The unit ``m`` is refused: it means minutes here and months
-    elsewhere.
+    The duration must have a unit. The function raises for the unit ``m``, which means minutes in
+    hashscan and months in other programs.
     """
     examples = "write e.g. 90d, 12h or 30min; months and years as days"
     given = str(value).strip()
@@ -126,7 +127,7 @@ def exact_duration(value: object, *, at_least: float = SHORTEST) -> float:
 
 
 def retention(value: object) -> float:
-    """Check the duration after which contents are removed for good.
+    """Check the duration after which hashscan removes the contents of quarantined files for good.
 
     The duration must have a unit, and must not be a likely mistake in typing.
     """
@@ -332,8 +333,8 @@ _HOST_NAME = re.compile(
     r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
     r"(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
 )
-# This pattern is narrower than RFC 5322: a mail server may take a leading | or / for a program or a
-# file, and a leading - for an option.
+# This pattern of a mail address is narrower than RFC 5322: a mail server may take a leading | or /
+# for a program or a file, and a leading - for an option.
 _LOCAL_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=&'~-]{0,63}")
 
 
@@ -365,7 +366,7 @@ def host_name(value: object) -> str:
     return value.lower()
 
 
-# This pattern is narrower than RFC 3986: parsers read backslashes, escapes and empty ports
+# This pattern of a URL is narrower than RFC 3986: parsers read backslashes, escapes and empty ports
 # differently.
 _PLAIN_URL = re.compile(
     r"https?://(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
@@ -416,7 +417,7 @@ def is_clear(found: str) -> bool:
 
 
 def proxy(value: object) -> str:
-    """Check the URL of an HTTP proxy."""
+    """Check the URL of an HTTP proxy; return the URL."""
     found = url(value, in_the_clear=True)
     if urlsplit(found).path.strip("/"):
         raise bad(

@@ -338,7 +338,7 @@ def refresh(
 
 @dataclass(frozen=True, slots=True)
 class RoleKeys:
-    """The keys of one role.
+    """The keys that agents trust for one role, and the keys' files.
 
     Attributes:
         threshold: number of keys that must sign the role's metadata.

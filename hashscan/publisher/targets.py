@@ -169,8 +169,8 @@ def _make_patches(
     if old.sha256 != new.sha256:  # a tier of another filter may have the same bits
         made.append((_target(old.sha256, old.created, step, new), step))
     for earlier in patches_of(repository, category, part):
-        # The known set equals that of an earlier version, so this file cannot be the base of a
-        # patch.
+        # The known set equals the known set of an earlier version, so this file cannot be the base
+        # of a patch.
         if len(made) == number or earlier.base in {new.sha256, old.sha256}:
             continue
         target = repository.targets.signed.targets[patch_target(category, part, earlier.base)]

@@ -64,7 +64,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 @contextlib.contextmanager
 def _workplace() -> Iterator[str]:
-    """Make a directory for unpublished files, and remove directories of killed publishers.
+    """Yield a new directory for unpublished files; remove the directories of killed publishers.
 
     The directory is in Python's directory for temporary files, e.g. ``TMPDIR``.
     """
@@ -88,7 +88,7 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class AddedVersion:
-    """The result of ``add``.
+    """The result of ``add``, which publishes a version of a category's filter.
 
     Attributes:
         published: version and expiry of the metadata of the repository's roles.
@@ -101,7 +101,8 @@ class AddedVersion:
         patches: patches that agents may fetch instead of the whole filter; the patch with the
             newest base comes first.
         lists: for each digest list, the counts of used and left-out entries.
-        tiers: the tiers published beside the filter, and the reasons why others were not published.
+        tiers: the tiers published beside the filter, and the reasons why other tiers were not
+            published.
         tiers_changed: tiers with a newly published version.
         tiers_gone: tiers that the previous version has and the new version lacks.
         tiers_length: length in bytes of each tier's packed whole file.

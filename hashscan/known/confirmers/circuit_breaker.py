@@ -73,7 +73,7 @@ class CircuitBreaker:
         self._paused_until = float("-inf")
 
     def admit(self) -> Turn:
-        """Return whether the caller may ask the service now, or how long it must wait."""
+        """Return whether the caller may ask the service now, or how long the caller must wait."""
         with self._lock:
             now = self._clock()
             pause = self._paused_until - now

@@ -406,7 +406,7 @@ def _check_ca_bundle(ca_bundle: str | None) -> None:
 
 
 def _body(raw: urllib3.HTTPResponse) -> bytes | None:
-    """The whole raw body of an answer, or ``None`` if it is longer than any verdict."""
+    """The whole raw body of an answer, or ``None`` if the body is longer than any verdict."""
     body = b""
     while len(body) <= _LONGEST_BODY:
         piece = raw.read(_LONGEST_BODY + 1 - len(body), decode_content=False)

@@ -96,8 +96,8 @@ def open_local(
         skip_invalid: leave invalid lines out instead of raising for them.
         only_categories: leave out entries of other categories; the module ``categories`` has the
             default.
-        on_progress: called repeatedly while a set is made.
-        on_notice: called with a sentence for the reader, e.g. that a damaged set is made again.
+        on_progress: called repeatedly while the known set is made.
+        on_notice: called with a sentence for the user, e.g. that a damaged known set is made again.
 
     Raises:
         UsageError: ``lists`` is empty, a list is standard input, or a category's name is
@@ -297,7 +297,7 @@ def _open(
 
 
 def _prune(cache_directory: str, group: str, current: str) -> None:
-    """Remove known sets: sets long unused, and all sets of the same lists except the last used."""
+    """Remove known sets that are long unused, and old ones of the same lists."""
     others = sorted(
         (
             (entry.stat(follow_symlinks=False).st_mtime, entry.name)

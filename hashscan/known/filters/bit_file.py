@@ -43,7 +43,7 @@ class Bits:
     """The bits of a file of bits that passed all its checks.
 
     Attributes:
-        path: the file's path.
+        path: the path of the file of bits.
         version: the file's version, from its metadata.
         fill: the share of bits that are set, 0 to 1.
     """
@@ -204,8 +204,8 @@ def check_bits(one: Bits, metadata: FileMetadata) -> None:
     slices, bits_per_slice = geometry(metadata.capacity, metadata.error_rate)
     count = metadata.digests + len(metadata.canaries_present)
     # Each key sets one bit of each slice, unless that bit is set already. The number of set bits
-    # varies more in small filters: six standard deviations are allowed, so that no sound file is
-    # refused.
+    # varies more in small filters. The number may differ from the expected number by six standard
+    # deviations, so that no sound file is refused.
     usual = 1 - math.exp(-count / bits_per_slice)
     scatter = 6 * math.sqrt(usual * (1 - usual) / (slices * bits_per_slice))
     if abs(one.fill - usual) > 0.1 * usual + scatter:

@@ -90,7 +90,7 @@ class TiersMade:
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
-    """The inputs and results of a build.
+    """The inputs and results of a build of a filter.
 
     Attributes:
         path: path of the filter file.
@@ -100,7 +100,7 @@ class BuildReport:
         categories: number of the filter's distinct digests, by the category that the lists name.
         lists: for each digest list, the counts of used and of left-out entries.
         tiers: the tiers that were made beside the filter.
-        seconds: duration of the build in seconds.
+        seconds: duration of the filter's build in seconds.
     """
 
     path: str
@@ -229,7 +229,8 @@ def write_tiers(
         output: path of the filter file.
         metadata: metadata of the filter.
         wanted: whether tiers are made at all.
-        capacities: number of keys for which each tier has room; default: the number of its keys.
+        capacities: for each tier, the number of keys for which it has room; default: the number of
+            keys in ``area``.
         previous: metadata of the tiers of the filter's previous version, see
             ``FilterWriter.write``.
         jobs: number of processes, see ``build``.

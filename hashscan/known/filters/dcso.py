@@ -104,7 +104,7 @@ class DcsoMetadata:
 
     @property
     def created(self) -> str:
-        """The modification time as RFC 3339 in UTC."""
+        """The file's modification time as text, RFC 3339 in UTC."""
         return rfc3339(self.created_seconds)
 
 
@@ -197,7 +197,7 @@ def load_dcso(
 
     Args:
         path: the file's path.
-        category: the category of the filter's digests.
+        category: the category of the filter's digests, which the file does not name.
         algorithms: at least one algorithm; only digests of these algorithms are looked up.
         max_age: number of seconds after the file's modification time for which the filter may be
             used; ``None``: no limit.
@@ -380,8 +380,9 @@ def _check_bits(one: DcsoFile, header: Header, bits: bitarray) -> None:
             f"is damaged: {one.fill:.2%} of its bits are set, where its {header.inserted} digests "
             f"would set {usual:.2%}",
         )
-    # Seven standard deviations are allowed, and more for regions with few bits: no sound filter is
-    # refused, and a page of zeros or of other data is found.
+    # The number of set bits may differ from the expected number by seven standard deviations, and
+    # by more in regions with few bits: no sound filter is refused, and a page of zeros or of other
+    # data is found.
     mean = one.fill * _REGION
     scatter = 7 * math.sqrt(mean * (1 - one.fill)) + 7
     worst, start = max(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def open_regular(path: str, mend: str) -> Iterator[int]:
     """Open ``path`` without waiting for a writer; return the descriptor, or raise for a link.
 
-    ``mend`` is the last sentence of an error's message: it says how to fix the error.
+    ``mend`` is the last sentence of an error's message, which says how to fix the error.
 
     Raises:
         FilterError: the file is missing, unreadable or not a regular file.
@@ -41,8 +41,8 @@ def open_regular(path: str, mend: str) -> Iterator[int]:
 def content_of(descriptor: int, found: os.stat_result) -> memoryview:
     """The file's bytes from ``descriptor``'s offset on, in a copy that forked processes share.
 
-    The file is not mapped: an administrator who copies a newer filter over a file that a daemon
-    uses would change the daemon's filter, or kill the daemon (SIGBUS).
+    The function does not map the filter file: an administrator who copies a newer filter over a
+    mapped file would change the filter of a running daemon, or kill the daemon (SIGBUS).
 
     Raises:
         OSError: the file cannot be read.

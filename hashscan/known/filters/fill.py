@@ -1,8 +1,8 @@
 """Sets the bits of digests in a filter, in this process or in several worker processes.
 
 Each worker process sets the bits of its share of the digests in an array of its own, in memory that
-the worker shares with the parent process. At the end, the arrays are joined by OR. The result does
-not depend on the number of processes.
+the worker shares with the parent process. At the end, the parent process joins the arrays by OR.
+The resulting filter does not depend on the number of processes.
 """
 
 from __future__ import annotations

@@ -67,8 +67,8 @@ def load(path: str, *, max_age: float | None = None) -> BloomFile:
             limit.
 
     Raises:
-        FilterError: the filter is missing, damaged, foreign or expired; the message names the file,
-            the fault and the fix.
+        FilterError: the filter is missing, damaged, expired, or not written by hashscan; the
+            message names the file, the fault and the fix.
     """
     metadata = read_metadata(path, FilterMetadata)
     _check_age(metadata, shown(metadata_path(path)), max_age)

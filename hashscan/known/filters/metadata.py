@@ -101,7 +101,7 @@ class FilterMetadata(FileMetadata):
     """The description of a filter file.
 
     Attributes:
-        category: the category of the known set.
+        category: the category of the filter's known set.
         algorithms: the algorithms of the filter's digests, in the order of ``model.ALGORITHMS``.
     """
 

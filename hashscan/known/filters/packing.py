@@ -38,7 +38,7 @@ def pack(source: str, target: str) -> None:
 
 
 def pack_bytes(content: bytes) -> bytes:
-    """Pack ``content`` as one frame."""
+    """Pack ``content`` as one zstd frame; return the bytes of the frame."""
     return _compressor().compress(content)
 
 
@@ -46,7 +46,7 @@ def unpack(source: str, target: str, length: int) -> None:
     """Unpack the frame in ``source`` into the new file ``target`` (mode 0600, synced).
 
     Args:
-        source: path of a file that has one frame.
+        source: path of a file that has exactly one zstd frame.
         target: path of the new file; must not exist.
         length: length in bytes that the unpacked content must have.
 
@@ -59,7 +59,7 @@ def unpack(source: str, target: str, length: int) -> None:
 
 
 def unpack_bytes(content: bytes, length: int) -> bytes:
-    """Unpack the frame ``content``.
+    """Unpack the zstd frame ``content``; return the unpacked bytes.
 
     Raises:
         FilterError: ``content`` is not a frame whose content has exactly ``length`` bytes.

@@ -8,12 +8,12 @@ cannot be known, and need not be opened.
   first 4,096 bytes). A file with another first block cannot be known. The check takes one short
   read.
 
-Why that is safe: a digest depends on all bytes of a file, so each file with that digest has that
-size and that first block. A customer chooses the name, the times and the content of a file, but
-cannot change the content of a known file: with a changed or added byte, the file is another file,
-and its digest is not in the known set either. A Bloom filter errs only towards "may be known". Two
-contents with the same XXH3 only cause more hashing; no file is skipped because of them. So a wrong
-answer of a tier costs work, and no known file is missed.
+Ruling files out in this way is safe: a digest depends on all bytes of a file, so each file with a
+known digest has the size and the first block of the known file. A customer chooses the name, the
+times and the content of a file, but cannot change the content of a known file: with a changed or
+added byte, the file is another file, and its digest is not in the known set either. A Bloom filter
+errs only towards "may be known". Two contents with the same XXH3 only cause more hashing; no file
+is skipped because of them. So a wrong answer of a tier costs work, and no known file is missed.
 
 A known file is missed only if a digest list names a wrong size, or key, for its digest. So hashscan
 reads sizes only from fields of lists that are defined as a size in bytes. A tier is made only if
@@ -80,7 +80,7 @@ class FoundTiers(NamedTuple):
 
     Attributes:
         tiers: the tiers that scans use.
-        unused: for each unused tier, a sentence that says why.
+        unused: for each tier that scans do not use, a sentence that says why.
     """
 
     tiers: Tiers

@@ -110,7 +110,7 @@ class Columns:
     Attributes:
         digests: algorithm (``None``: found by the digest's length) and index of each column of
             digests.
-        vics: the column ``category`` has the numbers of VICS.
+        vics: true if the column ``category`` has the numbers of VICS.
         unread: index and name of each column that hashscan does not read.
         unclassed: unread columns that are checked for classes of files; ``None`` if the list has a
             column of the category.

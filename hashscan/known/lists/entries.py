@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 #: Number of invalid lines that are described for each list; further invalid lines are only counted.
 FINDINGS_KEPT = 20
-#: Length, in characters, of the longest line. PATH_MAX is 4096 bytes, so valid lines are far
-#: shorter.
+#: Length, in characters, of the longest line of a list. PATH_MAX is 4096 bytes, so valid lines are
+#: far shorter.
 LINE_LIMIT = 64 * 1024
 
 #: The name of a list's column, or of a hash in VICS JSON, that has the key of a first block.
@@ -37,7 +37,7 @@ class ListEntry(NamedTuple):
     Attributes:
         algorithm: the digest's algorithm.
         hex: the digest in lower-case hexadecimal.
-        category: the entry's category in lower case, without blanks; ``None`` if the list names
+        category: the digest's category in lower case, without blanks; ``None`` if the list names
             none.
         size: size in bytes of the file with this digest; ``None`` if the list names no size.
         head: key of the first block of the file with this digest (``model.head_key``); ``None`` if
@@ -221,9 +221,10 @@ def row(
         line: the line of the list on which the row begins.
         cells: algorithm (``None``: found by the digest's length) and text of each cell that may
             have a digest.
-        size: size of the file's content, or an empty text.
-        category: category of the file's content, or an empty text.
-        head: key of the content's first block in hexadecimal, or an empty text.
+        size: the file's size that the row names, in bytes, or an empty text.
+        category: the category that the row names, or an empty text.
+        head: the key of the file's first block that the row names, in hexadecimal, or an empty
+            text.
         label: text before the message about an invalid row, e.g. ``record 7: ``.
     """
     found: list[tuple[Algorithm, str]] = []

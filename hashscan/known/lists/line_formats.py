@@ -73,7 +73,7 @@ def entries(source: TextSource) -> Iterator[ListEntry]:
     """Yield the entries of a digest list; count faults in the list's report.
 
     Raises:
-        FatalListError: the rest of the list cannot be read.
+        FatalListError: the rest of the digest list cannot be read.
     """
     report = source.report
     lines = _lines(source.text, report)
@@ -300,8 +300,8 @@ def _csv(
             last = number
             yield line
 
-    # Strict mode: a quote that is never closed must not swallow the rest of the list silently.
-    # The csv module ends a field at 131,072 characters.
+    # Strict mode of the csv module: a quote that is never closed must not swallow the rest of the
+    # list silently. The csv module ends a field at 131,072 characters.
     reader = csv.reader(texts(), delimiter=delimiter, strict=True)
     while True:
         first = last + 1

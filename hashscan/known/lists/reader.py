@@ -38,7 +38,7 @@ __all__ = ["STDIN", "ListEntry", "ListReport", "Lists", "open_list"]
 #: The path that means standard input.
 STDIN = "-"
 
-#: The most distinct categories of a list: a column with more distinct texts is not the category.
+#: The most distinct categories in a list: a column with more distinct texts is not the category.
 CATEGORIES_LIMIT = 1000
 _HEAD = 64 * 1024
 _BUFFER = 1024 * 1024

@@ -2,12 +2,12 @@
 
 Source: the OData documents of the VICS data model, as exporters write them: ``odata.metadata``
 ``…/ProjectVic/DataModels/1.x.xml#Media`` or ``#Cases``, in 2.0 ``@odata.context``
-``…/ProjectVic/DataModels/2.0.xml/…/$metadata#Media``. Beside it is ``value``: an array of
-media, or (``#Cases``) an array of cases, each with an array ``Media``. A medium has ``MediaID``,
-``MD5`` and ``SHA1`` (usually upper-case hexadecimal; one of the two may be empty or null),
-``MediaSize`` (a number, from some tools a text), ``Category`` (a number whose meaning each country
-sets) and, since 1.2, ``AlternativeHashes``: an array of ``{HashName, HashValue}``. hashscan reads
-the hashes ``SHA256`` and ``XXH3-4096``, the key of the first block (``model.head_key``), and
+``…/ProjectVic/DataModels/2.0.xml/…/$metadata#Media``. Beside this name is ``value``: an array of
+media, or (``#Cases``) an array of cases, each case with an array ``Media``. A medium has
+``MediaID``, ``MD5`` and ``SHA1`` (usually upper-case hexadecimal; one of the two may be empty or
+null), ``MediaSize`` (a number, from some tools a text), ``Category`` (a number whose meaning each
+country sets) and, since 1.2, ``AlternativeHashes``: an array of ``{HashName, HashValue}``. hashscan
+reads the hashes ``SHA256`` and ``XXH3-4096``, the key of the first block (``model.head_key``), and
 ignores PhotoDNA. ``MediaFiles`` repeats the medium's MD5 for each name of the file.
 
 The category 2 becomes ``vics-2``. If a medium of this model has an invalid category (see
@@ -87,7 +87,7 @@ def entries(source: TextSource) -> Iterator[ListEntry]:
 
     Raises:
         FatalListError: the document is not JSON from some character on, so the rest cannot be read.
-            This fault is never skipped: hashscan would miss all later entries silently.
+            hashscan never skips this fault: otherwise it would miss all later entries silently.
     """
     reader = _Reader(source)
     try:

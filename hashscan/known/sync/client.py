@@ -81,7 +81,7 @@ class CategoryReport:
     Attributes:
         state: ``updated``: a newer filter is in use now; ``current``: the filter in use was the
             newest already; ``refused``: the served files are not authentic, whole and recent;
-            ``unreachable``: the files cannot be fetched now.
+            ``unreachable``: the category's files cannot be fetched now.
         version, digests: version and number of digests of the filter in use; ``None``: there is
             none.
         verified: time when the repository last named the filter in use as the newest, in seconds
@@ -111,7 +111,7 @@ class CategoryReport:
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
-    """The results of a sync.
+    """The results of a sync with one repository.
 
     Attributes:
         source: URL of the repository.
@@ -148,7 +148,7 @@ def sync(
         on_notice: called with sentences for the user, e.g. that a patch did not fit its base.
 
     Raises:
-        FilterError: the pinned root cannot be read.
+        FilterError: the file of the pinned root cannot be read.
         LockedError: another process syncs the same repository into the same state directory.
         StateError: the disk is full or not writable; the filters in use are kept.
     """
@@ -293,13 +293,13 @@ class _Sync:
                 "filter.categories, or ask the publisher"
             )
         found = read_custom(target)
-        assert isinstance(found, FilterTarget)  # read_custom checks this by the target's path
+        assert isinstance(found, FilterTarget)  # ``read_custom`` ensures this type
         return WantedPart(target, found)
 
     def _wanted_tiers(
         self, updater: Updater, category: str, wanted: WantedPart
     ) -> dict[TierName, WantedPart]:
-        """The tiers of a filter in the repository; an invalid tier is reported and left out."""
+        """The tiers of a filter in the repository; report an invalid tier, and leave it out."""
         found: dict[TierName, WantedPart] = {}
         for name in TIER_NAMES:
             with translated(self._source.url, f"category {category}"):
@@ -394,7 +394,7 @@ class _Sync:
             directory = secrets.token_hex(10)
         make_directories(parent)
         final = os.path.join(parent, directory)
-        self._remove(final)  # this directory is damaged, unused, or has another description
+        self._remove(final)  # this version is damaged or unused, or differs
         sync_directory(made)
         os.replace(made, final)
         sync_directory(parent)

@@ -109,7 +109,8 @@ class Fetcher(FetcherInterface):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with open(descriptor, "r+b") as file:
             yield file
-        # The file was read to its end without an error: it is complete, or a forgery. Remove it.
+        # The caller read the file to its end without an error: the file is complete, or a forgery.
+        # Remove the file.
         os.unlink(path)
 
     def forget(self, keep: Collection[str] = ()) -> None:
@@ -136,7 +137,8 @@ class Fetcher(FetcherInterface):
                     self._check_part(response, url, start)
                     self.resumed = True
                     return self._take(response, url, file, start, max_length)
-                # A download of compressed data cannot be continued: request the whole file.
+                # A download of compressed data cannot be continued: ask the server for the whole
+                # file.
                 if not start or code not in {
                     requests.codes.partial_content,
                     requests.codes.range_not_satisfiable,

@@ -7,8 +7,8 @@ directory holds:
 - ``CATEGORY/VERSION/filter.bloom`` and ``filter.bloom.json``; VERSION is the start of the filter's
   SHA-256;
 - ``current.json``: the version in use of each category, the version before it, and the time when
-  the repository last named the version as the newest. The file is replaced atomically, so a kill
-  never damages it.
+  the repository last named the version as the newest. Sync replaces ``current.json`` atomically, so
+  a kill never damages the file.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class KeptPlace:
     """
 
     def __init__(self, source: RepositorySource, cache_directory: str) -> None:
-        """Compute the path of the directory for ``source``.
+        """Compute the path of the directory for the repository ``source``.
 
         Raises:
             FilterError: the pinned root cannot be read.
@@ -113,7 +113,7 @@ class KeptPlace:
     def read(self) -> Pointer:
         """Read ``current.json``; the pointer has no categories if the file is missing or damaged.
 
-        A damaged pointer is treated as missing: the next sync fetches everything again.
+        A damaged pointer file counts as missing: the next sync fetches all filters again.
         """
         try:
             with open(os.path.join(self.directory, _POINTER), "rb") as file:
@@ -135,7 +135,7 @@ class KeptPlace:
         return os.path.join(self.directory, "filters", category)
 
     def filter(self, category: str, directory: str) -> str:
-        """The path of a version's filter file."""
+        """The path of the filter file of a category's version."""
         return os.path.join(self.category(category), directory, FILTER)
 
 

@@ -150,10 +150,10 @@ def _no_file(url: str, what: str) -> FetchError:
 
 
 def decoded(chunks: Iterator[bytes], coding: str, url: str, most: int) -> Iterator[bytes]:
-    """Yield the decompressed body, in pieces of at most ``most`` bytes.
+    """Yield the decompressed body of an answer, in pieces of at most ``most`` bytes.
 
     Args:
-        chunks: the pieces of the body as they arrive.
+        chunks: the pieces of the answer's body as they arrive.
         coding: the value of ``Content-Encoding``; an empty text means no compression.
         url: the URL as shown in a message.
         most: number of bytes of the largest piece.
@@ -198,7 +198,7 @@ def decoded(chunks: Iterator[bytes], coding: str, url: str, most: int) -> Iterat
 
 
 def _has_zlib_header(beginning: bytes) -> bool:
-    """Whether compressed data begins with zlib's header (RFC 1950, 2.2), as far as it arrived."""
+    """Whether compressed data begins with zlib's header (RFC 1950, 2.2), or is one byte only."""
     if len(beginning) < 2:
         return True
     return beginning[0] & 0x0F == 8 and (beginning[0] << 8 | beginning[1]) % 31 == 0
