@@ -127,7 +127,7 @@ def _words(error: Any, loc: Loc) -> tuple[str, str]:
 
 
 def findings(path: str, document: Document, error: ValidationError | None) -> list[Finding]:
-    """All faults of a configuration file, in the order of its lines; at most 100 faults."""
+    """All faults of a configuration file, in the order of the file's lines; at most 100 faults."""
     found: list[tuple[int, Loc, Any]] = [
         (line, loc, words) for loc, line, *words in document.faults
     ]

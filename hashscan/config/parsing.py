@@ -186,7 +186,7 @@ def _scalar(node: yaml.Node) -> str | int | float | bool | None:
 
 
 def parse(content: bytes) -> Document:
-    """Parse the content of a YAML file; the caller limits the file's size.
+    """Parse the content of a configuration file in YAML; the caller limits the file's size.
 
     Raises:
         TextError: the content is not UTF-8 or not YAML, is nested more than 20 deep, or has more

@@ -201,7 +201,7 @@ def jobs(value: object) -> int | str:
 
 
 def text(value: object) -> str:
-    """Check a printable text of at most 1,000 characters."""
+    """Check that a value is a printable text of at most 1,000 characters; return the text."""
     if isinstance(value, str):
         if len(value) > 1000 or not value.isprintable():
             raise bad("must be one line of at most 1000 printable characters", "correct the text")

@@ -9,7 +9,7 @@ from hashscan.text import shown
 
 Loc = tuple[str | int, ...]
 
-#: Number of characters of a key that a message shows.
+#: Most characters of a key of the configuration that a message shows.
 _LONGEST_KEY = 60
 
 

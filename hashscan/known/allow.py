@@ -234,7 +234,7 @@ def _exact(
 
 
 def origin_in(path: str, digest: Digest) -> str:
-    """The origin of a file's content in a list made by ``allow build``; empty if it names none.
+    """The origin of a content in a list made by ``allow build``; empty if the list names none.
 
     The function searches the whole list, at the speed of memory.
     """

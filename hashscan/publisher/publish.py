@@ -309,7 +309,7 @@ def refresh(
 
     The metadata of targets and root are renewed only if their keys are available.
     ``continue_older``: see ``open_newest``; if it is true, the targets keys are needed.
-    ``clock_is_right``: see ``check_clock``.
+    ``clock_is_right``: true if a person has checked the clock, see ``check_clock``.
 
     Raises:
         UsageError: keys that must sign are missing, or the directory has no repository.
@@ -343,7 +343,8 @@ class RoleKeys:
     Attributes:
         threshold: number of keys that must sign the role's metadata.
         expires: time when the role's newest metadata expires.
-        files: path of each key, by key id; ``None`` if the key is not in the named directories.
+        files: path of each key's file, by key id; ``None`` if the key is not in the named
+            directories.
     """
 
     role: str

@@ -110,7 +110,7 @@ def replace(
         part: name of the part of the category: the filter or a tier.
         before: the published version of the part.
         now: the new version of the part; ``None``: the part is removed.
-        patches: number of earlier versions from which a patch is published.
+        patches: number of earlier versions of the part from which a patch is published.
 
     Raises:
         FilterError: a patch was changed after its publication.

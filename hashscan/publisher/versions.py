@@ -95,7 +95,8 @@ class AddedVersion:
         metadata: metadata of the category's new filter.
         before: number of digests in the filter's previous version; ``None`` for the first version.
         changed: false if the new filter's file is the same as the file of the version before.
-        anew: true if the filter got a new capacity, so that every agent fetches the whole filter.
+        anew: true if the filter got a new capacity or error rate, so that every agent fetches the
+            whole filter.
         digests: number of the new filter's distinct digests, by algorithm.
         length: length in bytes of the packed whole filter.
         patches: patches that agents may fetch instead of the whole filter; the patch with the
@@ -149,18 +150,18 @@ def add(
         directory: path of the repository.
         keys: directories with the keys of targets, snapshot and timestamp.
         category: name of the category.
-        inputs: paths of digest lists with the whole present known set. Digests that they lack are
-            withdrawn.
+        inputs: paths of digest lists with the whole present known set. Digests that the lists lack
+            are withdrawn from the known set.
         error_rate: error rate of the filter, see ``build``; a changed rate results in a new
             geometry.
         head_room: room for further digests in a filter with a new geometry, as a share of the
             digests.
-        patches: number of earlier versions from which a patch is published.
+        patches: number of earlier versions of the filter from which a patch is published.
         allow_large_change: publish the version even if many digests are added or withdrawn.
         skip_invalid: count invalid lines instead of raising an error for them.
-        only_categories: leave out entries of other categories, see ``build``.
-        tiers: publish each tier for which the lists name a key for every digest.
-        jobs: number of processes that fill the filter, see ``build``.
+        only_categories: leave out the lists' entries of other categories, see ``build``.
+        tiers: publish each tier of the filter for which the lists name a key for every digest.
+        jobs: number of worker processes that fill the filter, see ``build``.
         terms: duration for which the metadata is valid, by role, see ``publish.init``.
         ask: called to ask a person for a key's passphrase, see ``keys.load_keys``.
         on_progress: called with the stage of the build, see ``build``.

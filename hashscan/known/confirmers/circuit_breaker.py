@@ -34,7 +34,7 @@ class Turn(NamedTuple):
 
 
 class CircuitBreaker:
-    """Counts failures in a row, and keeps callers away while more failures are likely.
+    """Counts the service's failures in a row, and keeps callers away while more are likely.
 
     Thread-safe. Each caller that ``admit`` lets through must call exactly one of ``succeeded``,
     ``failed`` and ``abandoned``; otherwise a half-open breaker waits forever for the caller's

@@ -102,7 +102,8 @@ class HashCheckService:
         """Check the settings of the service; send nothing.
 
         Args:
-            url: ``https://host[:port][/path]``; ``http`` for loopback only.
+            url: the service's URL ``https://host[:port][/path]``; ``http`` only for an address of
+                this machine.
             username: the user's name, sent as UTF-8.
             password: the user's password, sent as UTF-8 to this host only.
             timeout: seconds for one attempt, answer included; a question takes at most three
@@ -214,7 +215,7 @@ class HashCheckService:
             self._sleep(turn.wait)
 
     def _attempt(self, where: str, digest: Digest, seconds: float) -> Answer | _Trouble:
-        """Send the question once, and report the result to the breaker."""
+        """Send the question to the service once, and report the result to the breaker."""
         outcome: Answer | _Trouble | None = None
         try:
             outcome = self._exchange(where, digest, seconds)

@@ -104,7 +104,7 @@ def open_local(
             impossible.
         DigestListError: a list cannot be used; no known set was made.
         StateError: the disk has no room for the known set, or the cache directory cannot be used.
-            No half-made set remains.
+            No half-made known set remains on the disk.
     """
     notice = on_notice or (lambda _message: None)
     paths, only, key, group = _wanted(lists, skip_invalid, only_categories)

@@ -5,10 +5,10 @@ Format (github.com/DCSO/bloom, ``bloom.go`` and ``io.go``), little-endian: a hea
 (inserted); then the bits in words of 64, lowest first; then free data to the end. The whole file
 may be gzipped. Its keys are digests as hexadecimal text, in upper case (hashlookup) or lower case.
 
-The format has no checksum and its readers believe any header. So hashscan computes every value of
-the file that follows from other values, and compares it before use: sizes, k and m, the number of
-set bits, and the positions of these bits. A file in this format names neither the algorithms of its
-digests nor the time when it was made.
+The format of DCSO has no checksum, and DCSO's programs believe any header. So hashscan computes
+every value of the file that follows from other values, and compares it before use: sizes, k and m,
+the number of set bits, and the positions of these bits. A file in this format names neither the
+algorithms of its digests nor the time when it was made.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Header(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DcsoMetadata:
-    """Metadata of a DCSO filter.
+    """The metadata of a DCSO filter: values from its header and from its file.
 
     Attributes:
         digests: number of added digests, according to the program that wrote the filter.
@@ -90,7 +90,7 @@ class DcsoMetadata:
         error_rate: probability that a digest hits although it was never added, if the filter is
             full.
         created_seconds: the file's modification time, in seconds since the epoch.
-        length, sha256: length in bytes, and SHA-256, of the file on disk.
+        length, sha256: length in bytes, and SHA-256, of the filter's file on disk.
         gzipped: whether the file on disk is gzipped.
     """
 
@@ -173,7 +173,8 @@ class DcsoFile:
                 value = value * _FNV_PRIME & _WORD ^ byte
             value %= _MODULUS
             for _ in self._rounds:
-                # The product wraps at 64 bits before the modulus is taken, as the format demands.
+                # Each product of the chain wraps at 64 bits before the modulus is taken, as the
+                # format demands.
                 value = (value * _FACTOR & _WORD) % _MODULUS
                 if not bits[value % modulus]:
                     break
@@ -203,7 +204,8 @@ def load_dcso(
             used; ``None``: no limit.
 
     Raises:
-        FilterError: the filter cannot be used: the message names the file, the fault and the fix.
+        FilterError: the filter is damaged, expired or unreadable; the message names the file, the
+            fault and the fix.
     """
     with open_regular(path, _MEND) as descriptor:
         try:

@@ -44,7 +44,7 @@ class Hash(Protocol):
         ...
 
     def digest(self) -> bytes:
-        """The digest of all bytes so far."""
+        """The digest of all bytes that were added to this hash."""
         ...
 
 

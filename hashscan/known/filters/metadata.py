@@ -3,8 +3,8 @@
 The metadata is one JSON object, which ``dump`` writes in exactly one way: names in the order of
 ``ORDER``, an indent of two blanks, a newline at the end. The last name, ``checksum``, is the
 SHA-256 of the same text without the checksum. ``parse`` accepts only exactly the bytes that
-``dump`` returns, so that a change of any byte is found. The checksum is a guard against damage, not
-against forgers. The signed repository proves who published a filter.
+``dump`` returns, so that a change of any byte is found. The checksum shows that a metadata file is
+damaged, but not that a forger wrote it. The signed repository proves who published a filter.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class FileMetadata(BaseModel):
             the known set.
         capacity: number of keys, canaries included, that the file can hold at its error rate.
         error_rate: probability that a key hits although it was never added, if the file is full.
-        created: time when the file was made, RFC 3339 in UTC.
+        created: time when the file of bits was made, RFC 3339 in UTC.
         length: the file's length in bytes.
         sha256: the file's SHA-256.
         canaries_present: random keys that were added to the file and must hit.
@@ -164,7 +164,7 @@ def parse(content: bytes, where: str, kind: type[M]) -> M:
     Args:
         content: the bytes of the metadata file, at most ``METADATA_LIMIT``.
         where: the metadata file's path, as shown in a message.
-        kind: ``FilterMetadata`` or ``TierMetadata``.
+        kind: the class of the metadata: ``FilterMetadata`` or ``TierMetadata``.
 
     Raises:
         FilterError: the bytes are not metadata, have another format, or were changed.

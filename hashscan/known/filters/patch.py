@@ -81,7 +81,7 @@ def _bits(content: bytes) -> bitarray:
 
 
 def compose(first: bytes, second: bytes) -> bytes:
-    """The patch that has the same effect as two patches in a row.
+    """The patch that has the same effect as ``first`` and then ``second``.
 
     Raises:
         FilterError: a patch is damaged, or the two patches are for filters of different sizes.

@@ -5,21 +5,22 @@ A filter ``FILE`` has two tiers, each a file of bits (``bit_file``) with its met
 - ``FILE.sizes``: the sizes of all known files (keys: ``model.size_key``). A file of another size
 cannot be known, and need not be opened.
 - ``FILE.heads``: the first blocks of all known files (keys: ``model.head_key``: XXH3-128 of the
-  first 4,096 bytes). A file with another first block cannot be known. The check takes one short
-  read.
+  first 4,096 bytes). A file with another first block cannot be known. The check of a file's first
+  block takes one short read.
 
 Ruling files out in this way is safe: a digest depends on all bytes of a file, so each file with a
 known digest has the size and the first block of the known file. A customer chooses the name, the
 times and the content of a file, but cannot change the content of a known file: with a changed or
 added byte, the file is another file, and its digest is not in the known set either. A Bloom filter
-errs only towards "may be known". Two contents with the same XXH3 only cause more hashing; no file
-is skipped because of them. So a wrong answer of a tier costs work, and no known file is missed.
+may wrongly answer "may be known", but never wrongly "not known". Two contents with the same XXH3
+only cause more hashing; no file is skipped because of them. So a wrong answer of a tier costs work,
+and no known file is missed.
 
 A known file is missed only if a digest list names a wrong size, or key, for its digest. So hashscan
 reads sizes only from fields of lists that are defined as a size in bytes. A tier is made only if
 **every** digest of the known set has a key for this tier. The publisher who builds a filter sees
-the range of the sizes, and may leave tiers out. An administrator who scans may leave tiers out,
-too.
+the range of the sizes, and may leave tiers out. An administrator who scans may also decide to use
+no tiers.
 
 A tier's metadata has the SHA-256 of the filter file to which the tier belongs; hashscan does not
 use the tier with another filter file.

@@ -149,7 +149,7 @@ def listed_name(text: str) -> str | None:
 
 
 def is_taken(category: str, only: frozenset[str] | None) -> bool:
-    """Whether entries of ``category`` count as known; ``only`` comes from ``chosen``."""
+    """Whether entries of ``category`` count as known; ``only`` is a result of ``chosen``."""
     if only is not None:
         return only is EVERY or category in only
     return category in COUNTED or category.removeprefix("1-") in _MATERIAL

@@ -36,7 +36,7 @@ class ListEntry(NamedTuple):
 
     Attributes:
         algorithm: the digest's algorithm.
-        hex: the digest in lower-case hexadecimal.
+        hex: the text of the digest in lower-case hexadecimal.
         category: the digest's category in lower case, without blanks; ``None`` if the list names
             none.
         size: size in bytes of the file with this digest; ``None`` if the list names no size.
@@ -74,7 +74,7 @@ class ListReport:
 
     Attributes:
         name: the list's path, as shown in a message.
-        kind: ``lines``, ``hashdeep``, ``csv`` or ``json``.
+        kind: the list's format: ``lines``, ``hashdeep``, ``csv`` or ``json``.
         digests: number of the list's used digests, duplicates included.
         empty: number of digests that were left out because they are digests of empty content.
         keep_digests: true if a row with an invalid size, or key of a first block, is still used,
@@ -200,7 +200,7 @@ class TextSource(NamedTuple):
 
 
 def is_digest(text: str) -> bool:
-    """Whether a text as a whole may be a digest."""
+    """Whether a text as a whole may be a digest in hexadecimal."""
     text = text.strip()
     return len(text) in ALGORITHM_BY_LENGTH and HEX.fullmatch(text) is not None
 

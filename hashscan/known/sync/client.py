@@ -330,7 +330,8 @@ class _Sync:
         """Make a tier's file; if this fails, report it: scans use the filter without the tier.
 
         Raises:
-            RepositoryUnreachableError: the tier cannot be fetched, and the sync waits for it.
+            RepositoryUnreachableError: the tier cannot be fetched now, and the version in use stays
+                until a later sync fetches the tier.
         """
         metadata = wanted.custom.metadata
         assert isinstance(metadata, TierMetadata)

@@ -14,8 +14,8 @@ into the current file (see ``filters.patch``), as one zstd frame;
 
 The ``custom`` field of each target has one object under ``hashscan``: ``FilterTarget``,
 ``PatchTarget``, ``TierTarget`` or ``TierPatchTarget``. The object has the whole metadata of the
-filter, or tier, so that an agent writes ``FILE.json`` from signed data. The error rate is a string
-in the object, because the canonical JSON that is signed has no fractions.
+filter, or tier, so that an agent writes ``FILE.json`` from signed data. The filter's error rate is
+a string in the object, because canonical JSON, which is signed, has no fractions.
 """
 # No "from __future__ import annotations": pydantic needs the types at run time.
 

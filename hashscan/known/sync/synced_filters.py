@@ -43,7 +43,7 @@ class KeptVersion(BaseModel):
     """The version of a category that is in use.
 
     Attributes:
-        sha256, version: SHA-256 and version of the filter.
+        sha256, version: SHA-256 and version of the category's filter file.
         directory: name of the version's directory.
         previous: name of the directory of the version used before; empty if there is no such
             version.

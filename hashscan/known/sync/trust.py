@@ -119,13 +119,13 @@ def _targets(place: KeptPlace) -> dict[str, TargetFile]:
 
 
 def categories_in(place: KeptPlace) -> list[str]:
-    """The categories that the verified metadata names."""
+    """The categories of filters that the repository's verified metadata names."""
     found = (path.rpartition("/") for path in _targets(place))
     return sorted(category for category, _, name in found if name == "filter.zst")
 
 
 def wanted(place: KeptPlace) -> set[str]:
-    """The hashes of all targets that the verified metadata names."""
+    """The hashes of the files of all targets that the repository's verified metadata names."""
     return {value for one in _targets(place).values() for value in one.hashes.values()}
 
 
