@@ -228,7 +228,7 @@ class Daemon:
         """Update status and watchdog during a long turn, e.g. the move of a large match.
 
         Raises:
-            InterruptError: the daemon is to end.
+            InterruptError: SIGTERM or SIGINT requests that the daemon ends.
         """
         if self._stop:
             raise InterruptError("the daemon ends")

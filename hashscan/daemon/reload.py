@@ -44,7 +44,7 @@ class Reloading:
             fetched.
 
         Raises:
-            HashscanError: ``settings`` cannot be used.
+            HashscanError: the new ``settings`` cannot be used.
         """
         self.close()
         require_volumes(settings)
@@ -85,7 +85,7 @@ class Reloading:
             return not_fetched_yet(settings, self._state, notice, keep=True)
 
     def close(self) -> None:
-        """Stop trying new settings."""
+        """Stop trying the new settings of a reload."""
         if self._fetch is not None:
             self._fetch.close()
             self._fetch = None

@@ -33,7 +33,7 @@ class SessionScan:
         kind: reason of the scan: ``start``, ``schedule``, ``unwatched``, ``overflow``, ``mount``...
         volumes: indices of the scanned volumes among the daemon's volumes.
         started: start of the scan in seconds since the epoch.
-        scan: the scan that runs.
+        scan: the scan of the volumes, with its worker processes.
     """
 
     def __init__(

@@ -56,9 +56,9 @@ class ObservedSession(Protocol):
 
     @property
     def running_scan(self) -> SessionScan | None:
-        """Return the running scan.
+        """Return the scan that the session runs now.
 
-        The result is ``None`` if no scan runs.
+        The result is ``None`` if the session runs no scan now.
         """
 
     @property
@@ -209,10 +209,10 @@ def status_line(work: ObservedSession) -> str:
 
 
 def write_facts(directory: str, facts: DaemonStatus) -> None:
-    """Replace the file that ``status`` reads.
+    """Replace the status file, which ``hashscan status`` reads.
 
     Raises:
-        OSError: the file cannot be written.
+        OSError: the status file cannot be written.
     """
     # The file is not synced to the disk: after a power cut its content would be out of date anyway.
     path = os.path.join(directory, DAEMON_STATUS)

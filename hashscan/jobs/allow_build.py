@@ -44,7 +44,7 @@ _HEAD = 512
 
 @dataclass(slots=True)
 class Built:
-    """Counts what an allow-list was built from.
+    """Counts the contents and files that an allow-list was built from.
 
     Attributes:
         contents: number of rows in the allow-list.

@@ -94,7 +94,7 @@ def facts_of(hold: Hold, digests: Iterable[Digest] = ()) -> dict[str, Any]:
 
 
 class VolumeFiles:
-    """Counts the files of a volume.
+    """Counts the files of a volume, for the brakes' limits.
 
     The count is taken from the last whole scan of the volume. Before the first whole scan, the
     count is the number of used inodes of the volume's file system.

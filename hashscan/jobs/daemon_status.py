@@ -22,7 +22,7 @@ class VolumeStatus(TypedDict):
     """Holds the state of the watch of one volume for the status file.
 
     Attributes:
-        path: resolved path of the volume.
+        path: path of the volume, with links resolved.
         backend: the kernel interface of the watch: ``fanotify``, ``inotify``, ``off``, or
             ``starting`` if the watch is not active yet.
         starting: time since which the watch has been starting; ``None``: the watch is active.
@@ -196,7 +196,7 @@ class SessionStatus(TypedDict, total=False):
         problems: number of changed files that could not be read.
         matches, quarantined, held, allowed: numbers of matches, and of matches by action.
         counting_since: time at which the session's counts began.
-        filters: the filters in use.
+        filters: the filters that the daemon uses.
         rejudged: number of hashed files that were checked against a newer filter.
         scan: the running scan; ``None``: no scan runs.
         pending: candidates without a verdict.

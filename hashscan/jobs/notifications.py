@@ -101,7 +101,7 @@ def note_success(state_directory: str, receiver: str, now: float) -> None:
     """Plan the waiting messages of a receiver for immediate sending, because a test reached it.
 
     Raises:
-        StateError: the outbox cannot be used.
+        StateError: the outbox of notifications cannot be used.
     """
     if os.path.lexists(os.path.join(state_directory, NOTIFICATIONS)):
         with Outbox(state_directory) as outbox:

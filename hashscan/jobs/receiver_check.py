@@ -36,7 +36,7 @@ def check_receivers(settings: Settings) -> Iterator[ReceiverCheck]:
     """Check the secrets, templates and waiting messages of all receivers.
 
     Raises:
-        StateError: the outbox cannot be read.
+        StateError: the outbox of notifications cannot be read.
     """
     states = {one.name: one for one in receiver_states(settings.state, time.time())}
     for receiver in settings.notify:

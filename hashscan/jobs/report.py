@@ -188,7 +188,8 @@ def report_of(
         names: whether to print the paths of volumes, and the values of open items.
 
     Raises:
-        HashscanError: the state directory cannot be used, or a limit prevents the reading.
+        HashscanError: the state directory cannot be used, or a limit of this process prevents the
+            reading.
     """
     sources = _Sources(settings, since, until, time.time() if made is None else made, names=names)
     scans = sources.part("catalog", sources.scans, Period)

@@ -28,7 +28,7 @@ _PATIENCE = 30.0
 
 
 def forget(state: State, digests: Iterable[Digest], notice: Callable[[str], None]) -> None:
-    """Remove the verdicts about ``digests`` from the catalogs of ``state``.
+    """Remove the verdicts about ``digests`` from the catalogs in the state directory ``state``.
 
     There may be two catalogs: one of the state, and one of scans that run beside the daemon. A
     remembered verdict would move a restored file again. ``notice`` receives a message if a catalog
@@ -47,7 +47,7 @@ class PutBack:
     """Holds the result of one call of ``put_back``.
 
     Attributes:
-        done: number of restored files.
+        done: number of files that were restored.
         failed: messages about files that could not be restored, by the file's id.
         reasons: number of files that could not be restored, by reason.
         left: number of withdrawn files that wait for the next call.

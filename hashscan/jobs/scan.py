@@ -51,7 +51,7 @@ class ReportOnly:
     def __init__(self, quarantine: Quarantine | None = None, message: str = "") -> None:
         """Report matches; files restored from ``quarantine`` are held: no scan moves them.
 
-        ``message`` is why matches are only reported.
+        ``message`` is the reason why matches are only reported.
         """
         self._quarantine = quarantine
         self._message = message

@@ -60,7 +60,7 @@ class ScanProblems:
         Args:
             failure: why candidates have no verdict at the end; ``None``: all candidates have a
                 verdict.
-            answered: the service gave a verdict.
+            answered: the service gave a verdict in this scan.
         """
         if failure is not None:
             what = "password" if failure.is_last else "service"

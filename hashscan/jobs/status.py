@@ -63,7 +63,7 @@ class FilterStatus:
         age: seconds since the filter was verified, or made; ``filter.max_age`` limits this age.
         trouble: why the filter cannot be used, and how to mend it.
         tiers: the tiers that the filter has.
-        tiers_unused: why further tiers are not used.
+        tiers_unused: why hashscan does not use further tiers of the filter.
     """
 
     name: str

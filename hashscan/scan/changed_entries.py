@@ -56,7 +56,7 @@ class ChangedEntries(DirectoryTask):
         """Hash the complete files among the entries, and return the other files to the engine.
 
         Raises:
-            OSError: the directory itself cannot be read.
+            OSError: the directory of the entries cannot be read.
         """
         self._known = None
         if not self._is_below_not_entered():

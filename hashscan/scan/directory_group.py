@@ -31,7 +31,7 @@ class DirectoryGroup:
         unrested: names and sizes of files among ``names`` to which a process still writes.
         later: names and sizes of files among ``names`` that must be checked again.
         elsewhere: names of large files among ``names``, which have their own groups.
-        forgotten: the group is not repeated if it fails.
+        forgotten: the group is not repeated if a worker process dies over it.
         lost: names and inodes of files that were gone when a worker opened them.
         unopened: directory entries without an outcome, because the directory was gone.
         replaced: the directory's inode, if the listing of its parent showed another inode; see

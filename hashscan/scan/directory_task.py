@@ -75,7 +75,7 @@ class Tools:
     """Holds the tools that a task gets from its worker.
 
     Attributes:
-        settings: the settings of the scan.
+        settings: the settings of the scan's worker processes.
         catalog: finds the rows of files in the catalog.
         unchanged: decides which files are unchanged and need not be hashed.
         filters: check the digests of files.
@@ -115,7 +115,7 @@ class DirectoryTask:
         self._owners: list[int] = []
 
     def run(self) -> None:
-        """Do the task, and send the findings.
+        """Do the task in its directory, and send the findings to the engine.
 
         Raises:
             OSError: the task's directory cannot be read, e.g. a file server has lost it.
@@ -238,7 +238,7 @@ class DirectoryTask:
         elif isinstance(entry, ListedError):
             outcome = outcome_of_error(entry.error)
             count_not_hashed(self._findings, entry.name, outcome)
-            # The name may now belong to a directory.
+            # A customer may have made a directory with this name since.
             self._findings.unread |= outcome.reason in STORAGE_PROBLEMS
         many = max(len(self._findings.directories), len(self._lost))
         if many >= PART_FILES or tally.files >= 16 * PART_FILES:
@@ -354,7 +354,7 @@ class DirectoryTask:
         return result.bytes_read if isinstance(result, Hashed) else 0
 
     def _give(self, names: Sequence[tuple[bytes, int]]) -> None:
-        """Hand files to an idle process."""
+        """Hand files of the directory to an idle worker process."""
         self._findings.give = tuple(names)
         self._send()
         self._tools.outbox.flush()

@@ -53,7 +53,7 @@ class Engine:
         missing: int = 0,
         record: Callable[[MatchEvent], None] = lambda _event: None,
     ) -> None:
-        """Prepare the scan.
+        """Prepare the one-off scan.
 
         The method ``run`` carries the scan out. Volumes in ``missing`` count as problems.
 

@@ -80,7 +80,7 @@ class FastPath:
 
         Args:
             directory: descriptor of the directory.
-            names: names and inodes of the files.
+            names: names and inodes of the files to hash.
             start: index of the first file to hash.
             root: device number of the volume's root, and the number that rows have for it; see
                 ``FileRow.device``.

@@ -46,8 +46,8 @@ class Hashed(NamedTuple):
     """Describes a file that was read whole, unchanged from its first byte to its last.
 
     Attributes:
-        status: the file's status after the read.
-        bytes_read: number of bytes read.
+        status: the file's status (stat) after the read.
+        bytes_read: number of bytes read from the file.
         racy: a later change of the file may not change the stamp.
         head: key of the first block, if the block ruled the file out; such a file has no digests.
             See ``catalog.rows.FileRow``.
@@ -177,7 +177,7 @@ class Hasher:
         reader: CacheNeutralReader | None = None,
         screen: Screen | None = None,
     ) -> None:
-        """Prepare to hash files.
+        """Prepare to hash files with the algorithms that the filters need.
 
         ``on_bytes`` receives the length of each read, to bound the rate and to send signs of life.
         """
@@ -299,7 +299,7 @@ def has_all(digests: FileDigests, algorithms: Collection[Algorithm]) -> bool:
 
 
 def hash_below(hasher: Hasher, root: bytes, path: bytes) -> Hashed | NotHashed:
-    """Hash the file at a path below a root.
+    """Hash the file at a path below a volume's root.
 
     This function enters mounts below the root even if the volume's setting forbids it, because
     hashing moves nothing.

@@ -30,7 +30,7 @@ class WorkerSettings:
     Attributes:
         options: the options of the scan.
         roots: ids of the volumes' roots in the catalog, in the order of ``options.volumes``.
-        catalog: path of the catalog.
+        catalog: path of the catalog file.
         judged: number of the set of filters in the catalog.
         scan: number of this scan in the catalog.
         resumed: with ``options.full``, the number of the interrupted scan that this scan continues.

@@ -41,7 +41,7 @@ class Judged(NamedTuple):
         due: directory id and name of files that must be read: their row is damaged, or it lacks a
             digest that the filters need and the filters' tiers do not rule the file out.
         cleared: directory id and name of files with a digest that only an older filter contained.
-        files: number of judged files.
+        files: number of judged files in the part.
         done: the judging process is finished.
         new: category and version of the filter, and the digests, of files with a digest that a
             filter contains now and that no filter contained before.
@@ -72,7 +72,7 @@ class Judge:
         filterset: int,
         until: int,
     ) -> None:
-        """Prepare to judge files by ``filters``.
+        """Prepare to judge files by the set of filters ``filters``.
 
         ``algorithms`` are the algorithms that any of the filters needs.
         """
@@ -157,7 +157,7 @@ class Rejudging:
     Attributes:
         filterset: number of the set of filters in the catalog.
         until: rows of scans with a higher number are already judged.
-        files: number of files judged so far.
+        files: number of files that were judged again so far.
     """
 
     def __init__(

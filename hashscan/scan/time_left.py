@@ -58,7 +58,7 @@ class Remaining:
             costs: the learnt costs of an earlier scan of the same volumes.
             max_rate: the most bytes a second that the scan may read.
             max_files: the most files a second that the scan may hash.
-            clock: function that returns seconds.
+            clock: function that returns the time in seconds.
         """
         self._clock = clock
         listed, hashed, byte = _checked(costs)

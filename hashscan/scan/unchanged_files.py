@@ -64,10 +64,10 @@ class UnchangedFiles:
 
         Args:
             row: catalog row of the file's name.
-            status: status of the file.
-            device: the number of the file's device in rows.
+            status: status (stat) of the file.
+            device: the number that the catalog's rows use for the file's device.
             findings: receives the file's outcome.
-            again: a process died at the directory before, see ``Task``.
+            again: a worker process died at the file's directory before, see ``Task``.
         """
         if (
             row is None

@@ -133,7 +133,7 @@ def _init() -> int:
 
 
 def _mark(fd: int, directory: int) -> None:
-    """Mark the file system of an open directory."""
+    """Mark the file system of an open directory for fanotify."""
     place = b"/proc/self/fd/%d" % directory
     if _libc.fanotify_mark(fd, _MARK_ADD | _MARK_FILESYSTEM, _MASK, _AT_FDCWD, place) < 0:
         raise _error("fanotify_mark")
