@@ -238,7 +238,7 @@ class DirectoryTask:
         elif isinstance(entry, ListedError):
             outcome = outcome_of_error(entry.error)
             count_not_hashed(self._findings, entry.name, outcome)
-            # A customer may have made a directory with this name since.
+            # The unreadable entry may be a directory: the scan then does not see its files.
             self._findings.unread |= outcome.reason in STORAGE_PROBLEMS
         many = max(len(self._findings.directories), len(self._lost))
         if many >= PART_FILES or tally.files >= 16 * PART_FILES:
