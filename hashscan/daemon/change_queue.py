@@ -34,7 +34,8 @@ LATER = 5.0
 LATER_MOST = 3600.0
 #: Seconds within which a worker process returns the result of a check.
 UNDER_WAY = 30.0
-#: One second divided by this number: during this time, checks of one directory are gathered.
+#: Number of time slots in a second: the checks of one directory that are due in a slot are
+#: done together.
 GRID = 4
 #: Seconds after which a file is hashed although a process still writes to it.
 BOUND = 60.0

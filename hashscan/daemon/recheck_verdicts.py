@@ -43,7 +43,7 @@ class Waits:
 
     def __init__(self) -> None:
         """Start without files whose restore failed."""
-        #: Time of the next try, and the pause before it, by id of the file's record.
+        #: Time of the next try to restore a file, and the pause before it, by id of its record.
         self._next: dict[str, tuple[float, float]] = {}
 
     def failed(self, ids: Iterable[str], now: float) -> None:

@@ -44,7 +44,7 @@ class WantedReports(NamedTuple):
 
 
 def abuses(settings: Settings, wanted: WantedReports) -> Iterator[Abuse | NotReported]:
-    """Return the files to report, and the records that cannot be read.
+    """Return the files to report, and the quarantine's records that cannot be read.
 
     Raises:
         UsageError: no notice has the wanted id.

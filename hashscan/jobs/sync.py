@@ -84,7 +84,7 @@ def run_sync(
 
     Raises:
         ConfigError: no repository is configured, or the password cannot be read.
-        LockedError: another process syncs with this state.
+        LockedError: another process syncs the filters in this state directory.
         StateError: the state directory cannot be written.
     """
     from hashscan.audit.recorder import Recorder  # noqa: PLC0415

@@ -79,7 +79,7 @@ class FastPath:
         """Hash ordinary files of a directory.
 
         Args:
-            directory: descriptor of the directory.
+            directory: descriptor of the open directory that contains the files.
             names: names and inodes of the files to hash.
             start: index of the first file to hash.
             root: device number of the volume's root, and the number that rows have for it; see

@@ -41,7 +41,7 @@ class FileHasher:
         pace: Pace,
         outbox: FindingsOutbox,
     ) -> None:
-        """Prepare to hash files through ``reader``, which has the buffer for their content.
+        """Prepare to hash files that ``reader`` reads into its buffer.
 
         ``outbox`` sends signs of life between reads.
         """
