@@ -252,7 +252,7 @@ class Settings(Section):
 
     @property
     def quarantine_directory(self) -> str:
-        """The full path of the quarantine, configured or default."""
+        """The full path of the quarantine's directory, configured or default."""
         return self.quarantine.directory or os.path.join(self.state, QUARANTINE)
 
     @model_validator(mode="before")

@@ -148,7 +148,7 @@ def human_duration(seconds: float, *, minute: str = "m") -> str:
 
 
 def size(value: object) -> int:
-    """Convert ``50MiB`` or a number of bytes to bytes."""
+    """Convert a size such as ``50MiB``, or a number of bytes, to bytes."""
     examples = "write e.g. 50MiB, 2GiB or 1000"
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise bad(f"must be a size, but it is {kind_of_value(value)}", examples)
@@ -211,7 +211,7 @@ def text(value: object) -> str:
 
 
 def absolute_path(value: object) -> str:
-    """Check a full path; return it without double and trailing slashes."""
+    """Check a full path; return the path without double and trailing slashes."""
     if not isinstance(value, str):
         raise bad(
             f"must be a path, but it is {kind_of_value(value)}", "write the full path, from / on"

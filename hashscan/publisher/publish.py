@@ -392,7 +392,7 @@ def rotate(
 
     Args:
         directory: path of the repository.
-        keys: directories of keys; the keys of root and of ``role`` are needed.
+        keys: directories that hold keys; the keys of root and of ``role`` must be there.
         role: the key's role: root, targets, snapshot or timestamp.
         remove: ids of the keys that agents must not trust any more; default: the role's only key.
         ask: called to ask a person for a key's passphrase.

@@ -113,7 +113,7 @@ class HashCheckService:
             attempts: number of times that one question is sent before it fails.
             backoff: longest wait in seconds before the second attempt; doubles with each further
                 attempt.
-            breaker: the circuit breaker, if it is shared with other clients of the same service.
+            breaker: the circuit breaker, if other clients of the same service share the breaker.
             clock: function that returns monotonic seconds.
             sleep: function that waits for a number of seconds; the default function ends its wait
                 early on ``close``.

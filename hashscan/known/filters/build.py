@@ -43,7 +43,8 @@ class TiersMade:
 
     Attributes:
         made: metadata of the made tiers, by the tier's name.
-        lacking: for each tier that was not made: the number of digests that have no key for it.
+        lacking: for each tier that was not made: the number of digests that have no key for the
+            tier.
         size_range: the smallest and the largest size in bytes, if the lists name sizes.
         digests: number of digests in the known set.
         contradicted: number of digests for which the lists name several sizes; the tier of sizes
@@ -189,7 +190,7 @@ def write_filter(
     jobs: int | None = None,
     on_progress: Callable[[BuildProgress], None] | None = None,
 ) -> tuple[FilterMetadata, dict[Algorithm, int]]:
-    """Write the filter of a filled staging area; return its metadata and its digest counts.
+    """Write the filter of the digests in ``area``; return its metadata and its digest counts.
 
     The digests are counted by algorithm. ``previous``: metadata of the filter's previous version,
     see ``FilterWriter.write``. ``jobs``: number of processes, see ``build``.
@@ -228,12 +229,12 @@ def write_tiers(
         area: the database of sorted digests from which the filter was made.
         output: path of the filter file.
         metadata: metadata of the filter.
-        wanted: whether tiers are made at all.
+        wanted: false if the user asked for a filter without tiers.
         capacities: for each tier, the number of keys for which it has room; default: the number of
             keys in ``area``.
         previous: metadata of the tiers of the filter's previous version, see
             ``FilterWriter.write``.
-        jobs: number of processes, see ``build``.
+        jobs: number of processes that fill the tiers, see ``build``.
 
     Raises:
         StateError: the file or the metadata of a tier cannot be written.

@@ -109,7 +109,7 @@ class DcsoMetadata:
 
 
 class DcsoFile:
-    """A DCSO filter after all its checks; implements ``model.Filter``.
+    """A DCSO filter that passed all its checks; implements ``model.Filter``.
 
     Attributes:
         path: the file's path.

@@ -41,8 +41,8 @@ def set_bits(bits: bitarray, capacity: int, error_rate: float, hex_digests: Iter
     offsets = range(0, slices * bits_per_slice, bits_per_slice)
     count = 0
     for digest in hex_digests:
-        # One assignment for all slices takes two thirds of the time of an assignment for each
-        # slice.
+        # One assignment for the bits of all slices takes two thirds of the time of an assignment
+        # for each slice.
         bits[list(map(add, offsets, hashes(digest)))] = 1
         count += 1
     return count

@@ -1,4 +1,4 @@
-"""The filter file of a category's known set, which names the algorithms of its digests.
+"""The filter file of a category's known set; the file names the algorithms of the digests.
 
 ``bit_file`` has the format and the checks of the file; ``tiers`` has the smaller filters beside it.
 """

@@ -91,7 +91,7 @@ def _quickest(name: str) -> Callable[[bytes], Hash]:
 
 
 def rounds_of(slices: int, bits_per_slice: int) -> tuple[HashRound, ...]:
-    """The hash rounds of a filter with ``slices`` slices of ``bits_per_slice`` bits each."""
+    """The ``HashRound`` objects of a filter with ``slices`` slices of ``bits_per_slice`` bits."""
     if bits_per_slice >= 1 << 31:
         code, size = "Q", 8
     elif bits_per_slice >= 1 << 15:

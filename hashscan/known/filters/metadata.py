@@ -55,8 +55,8 @@ class FileMetadata(BaseModel):
         capacity: number of keys, canaries included, that the file can hold at its error rate.
         error_rate: probability that a key hits although it was never added, if the file is full.
         created: time when the file of bits was made, RFC 3339 in UTC.
-        length: the file's length in bytes.
-        sha256: the file's SHA-256.
+        length: length in bytes of the file of bits.
+        sha256: SHA-256 of the file of bits.
         canaries_present: random keys that were added to the file and must hit.
         canaries_absent: random keys that are not in the file and must not hit.
         checksum: SHA-256 of the other metadata, see the module's docstring.
@@ -148,7 +148,7 @@ def in_order(algorithms: Iterable[Algorithm]) -> list[Algorithm]:
 
 
 def dump(metadata: FileMetadata) -> bytes:
-    """The bytes of the metadata file, checksum included."""
+    """The bytes of the metadata file for ``metadata``, checksum included."""
     fields: dict[str, Any] = {name: getattr(metadata, name) for name in metadata.ORDER}
     checksum = hashlib.sha256(_text(fields)).hexdigest()
     return _text({**fields, "checksum": checksum})

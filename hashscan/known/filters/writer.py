@@ -135,8 +135,9 @@ class FilterWriter:
         """Add the canaries; write filter and metadata (mode 0600), each whole or not at all.
 
         The filter is renamed to its final name first, then the metadata. A kill between the two
-        renames leaves files that do not fit each other. ``load`` raises for that pair until the
-        filter is built again; processes that loaded the old filter keep using the old filter.
+        renames leaves a filter and metadata that do not fit each other. ``load`` raises for that
+        pair until the filter is built again; processes that loaded the old filter keep using the
+        old filter.
 
         ``previous`` is the metadata of the file's previous version. If the geometry is the same,
         the canaries of the previous version are used again, so that the two versions differ by

@@ -163,8 +163,8 @@ def _plain(line: str) -> ListEntry | None:
 def _hides_digests(name: str, digest: str, marked: str | None) -> bool:
     """Whether the text after ``digest`` has other digests that are not part of a file's name.
 
-    ``marked``: the sign before the name. After `` *`` the rest is certainly a name; two blanks are
-    usual in sum files; ``None``: there is no sign.
+    ``marked``: the sign between the digest and the file's name. After `` *`` the rest of the line
+        is certainly a name; two blanks are usual in sum files; ``None``: there is no sign.
     """
     name = name.strip(" \t\r\n")
     if "\0" in name or _has_row_behind(name):

@@ -162,6 +162,7 @@ class Maker:
             except (LengthOrHashMismatchError, FetchError):
                 if not self._fetcher.resumed:
                     raise
-                # Bytes from an earlier run may be wrong: fetch the file again from its start.
+                # Bytes that an earlier run of sync fetched may be wrong: fetch the file again from
+                # its start.
                 self._fetcher.forget()
                 self._updater.download_target(target, path)

@@ -63,7 +63,7 @@ class KeptVersion(BaseModel):
 
 
 class Pointer(BaseModel):
-    """The content of ``current.json``.
+    """The content of ``current.json``: the versions of filters that scans use.
 
     Attributes:
         categories: the version in use of each category.

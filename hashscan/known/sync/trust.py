@@ -57,7 +57,7 @@ def check_root(source: RepositorySource) -> None:
 def refresh(
     source: RepositorySource, place: KeptPlace, fetcher: Fetcher, pointer: Pointer
 ) -> tuple[Updater, Pointer]:
-    """Fetch and verify the newest metadata.
+    """Fetch and verify the newest metadata of a repository.
 
     Returns:
         python-tuf's client, from which targets can be fetched, and ``pointer`` with the versions
