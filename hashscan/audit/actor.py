@@ -23,13 +23,14 @@ class Who:
     """The person or process that caused an event.
 
     Attributes:
-        uid: user id of the process.
+        uid: user id of the process that caused the event.
         user: user name of ``uid``; ``None``: this host has no user name for the user id.
         by: ``command``: a person or a script ran a command; ``scan``: a one-off scan; ``daemon``:
             the daemon by itself; ``notice``: a notice demands the action.
         login: user id of the login session, which sudo and su do not change; ``None``: the process
             has no login session, e.g. a service, or the kernel has no audit.
-        sudo: user id that the environment names as the caller of sudo; the caller can change it.
+        sudo: user id that the environment names as the caller of sudo; the caller can change the
+            environment.
     """
 
     uid: int

@@ -115,7 +115,7 @@ NOTICE_REOPENED: Final = "notice-reopened"
 #: ``action``.
 SENDER_CHANGED: Final = "sender-changed"
 
-#: A test message is about to be sent to a receiver of notifications. Facts: ``receiver``.
+#: A test notification is about to be sent to a receiver of notifications. Facts: ``receiver``.
 NOTIFY_TEST: Final = "notify-test"
 
 # The daemon

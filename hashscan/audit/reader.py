@@ -59,8 +59,8 @@ def read(
         state_directory: path of the state directory; if it has no audit log, the result is empty.
         after_seq: number of the last event that the caller has read.
         since: time in seconds since the epoch; earlier events are skipped.
-        on_damaged: called with the name of the file and the number of a damaged line in the file;
-            0: the number is unknown, because earlier lines were not read.
+        on_damaged: ``read`` calls this function with the name of a file and the number of a damaged
+            line in the file; 0: the number is unknown, because earlier lines were not read.
 
     Raises:
         StateError: the audit log cannot be read.
@@ -87,12 +87,12 @@ def read_last(
     """The newest ``count`` events for which ``wanted`` is true, the oldest event first.
 
     Args:
-        state_directory: the state directory.
+        state_directory: path of the state directory with the audit log.
         count: maximum number of events to return, at least 1.
         wanted: returns whether to return an event.
         since: time in seconds since the epoch; files of the log without a later event need not be
             read.
-        on_damaged: called for each damaged line, see ``read``.
+        on_damaged: ``read_last`` calls this function for each damaged line, see ``read``.
 
     Raises:
         StateError: the audit log cannot be read.

@@ -39,7 +39,7 @@ class End(NamedTuple):
     """The end of the audit log, at which the writer continues.
 
     Attributes:
-        head: the head of the newest line.
+        head: the head that names the log's newest line.
         file: number of the file for the next line. If it is not the head's file, the file is new
             or empty.
         repairs: the faults at the end of the log; the writer writes a line about each fault.

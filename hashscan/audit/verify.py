@@ -41,8 +41,8 @@ class LogFinding:
         file: name of the log's file with the fault.
         line: number of the faulty line in the file; 0: the whole file is faulty.
         message: a sentence about the fault, for people.
-        first: number of the first missing line.
-        last: number of the last missing line.
+        first: number of the first line that is missing in the log.
+        last: number of the last line that is missing in the log.
     """
 
     kind: str
@@ -62,8 +62,8 @@ class LogVerified:
     """The result of ``verify``, the check of the whole audit log.
 
     Attributes:
-        lines: number of lines that were read.
-        files: number of files that were read.
+        lines: number of lines of the log that ``verify`` read.
+        files: number of files of the log that ``verify`` read.
         first: number of the log's first line; above 1 if the rotation has removed older files.
         last: number of the log's last line.
         hash: hash of the log's last line.
@@ -91,7 +91,7 @@ def verify(state_directory: str, known: Mapping[int, str] | None = None) -> LogV
     """Check the whole audit log.
 
     Args:
-        state_directory: the state directory.
+        state_directory: path of the state directory with the audit log.
         known: hashes of lines, by line number, that the administrator saved earlier.
 
     Raises:

@@ -73,7 +73,7 @@ class QueuedCandidate(NamedTuple):
         known: category and hit number of a verdict ``known``; ``None``: the candidate has no
             verdict yet.
         service: name of the service whose verdict the candidate waits for.
-        seen: number of the last scan that found the file.
+        seen: number of the last scan that found the candidate's file.
     """
 
     number: int
@@ -353,7 +353,7 @@ class CandidateQueue(CatalogWriter):
         """Take a candidate from the queue.
 
         Args:
-            number: id of the candidate.
+            number: id of the candidate to remove.
             file_too: also remove the row of the candidate's file, because the file left the volume.
             until_met: queue the unchanged file again if this scan finds the file again. A directory
                 that was renamed twice has its files back, with their stamps.

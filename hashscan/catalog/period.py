@@ -131,7 +131,7 @@ def in_place_of(
     """Groups of matches in the catalog ``path`` whose files are still in their place.
 
     Args:
-        path: path of the catalog.
+        path: path of the catalog's file.
         since: seconds since the epoch; each group says whether its matches were detected earlier.
         until: seconds since the epoch; only matches that were detected earlier are counted.
         moved: time at which a file was last moved to quarantine, by the file's path. A match in the

@@ -179,7 +179,7 @@ class CatalogReader:
 
         Args:
             directory: id of the file's directory.
-            name: name of the file.
+            name: name of the file after which the rows begin.
             last: id of the last directory whose files are returned.
             limit: maximum number of files to return.
 

@@ -50,7 +50,7 @@ class FileRow(NamedTuple):
         hit: whether a filter of the set ``judged`` has a digest of the file.
         racy: whether the file may have changed without a new stamp, so the stamp proves nothing.
         judged: the filter set (``Catalog.filterset``) that found ``hit``.
-        scan: number of the scan that hashed the file.
+        scan: number of the scan that hashed the file or ruled it out.
         head: ``None``: the file was hashed. Otherwise the filter set ``judged`` ruled the file out
             by its first block (the block's key) or by its size (``b""``), and the row has no
             digests. If ``hit`` is set, the file is no longer ruled out and must be hashed.
@@ -236,7 +236,7 @@ class QueuedDirectory(NamedTuple):
     """A directory that a scan must list.
 
     Attributes:
-        number: id of the directory in the catalog.
+        number: id of the queued directory in the catalog.
         path: path of the directory below the volume's root.
         fresh: whether the catalog has no files of the directory yet.
         inode: inode number in the listing of the parent directory.

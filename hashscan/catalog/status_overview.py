@@ -70,7 +70,7 @@ class Overview:
         whole: the last scan that saw every file of its volumes.
         unmoved: number of matches that could not be moved, and the path and reason of one of these
             matches; ``None``: no match.
-        by_volume: the last whole scan of each volume.
+        by_volume: the last whole scan of each volume, by the volume's root.
         reported: number of matches that were only reported and not moved, by volume.
         refused: the service's answer for a pending candidate, if the service refused the password.
         mounted: volumes that were mount points when they were scanned last.

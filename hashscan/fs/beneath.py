@@ -177,7 +177,7 @@ def open_directory(root: int, path: bytes, *, cross_mounts: bool = False) -> int
     Args:
         root: descriptor of the volume's root.
         path: path below the root; empty for the root itself.
-        cross_mounts: enter other file systems too.
+        cross_mounts: enter other file systems below the root, too.
 
     Raises:
         CrossesMountError: the path crosses a mount and ``cross_mounts`` is false.

@@ -117,10 +117,10 @@ def listing(
     """Yield the entries of an open directory, without ``.`` and ``..``.
 
     Args:
-        directory: descriptor of the directory.
+        directory: descriptor of the directory to list.
         names_only: list files without their ``lstat``, which saves a system call for each file.
         unchanged: states of the files in the catalog; unchanged files are counted, not listed.
-        pause: called after every few entries.
+        pause: ``listing`` calls this function after every few entries.
 
     Raises:
         OSError: the directory, or the rest of the directory, could not be read.

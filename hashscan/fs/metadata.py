@@ -41,7 +41,8 @@ class LeftOutAttributes:
     Attributes:
         names: number of attributes that were not saved; ``None``: the file has so many attributes
             that the kernel cannot list them.
-        size: bytes of the values of these attributes, as far as they could be read.
+        size: bytes of the values of the attributes that were not saved, as far as the values could
+            be read.
     """
 
     names: int | None
@@ -59,8 +60,8 @@ class InodeMetadata:
 
     Attributes:
         mode: ``st_mode`` of the file, with the type bits.
-        owner: name of ``uid`` on this host when the metadata was read, or ``None``.
-        group: name of ``gid`` on this host when the metadata was read, or ``None``.
+        owner: user name of ``uid`` on this host when the metadata was read; ``None``: no name.
+        group: group name of ``gid`` on this host when the metadata was read; ``None``: no name.
         links: ``st_nlink`` of the file when the metadata was read.
         xattrs: the extended attributes that could be read, including POSIX ACLs
             (``system.posix_acl_access``). At most 1 MiB of ``user.`` and 8 MiB of all others.

@@ -3,7 +3,8 @@
 The path of ``--to``, ``--state`` or a volume may go through directories of customers, and a
 customer can make a symbolic link in the customer's directory at any instant. So each component is
 opened by descriptor. A link is followed only if nobody but root and the running user can have made
-the link and can replace it. All other links are refused; the message has their path and owner.
+the link and can replace it. For every other link, this module raises an error with the link's path
+and owner.
 
 ``Named.unsafe`` says whether another user can replace a directory.
 """
@@ -223,7 +224,7 @@ class _Walk:
             with suppress(FileExistsError):
                 os.mkdir(name, mode, dir_fd=self.here.fd)
                 sync_names(self.here.fd)
-        raise AssertionError  # pragma: no cover - the last turn returns or raises
+        raise AssertionError  # pragma: no cover - the last pass of the loop returns or raises
 
     def _follow(self, fd: int, status: os.stat_result, path: bytes) -> None:
         target = os.readlink(b"", dir_fd=fd)

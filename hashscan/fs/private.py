@@ -90,13 +90,14 @@ def open_top(
 ) -> tuple[int, bytes]:
     """Open the highest directory below ``root`` on the same mount as ``directory``.
 
-    A private directory can be made there: a rename from ``directory`` into it works. On btrfs a
+    A private directory can be made in the highest directory: a rename from ``directory`` into the
+        private directory works. On btrfs a
     rename does not work between subvolumes of one mount, so their device numbers are compared too.
 
     Args:
         root: descriptor of the volume's root.
-        directory: path of the directory below the root.
-        cross_mounts: enter other file systems too.
+        directory: path of the directory below the volume's root.
+        cross_mounts: enter other file systems below the root, too.
         fd: descriptor of the directory, if it is open; then the path is walked only if the
             directory is not on the root's mount.
 

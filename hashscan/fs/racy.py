@@ -29,8 +29,8 @@ def is_racy(fd: int, changed: int, device: int, started: int, reader: CacheNeutr
 
     Args:
         fd: descriptor of the file to check.
-        changed: ctime of the file, in nanoseconds.
-        device: device number of the file.
+        changed: ctime of the file to check, in nanoseconds.
+        device: device number of the file to check.
         started: time at which reading the file began, in nanoseconds since the epoch.
         reader: says whether the device's files are in memory.
     """

@@ -56,7 +56,7 @@ class Quarantine:
         """Use ``store``; end its moves, restores and purges that a killed process left unfinished.
 
         Args:
-            store: the quarantine; the caller closes it.
+            store: the quarantine's store, which the caller closes.
             cross_mounts: roots of the volumes whose files may be on other file systems that are
                 mounted below the root; ``None``: all volumes.
             patience: maximum number of seconds to wait for the store's lock; default: the timeout
@@ -365,7 +365,7 @@ class Quarantine:
                     raise
                 moved[0] = True
                 return conclude(self._store, record, spot, origin)
-        raise AssertionError  # pragma: no cover - the last turn returns or raises
+        raise AssertionError  # pragma: no cover - the last pass of the loop returns or raises
 
 
 def _rename_to(origin: Opened, spot: Spot) -> None:

@@ -38,7 +38,7 @@ class Brakes:
 
         Args:
             quarantine: moves the matches that no brake holds.
-            path: path of the file of holds.
+            path: path of the SQLite file of holds.
             limits: the configured limits at which the brakes trip.
             events: writes the audit log's line about each new hold, before ``act`` returns the
                 hold's first file.

@@ -34,7 +34,7 @@ def conclude(store: Store, record: Record, spot: Spot, origin: Opened | None) ->
     """Check a moved file: keep the file if its digests are the confirmed digests, else put it back.
 
     Args:
-        store: the quarantine.
+        store: the quarantine's store with the moved file.
         record: record of the file in state ``intent``; the record has ``staging`` if ``spot`` is on
             the volume.
         spot: directory entry of the moved file.

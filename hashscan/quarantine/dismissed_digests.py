@@ -30,10 +30,10 @@ class DismissedContent(NamedTuple):
 
     Attributes:
         digests: digests of the allowed content.
-        hold: id of the dismissed hold.
+        hold: id of the hold that was dismissed, e.g. ``H7``.
         who: the administrator who dismissed the hold.
         time: time of the dismissal (RFC 3339, UTC).
-        reason: the administrator's reason.
+        reason: the administrator's reason for the dismissal.
     """
 
     digests: tuple[Digest, ...]

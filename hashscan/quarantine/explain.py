@@ -37,8 +37,8 @@ def explained(error: OSError, path: bytes, doing: str) -> QuarantineError:
     """An error with a message that names the file, the failed step, the kernel's error and a fix.
 
     Args:
-        error: the kernel's error.
-        path: full path of the file or directory.
+        error: the kernel's error in the failed step.
+        path: full path of the customer's file or directory.
         doing: the failed step, e.g. ``could not be moved to quarantine``.
     """
     reason, fix = _KNOWN.get(error.errno or 0, ("other", "check the kernel's log"))

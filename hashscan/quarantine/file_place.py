@@ -38,7 +38,7 @@ class Spot:
     """Address of a directory entry: a directory's descriptor and a name in that directory.
 
     Attributes:
-        directory: descriptor of the directory.
+        directory: descriptor of the directory that contains the entry.
         name: name of the directory entry, which may not exist.
         top: descriptor of the directory that contains ``directory``, if ``directory`` is a private
             directory on a volume; else ``None``.
@@ -79,7 +79,7 @@ class Opened:
     Attributes:
         place: the file's place, with the inode number of the volume's root.
         root: descriptor of the volume's root.
-        spot: the parent directory and the file's name in it.
+        spot: the file's parent directory, and the file's name in that directory.
     """
 
     place: Place

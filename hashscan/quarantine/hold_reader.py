@@ -41,8 +41,8 @@ class HoldReader(Closable):
         """Open the SQLite file of holds at ``path``, or make the file.
 
         Args:
-            path: path of the file of holds.
-            now: reads the clocks of the machine.
+            path: path of the SQLite file of holds.
+            now: returns the current time of the machine's clocks.
             connection: connection to the file of holds, if the file is open already.
 
         Raises:

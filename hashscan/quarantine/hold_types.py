@@ -139,8 +139,8 @@ class Hold:
         decided: time of the decision about the hold, in seconds since the epoch.
         who: the person who decided about the hold.
         why: the reason for the decision about the hold.
-        files: number of held files.
-        owners: number of owners of held files.
+        files: number of files that the brake holds.
+        owners: number of owners of the files that the brake holds.
         reported: whether the audit log has the line about the hold.
     """
 

@@ -37,8 +37,8 @@ class Holds(Admission):
         """Hold the matches of a new version of a filter.
 
         Args:
-            category: category of the filter.
-            filter_version: version of the filter.
+            category: category of the filter with the new version.
+            filter_version: the filter's new version.
             new: number of files that became candidates because of the new version.
             digests: digests of the new candidates. If ``digests`` are more than ``MOST_DIGESTS``,
                 the hold applies to all matches of the category.

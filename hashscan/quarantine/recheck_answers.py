@@ -91,7 +91,7 @@ class Answered(NamedTuple):
 
     Attributes:
         subject: the digest and the content that the service was asked about.
-        known: whether the service has the digest.
+        known: whether the service knows the subject's digest.
         filters: name of the service's known set at the time of the answer.
         asked: time of the last answer.
         since: time of the earliest answer after which ``known`` did not change.

@@ -66,7 +66,7 @@ class Place:
 
     Attributes:
         volume: absolute path of the volume's root.
-        path: path of the file below the root.
+        path: path of the file or directory below the volume's root.
         cross_mounts: whether other file systems may be mounted at directories of the path.
         root_inode: inode number of the volume's root when a file was moved from or to this place;
             ``None`` before the move, and in records of versions that did not save the number.
@@ -142,7 +142,7 @@ class Record(RecordFacts):
         algorithm: algorithm of ``digest``, the digest that the service confirmed.
         found_identity: identity of the file when it was scanned.
         identity: identity of the moved file.
-        links: link count of the file when it was scanned.
+        links: number of hard links of the file when it was scanned.
         metadata: metadata of the moved file; ``None`` until the moved file was checked, or if it is
             not a regular file.
         digests: digests of the moved file; ``None`` if ``metadata`` is ``None``.

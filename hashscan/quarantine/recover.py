@@ -47,7 +47,7 @@ class Recovered:
     """The result of one unfinished job: a move, a restore or a purge.
 
     Attributes:
-        record_id: id of the job's record.
+        record_id: id of the record of the job's file.
         resolved: false if the job is still unfinished; ``message`` says why.
         message: the result of the job, for the administrator.
     """
@@ -61,7 +61,7 @@ def recover(store: Store, *, absent: Collection[bytes] = ()) -> list[Recovered]:
     """End all unfinished moves, restores and purges; the caller holds the store's lock.
 
     Args:
-        store: the quarantine.
+        store: the quarantine's store with the unfinished jobs.
         absent: roots of volumes that do not answer; the jobs on these volumes remain unfinished.
 
     Returns:

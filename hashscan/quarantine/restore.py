@@ -71,7 +71,7 @@ def restore(
         record_id: id of the file's record.
         to: directory in which the file is restored; ``None``: the original directory.
         force: restore the content even if its digests differ from the digests in the record.
-        mkdir: make missing directories, see ``fs.folders``.
+        mkdir: make the missing directories of the target's path, see ``fs.folders``.
 
     Raises:
         UnsafePathError: a customer's symbolic link is in ``to``; nothing was restored.

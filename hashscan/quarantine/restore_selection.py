@@ -46,7 +46,7 @@ class Selection:
             one of these globs (``*`` matches ``/`` too).
         since: seconds since the epoch; the file was quarantined at this time or later.
         owners: the file belongs to one of these users, given as names or numbers.
-        digests: the content has one of these digests, in lower-case hex.
+        digests: the file's content has one of these digests, in lower-case hex.
         categories: the file's category is one of these categories.
         withdrawn: if true, only files whose digest was withdrawn match.
     """

@@ -36,7 +36,7 @@ def open_target(
         record: record of the file to restore.
         made: list to which each new directory is added, even if a later step fails.
         to: directory that the administrator names for the file; ``None``: the original directory.
-        mkdir: make missing directories.
+        mkdir: make the missing directories of the target's path.
 
     Raises:
         UnsafePathError: a customer's symbolic link is in ``to``.

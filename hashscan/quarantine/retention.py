@@ -20,7 +20,7 @@ class Purged:
     """The result of ``purge_older``.
 
     Attributes:
-        done: number of removed contents.
+        done: number of contents that were removed from the quarantine.
         doubtful: number of contents that were kept, because only the wall clock says that the
             contents are too old.
     """

@@ -192,7 +192,7 @@ class Store(Closable):
         """Hold the store's lock: no other process and no other thread changes the store.
 
         Args:
-            timeout: seconds to wait.
+            timeout: seconds to wait for the lock.
 
         Raises:
             LockedError: another hashscan held the store's lock for ``timeout`` seconds.

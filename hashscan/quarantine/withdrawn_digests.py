@@ -61,7 +61,7 @@ class WithdrawnGroup:
 
     Attributes:
         subject: the confirmed digest and the content of the files.
-        files: number of records of these files.
+        files: number of records of files with the digest and the content.
         marked: number of records that are marked as withdrawn.
         age: seconds that have certainly passed since the last of the files was quarantined.
         questions: digests to ask the service about: the confirmed digest, then other digests of
