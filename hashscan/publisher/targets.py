@@ -166,7 +166,7 @@ def _make_patches(
     if step is None:
         return []
     made = []
-    if old.sha256 != new.sha256:  # a tier of another filter may have the same bits
+    if old.sha256 != new.sha256:  # a tier of another filter may be a file with the same bits
         made.append((_target(old.sha256, old.created, step, new), step))
     for earlier in patches_of(repository, category, part):
         # The known set equals the known set of an earlier version, so this file cannot be the base

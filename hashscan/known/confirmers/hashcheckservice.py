@@ -235,7 +235,7 @@ class HashCheckService:
         return outcome
 
     def _exchange(self, where: str, digest: Digest, seconds: float) -> Answer | _Trouble:
-        """Send one request and read its answer.
+        """Send one request to the service and read the service's answer.
 
         If the answer is not a verdict, the session's connections are closed.
         """

@@ -155,7 +155,7 @@ def check_local(
     Raises:
         UsageError: ``lists`` is empty, a list is standard input, or a category's name is
             impossible.
-        DigestListError: a list cannot be used.
+        DigestListError: one of the digest lists cannot be used.
         StateError: the disk has no room for sorting the digests of the lists.
     """
     paths, only, key, group = _wanted(lists, False, only_categories)

@@ -102,7 +102,7 @@ def geometry(capacity: int, error_rate: float) -> tuple[int, int]:
 
     Source: ``BloomFilter.__init__``.
     """
-    # math.log2 is not used: the result must equal pybloom-live's to the last bit.
+    # ``math.log2`` is not used: the number of slices must equal pybloom-live's number exactly.
     slices = math.ceil(math.log(1.0 / error_rate, 2))  # noqa: FURB163
     bits = math.ceil(capacity * abs(math.log(error_rate)) / (slices * (math.log(2) ** 2)))
     return slices, bits

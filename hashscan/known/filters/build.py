@@ -45,7 +45,7 @@ class TiersMade:
         made: metadata of the made tiers, by the tier's name.
         lacking: for each tier that was not made: the number of digests that have no key for the
             tier.
-        size_range: the smallest and the largest size in bytes, if the lists name sizes.
+        size_range: the smallest and the largest file size in bytes, if the lists name sizes.
         digests: number of digests in the known set.
         contradicted: number of digests for which the lists name several sizes; the tier of sizes
             has each of these sizes.
@@ -325,9 +325,9 @@ def _take_place(path: str, output: str, *, force: bool) -> None:
     ]
     made = {place: os.lstat(one) for one, place in pairs if os.path.lexists(one)}
     if force:
-        # Tiers are renamed first: a tier of another filter is never used. So a process that reads
-        # the files between the renames, or after a kill, misses no known file, and a process that
-        # waits for a new filter finds all files.
+        # The tiers are renamed before the filter: a tier of another filter is never used. So a
+        # process that reads the files between the renames, or after a kill, misses no known file,
+        # and a process that waits for a new filter finds all files.
         for one, place in pairs:
             if place in made:
                 rename(one, place)

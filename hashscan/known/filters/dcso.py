@@ -112,7 +112,7 @@ class DcsoFile:
     """A DCSO filter that passed all its checks; implements ``model.Filter``.
 
     Attributes:
-        path: the file's path.
+        path: path of the DCSO filter file.
         category, algorithms: category and algorithms that the caller names; the file names neither.
         version: the start of the file's SHA-256, and the algorithms.
         metadata: the file's metadata.
@@ -197,7 +197,7 @@ def load_dcso(
     could rewrite the file, a private copy is checked and used.
 
     Args:
-        path: the file's path.
+        path: path of the DCSO filter file.
         category: the category of the filter's digests, which the file does not name.
         algorithms: at least one algorithm; only digests of these algorithms are looked up.
         max_age: number of seconds after the file's modification time for which the filter may be

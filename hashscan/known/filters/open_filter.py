@@ -36,7 +36,7 @@ def open_filter(
     its algorithms. ``max_age``: number of seconds for which a filter may be used, as for ``load``.
 
     Raises:
-        FilterError: the file is not a filter, or cannot be used.
+        FilterError: the file is not a filter, or is damaged, expired or unreadable.
     """
     if kind_of_filter(path) == "dcso":
         return load_dcso(path, category=category, algorithms=algorithms, max_age=max_age)

@@ -54,7 +54,8 @@ _CLASS = re.compile(
     r"|illegal|lawful|unlawful|whitelist(?:ed)?|allowlist(?:ed)?|known(?:good|bad)|(?:non)?notable"
     r"|adult(?:porn.*)?|baseline|unbedenklich|strafbar|straffrei)"
 )
-#: Length in characters of the longest class of files; a longer text is a description.
+#: Length in characters of the longest text that may be a class of files, e.g. ``CSAM``; a longer
+#: text is a description.
 _LONGEST_CLASS = 60
 #: The most distinct texts of a column that may be the category.
 _MOST_CLASSES = 256

@@ -94,7 +94,7 @@ class ListReport:
         unread: number of rows with a possible digest under a name that hashscan does not read.
         unread_name: the first of the names in ``unread``.
         invalid: number of the list's invalid lines.
-        findings: descriptions of the first invalid lines.
+        findings: descriptions of the list's first invalid lines.
     """
 
     name: str

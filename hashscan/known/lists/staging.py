@@ -83,7 +83,7 @@ class ListStaging:
         """Add and sort all entries of the lists that count as known (see ``Lists``).
 
         Raises:
-            DigestListError: a list cannot be used.
+            DigestListError: one of the digest lists cannot be used.
             UsageError: a text in ``only_categories`` cannot be the name of a category.
         """
         total = _total(lists)
@@ -198,7 +198,7 @@ def staging(purpose: str) -> Iterator[ListStaging]:
         purpose: names, in an error's message, the file that cannot be made from the digests.
 
     Raises:
-        StateError: the disk is full or not writable.
+        StateError: the disk for temporary files is full or not writable.
     """
     connection = sqlite3.connect("", isolation_level=None)
     try:

@@ -219,7 +219,7 @@ class _Reader:
                 decoded, value = self._value()
                 if not decoded:
                     raise self.error("a value is too long")
-                # An object may have millions of names that hashscan does not read.
+                # A JSON object may have millions of names that hashscan does not read.
                 if (
                     key in _READ
                     or _role_of(key[:1000])
