@@ -165,8 +165,8 @@ def require_trusted_file(
 ) -> None:
     """Check a file that a command uses, and that the setting ``where`` names.
 
-    ``always``: raise for an unsafe file even if the configuration allows no move. If false, a fault
-        then
+    ``always``: raise for a file that others can change, even if the configuration allows no move.
+        If false, a fault then
     goes to ``notice``.
 
     Raises:

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 HEAD_ROOM = 0.25
 #: Default number of earlier versions from which an agent can fetch a patch.
 PATCHES = 14
-#: Share of its digests that a list may lose or gain; a larger change must be allowed by a person.
+#: Share of its digests that a known set may lose or gain; a person must allow a larger change.
 SHRINK, GROW = 0.1, 1.0
 #: Number of new digests looked up in the previous filter, to estimate the share of kept digests.
 SAMPLE = 200_000

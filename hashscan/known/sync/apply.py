@@ -61,7 +61,7 @@ class Maker:
     def __init__(
         self, updater: Updater, fetcher: Fetcher, url: str, notice: Callable[[str], None]
     ) -> None:
-        """Keep the repository ``source``; ``notice`` is called with each fault of a part."""
+        """Keep the repository ``source``; ``notice`` is called with each fault of a file."""
         self._updater = updater
         self._fetcher = fetcher
         self._url = url
@@ -75,15 +75,15 @@ class Maker:
         base: Kept | None,
         path: str,
     ) -> Literal["patch", "whole"] | None:
-        """Make a part's file and metadata, by patch or from the repository's whole file.
+        """Make the file and metadata of a filter or tier, by patch or from a whole file.
 
         Returns:
             ``patch`` or ``whole``: the way in which the file was made; ``None``: the file in use is
             already the wanted file.
 
         Raises:
-            FilterError, RepositoryUnreachableError: the part cannot be fetched, or the fetched file
-                is not the signed file.
+            FilterError, RepositoryUnreachableError: the filter or tier cannot be fetched, or the
+                fetched file is not the signed file.
         """
         metadata = wanted.custom.metadata
         way: Literal["patch", "whole"] | None = None
@@ -110,7 +110,7 @@ class Maker:
         base: Kept,
         path: str,
     ) -> bool:
-        """Make the part's file by patch; return whether a usable patch exists."""
+        """Make the file of a filter or tier by patch; return whether a usable patch exists."""
         with translated(self._url, f"category {category}"):
             target = self._updater.get_targetinfo(
                 patch_target(category, part, base.metadata.sha256)
@@ -138,7 +138,7 @@ class Maker:
         return True
 
     def _whole(self, wanted: WantedPart, path: str) -> None:
-        """Fetch the part's whole file.
+        """Fetch the whole file of a filter or tier.
 
         Raises:
             FilterError, RepositoryUnreachableError: the file cannot be fetched, or is not the
