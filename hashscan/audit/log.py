@@ -89,7 +89,7 @@ class AuditLog:
         self._files = None if files is None else max(2, files)
 
     def append(self, event: str, who: Who, **facts: Json) -> int:
-        """Write one line to the log, and return the line's number when the line is on disk.
+        """Write one line to the audit log; return the line's number when the line is on disk.
 
         Raises:
             StateError: the line cannot be written, so the act that it announces must not happen.
@@ -97,7 +97,7 @@ class AuditLog:
         return self.append_all([EventEntry(event, who, facts)])
 
     def append_all(self, entries: Sequence[EventEntry], *, sync: bool = True) -> int:
-        """Write several lines to the log, and return the number of the last line.
+        """Write several lines to the audit log, and return the number of the last line.
 
         With ``sync``, one fsync brings all lines to the disk before this returns. Without ``sync``,
         the lines survive a kill of this process; the lines survive a power cut only after a later

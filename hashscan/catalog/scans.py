@@ -102,8 +102,9 @@ class Scans(CandidateQueue):
 
         ``costs`` are the costs of ``Expected``, for the estimate of the next scan.
 
-        ``held`` has the ids of directories whose results are not saved yet. These directories, the
-        directories above them, and spilled directories are kept until the end of the next scan.
+        The argument ``held`` has the ids of directories whose results are not saved yet. These
+        directories, the directories above them, and spilled directories are kept until the end of
+        the next scan.
         """
         self.forget_done()
         with translated(self.path):

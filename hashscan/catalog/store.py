@@ -282,7 +282,7 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
     def put_problems(
         self, scan: int, directory: int, problems: Iterable[FoundProblem]
     ) -> list[FoundProblem]:
-        """Save problems with entries; return the problems that this scan had not saved yet."""
+        """Save problems with directory entries; return the problems that are new in this scan."""
         self._write()
         self._has_problems = True
         with translated(self.path):

@@ -64,7 +64,8 @@ class InodeMetadata:
         group: group name of ``gid`` on this host when the metadata was read; ``None``: no name.
         links: ``st_nlink`` of the file when the metadata was read.
         xattrs: the extended attributes that could be read, including POSIX ACLs
-            (``system.posix_acl_access``). At most 1 MiB of ``user.`` and 8 MiB of all others.
+            (``system.posix_acl_access``). At most 1 MiB of ``user.`` attributes and 8 MiB of all
+            other attributes are saved.
         flags: inode flags, see lsattr(1); ``None``: the file system has no inode flags.
         left_out: the attributes that exceed the limits of ``xattrs``; the inode still has these
             attributes.
@@ -272,7 +273,7 @@ def _set_xattr(fd: int, name: str, value: bytes) -> list[str]:
         if error.errno not in _UNSETTABLE:
             raise
         try:
-            if os.getxattr(fd, name) == value:  # e.g. the kernel labels each new file
+            if os.getxattr(fd, name) == value:  # skip equal values, e.g. labels
                 return []
         except OSError:
             pass

@@ -210,7 +210,7 @@ class Privates:
         self._turns: dict[Identity, int] = {}
 
     def find(self, top: int, inode: int, use: bytes) -> tuple[int, bytes] | None:
-        """Open the private directory with an inode number, even if it was renamed in ``top``.
+        """Open the private directory with the inode number ``inode``, even if it was renamed.
 
         Returns:
             A descriptor of the private directory, which the caller closes, and its name; ``None``:

@@ -279,7 +279,7 @@ class Quarantine:
         return acted
 
     def _announce(self, match: Confirmed, record: Record, quiet: int | None) -> None:
-        """Write the audit log's line before a move; ``quiet``: an owner whose moves get no line.
+        """Write the audit log's line before a move; moves of the owner ``quiet`` get no own line.
 
         An owner with many failed moves gets one line with the number of failed moves.
 

@@ -74,5 +74,5 @@ def tripped(counts: Mapping[int, int], uid: int, limit: int | None) -> Scope | N
 
 
 def too_many_owners(counts: Mapping[int, int], uid: int, limit: int | None) -> bool:
-    """Whether the move of a file of ``uid`` would exceed the limit of owners with moved files."""
+    """Whether the move of a file of the owner ``uid`` would exceed the limit of owners."""
     return limit is not None and uid not in counts and len(counts) >= limit

@@ -74,7 +74,7 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A file's place on a volume, with open descriptors of the volume and the parent directory.
+    """A file's place on a volume, with descriptors of the volume's root and the file's parent.
 
     Attributes:
         place: the file's place, with the inode number of the volume's root.

@@ -208,7 +208,7 @@ class Record(RecordFacts):
 
     @property
     def verdict(self) -> str:
-        """``known``; or ``noticed`` if only a notice named the file and no list has its digest."""
+        """The verdict ``known``; or ``noticed``: only a notice, and no list, names the file."""
         by_notice = self.authority is not None and self.authority.kind == "notice"
         return "noticed" if by_notice else "known"
 

@@ -349,7 +349,7 @@ class Store(Closable):
         self.index.note(record)
 
     def _checked_bytes(self, record: Record) -> bytes:
-        """The record as bytes that ``load`` accepts: a damaged record would hide its file."""
+        """The record as JSON. Raises if ``load`` would refuse the JSON, which would hide a file."""
         raw = record.to_json()
         where = shown(record.origin.full_path)
         why = f"its record would be too large ({len(raw)} bytes)"

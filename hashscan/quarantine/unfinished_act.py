@@ -77,7 +77,7 @@ class Begun(NamedTuple):
 
     @classmethod
     def parse(cls, raw: bytes) -> Self | None:
-        """The act from the bytes that ``to_json`` returned; ``None``: the bytes are not whole."""
+        """The act from the JSON that ``to_json`` returned; ``None``: the JSON is damaged."""
         with suppress(ValueError, TypeError, KeyError):
             event, record_id, path, state, after, has_line = json.loads(raw)
             return cls(event, record_id, os.fsencode(path), state, int(after), bool(has_line))
