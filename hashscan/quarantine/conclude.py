@@ -46,7 +46,7 @@ def conclude(store: Store, record: Record, spot: Spot, origin: Opened | None) ->
 
     Raises:
         QuarantineError: the file could not be kept in quarantine; it was put back, or ``recover``
-            puts it back later.
+            ends its move later.
     """
     try:
         seen = read_file_at(spot, record.size)

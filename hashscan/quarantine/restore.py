@@ -285,7 +285,7 @@ def _link_sibling(store: Store, record: Record, copy: Spot) -> bool:
     the two names become one file again, if the file restored first still has its content.
 
     Returns:
-        False if no other hard link of the file was restored.
+        False if no restored hard link of the file with its content exists.
     """
     if record.links < 2 or record.identity is None or record.digests is None:
         return False
