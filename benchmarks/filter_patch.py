@@ -42,7 +42,7 @@ def main(count: int, added: int, withdrawn: int) -> None:
         with open(os.path.join(targets, name), "rb") as file:
             frame = file.read()
         length = packing.zstandard.frame_content_size(frame)
-        positions = patch.count(packing.unpack_bytes(frame, length))
+        positions = patch._head(packing.unpack_bytes(frame, length))[1]  # noqa: SLF001 - no other code counts them
         print(f"digests                  {count:>14,}")  # noqa: T201
         print(f"added, withdrawn         {added:>8,} {withdrawn:>5,}")  # noqa: T201
         print(f"filter file              {done.metadata.length:>14,} bytes")  # noqa: T201

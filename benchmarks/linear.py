@@ -121,10 +121,10 @@ def foreign(number, where):
         with closing(Quarantine.open(path)) as quarantine:
             for one in matches[1:]:
                 assert quarantine.act(one).action == "quarantined"
-            act._take, real = killed, act._take
+            act._rename_to, real = killed, act._rename_to
             with suppress(KeyboardInterrupt):
                 quarantine.act(matches[0])
-            act._take = real
+            act._rename_to = real
         with Store.open(path) as opened, opened.lock():
             recover(opened)
         return clock.read()

@@ -1,6 +1,8 @@
 """The rules of CONTRIBUTING.md on files and names that no linter checks."""
 
 import ast
+import importlib
+import types
 from collections import defaultdict
 from pathlib import Path
 
@@ -47,3 +49,36 @@ def test_each_module_has_a_test_file_of_its_name():
     assert missing == TESTED_ELSEWHERE.keys(), "add the test file, or remove the reason"
     assert len(TESTED_ELSEWHERE) <= 20
     assert all(TESTED_ELSEWHERE.values())
+
+
+def named(module, name):
+    """What ``from module import name`` gives."""
+    found = importlib.import_module(module)
+    return (
+        getattr(found, name)
+        if hasattr(found, name)
+        else importlib.import_module(f"{module}.{name}")
+    )
+
+
+def test_the_benchmarks_use_names_that_exist():
+    """Nothing else runs all of their lines in the gate."""
+    gone = []
+    for path in sorted((TOP / "benchmarks").glob("*.py")):
+        parsed = ast.parse(path.read_text())
+        modules = {}
+        for node in ast.walk(parsed):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("hashscan"):
+                for name in node.names:
+                    found = named(node.module, name.name)
+                    if isinstance(found, types.ModuleType):
+                        modules[name.asname or name.name] = found
+        gone += [
+            f"{path.name}: {node.value.id}.{node.attr}"
+            for node in ast.walk(parsed)
+            if isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and not hasattr(modules.get(node.value.id, node), node.attr)
+            and node.value.id in modules
+        ]
+    assert gone == []
