@@ -57,7 +57,9 @@ class MatchLines:
         self._reported = Reported(os.path.join(path_of(recorder.log.state), AUDIT_MATCHES))
 
     def write(self, event: MatchEvent) -> None:
-        """Write the line about a match, if the match needs a line. A kill does not lose the line.
+        """Write the line about a match, if the match needs a line.
+
+        The audit log has the line even if the process is killed afterwards.
 
         Raises:
             StateError: the line about the match cannot be written.

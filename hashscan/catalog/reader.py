@@ -55,7 +55,7 @@ class CatalogReader:
     def directory(self, directory: int) -> dict[bytes, FileRow | None] | None:
         """The rows of all files of a directory by name; ``None``: the directory has too many files.
 
-        A file whose row is damaged has the value ``None``.
+        The result has ``None`` in place of a damaged row.
         """
         with translated(self.path):
             rows = self._connection.execute(

@@ -111,7 +111,7 @@ class NotificationProcess:
             )
 
     def close(self, seconds: float = _AT_THE_END) -> None:
-        """Send waiting notifications within ``seconds``, and end the sending process."""
+        """Let the sending process work for ``seconds`` at most, then end the process."""
         child, self._child = self._child, None
         if child is None:
             return

@@ -205,8 +205,8 @@ class Probes:
             if hanging is not None and one.reach == reach and not old:
                 return
             if hanging is not None and old and self.processes < self._most:
-                # The process may hang at the file system that was mounted there before, and never
-                # answer.
+                # The checking process may hang at the file system that was mounted earlier at the
+                # path of the volume, and never answer.
                 self._leave(hanging)
             elif one.reach == reach:
                 return

@@ -184,9 +184,9 @@ class _Conversation(asyncio.Protocol):
 def is_own_host(host: str) -> bool:
     """Return False for a Host header that a foreign web page may have caused.
 
-    A header that names an address, this machine, or a name without a dot returns True, because the
-    host of a foreign page has a name in the public DNS. A missing header returns True, because a
-    browser always sends a Host header.
+    A foreign page reaches this server by a name in the public DNS that leads to this machine (DNS
+    rebinding). So the function returns True if the header has an address, the name of this machine,
+    or a name without a dot, and also without a header, because a browser always sends one.
     """
     name = urlsplit(f"//{host}").hostname if _HOST.fullmatch(host) else None
     if name is None:

@@ -42,7 +42,7 @@ class HoldReader(Closable):
 
         Args:
             path: path of the SQLite file of holds.
-            now: returns the current time of the machine's clocks.
+            now: reads the machine's clocks, and returns the result as an ``Instant``.
             connection: connection to the file of holds, if the file is open already.
 
         Raises:

@@ -171,7 +171,8 @@ class Pool:
 
     def _replace(self, worker: WorkerHandle) -> WorkerHandle:
         if not worker.stalled:
-            worker.child.wait(1.0)  # The process's own exit code is reported, not the signal's.
+            # ``end`` would kill a process that is ending by itself, and lose its exit code.
+            worker.child.wait(1.0)
         worker.child.end()
         self._failed_starts += not worker.started
         if self._failed_starts >= _MOST_FAILED_STARTS:

@@ -1,8 +1,8 @@
 """The audit of the service: the user and the answer of each question, but never its digest.
 
-``audit.sqlite3`` has a row for each question. In place of a digest, the row has the digest's
-HMAC-SHA-256 with the key in ``audit.key``. With this key, an administrator can find a digest in the
-file; without the key, the file reveals no digest.
+``audit.sqlite3`` has a row for each question of a client to the service. In place of a digest, the
+row has the digest's HMAC-SHA-256 with the key in ``audit.key``. With this key, an administrator can
+find a digest in the file; without the key, the file reveals no digest.
 """
 
 from __future__ import annotations

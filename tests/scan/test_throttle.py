@@ -80,6 +80,14 @@ def test_pace_looks_at_the_pressure_for_small_files_too():
     assert 5.5 <= time_.now <= 7
 
 
+def test_a_pressure_at_the_bound_is_not_above_it():
+    time_ = Time()
+    pace = Pace(None, 0.5, pressure=lambda: 0.5, clock=time_.clock, sleep=time_.sleep)
+    time_.now = 1.0
+    pace.file()
+    assert time_.now == 1.0
+
+
 @pytest.mark.parametrize(
     ("max_rate", "pause_above", "max_files", "is_bounded"),
     [

@@ -82,8 +82,8 @@ class Maker:
             already the wanted file.
 
         Raises:
-            FilterError, RepositoryUnreachableError: the filter or tier cannot be fetched, or the
-                fetched file is not the signed file.
+            FilterError, RepositoryUnreachableError: the file of the filter, or of one of its tiers,
+                cannot be fetched; or the fetched file is not the file that the metadata sign.
         """
         metadata = wanted.custom.metadata
         way: Literal["patch", "whole"] | None = None
