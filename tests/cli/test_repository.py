@@ -1,4 +1,4 @@
-"""``hashscan repository`` on the command line: what is told, and what is refused."""
+"""``hashscan repository`` on the command line: its messages, and the input that it refuses."""
 
 import json
 import os

@@ -68,7 +68,7 @@ def test_a_scan_counts_the_candidates_of_earlier_scans_when_it_asks_for_them(las
     lasting.find(b"before")
     lasting.scan, _ = lasting.catalog.begin_scan([b"/srv"], complete=False)
     lasting.confirmation._scan = lasting.scan
-    lasting.find(b"now")  # whoever found it has counted it
+    lasting.find(b"now")  # the code that finds a candidate counts it, too
     assert lasting.confirmation.ask_more() == 2
     assert lasting.found.candidates == (0 if is_lasting else 1)
 
